@@ -1,0 +1,26 @@
+//! The pure saga engine.
+//!
+//! A [`Definition`] says what steps a saga has, what each depends on and how it is
+//! undone. What happened to one saga is a list of [`Event`]s; [`State`] is their fold.
+//! From a state, [`State::next`] says what must happen: record an event, wait, or
+//! nothing, because the saga has ended. Whoever drives a saga appends the events that
+//! `next` asks for, makes the calls that they announce, and appends the answers.
+//!
+//! This crate does no I/O, reads no clock, makes no random number and knows no async:
+//! time is an argument, and the jitter of a retry is derived from the operation's id.
+//!
+//! Reading order: [`id`], [`definition`], [`event`], [`state`], [`next`], [`encoding`].
+
+pub mod definition;
+pub mod encoding;
+pub mod event;
+pub mod id;
+
+pub use definition::{
+    Definition, Jitter, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepSet,
+};
+pub use event::{
+    Direction, Ending, Event, NotDone, OperatorAct, Outcome, Resolution, Settled, Started,
+    TurnBackReason, UnknownCause,
+};
+pub use id::{Epoch, NodeId, OperationId, SagaId};

@@ -1,0 +1,1 @@
+//! The kit a service links to take part in sagas: operation log, barrier, inquiry.

@@ -1,0 +1,1 @@
+//! The orchestrator: drives sagas over gRPC services from a durable log.

@@ -1,0 +1,1 @@
+//! The shop's payment service, and a simulator of its payment providers.
