@@ -147,6 +147,8 @@ pub enum TurnBackReason {
     StepRejected { step: StepIndex, reason: String },
     /// The step was tried as often as its policy allows, and surely did nothing.
     AttemptsExhausted { step: StepIndex },
+    /// The step's request cannot be made from the data of this saga.
+    Unrenderable { step: StepIndex },
     /// The saga took longer than its deadline.
     DeadlinePassed,
     /// A client asked for it.
@@ -154,7 +156,7 @@ pub enum TurnBackReason {
 }
 
 /// What a person did to a saga.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorAct {
     /// Try what is waiting now.
     Retry,
@@ -178,4 +180,120 @@ pub enum Ending {
     Completed,
     /// Everything that was applied is undone.
     Compensated,
+}
+
+impl Event {
+    /// The name of the event, as people see it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "Started",
+            Self::Owned { .. } => "Owned",
+            Self::Skipped { .. } => "Skipped",
+            Self::Intended { .. } => "Intended",
+            Self::Answered { .. } => "Answered",
+            Self::Inquired { .. } => "Inquired",
+            Self::Resolved { .. } => "Resolved",
+            Self::Unrenderable { .. } => "Unrenderable",
+            Self::CancelRequested { .. } => "CancelRequested",
+            Self::TurnedBack { .. } => "TurnedBack",
+            Self::OperatorActed { .. } => "OperatorActed",
+            Self::Ended { .. } => "Ended",
+        }
+    }
+
+    /// The step that the event is about. `None`: the saga as a whole.
+    #[must_use]
+    pub fn step(&self) -> Option<StepIndex> {
+        match self {
+            Self::Skipped { step, .. }
+            | Self::Intended { step, .. }
+            | Self::Answered { step, .. }
+            | Self::Inquired { step, .. }
+            | Self::Resolved { step, .. }
+            | Self::Unrenderable { step, .. }
+            | Self::OperatorActed { act: OperatorAct::Settle { step, .. }, .. } => Some(*step),
+            _ => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// The reason code: the participant's where it gave one, else ours. Empty for applied.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Applied { .. } => "",
+            Self::Rejected { reason, .. } | Self::Fault { reason, .. } => reason,
+            Self::NotDone { cause: NotDone::NotSent, .. } => "NOT_SENT",
+            Self::NotDone { cause: NotDone::Busy, .. } => "BUSY",
+            Self::Unknown { cause: UnknownCause::TimedOut, .. } => "TIMED_OUT",
+            Self::Unknown { cause: UnknownCause::ConnectionLost, .. } => "CONNECTION_LOST",
+            Self::Unknown { cause: UnknownCause::Status, .. } => "INDEFINITE_STATUS",
+            Self::Unknown { cause: UnknownCause::BadReply, .. } => "BAD_REPLY",
+        }
+    }
+
+    /// A sentence for people. Empty for applied.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Applied { .. } => "",
+            Self::Rejected { message, .. }
+            | Self::NotDone { message, .. }
+            | Self::Fault { message, .. }
+            | Self::Unknown { message, .. } => message,
+        }
+    }
+}
+
+impl Resolution {
+    /// A reason code. Empty for applied.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Applied { .. } => "",
+            Self::Rejected { reason, .. } => reason,
+            Self::Fenced => "FENCED",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Unanswered { .. } => "INQUIRY_UNANSWERED",
+            Self::Unsupported { .. } => "INQUIRY_UNSUPPORTED",
+        }
+    }
+
+    /// A sentence for people, or empty.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Applied { .. } | Self::Fenced | Self::InProgress => "",
+            Self::Rejected { message, .. }
+            | Self::Unanswered { message }
+            | Self::Unsupported { message } => message,
+        }
+    }
+}
+
+impl TurnBackReason {
+    /// The reason code, as people see it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::StepRejected { .. } => "STEP_REJECTED",
+            Self::AttemptsExhausted { .. } => "ATTEMPTS_EXHAUSTED",
+            Self::Unrenderable { .. } => "UNRENDERABLE",
+            Self::DeadlinePassed => "DEADLINE_PASSED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// The step that it is about. `None`: the saga as a whole.
+    #[must_use]
+    pub fn step(&self) -> Option<StepIndex> {
+        match self {
+            Self::StepRejected { step, .. }
+            | Self::AttemptsExhausted { step }
+            | Self::Unrenderable { step } => Some(*step),
+            Self::DeadlinePassed | Self::Cancelled => None,
+        }
+    }
 }

@@ -2,19 +2,24 @@
 //!
 //! A [`Definition`] says what steps a saga has, what each depends on and how it is
 //! undone. What happened to one saga is a list of [`Event`]s; [`State`] is their fold.
-//! From a state, [`State::next`] says what must happen: record an event, wait, or
+//! From a state, [`next`](next::next) says what must happen: record an event, wait, or
 //! nothing, because the saga has ended. Whoever drives a saga appends the events that
 //! `next` asks for, makes the calls that they announce, and appends the answers.
 //!
 //! This crate does no I/O, reads no clock, makes no random number and knows no async:
 //! time is an argument, and the jitter of a retry is derived from the operation's id.
 //!
-//! Reading order: [`id`], [`definition`], [`event`], [`state`], [`next`], [`encoding`].
+//! Reading order: [`id`], [`definition`], [`event`], [`phase`], [`state`], [`next`](mod@next),
+//! [`stuck`](mod@stuck), [`encoding`].
 
 pub mod definition;
 pub mod encoding;
 pub mod event;
 pub mod id;
+pub mod next;
+pub mod phase;
+pub mod state;
+pub mod stuck;
 
 pub use definition::{
     Definition, Jitter, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepSet,
@@ -24,3 +29,7 @@ pub use event::{
     TurnBackReason, UnknownCause,
 };
 pub use id::{Epoch, NodeId, OperationId, SagaId};
+pub use next::{Action, Next, next};
+pub use phase::StepPhase;
+pub use state::{State, StepState};
+pub use stuck::{Stuck, StuckReason, stuck};

@@ -1,0 +1,337 @@
+//! What must happen next: a query over definition, state and time that changes nothing.
+//!
+//! Going forward, steps begin when everything they wait for is applied or skipped. A
+//! refusal, an exhausted policy, the deadline or a cancel turns the saga back, but only
+//! while the pivot is surely not applied. Turning back, doubts are settled first and
+//! effects are undone in reverse topological order, without a last attempt.
+
+use crate::{
+    definition::{Definition, OnUnknown, RetryPolicy, Step, StepIndex},
+    event::{Direction, Ending, TurnBackReason},
+    id::OperationId,
+    phase::{Last, Pause, StepPhase, Tries},
+    state::State,
+};
+
+/// What must happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Append these, all in one row, and then make the calls that they announce.
+    Do(Vec<Action>),
+    /// Nothing, before an answer comes, a person or a client acts, or this time is
+    /// reached (milliseconds since the Unix epoch). `None`: no time will change it.
+    Wait { until_ms: Option<u64> },
+    /// Nothing any more.
+    Finished(Ending),
+}
+
+/// One thing to append and to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the call of this step. Becomes `Intended`, or `Skipped` or `Unrenderable`
+    /// where the request says so.
+    Call { step: StepIndex, direction: Direction, attempt: u32 },
+    /// Ask what became of the step's action, and fence it.
+    Inquire { step: StepIndex, inquiry: u32 },
+    /// Record that the saga turns back.
+    TurnBack { reason: TurnBackReason },
+    /// Record that the saga has ended.
+    End { ending: Ending },
+}
+
+/// Collects what can be done now, and when to look again where nothing can.
+#[derive(Debug, Default)]
+struct Plan {
+    actions: Vec<Action>,
+    until_ms: Option<u64>,
+}
+
+impl Plan {
+    /// Does `action` if its time has come, else remembers the time.
+    fn at(&mut self, due_ms: u64, now_ms: u64, action: Action) {
+        if due_ms <= now_ms {
+            self.actions.push(action);
+        } else {
+            self.wake_at(due_ms);
+        }
+    }
+
+    fn wake_at(&mut self, at_ms: u64) {
+        self.until_ms = Some(self.until_ms.map_or(at_ms, |until_ms| until_ms.min(at_ms)));
+    }
+
+    fn into_next(self) -> Next {
+        if self.actions.is_empty() {
+            Next::Wait { until_ms: self.until_ms }
+        } else {
+            Next::Do(self.actions)
+        }
+    }
+}
+
+/// What must happen to this saga at `now_ms`.
+#[must_use]
+pub fn next(definition: &Definition, state: &State, now_ms: u64) -> Next {
+    if let Some(ended) = state.ended() {
+        return Next::Finished(ended.ending);
+    }
+    if state.turned_back().is_some() {
+        return next_backward(definition, state, now_ms);
+    }
+    next_forward(definition, state, now_ms)
+}
+
+fn next_forward(definition: &Definition, state: &State, now_ms: u64) -> Next {
+    let passed_pivot = state.passed_pivot(definition);
+    if !passed_pivot && let Some(reason) = reason_to_turn_back(definition, state, now_ms) {
+        return turn_back(definition, state, now_ms, reason);
+    }
+
+    let mut done = 0;
+    let mut plan = Plan::default();
+    for index in definition.indices() {
+        match state.step(index).phase {
+            StepPhase::Applied | StepPhase::Skipped => done += 1,
+            StepPhase::Pending if may_begin(definition, state, index) => {
+                let call = Action::Call { step: index, direction: Direction::Forward, attempt: 1 };
+                plan.actions.push(call);
+            }
+            StepPhase::Open { direction: Direction::Forward, tries, last, pause } => {
+                let open = Open { index, tries, last, pause };
+                open.go_on(definition, state, passed_pivot, now_ms, &mut plan);
+            }
+            _ => {}
+        }
+    }
+    if done == definition.steps.len() {
+        return Next::Do(vec![Action::End { ending: Ending::Completed }]);
+    }
+    if !passed_pivot && let Some(deadline_at_ms) = deadline_at_ms(definition, state) {
+        plan.wake_at(deadline_at_ms);
+    }
+    plan.into_next()
+}
+
+fn may_begin(definition: &Definition, state: &State, index: StepIndex) -> bool {
+    definition
+        .step(index)
+        .after
+        .iter()
+        .all(|before| matches!(state.step(before).phase, StepPhase::Applied | StepPhase::Skipped))
+}
+
+fn deadline_at_ms(definition: &Definition, state: &State) -> Option<u64> {
+    definition.deadline_ms.map(|span_ms| state.started_at_ms().saturating_add(span_ms))
+}
+
+/// Why the saga should turn back, where it should. What a participant said comes before
+/// what a clock says.
+fn reason_to_turn_back(
+    definition: &Definition,
+    state: &State,
+    now_ms: u64,
+) -> Option<TurnBackReason> {
+    let of_step =
+        definition.indices().find_map(|index| step_ends_forward(definition, state, index));
+    if of_step.is_some() {
+        return of_step;
+    }
+    if state.cancel_requested() {
+        return Some(TurnBackReason::Cancelled);
+    }
+    let deadline_at_ms = deadline_at_ms(definition, state)?;
+    (deadline_at_ms <= now_ms).then_some(TurnBackReason::DeadlinePassed)
+}
+
+fn step_ends_forward(
+    definition: &Definition,
+    state: &State,
+    index: StepIndex,
+) -> Option<TurnBackReason> {
+    let step = state.step(index);
+    match step.phase {
+        StepPhase::Rejected => {
+            let reason = step.last_trouble.as_ref().map(|trouble| trouble.reason.clone());
+            Some(TurnBackReason::StepRejected { step: index, reason: reason.unwrap_or_default() })
+        }
+        StepPhase::Fenced => Some(TurnBackReason::AttemptsExhausted { step: index }),
+        StepPhase::Unrenderable { .. } => Some(TurnBackReason::Unrenderable { step: index }),
+        StepPhase::Open { direction: Direction::Forward, tries, .. }
+            if !tries.in_doubt && definition.step(index).retry.is_exhausted(tries) =>
+        {
+            Some(TurnBackReason::AttemptsExhausted { step: index })
+        }
+        _ => None,
+    }
+}
+
+/// Turns back, unless the pivot is in doubt: then nobody can know which way is right,
+/// and that is found out first.
+fn turn_back(definition: &Definition, state: &State, now_ms: u64, reason: TurnBackReason) -> Next {
+    let pivot = definition.pivot().map(|index| (index, state.step(index).phase));
+    let Some((index, phase)) = pivot.filter(|(_, phase)| phase.may_stand()) else {
+        return Next::Do(vec![Action::TurnBack { reason }]);
+    };
+    let mut plan = Plan::default();
+    if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
+        Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
+    }
+    plan.into_next()
+}
+
+fn next_backward(definition: &Definition, state: &State, now_ms: u64) -> Next {
+    let mut plan = Plan::default();
+    let mut all_clear = true;
+    for index in definition.indices() {
+        if is_clear(definition, state, index) {
+            continue;
+        }
+        all_clear = false;
+        match state.step(index).phase {
+            StepPhase::Open { direction: Direction::Forward, tries, last, pause } => {
+                let open = Open { index, tries, last, pause };
+                open.settle(definition, state, now_ms, &mut plan);
+            }
+            StepPhase::Applied if later_effects_are_gone(definition, state, index) => {
+                let call = Action::Call { step: index, direction: Direction::Backward, attempt: 1 };
+                plan.actions.push(call);
+            }
+            StepPhase::Open { direction: Direction::Backward, tries, last, pause } => {
+                let policy = &definition.step(index).compensation_retry;
+                let open = Open { index, tries, last, pause };
+                open.call_again(definition, state, Direction::Backward, policy, now_ms, &mut plan);
+            }
+            _ => {}
+        }
+    }
+    if all_clear {
+        return Next::Do(vec![Action::End { ending: Ending::Compensated }]);
+    }
+    plan.into_next()
+}
+
+/// Whether nothing of this step is left to settle or to undo.
+fn is_clear(definition: &Definition, state: &State, index: StepIndex) -> bool {
+    match state.step(index).phase {
+        StepPhase::Applied => !definition.step(index).compensable,
+        phase => !phase.may_stand(),
+    }
+}
+
+/// Whether every step that waited for this one, directly or not, is clear (E9).
+fn later_effects_are_gone(definition: &Definition, state: &State, index: StepIndex) -> bool {
+    definition
+        .indices()
+        .filter(|later| definition.ancestors(*later).contains(index))
+        .all(|later| is_clear(definition, state, later))
+}
+
+/// A step that was tried without a definite outcome.
+#[derive(Clone, Copy)]
+struct Open {
+    index: StepIndex,
+    tries: Tries,
+    last: Last,
+    pause: Pause,
+}
+
+impl Open {
+    /// Going forward: calls again while the policy allows, which the operation id makes
+    /// safe. Behind the last attempt a doubt is settled; behind the pivot there is no
+    /// last attempt.
+    fn go_on(
+        self,
+        definition: &Definition,
+        state: &State,
+        passed_pivot: bool,
+        now_ms: u64,
+        plan: &mut Plan,
+    ) {
+        let step = definition.step(self.index);
+        if self.waits_for_a_person(step) {
+            return;
+        }
+        if passed_pivot || !step.retry.is_exhausted(self.tries) {
+            let forward = Direction::Forward;
+            self.call_again(definition, state, forward, &step.retry, now_ms, plan);
+        } else {
+            self.settle(definition, state, now_ms, plan);
+        }
+    }
+
+    /// Finds out what became of the action, the way the definition says.
+    fn settle(self, definition: &Definition, state: &State, now_ms: u64, plan: &mut Plan) {
+        let step = definition.step(self.index);
+        match step.on_unknown {
+            OnUnknown::Park => {}
+            OnUnknown::Retry | OnUnknown::FinishThenUndo => {
+                let forward = Direction::Forward;
+                self.call_again(definition, state, forward, &step.retry, now_ms, plan);
+            }
+            OnUnknown::Resolve => {
+                // The first inquiry leaves at once: where the original is still under
+                // way, the participant waits for it.
+                let due_ms = match self.pause {
+                    Pause::After { at_ms } if self.tries.inquiries > 0 => {
+                        let dice = dice(state, step, Direction::Forward, self.tries.inquiries);
+                        let delay_ms =
+                            step.resolve_retry.delay_ms_after(self.tries.inquiries, dice);
+                        at_ms.saturating_add(delay_ms)
+                    }
+                    _ => now_ms,
+                };
+                let inquiry = self.tries.inquiries + 1;
+                plan.at(due_ms, now_ms, Action::Inquire { step: self.index, inquiry });
+            }
+        }
+    }
+
+    fn call_again(
+        self,
+        definition: &Definition,
+        state: &State,
+        direction: Direction,
+        policy: &RetryPolicy,
+        now_ms: u64,
+        plan: &mut Plan,
+    ) {
+        let dice = dice(state, definition.step(self.index), direction, self.tries.attempt);
+        let due_ms = match (self.pause, self.last) {
+            (Pause::Over, _) => now_ms,
+            // Only a person can mend these. Looking again now and then finds out that
+            // somebody has, and calls for nobody.
+            (Pause::After { at_ms }, Last::Fault | Last::Refused) => {
+                at_ms.saturating_add(policy.delay_max_ms)
+            }
+            (Pause::After { at_ms } | Pause::NotBefore { at_ms }, _) => {
+                let failures = self.tries.failures.max(1);
+                at_ms.saturating_add(policy.delay_ms_after(failures, dice))
+            }
+        };
+        let attempt = self.tries.attempt + 1;
+        plan.at(due_ms, now_ms, Action::Call { step: self.index, direction, attempt });
+    }
+
+    fn waits_for_a_person(self, step: &Step) -> bool {
+        self.tries.in_doubt && step.on_unknown == OnUnknown::Park
+    }
+}
+
+/// A number that differs from saga to saga and from attempt to attempt, the same
+/// whenever it is asked for: where the jitter comes from.
+fn dice(state: &State, step: &Step, direction: Direction, attempt: u32) -> u64 {
+    let operation = OperationId::derive(state.saga(), &step.name, direction);
+    let (high, low) = operation.0.as_u64_pair();
+    let mut mixed = (high ^ low.rotate_left(32)).wrapping_add(u64::from(attempt) << 17);
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+impl RetryPolicy {
+    /// Whether the last attempt that the policy allows was made.
+    fn is_exhausted(&self, tries: Tries) -> bool {
+        self.attempts_max <= tries.failures
+    }
+}

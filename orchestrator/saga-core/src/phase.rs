@@ -1,0 +1,319 @@
+//! The life of one step: every phase, and every event that is legal in it.
+
+use crate::event::{Direction, NotDone, OperatorAct, Outcome, Resolution, Settled};
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepPhase {
+    /// Not begun.
+    Pending,
+    /// Its condition was false. It has no effect and never will.
+    Skipped,
+    /// Its request in this direction cannot be made, so nothing was sent.
+    Unrenderable { direction: Direction },
+    /// A call is out, or was about to leave when its owner died.
+    InFlight { direction: Direction, tries: Tries },
+    /// A fencing inquiry about the action is out.
+    Inquiring { tries: Tries },
+    /// No call is out, and there is no definite outcome. Something has to be done again
+    /// when the pause is over.
+    Open { direction: Direction, tries: Tries, last: Last, pause: Pause },
+    /// The action took effect.
+    Applied,
+    /// The participant refused the action: it has no effect and never will.
+    Rejected,
+    /// The action did not happen and never will: it was fenced, or a person said so.
+    Fenced,
+    /// The action's effect is undone.
+    Undone,
+}
+
+/// What was tried in the present direction so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tries {
+    /// Number of the last attempt, from 1.
+    pub attempt: u32,
+    /// Attempts that count against the policy. A dead owner's attempt and a wiring
+    /// fault do not.
+    pub failures: u32,
+    /// Number of the last inquiry; 0 before the first.
+    pub inquiries: u32,
+    /// Whether any attempt so far may have had an effect. A later attempt that surely
+    /// did nothing does not take this back.
+    pub in_doubt: bool,
+}
+
+/// What the last call or inquiry of an open step ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Last {
+    NotSent,
+    Busy,
+    Fault,
+    Unknown,
+    /// The compensation was refused: a contradiction that a person must look at (F70).
+    Refused,
+    /// The inquiry was not answered, or the operation is under way.
+    Unresolved,
+    /// The participant has no inquiry.
+    NoInquiry,
+    /// The owner died while a call or an inquiry was out.
+    OwnerLost,
+}
+
+/// When an open step may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pause {
+    /// One pause of the policy after this time.
+    After { at_ms: u64 },
+    /// One pause of the policy after this time, which the participant asked for.
+    NotBefore { at_ms: u64 },
+    /// At once.
+    Over,
+}
+
+/// An event as far as the phase of a step depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepEvent {
+    Skipped,
+    Unrenderable { direction: Direction },
+    Intended { direction: Direction, attempt: u32 },
+    Answered { direction: Direction, attempt: u32, learned: Learned, at_ms: u64 },
+    Inquired { inquiry: u32 },
+    Resolved { inquiry: u32, learned: Learned, at_ms: u64 },
+    OwnerLost,
+    RetryRequested,
+    Settled(Settled),
+}
+
+/// An outcome or a resolution without its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    Applied,
+    Rejected,
+    Fenced,
+    NotDone { last: Last, retry_after_ms: Option<u64> },
+    Unknown { last: Last },
+}
+
+impl From<&Outcome> for Learned {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Applied { .. } => Self::Applied,
+            Outcome::Rejected { .. } => Self::Rejected,
+            Outcome::NotDone { cause: NotDone::NotSent, retry_after_ms, .. } => {
+                Self::NotDone { last: Last::NotSent, retry_after_ms: *retry_after_ms }
+            }
+            Outcome::NotDone { cause: NotDone::Busy, retry_after_ms, .. } => {
+                Self::NotDone { last: Last::Busy, retry_after_ms: *retry_after_ms }
+            }
+            Outcome::Fault { .. } => Self::NotDone { last: Last::Fault, retry_after_ms: None },
+            Outcome::Unknown { .. } => Self::Unknown { last: Last::Unknown },
+        }
+    }
+}
+
+impl From<&Resolution> for Learned {
+    fn from(resolution: &Resolution) -> Self {
+        match resolution {
+            Resolution::Applied { .. } => Self::Applied,
+            Resolution::Rejected { .. } => Self::Rejected,
+            Resolution::Fenced => Self::Fenced,
+            Resolution::InProgress | Resolution::Unanswered { .. } => {
+                Self::Unknown { last: Last::Unresolved }
+            }
+            Resolution::Unsupported { .. } => Self::Unknown { last: Last::NoInquiry },
+        }
+    }
+}
+
+impl From<OperatorAct> for StepEvent {
+    fn from(act: OperatorAct) -> Self {
+        match act {
+            OperatorAct::Retry => Self::RetryRequested,
+            OperatorAct::Settle { settled, .. } => Self::Settled(settled),
+        }
+    }
+}
+
+impl StepPhase {
+    /// The phase after `event`, or `None` where the event is illegal in this phase.
+    ///
+    /// This table is the whole of a step's life; a pair that is not in it cannot have
+    /// been written by this program.
+    #[must_use]
+    pub fn after(self, event: StepEvent) -> Option<Self> {
+        use Direction::{Backward, Forward};
+        use StepEvent as E;
+
+        let next = match (self, event) {
+            // The condition is looked at before the first attempt, never later.
+            (Self::Pending, E::Skipped) => Self::Skipped,
+
+            // A request that cannot be made is found out before the first attempt.
+            (Self::Pending, E::Unrenderable { direction: Forward }) => {
+                Self::Unrenderable { direction: Forward }
+            }
+            (Self::Applied, E::Unrenderable { direction: Backward }) => {
+                Self::Unrenderable { direction: Backward }
+            }
+
+            // First attempts. Only what was applied is undone: a doubt is settled first.
+            (Self::Pending, E::Intended { direction: Forward, attempt: 1 }) => {
+                Self::first_attempt(Forward)
+            }
+            (Self::Applied, E::Intended { direction: Backward, attempt: 1 }) => {
+                Self::first_attempt(Backward)
+            }
+
+            // Another attempt of the same call, with the same operation id.
+            (Self::Open { direction, tries, .. }, E::Intended { direction: again, attempt })
+                if direction == again && tries.attempt + 1 == attempt =>
+            {
+                Self::InFlight { direction, tries: Tries { attempt, ..tries } }
+            }
+
+            // The answer to the call that is out, and to no other.
+            (
+                Self::InFlight { direction, tries },
+                E::Answered { direction: answered, attempt, learned, at_ms },
+            ) if direction == answered && tries.attempt == attempt => {
+                answered_phase(direction, tries, learned, at_ms)?
+            }
+
+            // Only a doubt about an action is inquired into.
+            (Self::Open { direction: Forward, tries, .. }, E::Inquired { inquiry })
+                if tries.in_doubt && tries.inquiries + 1 == inquiry =>
+            {
+                Self::Inquiring { tries: Tries { inquiries: inquiry, ..tries } }
+            }
+            (Self::Inquiring { tries }, E::Resolved { inquiry, learned, at_ms })
+                if tries.inquiries == inquiry =>
+            {
+                resolved_phase(tries, learned, at_ms)?
+            }
+
+            // The call of a dead owner may be anywhere. Nobody will hear its answer.
+            (Self::InFlight { direction, tries }, E::OwnerLost) => Self::Open {
+                direction,
+                tries: Tries { in_doubt: true, ..tries },
+                last: Last::OwnerLost,
+                pause: Pause::Over,
+            },
+            (Self::Inquiring { tries }, E::OwnerLost) => {
+                Self::Open { direction: Forward, tries, last: Last::OwnerLost, pause: Pause::Over }
+            }
+            (settled, E::OwnerLost) => settled,
+
+            // A person who wants it tried now ends the pause, whatever it was.
+            (Self::Open { direction, tries, last, .. }, E::RetryRequested) => {
+                Self::Open { direction, tries, last, pause: Pause::Over }
+            }
+            // Where the request could not be made, nothing was sent: it is made again.
+            (Self::Unrenderable { direction: Forward }, E::RetryRequested) => Self::Pending,
+            (Self::Unrenderable { direction: Backward }, E::RetryRequested) => Self::Applied,
+            (other, E::RetryRequested) => other,
+
+            (phase, E::Settled(settled)) => phase.settled(settled)?,
+
+            _ => return None,
+        };
+        Some(next)
+    }
+
+    fn first_attempt(direction: Direction) -> Self {
+        Self::InFlight { direction, tries: Tries { attempt: 1, ..Tries::default() } }
+    }
+
+    /// The phase after a person said what is true, where that is in question.
+    fn settled(self, settled: Settled) -> Option<Self> {
+        use Direction::{Backward, Forward};
+        match (self, settled) {
+            (
+                Self::Open { direction: Forward, .. } | Self::Unrenderable { direction: Forward },
+                Settled::Applied,
+            )
+            // Done by hand although it cannot happen any more: only of use after the pivot.
+            | (Self::Rejected | Self::Fenced, Settled::Applied) => Some(Self::Applied),
+            (
+                Self::Open { direction: Forward, .. } | Self::Unrenderable { direction: Forward },
+                Settled::NotApplied,
+            ) => Some(Self::Fenced),
+            (
+                Self::Open { direction: Backward, .. } | Self::Unrenderable { direction: Backward },
+                Settled::Applied,
+            ) => Some(Self::Undone),
+            _ => None,
+        }
+    }
+
+    /// Whether the action may have an effect that is not undone.
+    #[must_use]
+    pub fn may_stand(self) -> bool {
+        match self {
+            Self::Pending | Self::Skipped | Self::Rejected | Self::Fenced | Self::Undone => false,
+            Self::Unrenderable { direction } => direction == Direction::Backward,
+            Self::Open { direction: Direction::Forward, tries, .. } => tries.in_doubt,
+            Self::InFlight { .. } | Self::Inquiring { .. } | Self::Open { .. } | Self::Applied => {
+                true
+            }
+        }
+    }
+
+    /// Whether a call or an inquiry is out.
+    #[must_use]
+    pub fn is_out(self) -> bool {
+        matches!(self, Self::InFlight { .. } | Self::Inquiring { .. })
+    }
+}
+
+fn answered_phase(
+    direction: Direction,
+    tries: Tries,
+    learned: Learned,
+    at_ms: u64,
+) -> Option<StepPhase> {
+    use Direction::{Backward, Forward};
+    let open = |tries, last, pause| StepPhase::Open { direction, tries, last, pause };
+    let failures = tries.failures.saturating_add(1);
+    let phase = match (direction, learned) {
+        (Forward, Learned::Applied) => StepPhase::Applied,
+        (Forward, Learned::Rejected) => StepPhase::Rejected,
+        (Backward, Learned::Applied) => StepPhase::Undone,
+        (Backward, Learned::Rejected) => {
+            open(Tries { failures, ..tries }, Last::Refused, Pause::After { at_ms })
+        }
+        (_, Learned::NotDone { last: Last::Fault, .. }) => {
+            open(tries, Last::Fault, Pause::After { at_ms })
+        }
+        (_, Learned::NotDone { last, retry_after_ms }) => {
+            let pause = match retry_after_ms {
+                Some(after_ms) => Pause::NotBefore { at_ms: at_ms.saturating_add(after_ms) },
+                None => Pause::After { at_ms },
+            };
+            open(Tries { failures, ..tries }, last, pause)
+        }
+        (_, Learned::Unknown { last }) => {
+            open(Tries { failures, in_doubt: true, ..tries }, last, Pause::After { at_ms })
+        }
+        // A call is never answered with "fenced": the participant refuses a fenced one.
+        (_, Learned::Fenced) => return None,
+    };
+    Some(phase)
+}
+
+fn resolved_phase(tries: Tries, learned: Learned, at_ms: u64) -> Option<StepPhase> {
+    let phase = match learned {
+        Learned::Applied => StepPhase::Applied,
+        Learned::Rejected => StepPhase::Rejected,
+        Learned::Fenced => StepPhase::Fenced,
+        Learned::Unknown { last } => StepPhase::Open {
+            direction: Direction::Forward,
+            tries,
+            last,
+            pause: Pause::After { at_ms },
+        },
+        // An inquiry says what became of the operation, not what became of an attempt.
+        Learned::NotDone { .. } => return None,
+    };
+    Some(phase)
+}

@@ -1,0 +1,347 @@
+//! What is known about one saga: the fold of its events.
+
+use bytes::Bytes;
+
+use crate::{
+    definition::{Definition, StepIndex},
+    event::{
+        Direction, Ending, Event, OperatorAct, Outcome, Resolution, Settled, Started,
+        TurnBackReason,
+    },
+    id::{Epoch, NodeId, SagaId},
+    phase::{StepEvent, StepPhase},
+};
+
+/// One saga as its log tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    saga: SagaId,
+    started_at_ms: u64,
+    input: Bytes,
+    owner: NodeId,
+    epoch: Epoch,
+    steps: Vec<StepState>,
+    cancel_requested: bool,
+    turned_back: Option<TurnBackReason>,
+    ended: Option<Ended>,
+}
+
+/// How and when a saga ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub ending: Ending,
+    pub at_ms: u64,
+}
+
+/// One step as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepState {
+    pub phase: StepPhase,
+    /// The reply of the action. `None` before it was applied, and where a person
+    /// settled it.
+    pub reply: Option<Bytes>,
+    /// The request of the present direction; every attempt sends these bytes.
+    pub request: Option<Bytes>,
+    /// Since when the present direction has not come to a definite outcome although it
+    /// was tried, for people.
+    pub troubled_since_ms: Option<u64>,
+    /// What the last call that did not succeed said: a reason code and a sentence.
+    pub last_trouble: Option<Trouble>,
+}
+
+/// What a call that did not succeed said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub reason: String,
+    pub message: String,
+}
+
+/// An event that cannot follow: the log was not written by this program, or belongs to
+/// another definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {event} is illegal where step {step:?} is {phase:?}")]
+pub struct Illegal {
+    pub event: &'static str,
+    pub step: Option<StepIndex>,
+    pub phase: Option<StepPhase>,
+}
+
+impl State {
+    /// The state after the first event.
+    #[must_use]
+    pub fn start(saga: SagaId, definition: &Definition, started: &Started) -> Self {
+        let untouched = StepState {
+            phase: StepPhase::Pending,
+            reply: None,
+            request: None,
+            troubled_since_ms: None,
+            last_trouble: None,
+        };
+        Self {
+            saga,
+            started_at_ms: started.at_ms,
+            input: started.input.clone(),
+            owner: started.node,
+            epoch: Epoch(1),
+            steps: vec![untouched; definition.steps.len()],
+            cancel_requested: false,
+            turned_back: None,
+            ended: None,
+        }
+    }
+
+    /// Folds the rest of a log, from the second event on.
+    ///
+    /// # Errors
+    ///
+    /// [`Illegal`]: the log is damaged. The state is then that before the illegal event.
+    pub fn apply_all<'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e Event>,
+    ) -> Result<(), Illegal> {
+        events.into_iter().try_for_each(|event| self.apply(event))
+    }
+
+    /// Folds one event.
+    ///
+    /// # Errors
+    ///
+    /// [`Illegal`]: the event cannot follow. Nothing has changed.
+    pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
+        if self.ended.is_some() {
+            return Err(Illegal { event: event.kind(), step: event.step(), phase: None });
+        }
+        match event {
+            Event::Owned { node, epoch, .. } => self.own(*node, *epoch)?,
+            Event::CancelRequested { .. } => self.cancel_requested = true,
+            Event::TurnedBack { reason, .. } if self.may_turn_back(reason) => {
+                self.turned_back = Some(reason.clone());
+            }
+            Event::Ended { ending, at_ms } if self.may_end(*ending) => {
+                self.ended = Some(Ended { ending: *ending, at_ms: *at_ms });
+            }
+            Event::Started(_) | Event::TurnedBack { .. } | Event::Ended { .. } => {
+                return Err(Illegal { event: event.kind(), step: None, phase: None });
+            }
+            Event::OperatorActed { act: OperatorAct::Retry, .. } => {
+                for step in &mut self.steps {
+                    let after = step.phase.after(StepEvent::RetryRequested);
+                    step.phase = after.unwrap_or(step.phase);
+                }
+            }
+            _ => self.apply_to_step(event)?,
+        }
+        Ok(())
+    }
+
+    fn may_turn_back(&self, reason: &TurnBackReason) -> bool {
+        let is_known = reason.step().is_none_or(|step| step.at() < self.steps.len());
+        self.turned_back.is_none() && is_known
+    }
+
+    /// Whether this ending is true of every step. That an applied step may be left has to
+    /// be known from the definition, which a log does not carry.
+    fn may_end(&self, ending: Ending) -> bool {
+        let mut phases = self.steps.iter().map(|step| step.phase);
+        match ending {
+            Ending::Completed => {
+                let is_done = |phase| matches!(phase, StepPhase::Applied | StepPhase::Skipped);
+                self.turned_back.is_none() && phases.all(is_done)
+            }
+            Ending::Compensated => {
+                let is_settled =
+                    |phase: StepPhase| phase == StepPhase::Applied || !phase.may_stand();
+                self.turned_back.is_some() && phases.all(is_settled)
+            }
+        }
+    }
+
+    fn own(&mut self, node: NodeId, epoch: Epoch) -> Result<(), Illegal> {
+        if epoch.0 != self.epoch.0 + 1 {
+            return Err(Illegal { event: "Owned", step: None, phase: None });
+        }
+        self.owner = node;
+        self.epoch = epoch;
+        for step in &mut self.steps {
+            step.phase = step.phase.after(StepEvent::OwnerLost).unwrap_or(step.phase);
+        }
+        Ok(())
+    }
+
+    fn apply_to_step(&mut self, event: &Event) -> Result<(), Illegal> {
+        let illegal = |phase| Illegal { event: event.kind(), step: event.step(), phase };
+        let (index, step_event) = step_event(event).ok_or(illegal(None))?;
+        let turned_back = self.turned_back.is_some();
+        let step = self.steps.get_mut(index.at()).ok_or(illegal(None))?;
+        let phase = step.phase.after(step_event).ok_or(illegal(Some(step.phase)))?;
+        // Nothing is undone while going forward. Going back, nothing begins, and what surely
+        // did not happen is neither called again nor settled as applied.
+        let fits = match step_event {
+            StepEvent::Intended { direction: Direction::Backward, .. }
+            | StepEvent::Unrenderable { direction: Direction::Backward } => turned_back,
+            StepEvent::Intended { direction: Direction::Forward, .. }
+            | StepEvent::Settled(Settled::Applied) => !turned_back || step.phase.may_stand(),
+            StepEvent::Unrenderable { direction: Direction::Forward } | StepEvent::Skipped => {
+                !turned_back
+            }
+            _ => true,
+        };
+        // The request is written once, and every attempt sends it (F77).
+        let is_pinned_once = match event {
+            Event::Intended { attempt, request, .. } => request.is_some() == (*attempt == 1),
+            _ => true,
+        };
+        if !(fits && is_pinned_once) {
+            return Err(illegal(Some(step.phase)));
+        }
+        step.phase = phase;
+        step.remember(event);
+        Ok(())
+    }
+
+    /// Identity of the saga.
+    #[must_use]
+    pub fn saga(&self) -> SagaId {
+        self.saga
+    }
+
+    /// When the saga was accepted, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn started_at_ms(&self) -> u64 {
+        self.started_at_ms
+    }
+
+    /// The input it was started with, as protobuf bytes.
+    #[must_use]
+    pub fn input(&self) -> &Bytes {
+        &self.input
+    }
+
+    /// The node that took the saga last.
+    #[must_use]
+    pub fn owner(&self) -> NodeId {
+        self.owner
+    }
+
+    /// How many owners the saga has had.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The step at `index`.
+    ///
+    /// # Panics
+    ///
+    /// Where `index` is not of the saga's definition.
+    #[must_use]
+    pub fn step(&self, index: StepIndex) -> &StepState {
+        &self.steps[index.at()]
+    }
+
+    /// All steps, in the order of the definition.
+    #[must_use]
+    pub fn steps(&self) -> &[StepState] {
+        &self.steps
+    }
+
+    /// Whether a client asked the saga to turn back.
+    #[must_use]
+    pub fn cancel_requested(&self) -> bool {
+        self.cancel_requested
+    }
+
+    /// Why the saga turned back, where it did.
+    #[must_use]
+    pub fn turned_back(&self) -> Option<&TurnBackReason> {
+        self.turned_back.as_ref()
+    }
+
+    /// How the saga ended, where it did.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.ended
+    }
+
+    /// Whether the pivot is applied: from then on the saga goes only forward.
+    #[must_use]
+    pub fn passed_pivot(&self, definition: &Definition) -> bool {
+        definition.pivot().is_some_and(|pivot| self.step(pivot).phase == StepPhase::Applied)
+    }
+}
+
+impl StepState {
+    /// Keeps what later calls need, and what people want to know.
+    fn remember(&mut self, event: &Event) {
+        match event {
+            Event::Intended { request: Some(request), direction, .. } => {
+                self.request = Some(request.clone());
+                if *direction == Direction::Backward {
+                    self.troubled_since_ms = None;
+                    self.last_trouble = None;
+                }
+            }
+            Event::Answered { outcome: Outcome::Applied { reply }, direction, .. } => {
+                if *direction == Direction::Forward {
+                    self.reply = Some(reply.clone());
+                }
+                self.settle();
+            }
+            Event::Resolved { resolution: Resolution::Applied { reply }, .. } => {
+                self.reply = Some(reply.clone());
+                self.settle();
+            }
+            Event::OperatorActed {
+                act: OperatorAct::Settle { settled: Settled::Applied, .. },
+                ..
+            } => self.settle(),
+            Event::Answered { outcome, at_ms, .. } => {
+                self.trouble(outcome.reason(), outcome.message(), *at_ms);
+            }
+            Event::Resolved { resolution, at_ms, .. } => {
+                self.trouble(resolution.reason(), resolution.message(), *at_ms);
+            }
+            Event::Unrenderable { message, at_ms, .. } => {
+                self.trouble("UNRENDERABLE", message, *at_ms);
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self) {
+        self.request = None;
+        self.troubled_since_ms = None;
+        self.last_trouble = None;
+    }
+
+    fn trouble(&mut self, reason: &str, message: &str, at_ms: u64) {
+        self.troubled_since_ms.get_or_insert(at_ms);
+        self.last_trouble =
+            Some(Trouble { reason: reason.to_owned(), message: message.to_owned() });
+    }
+}
+
+/// The part of `event` that the phase of one step depends on.
+fn step_event(event: &Event) -> Option<(StepIndex, StepEvent)> {
+    let step = event.step()?;
+    let step_event = match event {
+        Event::Skipped { .. } => StepEvent::Skipped,
+        Event::Unrenderable { direction, .. } => StepEvent::Unrenderable { direction: *direction },
+        Event::Intended { direction, attempt, .. } => {
+            StepEvent::Intended { direction: *direction, attempt: *attempt }
+        }
+        Event::Answered { direction, attempt, outcome, at_ms, .. } => StepEvent::Answered {
+            direction: *direction,
+            attempt: *attempt,
+            learned: outcome.into(),
+            at_ms: *at_ms,
+        },
+        Event::Inquired { inquiry, .. } => StepEvent::Inquired { inquiry: *inquiry },
+        Event::Resolved { inquiry, resolution, at_ms, .. } => {
+            StepEvent::Resolved { inquiry: *inquiry, learned: resolution.into(), at_ms: *at_ms }
+        }
+        Event::OperatorActed { act, .. } => StepEvent::from(*act),
+        _ => return None,
+    };
+    Some((step, step_event))
+}

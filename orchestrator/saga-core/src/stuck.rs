@@ -1,0 +1,150 @@
+//! Which sagas need a person, and why. A stuck saga is not a dead one: wherever trying
+//! again makes sense the engine goes on trying, and the saga is shown as stuck meanwhile.
+
+use crate::{
+    definition::{Definition, OnUnknown, StepIndex},
+    event::Direction,
+    phase::{Last, StepPhase, Tries},
+    state::State,
+};
+
+/// Why a saga needs a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StuckReason {
+    /// The participant cannot accept the call: wrong method, missing rights, a request it
+    /// cannot read. Mend the wiring; the call is repeated by itself.
+    WiringFault,
+    /// The outcome of an action stays unknown. Nothing is decided until it is settled.
+    OutcomeUnknown,
+    /// The participant has no inquiry. Settle the outcome by hand.
+    InquiryUnsupported,
+    /// A compensation did not succeed for many attempts. It is repeated by itself.
+    CompensationFailing,
+    /// The participant refuses to undo what it applied.
+    CompensationRejected,
+    /// A step was refused or fenced after the pivot, where there is no turning back. Do
+    /// by hand what it should have done, and settle it.
+    RejectedAfterPivot,
+    /// A step behind the pivot did not succeed for many attempts. It is repeated by itself.
+    ForwardFailing,
+    /// The request cannot be made from the data of this saga, where there is no turning
+    /// back. It is made again where a person asks for it.
+    Unrenderable,
+}
+
+impl StuckReason {
+    /// The reason code, as people see it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::WiringFault => "WIRING_FAULT",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::InquiryUnsupported => "INQUIRY_UNSUPPORTED",
+            Self::CompensationFailing => "COMPENSATION_FAILING",
+            Self::CompensationRejected => "COMPENSATION_REJECTED",
+            Self::RejectedAfterPivot => "REJECTED_AFTER_PIVOT",
+            Self::ForwardFailing => "FORWARD_FAILING",
+            Self::Unrenderable => "UNRENDERABLE",
+        }
+    }
+}
+
+/// A step that needs a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    pub reason: StuckReason,
+    pub step: StepIndex,
+    /// Since when the step has not come to a definite outcome, in milliseconds since the
+    /// Unix epoch.
+    pub since_ms: u64,
+}
+
+/// Why this saga needs a person, where it does: the first step that says so.
+#[must_use]
+pub fn stuck(definition: &Definition, state: &State) -> Option<Stuck> {
+    if state.ended().is_some() {
+        return None;
+    }
+    definition.indices().find_map(|index| {
+        let reason = stuck_reason(definition, state, index)?;
+        let since_ms = state.step(index).troubled_since_ms.unwrap_or(state.started_at_ms());
+        Some(Stuck { reason, step: index, since_ms })
+    })
+}
+
+fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Option<StuckReason> {
+    let forward_only = state.passed_pivot(definition);
+    match state.step(index).phase {
+        StepPhase::Rejected | StepPhase::Fenced if forward_only => {
+            Some(StuckReason::RejectedAfterPivot)
+        }
+        StepPhase::Unrenderable { direction: Direction::Backward } => {
+            Some(StuckReason::Unrenderable)
+        }
+        StepPhase::Unrenderable { .. } if forward_only => Some(StuckReason::Unrenderable),
+        // A call that is out says nothing yet about what the ones before it met.
+        StepPhase::Open { direction: Direction::Forward, tries, last, .. } => {
+            forward_stuck(definition, state, index, tries, last)
+        }
+        StepPhase::InFlight { direction: Direction::Forward, tries }
+        | StepPhase::Inquiring { tries } => {
+            forward_stuck(definition, state, index, tries, Last::Unknown)
+        }
+        StepPhase::Open { direction: Direction::Backward, tries, last, .. } => {
+            backward_stuck(definition, index, tries, last)
+        }
+        StepPhase::InFlight { direction: Direction::Backward, tries } => {
+            backward_stuck(definition, index, tries, Last::Unknown)
+        }
+        _ => None,
+    }
+}
+
+fn forward_stuck(
+    definition: &Definition,
+    state: &State,
+    index: StepIndex,
+    tries: Tries,
+    last: Last,
+) -> Option<StuckReason> {
+    let step = definition.step(index);
+    if state.turned_back().is_some() && !tries.in_doubt {
+        return None; // Nothing was done, and nothing will be.
+    }
+    // Nobody calls again by itself, whatever the last call said and however often.
+    if tries.in_doubt && step.on_unknown == OnUnknown::Park {
+        return Some(StuckReason::OutcomeUnknown);
+    }
+    match last {
+        Last::Fault => return Some(StuckReason::WiringFault),
+        Last::NoInquiry => return Some(StuckReason::InquiryUnsupported),
+        _ => {}
+    }
+    let exhausted = step.retry.attempts_max <= tries.failures;
+    if state.passed_pivot(definition) {
+        return exhausted.then_some(StuckReason::ForwardFailing);
+    }
+    let unsettled = tries.in_doubt
+        && match step.on_unknown {
+            OnUnknown::Retry => exhausted,
+            OnUnknown::FinishThenUndo | OnUnknown::Park => false,
+            OnUnknown::Resolve => step.resolve_retry.attempts_max <= tries.inquiries,
+        };
+    unsettled.then_some(StuckReason::OutcomeUnknown)
+}
+
+fn backward_stuck(
+    definition: &Definition,
+    index: StepIndex,
+    tries: Tries,
+    last: Last,
+) -> Option<StuckReason> {
+    match last {
+        Last::Refused => Some(StuckReason::CompensationRejected),
+        Last::Fault => Some(StuckReason::WiringFault),
+        _ => {
+            let policy = &definition.step(index).compensation_retry;
+            (policy.attempts_max <= tries.failures).then_some(StuckReason::CompensationFailing)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The sagas that are walked.
+
+use saga_core::{Definition, Jitter, OnUnknown, RetryPolicy, Step, StepIndex};
+
+/// Every pause is this long, so that the states of a walk stay few.
+pub(crate) const PAUSE_MS: u64 = 10;
+
+/// Far behind every pause of a run: it passes only where the walker says so.
+pub(crate) const DEADLINE_MS: u64 = 1_000_000;
+
+/// One saga, and how much may go wrong in one run of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) definition: Definition,
+    pub(crate) misfortunes_max: u8,
+}
+
+/// What tells one case from another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    pub(crate) steps: fn() -> Vec<Step>,
+}
+
+/// a, b, and the pivot c.
+pub(crate) const PIVOT_LAST: Shape = Shape { name: "pivot last", steps: pivot_last };
+
+/// a, the pivot b, and c behind it.
+pub(crate) const PIVOT_THEN_STEP: Shape = Shape { name: "pivot then step", steps: pivot_then_step };
+
+/// a, then b and c side by side, then d. No pivot; b has a condition.
+pub(crate) const DIAMOND: Shape = Shape { name: "diamond", steps: diamond };
+
+/// a, then b on a condition, then c, then d, which nothing undoes. No pivot.
+pub(crate) const CHAIN: Shape = Shape { name: "chain", steps: chain };
+
+/// The pivot and another step side by side: what the static check warns of.
+pub(crate) const PIVOT_BESIDE: Shape = Shape { name: "pivot beside step", steps: pivot_beside };
+
+pub(crate) fn all() -> Vec<Case> {
+    use OnUnknown::{FinishThenUndo, Park, Resolve, Retry};
+    let mut cases = Vec::new();
+    for shape in [PIVOT_LAST, PIVOT_THEN_STEP] {
+        cases.push(shape.case(Resolve, 1, 3));
+        cases.push(shape.case(Resolve, 2, 3));
+        cases.extend([Retry, Park].map(|policy| shape.case(policy, 1, 3)));
+        cases.push(shape.case(FinishThenUndo, 1, 2));
+    }
+    cases.push(DIAMOND.case(Resolve, 1, 2));
+    cases.extend([Retry, Park].map(|policy| DIAMOND.case(policy, 1, 2)));
+    cases.push(CHAIN.case(Resolve, 1, 2));
+    cases.push(PIVOT_BESIDE.case(Resolve, 1, 2));
+    cases
+}
+
+impl Shape {
+    pub(crate) fn case(self, on_unknown: OnUnknown, attempts_max: u32, misfortunes: u8) -> Case {
+        let policy = RetryPolicy {
+            delay_first_ms: PAUSE_MS,
+            factor_permille: 1000,
+            delay_max_ms: PAUSE_MS,
+            jitter: Jitter::None,
+            attempts_max,
+        };
+        let steps = (self.steps)().into_iter().map(|step| Step {
+            on_unknown,
+            retry: policy,
+            compensation_retry: policy,
+            resolve_retry: policy,
+            ..step
+        });
+        let definition = Definition {
+            name: self.name.to_owned(),
+            version: 1,
+            deadline_ms: Some(DEADLINE_MS),
+            steps: steps.collect(),
+        };
+        let name = format!("{}, {on_unknown:?}, {attempts_max} of {misfortunes}", self.name);
+        Case { name, definition, misfortunes_max: misfortunes }
+    }
+}
+
+fn pivot_last() -> Vec<Step> {
+    vec![step("a", &[]), step("b", &[0]), pivot("c", &[1])]
+}
+
+fn pivot_then_step() -> Vec<Step> {
+    vec![step("a", &[]), pivot("b", &[0]), Step { compensable: false, ..step("c", &[1]) }]
+}
+
+fn diamond() -> Vec<Step> {
+    let b = Step { conditional: true, ..step("b", &[0]) };
+    vec![step("a", &[]), b, step("c", &[0]), step("d", &[1, 2])]
+}
+
+fn chain() -> Vec<Step> {
+    let b = Step { conditional: true, ..step("b", &[0]) };
+    let d = Step { compensable: false, ..step("d", &[2]) };
+    vec![step("a", &[]), b, step("c", &[1]), d]
+}
+
+fn pivot_beside() -> Vec<Step> {
+    vec![step("a", &[]), pivot("b", &[0]), step("c", &[0])]
+}
+
+fn pivot(name: &str, after: &[u8]) -> Step {
+    Step { pivot: true, compensable: false, ..step(name, after) }
+}
+
+fn step(name: &str, after: &[u8]) -> Step {
+    Step {
+        name: name.to_owned(),
+        after: after.iter().copied().map(StepIndex).collect(),
+        conditional: false,
+        pivot: false,
+        compensable: true,
+        on_unknown: OnUnknown::Resolve,
+        retry: RetryPolicy::ACTION,
+        compensation_retry: RetryPolicy::COMPENSATION,
+        resolve_retry: RetryPolicy::RESOLVE,
+    }
+}

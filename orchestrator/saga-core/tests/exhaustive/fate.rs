@@ -1,0 +1,129 @@
+//! Everything that may happen to a saga and to its calls.
+
+use crate::world::Request::{self, Action as Act, Compensation as Undo, Inquiry as Ask};
+
+/// Everything that may happen. All but the ordinary course of things is a misfortune,
+/// and a run has only so many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Fate {
+    Answered(Request),
+    Refused(Request),
+    NotSent(Request),
+    Fault(Request),
+    InProgress,
+    RequestLost(Request),
+    ReplyLost(Request),
+    RefusalLost,
+    /// The answer is given up, the request is still under way.
+    Late(Request),
+    Duplicated(Request),
+    /// A request arrives that nobody waits for.
+    Arrives(Request),
+    ArrivesAndIsRefused,
+    Driven,
+    Skipped,
+    Unrenderable(Request),
+    DiesBeforeAppend,
+    TimePasses,
+    OwnerDies,
+    CancelRequested,
+    DeadlinePasses,
+    /// Only a person can go on, and does.
+    PersonSettles,
+    /// A person acts although the saga would go on by itself.
+    PersonSettlesEarly,
+    RetryRequested,
+}
+
+impl Fate {
+    /// Those that the real core meets.
+    pub(crate) const ALL: [Self; 37] = [
+        Self::Answered(Act),
+        Self::Answered(Ask),
+        Self::Answered(Undo),
+        Self::Refused(Act),
+        Self::Refused(Undo),
+        Self::NotSent(Act),
+        Self::NotSent(Undo),
+        Self::Fault(Act),
+        Self::Fault(Undo),
+        Self::InProgress,
+        Self::RequestLost(Act),
+        Self::RequestLost(Ask),
+        Self::RequestLost(Undo),
+        Self::ReplyLost(Act),
+        Self::ReplyLost(Ask),
+        Self::ReplyLost(Undo),
+        Self::RefusalLost,
+        Self::Late(Act),
+        Self::Late(Ask),
+        Self::Late(Undo),
+        Self::Duplicated(Act),
+        Self::Duplicated(Undo),
+        Self::Arrives(Act),
+        Self::Arrives(Ask),
+        Self::Arrives(Undo),
+        Self::ArrivesAndIsRefused,
+        Self::Driven,
+        Self::Skipped,
+        Self::Unrenderable(Act),
+        Self::Unrenderable(Undo),
+        Self::TimePasses,
+        Self::OwnerDies,
+        Self::CancelRequested,
+        Self::DeadlinePasses,
+        Self::PersonSettles,
+        Self::PersonSettlesEarly,
+        Self::RetryRequested,
+    ];
+
+    pub(crate) fn is_misfortune(self) -> bool {
+        !matches!(
+            self,
+            Self::Answered(_)
+                | Self::Arrives(_)
+                | Self::Driven
+                | Self::TimePasses
+                | Self::PersonSettles
+        )
+    }
+
+    /// Whether it happens only to an action that its participant sees for the first time.
+    pub(crate) fn takes_a_new_one(self) -> bool {
+        matches!(self, Self::Refused(Act) | Self::RefusalLost | Self::ArrivesAndIsRefused)
+    }
+
+    /// What may become of a request that somebody waits for. The first is the ordinary one.
+    pub(crate) fn of_awaited(request: Request) -> &'static [Self] {
+        match request {
+            Act => &[
+                Self::Answered(Act),
+                Self::Refused(Act),
+                Self::NotSent(Act),
+                Self::Fault(Act),
+                Self::RequestLost(Act),
+                Self::ReplyLost(Act),
+                Self::RefusalLost,
+                Self::Late(Act),
+                Self::Duplicated(Act),
+            ],
+            Ask => &[
+                Self::Answered(Ask),
+                Self::InProgress,
+                Self::RequestLost(Ask),
+                Self::ReplyLost(Ask),
+                Self::Late(Ask),
+            ],
+            Undo => &[
+                Self::Answered(Undo),
+                Self::Refused(Undo),
+                Self::NotSent(Undo),
+                Self::Fault(Undo),
+                Self::RequestLost(Undo),
+                Self::ReplyLost(Undo),
+                Self::Late(Undo),
+                Self::Duplicated(Undo),
+            ],
+        }
+    }
+}

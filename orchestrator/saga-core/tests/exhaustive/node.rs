@@ -1,0 +1,364 @@
+//! One state of one run, and what may happen in it. The core is driven the way a driver
+//! does it: append what was decided, then send, then append what was answered.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use saga_core::{
+    Action, Definition, Direction, Epoch, Event, Next, NodeId, NotDone, OperatorAct, Outcome,
+    Resolution, Settled, State, StepIndex, StepPhase, UnknownCause, phase::Pause,
+};
+use uuid::Uuid;
+
+use crate::{
+    cases::{DEADLINE_MS, PAUSE_MS},
+    fate::Fate,
+    rules::{self, Rule},
+    walk::{Order, Subject, needs_a_person},
+    world::{Books, Message, Mood, Record, Request, World},
+};
+
+const NODE: NodeId = NodeId(Uuid::from_u128(1));
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) state: State,
+    pub(crate) world: World,
+    pub(crate) now_ms: u64,
+    pub(crate) cancel: Option<Cancel>,
+    misfortunes_left: u8,
+}
+
+/// How a cancel has to turn out, by when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cancel {
+    Wins,
+    TooLate,
+    /// The pivot was in doubt: it depends on how that is settled.
+    Open,
+}
+
+/// What stays the same in a whole walk.
+#[derive(Clone, Copy)]
+pub(crate) struct Course<'c> {
+    pub(crate) definition: &'c Definition,
+    pub(crate) subject: &'c Subject,
+}
+
+/// One thing that may happen; `at` is the message or the action that it happens to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) fate: Fate,
+    at: usize,
+}
+
+type Taken<T> = Result<T, (Rule, String)>;
+
+impl Node {
+    pub(crate) fn first(state: State, misfortunes_left: u8) -> Self {
+        let world = World::new(state.steps().len());
+        Self { state, world, now_ms: 0, cancel: None, misfortunes_left }
+    }
+
+    /// What makes this state another one than others. Of times, only how far away they
+    /// are matters; of payloads and texts, nothing.
+    pub(crate) fn key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for step in self.state.steps() {
+            self.timeless(step.phase).hash(&mut hasher);
+        }
+        self.state.cancel_requested().hash(&mut hasher);
+        self.state.turned_back().is_some().hash(&mut hasher);
+        self.state.ended().map(|ended| ended.ending).hash(&mut hasher);
+        self.world.hash(&mut hasher);
+        self.cancel.hash(&mut hasher);
+        self.misfortunes_left.hash(&mut hasher);
+        (self.now_ms < DEADLINE_MS).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn timeless(&self, phase: StepPhase) -> StepPhase {
+        let age_ms = |at_ms: u64| self.now_ms.saturating_sub(at_ms).min(PAUSE_MS);
+        let StepPhase::Open { direction, tries, last, pause } = phase else { return phase };
+        let pause = match pause {
+            Pause::After { at_ms } => Pause::After { at_ms: age_ms(at_ms) },
+            Pause::NotBefore { at_ms } => Pause::NotBefore { at_ms: age_ms(at_ms) },
+            Pause::Over => Pause::Over,
+        };
+        StepPhase::Open { direction, tries, last, pause }
+    }
+
+    pub(crate) fn is_like(&self, state: &State) -> bool {
+        self.state == *state
+    }
+
+    /// A take-over by another node, as its log would say it.
+    pub(crate) fn owned_again(&self) -> Event {
+        Event::Owned { node: NODE, epoch: Epoch(self.state.epoch().0 + 1), at_ms: self.now_ms }
+    }
+
+    /// Everything that may happen here.
+    pub(crate) fn moves(&self, course: Course<'_>, decision: &Next) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for (at, message) in self.world.network.iter().enumerate() {
+            let fates = if message.awaited {
+                Fate::of_awaited(message.request)
+            } else {
+                &[Fate::Arrives(message.request), Fate::ArrivesAndIsRefused]
+            };
+            let is_new = self.world.is_new(*message);
+            let possible = fates.iter().copied().filter(|fate| is_new || !fate.takes_a_new_one());
+            moves.extend(possible.map(|fate| Move { fate, at }));
+        }
+        if self.state.ended().is_none() {
+            self.moves_of_owner(course, decision, &mut moves);
+        }
+        moves.retain(|it| self.misfortunes_left > 0 || !it.fate.is_misfortune());
+        moves
+    }
+
+    fn moves_of_owner(&self, course: Course<'_>, decision: &Next, moves: &mut Vec<Move>) {
+        let mut may = |fate, at| moves.push(Move { fate, at });
+        match decision {
+            Next::Do(actions) => {
+                may(Fate::Driven, 0);
+                for (at, action) in actions.iter().enumerate() {
+                    let Action::Call { step, direction, attempt: 1 } = *action else { continue };
+                    may(Fate::Unrenderable(direction.into()), at);
+                    if direction == Direction::Forward && course.definition.step(step).conditional {
+                        may(Fate::Skipped, at);
+                    }
+                }
+                if course.subject.order == Order::SendThenAppend {
+                    may(Fate::DiesBeforeAppend, 0);
+                }
+            }
+            // That the deadline comes before an answer is a misfortune.
+            Next::Wait { until_ms: Some(until_ms) }
+                if *until_ms < DEADLINE_MS || !self.world.network.iter().any(|it| it.awaited) =>
+            {
+                may(Fate::TimePasses, 0);
+            }
+            _ => {}
+        }
+        if let Some(stuck) = needs_a_person(course.definition, self, decision) {
+            may(Fate::PersonSettles, stuck.step.at());
+        }
+        for (at, step) in self.state.steps().iter().enumerate() {
+            if matches!(step.phase, StepPhase::Open { .. }) {
+                may(Fate::PersonSettlesEarly, at);
+            }
+        }
+        may(Fate::RetryRequested, 0);
+        may(Fate::OwnerDies, 0);
+        if !self.state.cancel_requested() {
+            may(Fate::CancelRequested, 0);
+        }
+        if self.now_ms < DEADLINE_MS {
+            may(Fate::DeadlinePasses, 0);
+        }
+    }
+
+    /// What is after `step`. Its events are at the end of `log` then.
+    pub(crate) fn take(
+        &self,
+        course: Course<'_>,
+        decision: &Next,
+        step: Move,
+        log: &mut Vec<Event>,
+    ) -> Taken<Self> {
+        let mut node = self.clone();
+        node.misfortunes_left -= u8::from(step.fate.is_misfortune());
+        let at_ms = node.now_ms;
+        let events = match (step.fate, decision) {
+            (
+                Fate::Driven | Fate::Skipped | Fate::Unrenderable(_) | Fate::DiesBeforeAppend,
+                Next::Do(actions),
+            ) => {
+                node.drive(course, actions, step, log)?;
+                return Ok(node);
+            }
+            (Fate::TimePasses, Next::Wait { until_ms: Some(until_ms) }) => {
+                node.now_ms = *until_ms;
+                vec![]
+            }
+            (Fate::DeadlinePasses, _) => {
+                node.now_ms = DEADLINE_MS;
+                vec![]
+            }
+            (Fate::OwnerDies, _) => {
+                node.world.forsake_all();
+                vec![self.owned_again()]
+            }
+            (Fate::CancelRequested, _) => {
+                node.cancel = Some(rules::cancel_now(course.definition, &self.state));
+                vec![Event::CancelRequested { reason: String::new(), at_ms }]
+            }
+            (Fate::PersonSettles | Fate::PersonSettlesEarly, _) => {
+                let index = course.definition.indices().nth(step.at);
+                vec![node.settle_by_hand(index.expect("the move is about a step"))]
+            }
+            (Fate::RetryRequested, _) => vec![self.acted(OperatorAct::Retry)],
+            (fate, _) => {
+                let message = node.world.network.remove(step.at);
+                node.meet(course, message, fate).into_iter().collect()
+            }
+        };
+        for event in events {
+            node.append(course, event, log)?;
+        }
+        Ok(node)
+    }
+
+    fn append(&mut self, course: Course<'_>, event: Event, log: &mut Vec<Event>) -> Taken<()> {
+        for event in (course.subject.record)(&self.state, event) {
+            self.state.apply(&event).map_err(|it| (Rule::LogFolds, it.to_string()))?;
+            log.push(event);
+        }
+        Ok(())
+    }
+
+    fn drive(
+        &mut self,
+        course: Course<'_>,
+        actions: &[Action],
+        step: Move,
+        log: &mut Vec<Event>,
+    ) -> Taken<()> {
+        for (at, action) in actions.iter().enumerate() {
+            rules::judge_action(course.definition, self, action)?;
+            let (event, message) = self.announce(action);
+            let event = match (step.fate, action) {
+                (Fate::Skipped, Action::Call { step: skipped, .. }) if at == step.at => {
+                    Event::Skipped { step: *skipped, at_ms: self.now_ms }
+                }
+                (Fate::Unrenderable(_), Action::Call { step: of, direction, .. })
+                    if at == step.at =>
+                {
+                    let (message, at_ms) = (String::new(), self.now_ms);
+                    Event::Unrenderable { step: *of, direction: *direction, message, at_ms }
+                }
+                _ => event,
+            };
+            let is_sent = matches!(event, Event::Intended { .. } | Event::Inquired { .. });
+            if step.fate != Fate::DiesBeforeAppend {
+                self.append(course, event, log)?;
+            }
+            if let Some(message) = message.filter(|_| is_sent) {
+                self.world.send(message);
+            }
+        }
+        if step.fate == Fate::DiesBeforeAppend {
+            self.world.forsake_all();
+            self.append(course, self.owned_again(), log)?;
+        }
+        Ok(())
+    }
+
+    /// The event that makes `action` durable, and the request that may leave then.
+    fn announce(&self, action: &Action) -> (Event, Option<Message>) {
+        let at_ms = self.now_ms;
+        let sent = |step, request, number| Some(Message { step, request, number, awaited: true });
+        match action.clone() {
+            Action::Call { step, direction, attempt } => {
+                let request = (attempt == 1).then(Bytes::new);
+                let event = Event::Intended { step, direction, attempt, request, at_ms };
+                (event, sent(step, direction.into(), attempt))
+            }
+            Action::Inquire { step, inquiry } => {
+                (Event::Inquired { step, inquiry, at_ms }, sent(step, Request::Inquiry, inquiry))
+            }
+            Action::TurnBack { reason } => (Event::TurnedBack { reason, at_ms }, None),
+            Action::End { ending } => (Event::Ended { ending, at_ms }, None),
+        }
+    }
+
+    /// A request meets its fate. Returns what whoever waits for it learns.
+    fn meet(&mut self, course: Course<'_>, message: Message, fate: Fate) -> Option<Event> {
+        let (arrives, mood) = match fate {
+            Fate::Refused(Request::Action) | Fate::RefusalLost | Fate::ArrivesAndIsRefused => {
+                (true, Mood::Refuses)
+            }
+            Fate::Answered(_) | Fate::Duplicated(_) | Fate::ReplyLost(_) | Fate::Arrives(_) => {
+                (true, Mood::Accepts)
+            }
+            _ => (false, Mood::Accepts),
+        };
+        let books = &mut self.world.books[message.step.at()];
+        let record = arrives.then(|| books.receive(message.request, course.subject.barrier, mood));
+        if matches!(fate, Fate::Late(_) | Fate::Duplicated(_)) {
+            self.world.send(Message { awaited: false, ..message });
+        }
+        message.awaited.then(|| self.answer(message, fate, record))
+    }
+
+    fn answer(&self, message: Message, fate: Fate, record: Option<Record>) -> Event {
+        let heard = match fate {
+            Fate::Answered(_) | Fate::Duplicated(_) | Fate::Refused(_) => record,
+            _ => None,
+        };
+        let at_ms = self.now_ms;
+        let Message { step, number, .. } = message;
+        let direction = match message.request {
+            Request::Inquiry => {
+                let resolution = resolution(fate, heard);
+                return Event::Resolved { step, inquiry: number, resolution, at_ms };
+            }
+            Request::Action => Direction::Forward,
+            Request::Compensation => Direction::Backward,
+        };
+        Event::Answered { step, direction, attempt: number, outcome: outcome(fate, heard), at_ms }
+    }
+
+    /// A person looks at the participant and does there what is needed, then says what
+    /// is true now.
+    fn settle_by_hand(&mut self, step: StepIndex) -> Event {
+        let books = &mut self.world.books[step.at()];
+        let settled = match self.state.step(step).phase {
+            StepPhase::Open { direction: Direction::Forward, .. } => {
+                match *books.action.get_or_insert(Record::Fenced) {
+                    Record::Applied => Settled::Applied,
+                    Record::Rejected | Record::Fenced => Settled::NotApplied,
+                }
+            }
+            StepPhase::Open { .. } | StepPhase::Unrenderable { direction: Direction::Backward } => {
+                *books = Books { compensation: true, undone: 1, ..*books };
+                Settled::Applied
+            }
+            _ => {
+                *books = Books { action: Some(Record::Applied), applied: 1, ..*books };
+                Settled::Applied
+            }
+        };
+        self.acted(OperatorAct::Settle { step, settled })
+    }
+
+    fn acted(&self, act: OperatorAct) -> Event {
+        let (actor, reason) = ("somebody".to_owned(), "looked at the participant".to_owned());
+        Event::OperatorActed { actor, reason, act, at_ms: self.now_ms }
+    }
+}
+
+fn outcome(fate: Fate, heard: Option<Record>) -> Outcome {
+    let (reason, message) = (String::new(), String::new());
+    match (heard, fate) {
+        (Some(Record::Applied), _) => Outcome::Applied { reply: Bytes::new() },
+        (Some(_), _) | (None, Fate::Refused(_)) => Outcome::Rejected { reason, message },
+        (None, Fate::NotSent(_)) => {
+            Outcome::NotDone { cause: NotDone::NotSent, message, retry_after_ms: None }
+        }
+        (None, Fate::Fault(_)) => Outcome::Fault { reason, message },
+        (None, _) => Outcome::Unknown { cause: UnknownCause::TimedOut, message },
+    }
+}
+
+fn resolution(fate: Fate, heard: Option<Record>) -> Resolution {
+    let (reason, message) = (String::new(), String::new());
+    match (heard, fate) {
+        (Some(Record::Applied), _) => Resolution::Applied { reply: Bytes::new() },
+        (Some(Record::Rejected), _) => Resolution::Rejected { reason, message },
+        (Some(Record::Fenced), _) => Resolution::Fenced,
+        (None, Fate::InProgress) => Resolution::InProgress,
+        (None, _) => Resolution::Unanswered { message },
+    }
+}

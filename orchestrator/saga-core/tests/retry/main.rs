@@ -1,0 +1,9 @@
+//! When things are done again: pauses, inquiries, deadlines, and from when on a person
+//! is called.
+
+mod deadline;
+mod fixture;
+mod inquiry;
+mod pause;
+mod policy;
+mod stuck;
