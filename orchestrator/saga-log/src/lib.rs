@@ -6,12 +6,60 @@
 //! through one [`Log`] writer, which puts everything that is waiting into one
 //! transaction (group commit).
 //!
-//! Reading order: [`store`] (the contract of a database), `writer` (group commit),
-//! `postgres`, `sqlite`, `memory`, and `conformance`, the suite that all three pass.
+//! ```no_run
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use saga_log::{Log, LogLimits, OpenOptions};
+//!
+//! let options = OpenOptions { migrate: true, ..OpenOptions::default() };
+//! let store = saga_log::open("sqlite:amends.db", options).await?;
+//! let log = Log::start(store, LogLimits::default());
+//! // log.append(..).await returns when the append is durable.
+//! log.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a caller can rely on:
+//!
+//! * **Durable.** An append that was answered [`Written::Done`] survives a crash of this
+//!   process and of the database. How much more (a lost disk, a failover) is decided by
+//!   how the database is configured.
+//! * **One winner.** Of two appends of one version one is `Done`, the other
+//!   [`Written::Superseded`] and not written at all. A log has no gaps.
+//! * **Idempotent.** A batch whose outcome nobody knows is written again until it is
+//!   known. Rows carry the id of their append, so nothing is written twice.
+//! * **Apart.** An append that is superseded or refused does not touch the others of its
+//!   batch.
+//! * **No limbo.** A saga that has not ended has a wake-up time or a named reason to
+//!   wait; the database checks it.
+//!
+//! Reading order: [`store`] (the contract of a database), `plan` (what all stores refuse,
+//! and in what order they write), `writer` (group commit), `open`, `sql` (the queries that
+//! PostgreSQL and SQLite share), `postgres`, `sqlite`, `memory`, and `conformance`, the
+//! suite that all three pass.
 
 pub mod store;
 
+mod plan;
+mod writer;
+
+mod memory;
+mod open;
+mod postgres;
+mod rows;
+mod sql;
+mod sqlite;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use memory::MemoryStore;
+pub use open::{OpenError, OpenOptions, open};
+pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, NAME_BYTES_MAX};
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
 pub use store::{
     Append, ClaimQuery, DefinitionRow, IndexChange, ListQuery, LogRow, NewSaga, NodeRow, SagaRow,
     Standing, Status, Store, StoreError, StuckGroup, StuckRow, Written,
 };
+pub use writer::{AppendError, Log, LogLimits};

@@ -11,19 +11,29 @@ use uuid::Uuid;
 
 /// Where the log is kept.
 ///
-/// No future of this trait may be dropped before it is done: a write that is abandoned
-/// half-way can poison its connection. Callers run them in tasks of their own.
+/// A future of this trait may be dropped at any time. What it asked for may have happened
+/// or not, and no connection is left half-way: a store runs its work in tasks of its own,
+/// or closes the connection of a call that was abandoned.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Which kind of database this is: `postgres`, `sqlite` or `memory`.
     fn kind(&self) -> &'static str;
 
+    /// Whether no other process can have this log open. Then every node that is known
+    /// from before is dead, and its sagas can be claimed at once.
+    fn exclusive(&self) -> bool {
+        false
+    }
+
     /// Writes a batch in one transaction and answers, for each append in order, what
-    /// became of it. One append that is refused does not touch the others. When this
+    /// became of it. One append that is superseded does not touch the others. When this
     /// returns `Ok`, everything that is [`Written::Done`] is durable.
     ///
+    /// A second append of the same saga in one batch gets a transaction of its own after
+    /// the first, and is superseded where the first one was.
+    ///
     /// Called by one writer at a time. May be called again with the same batch: an
-    /// append whose `append_id` is already in the log is `Done`.
+    /// append whose `append_id` is already in the log is `Done`, and does nothing more.
     ///
     /// # Errors
     ///
@@ -77,8 +87,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError>;
 
     /// Sagas that nobody drives and that are due, and sagas of the nodes in `dead`;
-    /// `sagas_max` at most, the longest due first. Takes nothing: whoever wants one
-    /// appends `Owned` to its log, and of two that try one succeeds.
+    /// `sagas_max` at most, the longest due first, and before them those of dead nodes
+    /// that no time would wake. Takes nothing: whoever wants one appends `Owned` to its
+    /// log, and of two that try one succeeds.
     ///
     /// # Errors
     ///
@@ -172,7 +183,8 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct Append {
     pub saga: SagaId,
-    /// The version this row will have; it builds on the one before. The first is 1.
+    /// The version this row will have; it builds on the one before, which the writer has
+    /// seen in the log or has been told is done. The first is 1.
     pub version: u64,
     /// Who writes.
     pub writer: NodeId,
@@ -238,6 +250,24 @@ pub enum Status {
     Closed = 5,
 }
 
+impl Status {
+    /// Every status, in the order of the numbers that are stored.
+    pub const ALL: [Self; 5] =
+        [Self::Running, Self::Compensating, Self::Completed, Self::Compensated, Self::Closed];
+
+    /// The number that is stored.
+    #[must_use]
+    pub fn stored(self) -> i16 {
+        self as i16
+    }
+
+    /// The status with this stored number, if there is one.
+    #[must_use]
+    pub fn from_stored(stored: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.stored() == stored)
+    }
+}
+
 /// Why a saga needs a person. A stuck saga still has its [`Status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StuckRow {
@@ -254,7 +284,7 @@ pub struct StuckRow {
 pub enum Written {
     /// It is durable: written now, or found written by an earlier try of the same append.
     Done,
-    /// The version is taken by another append (or version 1 by another saga id's row).
+    /// The version is taken by another append, or the one before it is not in the log.
     /// Nothing was written. Load the log and see who owns the saga.
     Superseded,
     /// A start whose business key is in use. Nothing was written. This is the saga that has it.

@@ -1,0 +1,77 @@
+//! What every store must do, as tests that any store can run.
+//!
+//! Each claim takes two handles on one empty log, as two nodes would have them, and panics
+//! where the store breaks it. [`conformance_suite!`](crate::conformance_suite) makes a test
+//! of every claim.
+
+#![expect(clippy::missing_panics_doc, reason = "a claim fails by panicking")]
+
+pub mod appends;
+pub mod claims;
+pub mod lists;
+pub mod registry;
+pub mod sample;
+pub mod starts;
+pub mod writing;
+
+/// Makes a test of every claim.
+///
+/// `$fresh` is an async function without arguments. What it gives has `first` and `second`,
+/// two `Arc<dyn Store>` on one empty log, and an async `discard(self)`.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($fresh:path) => {
+        $crate::conformance_suite! { $fresh;
+            appends: an_append_is_loaded_as_it_was_written;
+            appends: a_log_is_loaded_in_pages_and_in_order;
+            appends: of_two_appends_of_one_version_one_wins;
+            appends: of_many_concurrent_appends_of_one_version_one_wins;
+            appends: a_superseded_append_does_not_touch_its_batch;
+            appends: an_append_behind_a_gap_is_superseded;
+            appends: what_builds_on_a_superseded_append_is_superseded;
+            appends: a_batch_may_hold_two_appends_of_one_saga;
+            appends: a_batch_that_is_written_again_changes_nothing;
+            appends: a_batch_that_was_partly_written_is_completed;
+            appends: a_repeated_change_does_not_undo_a_later_one;
+            appends: a_superseded_append_does_not_change_the_index;
+            appends: large_and_empty_batches_are_written;
+            starts: a_start_makes_its_index_row;
+            starts: a_used_key_is_answered_with_its_saga;
+            starts: the_loser_of_a_key_writes_no_event;
+            starts: of_many_concurrent_starts_with_one_key_one_wins;
+            starts: nodes_that_start_the_same_sagas_in_any_order_agree;
+            starts: a_start_that_is_written_again_is_done;
+            starts: a_saga_id_is_used_once;
+            starts: a_key_belongs_to_its_namespace;
+            starts: no_saga_is_in_limbo;
+            starts: what_no_store_can_hold_is_rejected;
+            starts: any_text_comes_back_as_it_was;
+            claims: due_sagas_without_owner_are_claimable;
+            claims: sagas_of_dead_nodes_are_claimable;
+            claims: the_longest_due_comes_first;
+            claims: the_next_wake_is_that_of_an_unowned_live_saga;
+            claims: of_two_that_take_a_saga_one_owns_it;
+            lists: pages_have_no_gaps_and_no_repeats;
+            lists: filters_select;
+            lists: stuck_sagas_are_grouped_by_cause;
+            registry: a_node_beats_until_it_is_forgotten;
+            registry: owners_that_are_not_known_are_listed;
+            registry: a_definition_version_never_changes;
+            registry: the_newest_definition_is_found;
+            writing: concurrent_appends_share_transactions;
+            writing: a_rejected_append_does_not_touch_its_batch;
+            writing: an_append_whose_caller_has_gone_is_written;
+        }
+    };
+    ($fresh:path; $($module:ident: $claim:ident;)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                let fresh = $fresh().await;
+                let (first, second) = (fresh.first.clone(), fresh.second.clone());
+                $crate::conformance::$module::$claim(first, second).await;
+                fresh.discard().await;
+            }
+        )+
+    };
+}

@@ -1,0 +1,108 @@
+//! Who may take which saga.
+
+use std::sync::Arc;
+
+use saga_core::{NodeId, SagaId};
+use uuid::Uuid;
+
+use super::sample::{
+    append_ids, ended, running, saga, standing, start, step_to, stuck, write, write_new,
+};
+use crate::store::{ClaimQuery, Standing, Status, Store, Written};
+
+const ALIVE: NodeId = NodeId(Uuid::from_u128(0xa));
+const DEAD: NodeId = NodeId(Uuid::from_u128(0xd));
+const ALSO_DEAD: NodeId = NodeId(Uuid::from_u128(0xdd));
+
+fn due_at(wake_at_ms: u64) -> Standing {
+    Standing { wake_at_ms: Some(wake_at_ms), ..running(None) }
+}
+
+async fn claimable(store: &dyn Store, dead: &[NodeId], now_ms: u64, max: u32) -> Vec<SagaId> {
+    let query = ClaimQuery { dead, now_ms, sagas_max: max };
+    store.claimable(&query).await.expect("claimable")
+}
+
+pub async fn due_sagas_without_owner_are_claimable(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    let batch = [
+        start(1, due_at(1_000)),
+        start(2, due_at(1_001)),
+        start(3, running(Some(ALIVE))),
+        start(4, ended(Status::Completed)),
+        start(5, stuck("no-reply", "ship", 10)),
+        start(6, Standing { wake_at_ms: Some(500), ..stuck("no-reply", "ship", 10) }),
+        start(7, Standing { wake_at_ms: Some(1), ..ended(Status::Closed) }),
+    ];
+    write_new(&*first, &batch).await;
+    assert_eq!(claimable(&*second, &[], 1_000, 10).await, [saga(6), saga(1)]);
+    assert_eq!(claimable(&*second, &[], 1_001, 10).await, [saga(6), saga(1), saga(2)]);
+    assert_eq!(claimable(&*second, &[], 499, 10).await, []);
+    assert_eq!(claimable(&*second, &[], u64::MAX, 10).await.len(), 3);
+}
+
+pub async fn sagas_of_dead_nodes_are_claimable(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    let waits =
+        Standing { wake_at_ms: None, waiting_on: Some("signal".to_owned()), ..running(Some(DEAD)) };
+    let batch = [
+        start(1, running(Some(ALIVE))),
+        start(2, running(Some(DEAD))),
+        // Not due, but nobody else will ever look at it.
+        start(3, Standing { wake_at_ms: Some(99_000), ..running(Some(DEAD)) }),
+        start(4, Standing { owner: Some(DEAD), ..ended(Status::Completed) }),
+        start(5, running(Some(ALSO_DEAD))),
+        start(6, waits),
+    ];
+    write_new(&*first, &batch).await;
+    assert_eq!(claimable(&*second, &[], 2_000, 10).await, []);
+    let of_one = claimable(&*second, &[DEAD], 2_000, 10).await;
+    assert_eq!(of_one, [saga(6), saga(2), saga(3)]);
+    let of_both = claimable(&*second, &[DEAD, ALSO_DEAD, DEAD], 0, 10).await;
+    assert_eq!(of_both, [saga(6), saga(2), saga(5), saga(3)]);
+}
+
+pub async fn the_longest_due_comes_first(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    let batch: Vec<_> = (1..=30).map(|n| start(n, due_at(1_000 - n * 10))).collect();
+    write_new(&*first, &batch).await;
+    write_new(&*first, &[start(31, Standing { wake_at_ms: Some(1), ..running(Some(DEAD)) })]).await;
+    assert_eq!(claimable(&*second, &[], 2_000, 3).await, [saga(30), saga(29), saga(28)]);
+    assert_eq!(claimable(&*second, &[DEAD], 2_000, 2).await, [saga(31), saga(30)]);
+    assert_eq!(claimable(&*second, &[DEAD], 2_000, 0).await, []);
+}
+
+pub async fn the_next_wake_is_that_of_an_unowned_live_saga(
+    first: Arc<dyn Store>,
+    second: Arc<dyn Store>,
+) {
+    assert_eq!(second.next_wake_at_ms().await.expect("next"), None);
+    let batch = [
+        start(1, Standing { wake_at_ms: Some(5), ..running(Some(ALIVE)) }),
+        start(2, Standing { wake_at_ms: Some(6), ..ended(Status::Completed) }),
+        start(3, stuck("no-reply", "ship", 10)),
+    ];
+    write_new(&*first, &batch).await;
+    assert_eq!(second.next_wake_at_ms().await.expect("next"), None);
+    write_new(&*first, &[start(4, due_at(70)), start(5, due_at(60))]).await;
+    assert_eq!(second.next_wake_at_ms().await.expect("next"), Some(60));
+}
+
+pub async fn of_two_that_take_a_saga_one_owns_it(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    write_new(&*first, &[start(1, due_at(1))]).await;
+    let (us, they) = (step_to(1, 2, running(Some(ALIVE))), step_to(1, 2, running(Some(DEAD))));
+    let (us_id, they_id) = (us.append_id, they.append_id);
+    let us = tokio::spawn({
+        let first = first.clone();
+        async move { write(&*first, &[us]).await.remove(0) }
+    });
+    let they = tokio::spawn({
+        let second = second.clone();
+        async move { write(&*second, &[they]).await.remove(0) }
+    });
+    let (owner, append_id) = match (us.await.expect("no panic"), they.await.expect("no panic")) {
+        (Written::Done, Written::Superseded) => (ALIVE, us_id),
+        (Written::Superseded, Written::Done) => (DEAD, they_id),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(append_ids(&*first, 1).await[1..], [append_id]);
+    assert_eq!(standing(&*second, 1).await.owner, Some(owner));
+    assert_eq!(claimable(&*first, &[], 1_000, 10).await, []);
+}

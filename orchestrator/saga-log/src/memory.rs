@@ -1,0 +1,259 @@
+//! A log in memory, for tests and for trying things out. It keeps the whole contract but
+//! one word: nothing in it is durable.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use saga_core::{NodeId, SagaId};
+
+use crate::plan::{self, Plan};
+use crate::store::{
+    Append, ClaimQuery, DefinitionRow, IndexChange, ListQuery, LogRow, NewSaga, NodeRow, SagaRow,
+    Store, StoreError, StuckGroup, Written,
+};
+
+/// A log that lives as long as its last handle. Clones are handles on the same log.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<Tables>>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    sagas: BTreeMap<SagaId, SagaRow>,
+    keys: HashMap<(String, String), SagaId>,
+    logs: HashMap<SagaId, Vec<LogRow>>,
+    /// Beats by node.
+    nodes: BTreeMap<NodeId, u64>,
+    definitions: BTreeMap<(String, u32), DefinitionRow>,
+}
+
+impl MemoryStore {
+    /// A panic of another holder leaves the tables whole: no code between two changes of
+    /// one append can panic.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn write(&mut self, append: &Append) -> Written {
+        let log_len = self.logs.get(&append.saga).map_or(0, Vec::len) as u64;
+        if let Some(row) = self.row_at(append.saga, append.version) {
+            let ours = row.append_id == append.append_id;
+            return if ours { Written::Done } else { Written::Superseded };
+        }
+        if append.version != log_len + 1 {
+            return Written::Superseded;
+        }
+        match &append.index {
+            IndexChange::Keep => {}
+            IndexChange::Set(standing) => {
+                if let Some(row) = self.sagas.get_mut(&append.saga) {
+                    row.standing = (**standing).clone();
+                }
+            }
+            IndexChange::Create(saga) => {
+                let key = (saga.namespace.clone(), saga.business_key.clone());
+                if let Some(holder) = self.keys.get(&key) {
+                    return Written::KeyInUse(Box::new(self.sagas[holder].clone()));
+                }
+                self.keys.insert(key, append.saga);
+                self.sagas.insert(append.saga, index_row(append.saga, saga));
+            }
+        }
+        self.logs.entry(append.saga).or_default().push(LogRow {
+            version: append.version,
+            writer: append.writer,
+            append_id: append.append_id,
+            at_ms: append.at_ms,
+            events: append.events.clone(),
+        });
+        Written::Done
+    }
+
+    fn row_at(&self, saga: SagaId, version: u64) -> Option<&LogRow> {
+        let at = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.logs.get(&saga)?.get(at)
+    }
+
+    fn live(&self) -> impl Iterator<Item = &SagaRow> {
+        self.sagas.values().filter(|row| row.standing.ended_at_ms.is_none())
+    }
+}
+
+fn index_row(saga: SagaId, new: &NewSaga) -> SagaRow {
+    SagaRow {
+        saga,
+        namespace: new.namespace.clone(),
+        business_key: new.business_key.clone(),
+        definition: new.definition.clone(),
+        definition_version: new.definition_version,
+        request_hash: new.request_hash,
+        started_at_ms: new.started_at_ms,
+        standing: new.standing.clone(),
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
+        let mut plan = Plan::of(batch)?;
+        let mut tables = self.tables();
+        while let Some(wave) = plan.next_wave() {
+            plan.answer(wave.into_iter().map(|append| tables.write(append)).collect());
+        }
+        Ok(plan.into_answers())
+    }
+
+    async fn load(
+        &self,
+        saga: SagaId,
+        after_version: u64,
+        rows_max: u32,
+    ) -> Result<Vec<LogRow>, StoreError> {
+        let tables = self.tables();
+        let rows = tables.logs.get(&saga).into_iter().flatten();
+        let behind = rows.filter(|row| row.version > after_version);
+        Ok(behind.take(rows_max as usize).cloned().collect())
+    }
+
+    async fn saga(&self, saga: SagaId) -> Result<Option<SagaRow>, StoreError> {
+        Ok(self.tables().sagas.get(&saga).cloned())
+    }
+
+    async fn saga_by_key(
+        &self,
+        namespace: &str,
+        business_key: &str,
+    ) -> Result<Option<SagaRow>, StoreError> {
+        let tables = self.tables();
+        let saga = tables.keys.get(&(namespace.to_owned(), business_key.to_owned()));
+        Ok(saga.map(|saga| tables.sagas[saga].clone()))
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+        let tables = self.tables();
+        let rows = tables.sagas.values().rev().filter(|row| {
+            query.before.is_none_or(|before| row.saga < before)
+                && query.status.is_none_or(|status| row.standing.status == status)
+                && query.stuck.is_none_or(|stuck| row.standing.stuck.is_some() == stuck)
+                && query.definition.as_ref().is_none_or(|name| row.definition == *name)
+        });
+        Ok(rows.take(query.rows_max as usize).cloned().collect())
+    }
+
+    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
+        let tables = self.tables();
+        let mut groups: BTreeMap<(String, String, String), Vec<(u64, &SagaRow)>> = BTreeMap::new();
+        for row in tables.live() {
+            if let Some(stuck) = &row.standing.stuck {
+                let cause = (stuck.reason.clone(), row.definition.clone(), stuck.step.clone());
+                groups.entry(cause).or_default().push((stuck.since_ms, row));
+            }
+        }
+        let mut groups: Vec<StuckGroup> = groups
+            .into_iter()
+            .map(|((reason, definition, step), mut sagas)| {
+                sagas.sort_by_key(|(since_ms, row)| (*since_ms, row.saga));
+                StuckGroup {
+                    reason,
+                    definition,
+                    step,
+                    sagas: sagas.len() as u64,
+                    since_ms: sagas[0].0,
+                    examples: sagas
+                        .iter()
+                        .take(examples_max as usize)
+                        .map(|(_, row)| (*row).clone())
+                        .collect(),
+                }
+            })
+            .collect();
+        groups.sort_by_key(|group| Reverse(group.sagas));
+        Ok(groups)
+    }
+
+    async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
+        let tables = self.tables();
+        let mut due: Vec<(Option<u64>, SagaId)> = tables
+            .live()
+            .filter(|row| match row.standing.owner {
+                Some(owner) => query.dead.contains(&owner),
+                None => row.standing.wake_at_ms.is_some_and(|at_ms| at_ms <= query.now_ms),
+            })
+            .map(|row| (row.standing.wake_at_ms, row.saga))
+            .collect();
+        due.sort_unstable();
+        Ok(due.into_iter().take(query.sagas_max as usize).map(|(_, saga)| saga).collect())
+    }
+
+    async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
+        let tables = self.tables();
+        let unowned = tables.live().filter(|row| row.standing.owner.is_none());
+        Ok(unowned.filter_map(|row| row.standing.wake_at_ms).min())
+    }
+
+    async fn register_node(&self, node: NodeId, _now_ms: u64) -> Result<(), StoreError> {
+        self.tables().nodes.entry(node).or_insert(0);
+        Ok(())
+    }
+
+    async fn beat(&self, node: NodeId, _now_ms: u64) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let Some(beats) = tables.nodes.get_mut(&node) else {
+            return Ok(false);
+        };
+        *beats += 1;
+        Ok(true)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let tables = self.tables();
+        let owners: BTreeSet<NodeId> = tables.live().filter_map(|row| row.standing.owner).collect();
+        let unknown = owners.into_iter().filter(|node| !tables.nodes.contains_key(node));
+        let mut nodes: Vec<NodeRow> = tables
+            .nodes
+            .iter()
+            .map(|(&node, &beats)| NodeRow { node, beats: Some(beats) })
+            .chain(unknown.map(|node| NodeRow { node, beats: None }))
+            .collect();
+        nodes.sort_by_key(|row| row.node);
+        Ok(nodes)
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        self.tables().nodes.remove(&node);
+        Ok(())
+    }
+
+    async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
+        plan::check_definition(row).map_err(|fault| fault.rejected("put_definition"))?;
+        let key = (row.name.clone(), row.version);
+        Ok(self.tables().definitions.entry(key).or_insert_with(|| row.clone()).clone())
+    }
+
+    async fn definition(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<DefinitionRow>, StoreError> {
+        let tables = self.tables();
+        let first = (name.to_owned(), version);
+        let last = (name.to_owned(), if version == 0 { u32::MAX } else { version });
+        Ok(tables.definitions.range(first..=last).next_back().map(|(_, row)| row.clone()))
+    }
+
+    async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
+        let tables = self.tables();
+        let newest: BTreeMap<&str, &DefinitionRow> =
+            tables.definitions.values().map(|row| (row.name.as_str(), row)).collect();
+        Ok(newest.into_values().cloned().collect())
+    }
+}

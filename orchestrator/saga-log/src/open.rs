@@ -1,0 +1,105 @@
+//! Opens the log that a URL names, and says what to do where that is not possible.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::migrate::{MigrateError, Migrator};
+
+use crate::memory::MemoryStore;
+use crate::postgres::PostgresStore;
+use crate::sqlite::SqliteStore;
+use crate::store::Store;
+
+/// How to open a log.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// Bring the schema up to date first, and make the file of an SQLite log where there
+    /// is none. Otherwise a schema that is not the one this program knows is an error.
+    pub migrate: bool,
+    /// Connections for everything but appends. Appends have one of their own.
+    pub readers_max: u32,
+    /// How long one attempt to write or to read may take before its connection is given
+    /// up, in milliseconds. The write is then repeated on a new one.
+    pub watchdog_ms: u64,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { migrate: false, readers_max: 8, watchdog_ms: 30_000 }
+    }
+}
+
+/// Why a log could not be opened. One variant for each thing an operator can do about it.
+/// The texts hold no password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Correct the configuration.
+    #[error("log URL: {what}; use postgres://.., sqlite:PATH or memory:")]
+    UrlInvalid { what: String },
+
+    /// Check that the database runs, that its address is right and that it lets us in.
+    #[error("the log's database cannot be reached")]
+    Unreachable { source: Box<dyn std::error::Error + Send + Sync> },
+
+    /// Stop the other process, or give this one a log of its own.
+    #[error("another process has the log open: {} is locked", lock.display())]
+    InUse { lock: PathBuf },
+
+    /// Check that the URL names the right database; then migrate it.
+    #[error("the database holds no saga log; migrate it once")]
+    SchemaMissing,
+
+    /// Migrate the database.
+    #[error("the log's schema has version {found}, this program needs {known}; migrate it")]
+    SchemaTooOld { found: i64, known: i64 },
+
+    /// Run the newer program, or one that knows this schema.
+    #[error("the log's schema has version {found}, this program knows {known} at most; upgrade it")]
+    SchemaTooNew { found: i64, known: i64 },
+
+    /// Look into the database; a migration is done as a whole or not at all.
+    #[error("the log's schema could not be migrated")]
+    Migration { source: MigrateError },
+}
+
+/// Opens the log at `url`: `postgres://user@host/database`, `sqlite:PATH` or `memory:`.
+///
+/// # Errors
+///
+/// [`OpenError`] says what an operator has to do. Without `migrate`, nothing was changed.
+pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
+    if matches!(url, "memory:" | ":memory:" | "sqlite::memory:") {
+        return Ok(Arc::new(MemoryStore::default()));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(PostgresStore::open(url, options).await?));
+    }
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.contains('?') {
+            let what = "an SQLite log needs a path, without options".to_owned();
+            return Err(OpenError::UrlInvalid { what });
+        }
+        return Ok(Arc::new(SqliteStore::open(path.as_ref(), options).await?));
+    }
+    Err(OpenError::UrlInvalid { what: "unknown kind of database".to_owned() })
+}
+
+/// Compares what is in a database with what this program knows. `found` is the newest
+/// migration applied, `None` where there was none.
+pub(crate) fn check_schema(migrator: &Migrator, found: Option<i64>) -> Result<(), OpenError> {
+    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match found {
+        None => Err(OpenError::SchemaMissing),
+        Some(found) if found < known => Err(OpenError::SchemaTooOld { found, known }),
+        Some(found) if found > known => Err(OpenError::SchemaTooNew { found, known }),
+        Some(_) => Ok(()),
+    }
+}
+
+pub(crate) fn unreachable<E>(source: E) -> OpenError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    OpenError::Unreachable { source: source.into() }
+}

@@ -1,0 +1,194 @@
+//! What every store does with a batch before it writes: refuse what no store may hold,
+//! and put it into an order in which two nodes cannot wait for each other.
+
+use std::collections::{HashSet, VecDeque};
+
+use saga_core::SagaId;
+
+use crate::store::{Append, DefinitionRow, IndexChange, Standing, StoreError, Written};
+
+/// Longest namespace, definition name, step name, reason code and similar, in bytes.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Longest business key, in bytes. PostgreSQL refuses index rows above 2,704 bytes.
+pub const BUSINESS_KEY_BYTES_MAX: usize = 1_024;
+
+/// Why an append can never be written, whatever the database. The same for all stores,
+/// so that what passes a test on one of them is not refused by another.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("{field} holds a NUL character")]
+    Nul { field: &'static str },
+    #[error("{field} has {bytes} bytes, {bytes_max} are allowed")]
+    TooLong { field: &'static str, bytes: usize, bytes_max: usize },
+    #[error("{field} is {number}, which does not fit a signed 64-bit integer")]
+    TooLarge { field: &'static str, number: u64 },
+    #[error("a saga that has not ended needs a wake-up time or something it waits on")]
+    Limbo,
+    #[error("version {version}: exactly the append of version 1 makes a saga")]
+    NotTheStart { version: u64 },
+    #[error("definition version 0 stands for the newest and cannot be stored")]
+    DefinitionVersionZero,
+}
+
+impl Append {
+    /// Checks what every store refuses.
+    ///
+    /// # Errors
+    ///
+    /// The first [`Fault`] found. Such an append is refused as [`StoreError::Rejected`].
+    pub fn check(&self) -> Result<(), Fault> {
+        number("version", self.version)?;
+        number("at_ms", self.at_ms)?;
+        let creates = matches!(self.index, IndexChange::Create(_));
+        if self.version == 0 || creates != (self.version == 1) {
+            return Err(Fault::NotTheStart { version: self.version });
+        }
+        match &self.index {
+            IndexChange::Keep => Ok(()),
+            IndexChange::Set(standing) => standing.check(),
+            IndexChange::Create(saga) => {
+                text("namespace", &saga.namespace, NAME_BYTES_MAX)?;
+                text("business_key", &saga.business_key, BUSINESS_KEY_BYTES_MAX)?;
+                text("definition", &saga.definition, NAME_BYTES_MAX)?;
+                number("started_at_ms", saga.started_at_ms)?;
+                saga.standing.check()
+            }
+        }
+    }
+}
+
+impl Standing {
+    fn check(&self) -> Result<(), Fault> {
+        if self.ended_at_ms.is_none() && self.wake_at_ms.is_none() && self.waiting_on.is_none() {
+            return Err(Fault::Limbo);
+        }
+        number("wake_at_ms", self.wake_at_ms.unwrap_or(0))?;
+        number("ended_at_ms", self.ended_at_ms.unwrap_or(0))?;
+        optional_name("waiting_on", self.waiting_on.as_deref())?;
+        optional_name("turned_back", self.turned_back.as_deref())?;
+        if let Some(stuck) = &self.stuck {
+            text("stuck.reason", &stuck.reason, NAME_BYTES_MAX)?;
+            text("stuck.step", &stuck.step, NAME_BYTES_MAX)?;
+            text("stuck.message", &stuck.message, usize::MAX)?;
+            number("stuck.since_ms", stuck.since_ms)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks what every store refuses in a definition.
+pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
+    text("name", &row.name, NAME_BYTES_MAX)?;
+    if row.version == 0 {
+        return Err(Fault::DefinitionVersionZero);
+    }
+    text("yaml", &row.yaml, usize::MAX)?;
+    number("registered_at_ms", row.registered_at_ms)
+}
+
+/// PostgreSQL cannot store a NUL in a text, so no store does.
+fn text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Fault> {
+    if text.contains('\0') {
+        return Err(Fault::Nul { field });
+    }
+    if text.len() > bytes_max {
+        return Err(Fault::TooLong { field, bytes: text.len(), bytes_max });
+    }
+    Ok(())
+}
+
+fn optional_name(field: &'static str, name: Option<&str>) -> Result<(), Fault> {
+    name.map_or(Ok(()), |name| text(field, name, NAME_BYTES_MAX))
+}
+
+fn number(field: &'static str, number: u64) -> Result<(), Fault> {
+    match i64::try_from(number) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Fault::TooLarge { field, number }),
+    }
+}
+
+impl Fault {
+    pub(crate) fn rejected(self, operation: &'static str) -> StoreError {
+        StoreError::Rejected { operation, source: Box::new(self) }
+    }
+}
+
+/// A batch on its way into the database, as waves: each holds one append per saga, in the
+/// order of the saga ids. One wave is one transaction, and a usual batch is one wave.
+#[derive(Debug)]
+pub(crate) struct Plan<'b> {
+    batch: &'b [Append],
+    /// Positions in the batch that have not been in a wave, by saga and version.
+    waiting: VecDeque<usize>,
+    /// Positions of the wave that is being written.
+    wave: Vec<usize>,
+    /// Sagas of which an append was refused. What builds on it is refused as well, even
+    /// where another writer's row makes its version fit.
+    superseded: HashSet<SagaId>,
+    answers: Vec<Written>,
+}
+
+impl<'b> Plan<'b> {
+    /// # Errors
+    ///
+    /// [`StoreError::Rejected`] where one append of the batch can never be written.
+    pub(crate) fn of(batch: &'b [Append]) -> Result<Self, StoreError> {
+        for append in batch {
+            append.check().map_err(|fault| fault.rejected("write"))?;
+        }
+        let mut waiting: Vec<usize> = (0..batch.len()).collect();
+        waiting.sort_by_key(|&at| (batch[at].saga, batch[at].version));
+        Ok(Self {
+            batch,
+            waiting: waiting.into(),
+            wave: Vec::new(),
+            superseded: HashSet::new(),
+            answers: vec![Written::Superseded; batch.len()],
+        })
+    }
+
+    /// The appends to write now, or `None` when all are answered.
+    pub(crate) fn next_wave(&mut self) -> Option<Vec<&'b Append>> {
+        self.wave.clear();
+        let mut later = VecDeque::new();
+        for at in self.waiting.drain(..) {
+            let saga = self.batch[at].saga;
+            let repeats = self.wave.last().is_some_and(|&last| self.batch[last].saga == saga);
+            if repeats {
+                later.push_back(at);
+            } else if !self.superseded.contains(&saga) {
+                self.wave.push(at);
+            }
+        }
+        self.waiting = later;
+        if self.wave.is_empty() {
+            return None;
+        }
+        Some(self.wave.iter().map(|&at| &self.batch[at]).collect())
+    }
+
+    /// Takes what became of the wave, in its order.
+    pub(crate) fn answer(&mut self, written: Vec<Written>) {
+        assert_eq!(written.len(), self.wave.len(), "a store answers every append of a wave");
+        for (&at, written) in self.wave.iter().zip(written) {
+            if written != Written::Done {
+                self.superseded.insert(self.batch[at].saga);
+            }
+            self.answers[at] = written;
+        }
+    }
+
+    /// What became of each append, in the order of the batch.
+    pub(crate) fn into_answers(self) -> Vec<Written> {
+        self.answers
+    }
+}
+
+impl Append {
+    /// Whether the index row of the saga is written with it.
+    pub(crate) fn changes_index(&self) -> bool {
+        !matches!(self.index, IndexChange::Keep)
+    }
+}

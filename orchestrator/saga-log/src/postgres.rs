@@ -1,0 +1,266 @@
+//! The log in PostgreSQL. Several orchestrators share it.
+//!
+//! Appends have a connection of their own, which is dropped and made again whenever its
+//! state is in doubt. Everything else goes through a pool of single statements: nothing in
+//! here begins a transaction on a connection of the pool, so no connection can go back to
+//! it inside one.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use saga_core::{NodeId, SagaId};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use tokio::sync::Mutex;
+use tokio::time;
+use uuid::Uuid;
+
+use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
+use crate::plan::{self, Plan};
+use crate::rows::{self, DefinitionRecord, LogRecord, NodeRecord, SagaRecord, to_i64};
+use crate::sql::{self, sql_store};
+use crate::store::{
+    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, NodeRow, SagaRow, Status, StoreError,
+    StuckGroup, Written,
+};
+
+mod write;
+
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("migrations/postgres");
+    // A name of its own: the database may be shared with a service that also uses sqlx.
+    migrator.dangerous_set_table_name("saga_log_schema");
+    migrator
+});
+
+/// The log in a PostgreSQL database.
+pub struct PostgresStore {
+    options: PgConnectOptions,
+    readers: PgPool,
+    /// The connection that appends. Whoever writes takes it out and puts it back when it is
+    /// in order again, so a write that is abandoned closes it.
+    writer: Mutex<Option<PgConnection>>,
+    watchdog: Duration,
+}
+
+impl fmt::Debug for PostgresStore {
+    /// Without the connection options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    const KIND: &str = "postgres";
+    const EXCLUSIVE: bool = false;
+
+    /// Opens the log at `url`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what an operator has to do. Without `migrate`, nothing was changed.
+    pub async fn open(url: &str, options: OpenOptions) -> Result<Self, OpenError> {
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(|error| OpenError::UrlInvalid { what: error.to_string() })?
+            .application_name("amends saga-log");
+        let watchdog = Duration::from_millis(options.watchdog_ms);
+        let opening = async {
+            let mut connection = connect.connect().await.map_err(unreachable)?;
+            if options.migrate {
+                migrate(&mut connection).await?;
+            }
+            check_schema(&MIGRATOR, schema_version(&mut connection).await?)?;
+            connection.close().await.map_err(unreachable)
+        };
+        time::timeout(watchdog, opening).await.map_err(unreachable)??;
+        let readers = PgPoolOptions::new()
+            .max_connections(options.readers_max)
+            .acquire_timeout(watchdog.min(ACQUIRE_MAX))
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(refuse_read_only(connection)))
+            // Instead of a ping, and as cheap: a primary may have been demoted since.
+            .before_acquire(|connection, _| {
+                Box::pin(async { refuse_read_only(connection).await.map(|()| true) })
+            })
+            .connect_lazy_with(connect.clone());
+        let options = connect.disable_statement_logging();
+        Ok(Self { options, readers, writer: Mutex::new(None), watchdog })
+    }
+
+    /// Runs `work` in a task of its own, to the end or until the watchdog closes its
+    /// connection. Dropping the future that waits for it changes nothing.
+    async fn edit<T, W>(&self, operation: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut PgConnection) -> BoxFuture<'_, Result<T, sqlx::Error>> + Send + 'static,
+    {
+        let readers = self.readers.clone();
+        let watchdog = self.watchdog;
+        let lane = tokio::spawn(async move {
+            let mut connection =
+                readers.acquire().await.map_err(|error| classify(operation, error))?;
+            match time::timeout(watchdog, work(&mut connection)).await {
+                Ok(done) => done.map_err(|error| classify(operation, error)),
+                Err(late) => {
+                    // Closed without a word to the server: a cancel could turn "not
+                    // replicated" into success.
+                    drop(connection.detach());
+                    Err(unavailable(operation, late))
+                }
+            }
+        });
+        lane.await.unwrap_or_else(|died| Err(unavailable(operation, died)))
+    }
+
+    /// Like [`edit`](Self::edit). Only SQLite tells them apart.
+    async fn read<T, W>(&self, operation: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut PgConnection) -> BoxFuture<'_, Result<T, sqlx::Error>> + Send + 'static,
+    {
+        self.edit(operation, work).await
+    }
+
+    /// Writes each wave of the batch in one statement, which is a transaction by itself.
+    async fn write_batch(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
+        let mut plan = Plan::of(batch)?;
+        let mut slot = self.writer.lock().await;
+        let mut connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.watched(connect_writer(&self.options)).await?,
+        };
+        while let Some(wave) = plan.next_wave() {
+            match self.watched(write::write_wave(&mut connection, &wave)).await {
+                Ok(written) => plan.answer(written),
+                Err(error) => {
+                    // After any other error nobody knows what the connection is in.
+                    if matches!(error, StoreError::Rejected { .. }) {
+                        *slot = Some(connection);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        *slot = Some(connection);
+        Ok(plan.into_answers())
+    }
+
+    /// Gives up waiting when the watchdog barks. Whoever calls this drops its connection
+    /// then; the server may go on and even commit.
+    async fn watched<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        time::timeout(self.watchdog, work)
+            .await
+            .unwrap_or_else(|late| Err(unavailable("write", late)))
+    }
+}
+
+sql_store!(PostgresStore);
+
+/// How long a reader waits for a connection of the pool.
+const ACQUIRE_MAX: Duration = Duration::from_secs(5);
+
+/// Settings of the connection that appends.
+///
+/// * Plans are made once, without looking at the statistics of tables that were empty a
+///   moment ago: always by primary key.
+/// * A role whose default is another isolation level, or an acknowledgement before the
+///   commit is durable, would break what [`Written::Done`] promises.
+/// * The server notices within seconds that we are gone and frees our locks; otherwise the
+///   repetitions of a write that hangs could use up its connections.
+const WRITER_SETTINGS: &str = "/* connect_writer */
+    select set_config('plan_cache_mode', 'force_generic_plan', false),
+        set_config('enable_seqscan', 'off', false),
+        set_config('enable_hashjoin', 'off', false),
+        set_config('enable_mergejoin', 'off', false),
+        set_config('default_transaction_isolation', 'read committed', false),
+        case when current_setting('synchronous_commit') = 'off'
+            then set_config('synchronous_commit', 'on', false) end,
+        set_config('client_connection_check_interval', '10s', false),
+        set_config('tcp_keepalives_idle', '10', false),
+        set_config('tcp_keepalives_interval', '5', false),
+        set_config('tcp_keepalives_count', '3', false)";
+
+async fn connect_writer(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let connect = async {
+        let mut connection = options.clone().connect().await?;
+        refuse_read_only(&mut connection).await?;
+        connection.execute(WRITER_SETTINGS).await?;
+        Ok(connection)
+    };
+    connect.await.map_err(|error| classify("write", error))
+}
+
+/// A standby, or a primary that was demoted, answers reads from the past and no writes.
+async fn refuse_read_only(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let read_only: bool = sqlx::query_scalar(
+        "/* refuse_read_only */ select current_setting('transaction_read_only')::boolean",
+    )
+    .fetch_one(connection)
+    .await?;
+    if read_only {
+        return Err(sqlx::Error::Configuration("the database is read-only".into()));
+    }
+    Ok(())
+}
+
+async fn schema_version(connection: &mut PgConnection) -> Result<Option<i64>, OpenError> {
+    let exists: bool = sqlx::query_scalar(
+        "/* schema_version */ select to_regclass('saga_log_schema') is not null",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(unreachable)?;
+    if !exists {
+        return Ok(None);
+    }
+    sqlx::query_scalar(
+        "/* schema_version */ select max(version) from saga_log_schema where success",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(unreachable)
+}
+
+async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
+    if let Some(found) = schema_version(connection).await?
+        && let Err(error @ OpenError::SchemaTooNew { .. }) = check_schema(&MIGRATOR, Some(found))
+    {
+        return Err(error);
+    }
+    MIGRATOR.run(connection).await.map_err(|source| OpenError::Migration { source })
+}
+
+/// What a caller can do about an error. What the data is to blame for is refused for good;
+/// everything else is worth another try, as nothing was written twice.
+fn classify(operation: &'static str, error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code().unwrap_or_default();
+            // Data exception, integrity violation, program limit exceeded.
+            if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) {
+                return StoreError::Rejected { operation, source: error.into() };
+            }
+            unavailable(operation, error)
+        }
+        sqlx::Error::Encode(_) => StoreError::Rejected { operation, source: error.into() },
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+            StoreError::Damaged { operation, what: error.to_string() }
+        }
+        _ => unavailable(operation, error),
+    }
+}
+
+fn unavailable<E>(operation: &'static str, source: E) -> StoreError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    StoreError::Unavailable { operation, source: source.into() }
+}

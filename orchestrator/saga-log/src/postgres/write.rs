@@ -1,0 +1,208 @@
+//! The statement that writes a wave, and what became of appends that it did not write.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::rows::{SagaRecord, to_i64};
+use crate::sql;
+use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written};
+
+/// Writes appends of distinct sagas, in the order of their ids, in one statement. It is
+/// its own transaction: there is no BEGIN that could be left open.
+pub(super) async fn write_wave(
+    connection: &mut PgConnection,
+    wave: &[&Append],
+) -> Result<Vec<Written>, StoreError> {
+    let inserted =
+        insert(connection, wave).await.map_err(|error| super::classify("write", error))?;
+    if inserted.len() == wave.len() {
+        return Ok(vec![Written::Done; wave.len()]);
+    }
+    let inserted: HashSet<Uuid> = inserted.into_iter().collect();
+    let mut written = Vec::with_capacity(wave.len());
+    for append in wave {
+        written.push(if inserted.contains(&append.saga.0) {
+            Written::Done
+        } else {
+            look_up(connection, append).await?
+        });
+    }
+    Ok(written)
+}
+
+/// Inserts what can be, and answers the ids of those sagas.
+///
+/// The conditions compare with `is true` and `=`, so that the planner cannot turn them into
+/// joins: they become hash look-ups whatever the size of the wave. The look for the row
+/// before is a scalar, so that it stays a look into the primary key.
+const WRITE: &str = "/* write */
+    with created as (
+        insert into saga (
+            saga_id, namespace, business_key, definition, definition_version, request_hash,
+            started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms
+        )
+        select * from unnest(
+            $7::uuid[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bytea[],
+            $13::bigint[], $14::smallint[], $15::bigint[], $16::text[], $17::uuid[],
+            $18::text[], $19::text[], $20::text[], $21::bigint[], $22::text[], $23::bigint[]
+        )
+        on conflict do nothing
+        returning saga_id
+    ),
+    inserted as (
+        insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
+        select append.*
+        from unnest(
+            $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[]
+        ) as append (saga_id, version, writer, append_id, at_ms, events)
+        where (append.saga_id in (select saga_id from created)) = (append.version = 1)
+        and (append.version = 1 or (
+            select true from saga_event as before
+            where before.saga_id = append.saga_id and before.version = append.version - 1
+        ))
+        on conflict (saga_id, version) do nothing
+        returning saga_id
+    ),
+    changed as (
+        update saga set
+            status = new.status, wake_at_ms = new.wake_at_ms, waiting_on = new.waiting_on,
+            owner = new.owner, stuck_reason = new.stuck_reason, stuck_step = new.stuck_step,
+            stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
+            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms
+        from unnest(
+            $24::uuid[], $25::smallint[], $26::bigint[], $27::text[], $28::uuid[],
+            $29::text[], $30::text[], $31::text[], $32::bigint[], $33::text[], $34::bigint[]
+        ) as new (
+            saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms
+        )
+        where saga.saga_id = new.saga_id
+        and (new.saga_id in (select saga_id from inserted)) is true
+    )
+    select saga_id from inserted";
+
+/// The usual wave of steps under way: no saga starts, parks or ends in it.
+const WRITE_EVENTS: &str = "/* write: events */
+    insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
+    select append.*
+    from unnest(
+        $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[]
+    ) as append (saga_id, version, writer, append_id, at_ms, events)
+    where (
+        select true from saga_event as before
+        where before.saga_id = append.saga_id and before.version = append.version - 1
+    )
+    on conflict (saga_id, version) do nothing
+    returning saga_id";
+
+async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let index: Vec<&Append> =
+        wave.iter().copied().filter(|append| append.changes_index()).collect();
+    let statement = if index.is_empty() { WRITE_EVENTS } else { WRITE };
+    let events = sqlx::query_scalar(statement)
+        .bind(column(wave, |append| append.saga.0))
+        .bind(column(wave, |append| to_i64(append.version)))
+        .bind(column(wave, |append| append.writer.0))
+        .bind(column(wave, |append| append.append_id))
+        .bind(column(wave, |append| to_i64(append.at_ms)))
+        .bind(column(wave, |append| append.events.as_ref()));
+    if index.is_empty() {
+        return events.fetch_all(connection).await;
+    }
+    let created: Vec<(Uuid, &NewSaga)> = index
+        .iter()
+        .filter_map(|append| match &append.index {
+            IndexChange::Create(saga) => Some((append.saga.0, &**saga)),
+            IndexChange::Keep | IndexChange::Set(_) => None,
+        })
+        .collect();
+    let changed: Vec<(Uuid, &Standing)> = index
+        .iter()
+        .filter_map(|append| match &append.index {
+            IndexChange::Set(standing) => Some((append.saga.0, &**standing)),
+            IndexChange::Keep | IndexChange::Create(_) => None,
+        })
+        .collect();
+    // By key: that is where two nodes that start the same saga meet.
+    let mut created = created;
+    created.sort_by_key(|(_, saga)| (&saga.namespace, &saga.business_key));
+    let with_created = events
+        .bind(column(&created, |(id, _)| *id))
+        .bind(column(&created, |(_, saga)| saga.namespace.as_str()))
+        .bind(column(&created, |(_, saga)| saga.business_key.as_str()))
+        .bind(column(&created, |(_, saga)| saga.definition.as_str()))
+        .bind(column(&created, |(_, saga)| i64::from(saga.definition_version)))
+        .bind(column(&created, |(_, saga)| saga.request_hash.as_slice()))
+        .bind(column(&created, |(_, saga)| to_i64(saga.started_at_ms)));
+    let standings = column(&created, |(_, saga)| &saga.standing);
+    let with_standings = bind_standings!(with_created, standings);
+    let with_changed = with_standings.bind(column(&changed, |(id, _)| *id));
+    let standings = column(&changed, |(_, standing)| *standing);
+    bind_standings!(with_changed, standings).fetch_all(connection).await
+}
+
+/// Binds the ten columns of a standing. A macro, as the type of a query cannot be named
+/// without its lifetimes.
+macro_rules! bind_standings {
+    ($query:expr, $standings:expr) => {
+        $query
+            .bind(column(&$standings, |standing| standing.status.stored()))
+            .bind(column(&$standings, |standing| standing.wake_at_ms.map(to_i64)))
+            .bind(column(&$standings, |standing| standing.waiting_on.as_deref()))
+            .bind(column(&$standings, |standing| standing.owner.map(|node| node.0)))
+            .bind(column(&$standings, |standing| {
+                standing.stuck.as_ref().map(|stuck| stuck.reason.as_str())
+            }))
+            .bind(column(&$standings, |standing| {
+                standing.stuck.as_ref().map(|stuck| stuck.step.as_str())
+            }))
+            .bind(column(&$standings, |standing| {
+                standing.stuck.as_ref().map(|stuck| stuck.message.as_str())
+            }))
+            .bind(column(&$standings, |standing| {
+                standing.stuck.as_ref().map(|stuck| to_i64(stuck.since_ms))
+            }))
+            .bind(column(&$standings, |standing| standing.turned_back.as_deref()))
+            .bind(column(&$standings, |standing| standing.ended_at_ms.map(to_i64)))
+    };
+}
+use bind_standings;
+
+/// One column of some rows, as PostgreSQL wants it: an array.
+fn column<'r, R, C>(rows: &'r [R], value: impl Fn(&'r R) -> C) -> Vec<C> {
+    rows.iter().map(value).collect()
+}
+
+/// What became of an append that the statement did not insert. The statement is over, so
+/// whoever was in its way has committed and can be seen.
+async fn look_up(connection: &mut PgConnection, append: &Append) -> Result<Written, StoreError> {
+    let classify = |error| super::classify("write", error);
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "/* write: look_up */
+        select append_id from saga_event where saga_id = $1 and version = $2",
+    )
+    .bind(append.saga.0)
+    .bind(to_i64(append.version))
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(classify)?;
+    match (found, &append.index) {
+        (Some(append_id), _) if append_id == append.append_id => Ok(Written::Done),
+        (None, IndexChange::Create(saga)) => {
+            let holder: Option<SagaRecord> = sqlx::query_as(sql::SAGA_BY_KEY)
+                .bind(&saga.namespace)
+                .bind(&saga.business_key)
+                .fetch_optional(connection)
+                .await
+                .map_err(classify)?;
+            // The holder was deleted in between: the key is free, so try again.
+            let holder = holder.ok_or_else(|| super::unavailable("write", "the key was freed"))?;
+            let holder: SagaRow = holder.row("write")?;
+            Ok(Written::KeyInUse(Box::new(holder)))
+        }
+        _ => Ok(Written::Superseded),
+    }
+}

@@ -1,0 +1,136 @@
+//! The queries that PostgreSQL and SQLite share, word for word. sqlx has a connection type
+//! per database and no usable common one, so [`sql_store`] writes the functions for each.
+
+mod store;
+
+pub(crate) use store::sql_store;
+
+/// The columns of [`crate::rows::SagaRecord`].
+macro_rules! saga_columns {
+    () => {
+        "saga_id, namespace, business_key, definition, definition_version, request_hash,
+        started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
+        stuck_message, stuck_since_ms, turned_back, ended_at_ms"
+    };
+}
+pub(crate) use saga_columns;
+
+/// A page of the list. `$leading` names the index that serves it.
+macro_rules! list_sql {
+    ($leading:literal) => {
+        concat!(
+            "/* list */ select ",
+            $crate::sql::saga_columns!(),
+            " from saga where saga_id < $1 and ",
+            $leading,
+            " and ($2 is null or status = $2)
+            and ($3 is null or (stuck_reason is not null) = $3)
+            and ($4 is null or definition = $4)
+            order by saga_id desc limit $5"
+        )
+    };
+}
+
+pub(crate) const SAGA: &str =
+    concat!("/* saga */ select ", saga_columns!(), " from saga where saga_id = $1");
+
+pub(crate) const SAGA_BY_KEY: &str = concat!(
+    "/* saga_by_key */ select ",
+    saga_columns!(),
+    " from saga where namespace = $1 and business_key = $2"
+);
+
+pub(crate) const LOAD: &str = "/* load */
+    select version, writer, append_id, at_ms, events from saga_event
+    where saga_id = $1 and version > $2
+    order by version
+    limit $3";
+
+pub(crate) const LIST: &str = list_sql!("true");
+pub(crate) const LIST_STATUS: &str = list_sql!("status = $2");
+pub(crate) const LIST_STUCK: &str = list_sql!("stuck_reason is not null");
+
+/// Larger than every saga id: a UUID of version 7 never starts with a byte of ones.
+pub(crate) const BEFORE_ALL: uuid::Uuid = uuid::Uuid::max();
+
+pub(crate) const STUCK_GROUPS: &str = concat!(
+    "/* stuck_groups */ select ",
+    saga_columns!(),
+    ", group_sagas from (
+        select ",
+    saga_columns!(),
+    ",
+            count(*) over (partition by stuck_reason, definition, stuck_step) as group_sagas,
+            row_number() over (
+                partition by stuck_reason, definition, stuck_step
+                order by stuck_since_ms, saga_id
+            ) as place
+        from saga
+        where stuck_reason is not null and ended_at_ms is null
+    ) as stuck
+    where place <= $1
+    order by group_sagas desc, stuck_reason, definition, stuck_step, place"
+);
+
+pub(crate) const CLAIMABLE_DUE: &str = "/* claimable: due */
+    select wake_at_ms, saga_id from saga
+    where owner is null and ended_at_ms is null and wake_at_ms <= $1
+    order by wake_at_ms
+    limit $2";
+
+pub(crate) const CLAIMABLE_DEAD: &str = "/* claimable: dead */
+    select wake_at_ms, saga_id from saga
+    where owner = $1 and ended_at_ms is null
+    order by wake_at_ms nulls first
+    limit $2";
+
+pub(crate) const NEXT_WAKE: &str = "/* next_wake_at_ms */
+    select wake_at_ms from saga
+    where owner is null and ended_at_ms is null and wake_at_ms is not null
+    order by wake_at_ms
+    limit 1";
+
+pub(crate) const REGISTER_NODE: &str = "/* register_node */
+    insert into node (node_id, registered_at_ms, beat_at_ms) values ($1, $2, $2)
+    on conflict do nothing";
+
+pub(crate) const BEAT: &str = "/* beat */
+    update node set beats = beats + 1, beat_at_ms = $2 where node_id = $1";
+
+pub(crate) const FORGET_NODE: &str = "/* forget_node */ delete from node where node_id = $1";
+
+/// The owners come from one look into the index per owner, not from all live sagas.
+pub(crate) const NODES: &str = "/* nodes */
+    with recursive owned (owner) as (
+        select (
+            select owner from saga
+            where owner is not null and ended_at_ms is null
+            order by owner limit 1
+        )
+        union all
+        select (
+            select saga.owner from saga
+            where saga.owner > owned.owner and saga.ended_at_ms is null
+            order by saga.owner limit 1
+        ) from owned where owned.owner is not null
+    )
+    select node_id, beats from node
+    union all
+    select owner, cast(null as bigint) from owned
+    where owner is not null and not exists (select 1 from node where node_id = owner)";
+
+pub(crate) const PUT_DEFINITION: &str = "/* put_definition */
+    insert into definition (name, version, hash, yaml, descriptors, registered_at_ms)
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict do nothing";
+
+pub(crate) const DEFINITION: &str = "/* definition */
+    select name, version, hash, yaml, descriptors, registered_at_ms from definition
+    where name = $1 and version between $2 and $3
+    order by version desc
+    limit 1";
+
+pub(crate) const DEFINITIONS: &str = "/* definitions */
+    select name, version, hash, yaml, descriptors, registered_at_ms from definition
+    where version = (select max(version) from definition as other
+        where other.name = definition.name)";

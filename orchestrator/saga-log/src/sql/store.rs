@@ -1,0 +1,276 @@
+//! The [`Store`](crate::Store) of a database that speaks SQL, on the shared queries.
+
+/// Implements [`crate::Store`] for a store that has
+///
+/// * `KIND` and `EXCLUSIVE`,
+/// * `write_batch(&self, &[Append])`,
+/// * `read(&self, operation, work)` and `edit(&self, operation, work)`, which run `work` on
+///   a connection to the end, even where their own future is dropped,
+/// * and beside it a function `classify(operation, sqlx::Error) -> StoreError`.
+macro_rules! sql_store {
+    ($Store:ty) => {
+        #[async_trait::async_trait]
+        impl $crate::Store for $Store {
+            fn kind(&self) -> &'static str {
+                Self::KIND
+            }
+
+            fn exclusive(&self) -> bool {
+                Self::EXCLUSIVE
+            }
+
+            async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
+                self.write_batch(batch).await
+            }
+
+            async fn load(
+                &self,
+                saga: SagaId,
+                after_version: u64,
+                rows_max: u32,
+            ) -> Result<Vec<LogRow>, StoreError> {
+                let records: Vec<LogRecord> = self
+                    .read("load", move |connection| {
+                        sqlx::query_as(sql::LOAD)
+                            .bind(saga.0)
+                            .bind(to_i64(after_version))
+                            .bind(i64::from(rows_max))
+                            .fetch_all(connection)
+                            .boxed()
+                    })
+                    .await?;
+                records.into_iter().map(|record| record.row("load")).collect()
+            }
+
+            async fn saga(&self, saga: SagaId) -> Result<Option<SagaRow>, StoreError> {
+                let record: Option<SagaRecord> = self
+                    .read("saga", move |connection| {
+                        sqlx::query_as(sql::SAGA).bind(saga.0).fetch_optional(connection).boxed()
+                    })
+                    .await?;
+                record.map(|record| record.row("saga")).transpose()
+            }
+
+            async fn saga_by_key(
+                &self,
+                namespace: &str,
+                business_key: &str,
+            ) -> Result<Option<SagaRow>, StoreError> {
+                if [namespace, business_key].iter().any(|text| text.contains('\0')) {
+                    return Ok(None); // No such text is stored, and PostgreSQL refuses to look.
+                }
+                let (namespace, business_key) = (namespace.to_owned(), business_key.to_owned());
+                let record: Option<SagaRecord> = self
+                    .read("saga_by_key", move |connection| {
+                        sqlx::query_as(sql::SAGA_BY_KEY)
+                            .bind(namespace)
+                            .bind(business_key)
+                            .fetch_optional(connection)
+                            .boxed()
+                    })
+                    .await?;
+                record.map(|record| record.row("saga_by_key")).transpose()
+            }
+
+            async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+                if query.definition.as_ref().is_some_and(|name| name.contains('\0')) {
+                    return Ok(Vec::new());
+                }
+                let statement = match (query.stuck, query.status) {
+                    (Some(true), _) => sql::LIST_STUCK,
+                    (_, Some(_)) => sql::LIST_STATUS,
+                    (_, None) => sql::LIST,
+                };
+                let query = query.clone();
+                let records: Vec<SagaRecord> = self
+                    .read("list", move |connection| {
+                        sqlx::query_as(statement)
+                            .bind(query.before.map_or(sql::BEFORE_ALL, |saga| saga.0))
+                            .bind(query.status.map(Status::stored))
+                            .bind(query.stuck)
+                            .bind(query.definition)
+                            .bind(i64::from(query.rows_max))
+                            .fetch_all(connection)
+                            .boxed()
+                    })
+                    .await?;
+                records.into_iter().map(|record| record.row("list")).collect()
+            }
+
+            async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
+                let records = self
+                    .read("stuck_groups", move |connection| {
+                        sqlx::query_as(sql::STUCK_GROUPS)
+                            .bind(i64::from(examples_max.max(1)))
+                            .fetch_all(connection)
+                            .boxed()
+                    })
+                    .await?;
+                rows::stuck_groups(records, examples_max, "stuck_groups")
+            }
+
+            async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
+                let limit = i64::from(query.sagas_max);
+                let now_ms = to_i64(query.now_ms);
+                let mut due: Vec<(Option<i64>, Uuid)> = self
+                    .read("claimable", move |connection| {
+                        sqlx::query_as(sql::CLAIMABLE_DUE)
+                            .bind(now_ms)
+                            .bind(limit)
+                            .fetch_all(connection)
+                            .boxed()
+                    })
+                    .await?;
+                for node in query.dead.iter().copied() {
+                    let left_behind: Vec<(Option<i64>, Uuid)> = self
+                        .read("claimable", move |connection| {
+                            sqlx::query_as(sql::CLAIMABLE_DEAD)
+                                .bind(node.0)
+                                .bind(limit)
+                                .fetch_all(connection)
+                                .boxed()
+                        })
+                        .await?;
+                    due.extend(left_behind);
+                }
+                due.sort_unstable();
+                due.dedup();
+                due.truncate(query.sagas_max as usize);
+                Ok(due.into_iter().map(|(_, saga)| SagaId(saga)).collect())
+            }
+
+            async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
+                let at_ms: Option<i64> = self
+                    .read("next_wake_at_ms", |connection| {
+                        sqlx::query_scalar(sql::NEXT_WAKE).fetch_optional(connection).boxed()
+                    })
+                    .await?;
+                Ok(at_ms.and_then(|at_ms| u64::try_from(at_ms).ok()))
+            }
+
+            async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
+                self.edit("register_node", move |connection| {
+                    async move {
+                        sqlx::query(sql::REGISTER_NODE)
+                            .bind(node.0)
+                            .bind(to_i64(now_ms))
+                            .execute(connection)
+                            .await
+                            .map(drop)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+
+            async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
+                self.edit("beat", move |connection| {
+                    async move {
+                        let beaten = sqlx::query(sql::BEAT)
+                            .bind(node.0)
+                            .bind(to_i64(now_ms))
+                            .execute(connection)
+                            .await?;
+                        Ok(beaten.rows_affected() == 1)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+
+            async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+                let records: Vec<NodeRecord> = self
+                    .read("nodes", |connection| {
+                        sqlx::query_as(sql::NODES).fetch_all(connection).boxed()
+                    })
+                    .await?;
+                let rows = records.into_iter().map(|record| record.row("nodes"));
+                let mut rows: Vec<NodeRow> = rows.collect::<Result<_, _>>()?;
+                rows.sort_by_key(|row| row.node);
+                Ok(rows)
+            }
+
+            async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+                self.edit("forget_node", move |connection| {
+                    async move {
+                        sqlx::query(sql::FORGET_NODE)
+                            .bind(node.0)
+                            .execute(connection)
+                            .await
+                            .map(drop)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+
+            async fn put_definition(
+                &self,
+                row: &DefinitionRow,
+            ) -> Result<DefinitionRow, StoreError> {
+                let operation = "put_definition";
+                plan::check_definition(row).map_err(|fault| fault.rejected(operation))?;
+                let row = row.clone();
+                let stored: DefinitionRecord = self
+                    .edit(operation, move |connection| {
+                        async move {
+                            sqlx::query(sql::PUT_DEFINITION)
+                                .bind(row.name.clone())
+                                .bind(i64::from(row.version))
+                                .bind(row.hash.to_vec())
+                                .bind(row.yaml)
+                                .bind(row.descriptors.to_vec())
+                                .bind(to_i64(row.registered_at_ms))
+                                .execute(&mut *connection)
+                                .await?;
+                            sqlx::query_as(sql::DEFINITION)
+                                .bind(row.name)
+                                .bind(i64::from(row.version))
+                                .bind(i64::from(row.version))
+                                .fetch_one(connection)
+                                .await
+                        }
+                        .boxed()
+                    })
+                    .await?;
+                stored.row(operation)
+            }
+
+            async fn definition(
+                &self,
+                name: &str,
+                version: u32,
+            ) -> Result<Option<DefinitionRow>, StoreError> {
+                if name.contains('\0') {
+                    return Ok(None);
+                }
+                let name = name.to_owned();
+                let last = if version == 0 { u32::MAX } else { version };
+                let record: Option<DefinitionRecord> = self
+                    .read("definition", move |connection| {
+                        sqlx::query_as(sql::DEFINITION)
+                            .bind(name)
+                            .bind(i64::from(version))
+                            .bind(i64::from(last))
+                            .fetch_optional(connection)
+                            .boxed()
+                    })
+                    .await?;
+                record.map(|record| record.row("definition")).transpose()
+            }
+
+            async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
+                let records: Vec<DefinitionRecord> = self
+                    .read("definitions", |connection| {
+                        sqlx::query_as(sql::DEFINITIONS).fetch_all(connection).boxed()
+                    })
+                    .await?;
+                let rows = records.into_iter().map(|record| record.row("definitions"));
+                let mut rows: Vec<DefinitionRow> = rows.collect::<Result<_, _>>()?;
+                rows.sort_by(|a, b| a.name.cmp(&b.name));
+                Ok(rows)
+            }
+        }
+    };
+}
+pub(crate) use sql_store;

@@ -1,0 +1,171 @@
+//! The writer task: takes batches, writes each until its outcome is known, and answers.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time;
+use tracing::{debug, info, warn};
+
+use super::{AppendError, Entry, LogLimits};
+use crate::store::{Append, Store, StoreError, Written};
+
+pub(super) struct Batches {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) limits: LogLimits,
+    pub(super) available: watch::Sender<bool>,
+}
+
+type Answer = oneshot::Sender<Result<Written, AppendError>>;
+
+impl Batches {
+    /// Writes what comes until all handles are gone or `close_asked` becomes true and the
+    /// queue is empty.
+    pub(super) async fn write_all(
+        self,
+        mut queue: mpsc::Receiver<Entry>,
+        mut close_asked: watch::Receiver<bool>,
+    ) {
+        let mut waiting = VecDeque::new();
+        let mut taken = Vec::new();
+        loop {
+            if *close_asked.borrow() && !queue.is_closed() {
+                // What was queued can still be taken; then `recv_many` gives 0.
+                queue.close();
+            }
+            let room = self.limits.batch_rows_max.max(1) - waiting.len();
+            if waiting.is_empty() {
+                tokio::select! {
+                    biased;
+                    received = queue.recv_many(&mut taken, room) => {
+                        if received == 0 {
+                            return;
+                        }
+                    }
+                    Ok(_) = close_asked.wait_for(|close| *close), if !queue.is_closed() => {
+                        continue;
+                    }
+                }
+            } else {
+                while taken.len() < room
+                    && let Ok(entry) = queue.try_recv()
+                {
+                    taken.push(entry);
+                }
+            }
+            waiting.extend(taken.drain(..));
+            self.write_batch(self.cut(&mut waiting)).await;
+        }
+    }
+
+    /// The next batch: the longest head of `waiting` that keeps to the byte limit, and at
+    /// least one append.
+    fn cut(&self, waiting: &mut VecDeque<Entry>) -> Vec<Entry> {
+        let mut bytes = 0;
+        let rows = waiting
+            .iter()
+            .take_while(|entry| {
+                bytes += entry.append.events.len();
+                bytes <= self.limits.batch_bytes_max
+            })
+            .count();
+        waiting.drain(..rows.max(1)).collect()
+    }
+
+    /// Writes one batch and answers each append in it. A batch that is rejected is halved
+    /// until only what is to blame is left, so the others are written.
+    async fn write_batch(&self, batch: Vec<Entry>) {
+        let mut appends = Vec::with_capacity(batch.len());
+        let mut answers = Vec::with_capacity(batch.len());
+        // Held until the batch is done: what is being written still takes memory.
+        let mut bytes = Vec::with_capacity(batch.len());
+        for entry in batch {
+            appends.push(entry.append);
+            answers.push(Some(entry.done));
+            bytes.push(entry.bytes);
+        }
+        let whole = 0..appends.len();
+        let mut parts = vec![whole];
+        while let Some(part) = parts.pop() {
+            match self.write_until_known(&appends[part.clone()]).await {
+                Ok(written) => {
+                    for (answer, written) in answers[part].iter_mut().zip(written) {
+                        send(answer, Ok(written));
+                    }
+                }
+                Err(source) if part.len() == 1 => {
+                    send(&mut answers[part.start], Err(AppendError::Rejected { source }));
+                }
+                Err(_) => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                }
+            }
+        }
+    }
+
+    /// Writes `appends` again and again until the database says what became of them.
+    /// Appends are idempotent, so whatever an earlier try did is not done twice.
+    async fn write_until_known(&self, appends: &[Append]) -> Result<Vec<Written>, StoreError> {
+        let mut delay_ms = self.limits.delay_first_ms;
+        loop {
+            match self.write_watched(appends).await {
+                Err(error @ StoreError::Unavailable { .. }) => {
+                    if self.available.send_replace(false) {
+                        warn!(
+                            error = chain(&error),
+                            "the log cannot be written; sagas wait until it can"
+                        );
+                    } else {
+                        debug!(error = chain(&error), delay_ms, "the log still cannot be written");
+                    }
+                    time::sleep(Duration::from_millis(delay_ms)).await;
+                    delay_ms = (delay_ms * 2).min(self.limits.delay_max_ms);
+                }
+                known => {
+                    if !self.available.send_replace(true) {
+                        info!("the log can be written again");
+                    }
+                    return known;
+                }
+            }
+        }
+    }
+
+    /// Writes once. Says that the log is not available where that takes long, as it does
+    /// when a synchronous standby is gone, and goes on waiting.
+    async fn write_watched(&self, appends: &[Append]) -> Result<Vec<Written>, StoreError> {
+        let mut write = pin!(self.store.write(appends));
+        let slow = Duration::from_millis(self.limits.write_slow_ms);
+        if let Ok(done) = time::timeout(slow, &mut write).await {
+            return done;
+        }
+        if self.available.send_replace(false) {
+            warn!(rows = appends.len(), "a write to the log takes long; no saga is admitted");
+        }
+        write.await
+    }
+}
+
+/// Whoever waited may be gone. The append is in the log all the same.
+fn send(answer: &mut Option<Answer>, result: Result<Written, AppendError>) {
+    if let Some(answer) = answer.take() {
+        let _gone = answer.send(result);
+    }
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! What is special about SQLite: one process, one file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use saga_log::conformance::sample::{append_ids, running, standing, start, step_to, write_new};
+use saga_log::{OpenError, OpenOptions, Store};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor, SqliteConnection};
+
+const MIGRATE: OpenOptions = OpenOptions { migrate: true, readers_max: 2, watchdog_ms: 5_000 };
+
+async fn open(path: &Path, migrate: bool) -> Result<Arc<dyn Store>, OpenError> {
+    let url = format!("sqlite:{}", path.display());
+    saga_log::open(&url, OpenOptions { migrate, ..MIGRATE }).await
+}
+
+async fn connect(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_the_file_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = open(&path, true).await.unwrap();
+    assert!(store.exclusive());
+    write_new(&*store, &[start(1, running(None))]).await;
+    drop(store);
+    let store = open(&path, false).await.unwrap();
+    assert_eq!(append_ids(&*store, 1).await.len(), 1);
+    assert_eq!(standing(&*store, 1).await, running(None));
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_cannot_be_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = open(&path, true).await.unwrap();
+    let second = open(&path, true).await;
+    assert!(matches!(second, Err(OpenError::InUse { .. })), "{second:?}");
+    drop(store);
+    open(&path, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_known_schema_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let missing = open(&path, false).await;
+    assert!(matches!(missing, Err(OpenError::SchemaMissing)), "{missing:?}");
+    assert!(!path.exists(), "an open that may not migrate makes no file");
+    connect(&path).await.execute("create table other (a)").await.unwrap();
+    let missing = open(&path, false).await;
+    assert!(matches!(missing, Err(OpenError::SchemaMissing)), "{missing:?}");
+    drop(open(&path, true).await.unwrap());
+    let newer = "update saga_log_schema set version = 9000";
+    connect(&path).await.execute(newer).await.unwrap();
+    for migrate in [false, true] {
+        let newer = open(&path, migrate).await;
+        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_000, .. })), "{newer:?}");
+    }
+    let older = "update saga_log_schema set version = 0";
+    connect(&path).await.execute(older).await.unwrap();
+    let older = open(&path, false).await;
+    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 0, .. })), "{older:?}");
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_a_database_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = directory.path().join("text");
+    std::fs::write(&text, "this is no database, and it is long enough to be read as one".repeat(9))
+        .unwrap();
+    for path in [text.as_path(), directory.path(), &directory.path().join("no/such/directory")] {
+        let error = open(path, true).await;
+        assert!(matches!(error, Err(OpenError::Unreachable { .. })), "{path:?}: {error:?}");
+    }
+    for url in ["", "sqlite:", "sqlite:a.db?mode=ro", "mysql://localhost/amends", "log.db"] {
+        let error = saga_log::open(url, MIGRATE).await;
+        assert!(matches!(error, Err(OpenError::UrlInvalid { .. })), "{url}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_limbo_and_changes_of_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = open(&path, true).await.unwrap();
+    write_new(&*store, &[start(1, running(None))]).await;
+    write_new(&*store, &[step_to(1, 2, running(None))]).await;
+    let mut past_the_store = connect(&path).await;
+    for (statement, constraint) in [
+        ("update saga set wake_at_ms = null", "saga_is_not_in_limbo"),
+        ("update saga set stuck_reason = 'x'", "saga_is_stuck_as_a_whole"),
+        ("update saga set status = 6", "status between 1 and 5"),
+        ("update saga_event set events = x'00'", "append-only"),
+    ] {
+        let error = past_the_store.execute(statement).await.unwrap_err();
+        assert!(error.to_string().contains(constraint), "{statement}: {error}");
+    }
+}
