@@ -1,1 +1,38 @@
-//! The kit a service links to take part in sagas: operation log, barrier, inquiry.
+//! The kit a service links to take part in sagas.
+//!
+//! The service knows nothing of sagas. It has *operations*: calls that change something
+//! and that carry an id. The kit keeps an operation log in the service's own database and
+//! writes it in the same transaction as the change, so that an operation has at most one
+//! effect and always the same answer, however often and in whatever order its calls,
+//! its compensation and inquiries arrive.
+//!
+//! Reading order: [`operation`] (what a service implements), [`error`] (how it refuses), [`fields`] (checks of requests),
+//! [`database`] (PostgreSQL and SQLite behind one small facade), [`op_log`] (the table and
+//! the barrier), [`participant`] (the one line in every handler), [`provider`] (operations
+//! that call an outside provider), [`service`] (the inquiry that orchestrators use),
+//! [`schema`] (migrations), [`audit`] (rules over tables), [`serve`] (what every service binary shares), `testkit` (the
+//! suite that any service can run).
+
+pub mod audit;
+pub mod database;
+pub mod error;
+pub mod fields;
+mod in_flight;
+pub mod op_log;
+pub mod operation;
+pub mod participant;
+pub mod provider;
+pub mod schema;
+pub mod serve;
+pub mod service;
+mod telemetry;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+
+pub use database::{Arg, Database, Limits, Row, Sql, Tx};
+pub use error::{OperationError, Refusal, RefusalCode};
+pub use operation::{Operation, OperationMeta, Query};
+pub use participant::{Participant, Setup};
+pub use provider::{Intent, ProviderOperation, Resumer, Settled, Verdict};
+pub use schema::{Migration, Schema};
+pub use service::ParticipantApi;

@@ -1,0 +1,98 @@
+//! How connections are made, and what is checked before one is used.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{Limits, Pools};
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL names no database that this program can use. Correct it.
+    #[error("database_url: {problem}; write postgres://USER@HOST/NAME or sqlite://PATH")]
+    UrlInvalid {
+        /// What is wrong with it. Never the URL itself: it may hold a password.
+        problem: String,
+    },
+    /// The server did not answer, or the file cannot be opened.
+    #[error(
+        "the database cannot be reached; check that it runs, that database_url names it, \
+         and that this program may use it"
+    )]
+    Unreachable(#[source] sqlx::Error),
+}
+
+pub(super) async fn postgres(url: &str, limits: Limits) -> Result<PgPool, ConnectError> {
+    let options = PgConnectOptions::from_str(url).map_err(url_invalid)?;
+    let lock_wait = format!("{}ms", limits.lock_wait_max_ms);
+    PgPoolOptions::new()
+        .max_connections(limits.connections_max)
+        .acquire_timeout(Duration::from_millis(limits.connect_max_ms))
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let lock_wait = lock_wait.clone();
+            Box::pin(async move {
+                let primary: bool = sqlx::query_scalar(
+                    "/* after_connect */
+                    select set_config('lock_timeout', $1, false) is not null
+                        and not pg_is_in_recovery()",
+                )
+                .bind(lock_wait)
+                .fetch_one(&mut *connection)
+                .await?;
+                if primary { Ok(()) } else { Err(not_a_primary()) }
+            })
+        })
+        // A pool would stay with a primary that was demoted. This replaces its ping.
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                sqlx::query_scalar("/* before_acquire */ select not pg_is_in_recovery()")
+                    .fetch_one(&mut *connection)
+                    .await
+            })
+        })
+        .connect_with(options)
+        .await
+        .map_err(ConnectError::Unreachable)
+}
+
+fn not_a_primary() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other("the server is a read-only replica"))
+}
+
+pub(super) async fn sqlite(url: &str, limits: Limits) -> Result<Pools, ConnectError> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        let problem = "a database in memory forgets what it promised".to_owned();
+        return Err(ConnectError::UrlInvalid { problem });
+    }
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(url_invalid)?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_millis(limits.lock_wait_max_ms));
+    let connect_max = Duration::from_millis(limits.connect_max_ms);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(connect_max)
+        .connect_with(options.clone())
+        .await
+        .map_err(ConnectError::Unreachable)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(limits.connections_max)
+        .acquire_timeout(connect_max)
+        .connect_with(options.pragma("query_only", "on"))
+        .await
+        .map_err(ConnectError::Unreachable)?;
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+fn url_invalid(source: sqlx::Error) -> ConnectError {
+    ConnectError::UrlInvalid { problem: source.to_string() }
+}

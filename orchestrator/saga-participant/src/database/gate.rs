@@ -1,0 +1,59 @@
+//! Admission: so many transactions are open, so many wait their turn, the rest is refused.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Limits;
+use crate::error::OperationError;
+
+/// The way to a pool of connections. Whoever passes finds a connection free.
+#[derive(Clone)]
+pub(super) struct Gate {
+    /// Those that are open and those that wait.
+    admitted: Arc<Semaphore>,
+    /// Those that are open. Wakes waiters in the order in which they came (S0-4).
+    open: Arc<Semaphore>,
+    waiting_max: u32,
+    wait_max: Duration,
+}
+
+/// The right to one open transaction.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _admitted: Option<OwnedSemaphorePermit>,
+    _open: OwnedSemaphorePermit,
+}
+
+const NEVER_CLOSED: &str = "nobody closes the gate";
+
+impl Gate {
+    pub(super) fn new(open_max: u32, limits: Limits) -> Self {
+        let count = |permits: u32| Arc::new(Semaphore::new(permits as usize));
+        Self {
+            admitted: count(open_max.saturating_add(limits.waiting_max)),
+            open: count(open_max),
+            waiting_max: limits.waiting_max,
+            wait_max: Duration::from_millis(limits.wait_max_ms),
+        }
+    }
+
+    /// Waits for its turn, for a bounded time and among a bounded number.
+    pub(super) async fn enter(&self) -> Result<Permit, OperationError> {
+        let overloaded = OperationError::Overloaded { waiting_max: self.waiting_max };
+        let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
+            return Err(overloaded);
+        };
+        let turn = self.open.clone().acquire_owned();
+        let Ok(open) = tokio::time::timeout(self.wait_max, turn).await else {
+            return Err(overloaded);
+        };
+        Ok(Permit { _admitted: Some(admitted), _open: open.expect(NEVER_CLOSED) })
+    }
+
+    /// Waits for its turn, however long it takes.
+    pub(super) async fn enter_promised(&self) -> Permit {
+        let open = self.open.clone().acquire_owned().await.expect(NEVER_CLOSED);
+        Permit { _admitted: None, _open: open }
+    }
+}

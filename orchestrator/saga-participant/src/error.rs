@@ -1,0 +1,342 @@
+//! How an operation ends without a reply, and how that looks on the wire.
+//!
+//! Every status carries a `google.rpc.ErrorInfo` with a stable reason. Which code means
+//! what to an orchestrator is fixed: FAILED_PRECONDITION, NOT_FOUND and ALREADY_EXISTS
+//! say "nothing was done, and never will be by this operation"; ABORTED and
+//! RESOURCE_EXHAUSTED say "nothing was done by this call, try again"; INVALID_ARGUMENT
+//! and PERMISSION_DENIED say "nothing was done by this call, and trying again does not
+//! help"; UNAVAILABLE and INTERNAL say nothing: ask again with the same id.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// Reasons that the kit itself gives.
+pub mod reason {
+    /// A changing call without the metadata `saga-op-id`.
+    pub const OP_ID_MISSING: &str = "OP_ID_MISSING";
+    /// An operation id that is not a UUID.
+    pub const OP_ID_INVALID: &str = "OP_ID_INVALID";
+    /// An operation id that came with another request before.
+    pub const OP_ID_REUSED: &str = "OP_ID_REUSED";
+    /// An operation that was fenced before it came.
+    pub const OP_FENCED: &str = "OP_FENCED";
+    /// A second operation that would undo the same one.
+    pub const ALREADY_REVERSED: &str = "ALREADY_REVERSED";
+    /// Another transaction works on the same operation.
+    pub const OPERATION_IN_PROGRESS: &str = "OPERATION_IN_PROGRESS";
+    /// A deadlock, or a row that stayed locked too long.
+    pub const LOCK_CONFLICT: &str = "LOCK_CONFLICT";
+    /// More transactions wait than are allowed to.
+    pub const OVERLOADED: &str = "OVERLOADED";
+    /// A field that breaks a rule.
+    pub const FIELD_INVALID: &str = "FIELD_INVALID";
+    /// The database did not answer.
+    pub const DATABASE_UNAVAILABLE: &str = "DATABASE_UNAVAILABLE";
+    /// The database did not answer a commit.
+    pub const COMMIT_UNKNOWN: &str = "COMMIT_UNKNOWN";
+    /// A mistake of this program: a statement that the database refuses, or a panic.
+    pub const INTERNAL_FAULT: &str = "INTERNAL_FAULT";
+    /// The provider's answer is not known.
+    pub const PROVIDER_OUTCOME_UNKNOWN: &str = "PROVIDER_OUTCOME_UNKNOWN";
+    /// The provider does not accept our credentials or our requests.
+    pub const PROVIDER_CONFIGURATION: &str = "PROVIDER_CONFIGURATION";
+    /// A page token that is not one of the list.
+    pub const PAGE_TOKEN_INVALID: &str = "PAGE_TOKEN_INVALID";
+}
+
+/// Codes of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCode {
+    /// The state of things does not allow it.
+    FailedPrecondition,
+    /// What it names is not there.
+    NotFound,
+    /// What it would make is there.
+    AlreadyExists,
+}
+
+/// A refusal: nothing was done. Recorded, and repeated byte for byte for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub code: RefusalCode,
+    /// The reason code, such as `OUT_OF_STOCK`.
+    pub reason: &'static str,
+    /// A sentence for people: what is wrong, with the ids.
+    pub message: String,
+    /// Facts for programs. Statuses travel in headers, so keep it under 2 KiB.
+    pub metadata: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// As a status, with its `ErrorInfo`.
+    pub(crate) fn status(&self, domain: &str) -> Status {
+        let code = match self.code {
+            RefusalCode::FailedPrecondition => Code::FailedPrecondition,
+            RefusalCode::NotFound => Code::NotFound,
+            RefusalCode::AlreadyExists => Code::AlreadyExists,
+        };
+        let metadata = self.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        status(code, self.reason, domain, &self.message, metadata.collect())
+    }
+}
+
+/// How an operation ends without a reply. One variant for each thing a caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// Refused. No effect; recorded; the same answer for ever. Where the effect ran
+    /// already inside the transaction, it is taken back first.
+    #[error("{}", .0.message)]
+    Rejected(Refusal),
+
+    /// The request breaks a rule of the contract. No effect; not recorded. Sending it
+    /// again cannot help.
+    #[error("{field} is {value:?}: {remedy}")]
+    Invalid {
+        /// The reason code; [`reason::FIELD_INVALID`] where there is no better one.
+        reason: &'static str,
+        /// The field, as in the contract, such as `lines[3].qty`.
+        field: String,
+        /// What it held. Not for secrets: it is sent back.
+        value: String,
+        /// What it may be, such as "from 1 to 1,000,000".
+        remedy: String,
+    },
+
+    /// Another transaction was in the way. Rolled back: no effect of this or of any
+    /// earlier call of the operation; not recorded. Try again after the pause.
+    #[error("{message}")]
+    Conflict {
+        /// The reason code, such as `STOCK_CONFLICT`.
+        reason: &'static str,
+        /// A sentence for people.
+        message: String,
+        /// The pause before the next try.
+        retry_after_ms: u64,
+    },
+
+    /// Too much is waiting already. No effect of this call; an earlier call of the same
+    /// operation may have had one. Try again after a pause.
+    #[error("overloaded: {waiting_max} transactions are waiting already")]
+    Overloaded {
+        /// How many may wait.
+        waiting_max: u32,
+    },
+
+    /// Nobody knows whether the effect happened. Ask again with the same id.
+    #[error("{message}")]
+    Unknown {
+        /// The reason code.
+        reason: &'static str,
+        /// A sentence for people.
+        message: String,
+    },
+
+    /// An outside provider does not accept this service's credentials or requests. The
+    /// operation stays open and goes on once the configuration is right.
+    #[error("{message}")]
+    Configuration {
+        /// A sentence for people.
+        message: String,
+    },
+
+    /// The database. A deadlock or a lock that was not given: rolled back, as
+    /// [`OperationError::Conflict`]. Anything else: as [`OperationError::Unknown`].
+    #[error("the database refused a statement or did not answer")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Refusal> for OperationError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Rejected(refusal)
+    }
+}
+
+const DATABASE_UNAVAILABLE: &str = "the database does not answer; ask again with the same id";
+const RETRY_AFTER_MS: u64 = 100;
+const VALUE_CHARS_MAX: usize = 100;
+
+impl OperationError {
+    /// A field that breaks a rule, with what it held and what it may be.
+    pub fn invalid(
+        field: impl Into<String>,
+        value: impl ToString,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let value = value.to_string().chars().take(VALUE_CHARS_MAX).collect();
+        let (field, remedy) = (field.into(), remedy.into());
+        Self::Invalid { reason: reason::FIELD_INVALID, field, value, remedy }
+    }
+
+    pub(crate) fn commit_unknown() -> Self {
+        let message = "the database did not answer the commit; ask again with the same id";
+        Self::Unknown { reason: reason::COMMIT_UNKNOWN, message: message.to_owned() }
+    }
+
+    pub(crate) fn original_unknown() -> Self {
+        let message = "the provider has not told what became of the operation to undo; ask again";
+        Self::Unknown { reason: reason::PROVIDER_OUTCOME_UNKNOWN, message: message.to_owned() }
+    }
+
+    pub(crate) fn broken() -> Self {
+        let message = "a fault of this service; its log tells more".to_owned();
+        Self::Unknown { reason: reason::INTERNAL_FAULT, message }
+    }
+
+    /// For errors met before the first statement: whatever the database says then, such as
+    /// that it lets nobody in, it cannot be used at present.
+    pub(crate) fn not_begun(source: sqlx::Error) -> Self {
+        if is_lock_conflict(&source) {
+            return Self::before_claim(source);
+        }
+        tracing::warn!(error = %source, "the database cannot be used");
+        let message = DATABASE_UNAVAILABLE.to_owned();
+        Self::Unknown { reason: reason::DATABASE_UNAVAILABLE, message }
+    }
+
+    /// For errors met before the operation was claimed: an earlier call of it may hold
+    /// the row, so not even a deadlock means that nothing was done.
+    pub(crate) fn before_claim(source: sqlx::Error) -> Self {
+        match weigh(&source) {
+            Weight::Conflict => Self::Unknown {
+                reason: reason::OPERATION_IN_PROGRESS,
+                message: "another call of this operation is under way; ask again".to_owned(),
+            },
+            Weight::Unavailable | Weight::Fault => Self::Database(source),
+        }
+    }
+
+    /// As a status, with `ErrorInfo` and, where there is a pause to keep, `RetryInfo`.
+    pub fn status(&self, domain: &str) -> Status {
+        let message = self.to_string();
+        match self {
+            Self::Rejected(refusal) => refusal.status(domain),
+            Self::Invalid { reason, field, value, remedy } => {
+                invalid_status(domain, reason, field, value, remedy)
+            }
+            Self::Conflict { reason, retry_after_ms, .. } => {
+                retry_status(Code::Aborted, reason, domain, &message, *retry_after_ms)
+            }
+            Self::Overloaded { .. } => {
+                let code = Code::ResourceExhausted;
+                retry_status(code, reason::OVERLOADED, domain, &message, RETRY_AFTER_MS)
+            }
+            Self::Unknown { reason: reason::INTERNAL_FAULT, .. } => {
+                let code = Code::Internal;
+                status(code, reason::INTERNAL_FAULT, domain, &message, HashMap::new())
+            }
+            Self::Unknown { reason, .. } => {
+                status(Code::Unavailable, reason, domain, &message, HashMap::new())
+            }
+            Self::Configuration { .. } => {
+                let reason = reason::PROVIDER_CONFIGURATION;
+                status(Code::PermissionDenied, reason, domain, &message, HashMap::new())
+            }
+            Self::Database(source) => database_status(domain, source),
+        }
+    }
+}
+
+/// Whether the database rolled back because other transactions were in the way.
+pub fn is_lock_conflict(source: &sqlx::Error) -> bool {
+    matches!(weigh(source), Weight::Conflict)
+}
+
+/// What an error of the database means to a caller.
+enum Weight {
+    /// Rolled back by the database because of other transactions.
+    Conflict,
+    /// It did not answer, or cannot work at present.
+    Unavailable,
+    /// A statement that it does not accept: a mistake of this program.
+    Fault,
+}
+
+fn weigh(source: &sqlx::Error) -> Weight {
+    let sqlx::Error::Database(error) = source else {
+        return match source {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Weight::Unavailable,
+            _ => Weight::Fault,
+        };
+    };
+    let code = error.code().unwrap_or_default();
+    // SQLSTATEs have five characters, SQLite's codes are numbers; the low byte of those is
+    // the primary code: 5 busy, 6 locked, 10 I/O, 13 full, 8 read-only, 14 cannot open.
+    if code.len() == 5 {
+        return match code.as_ref() {
+            "40P01" | "40001" | "55P03" => Weight::Conflict,
+            "25006" | "57P01" | "57P02" | "57P03" | "25P03" => Weight::Unavailable,
+            other if other.starts_with("08") || other.starts_with("53") => Weight::Unavailable,
+            other if other.starts_with("58") => Weight::Unavailable,
+            _ => Weight::Fault,
+        };
+    }
+    match code.parse::<u32>().unwrap_or(0) & 0xff {
+        5 | 6 => Weight::Conflict,
+        8 | 10 | 13 | 14 => Weight::Unavailable,
+        _ => Weight::Fault,
+    }
+}
+
+fn database_status(domain: &str, source: &sqlx::Error) -> Status {
+    match weigh(source) {
+        Weight::Conflict => {
+            tracing::debug!(error = %source, "rolled back by the database");
+            let message = "other transactions were in the way; nothing was done, try again";
+            let reason = reason::LOCK_CONFLICT;
+            retry_status(Code::Aborted, reason, domain, message, RETRY_AFTER_MS)
+        }
+        Weight::Unavailable => {
+            tracing::warn!(error = %source, "the database cannot be used");
+            let reason = reason::DATABASE_UNAVAILABLE;
+            status(Code::Unavailable, reason, domain, DATABASE_UNAVAILABLE, HashMap::new())
+        }
+        Weight::Fault => {
+            tracing::error!(error = %source, "the database refused a statement");
+            let message = "a fault of this service; its log tells more";
+            status(Code::Internal, reason::INTERNAL_FAULT, domain, message, HashMap::new())
+        }
+    }
+}
+
+fn invalid_status(domain: &str, reason: &str, field: &str, value: &str, remedy: &str) -> Status {
+    let message = format!("{field} is {value:?}: {remedy}");
+    let metadata = HashMap::from([
+        ("field".to_owned(), field.to_owned()),
+        ("value".to_owned(), value.to_owned()),
+        ("remedy".to_owned(), remedy.to_owned()),
+    ]);
+    let mut details = ErrorDetails::with_error_info(reason, domain, metadata);
+    details.add_bad_request_violation(field, remedy);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+fn retry_status(
+    code: Code,
+    reason: &str,
+    domain: &str,
+    message: &str,
+    retry_after_ms: u64,
+) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, domain, HashMap::new());
+    details.set_retry_info(Some(Duration::from_millis(retry_after_ms)));
+    Status::with_error_details(code, message, details)
+}
+
+fn status(
+    code: Code,
+    reason: &str,
+    domain: &str,
+    message: &str,
+    metadata: HashMap<String, String>,
+) -> Status {
+    let details = ErrorDetails::with_error_info(reason, domain, metadata);
+    Status::with_error_details(code, message, details)
+}

@@ -1,0 +1,69 @@
+//! Checks of request fields. Each error names the field, its value and what it may be.
+
+use std::{fmt::Display, ops::RangeInclusive};
+
+use crate::error::OperationError;
+
+/// A text of so many characters, none of them a control character.
+///
+/// # Errors
+///
+/// [`OperationError::Invalid`].
+pub fn text(field: &str, value: &str, chars: RangeInclusive<usize>) -> Result<(), OperationError> {
+    let count = value.chars().count();
+    if chars.contains(&count) && !value.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let (from, to) = (chars.start(), chars.end());
+    let remedy = format!("from {from} to {to} characters, no control characters");
+    Err(OperationError::invalid(field, value.escape_debug(), remedy))
+}
+
+/// An identifier: so many letters, digits, `_` and `-`.
+///
+/// # Errors
+///
+/// [`OperationError::Invalid`].
+pub fn identifier(
+    field: &str,
+    value: &str,
+    chars: RangeInclusive<usize>,
+) -> Result<(), OperationError> {
+    let allowed = |it: u8| it.is_ascii_alphanumeric() || it == b'_' || it == b'-';
+    if chars.contains(&value.len()) && value.bytes().all(allowed) {
+        return Ok(());
+    }
+    let (from, to) = (chars.start(), chars.end());
+    let remedy = format!("from {from} to {to} letters, digits, _ and -");
+    Err(OperationError::invalid(field, value.escape_debug(), remedy))
+}
+
+/// A number within bounds: a quantity, an amount, or how many lines there are.
+///
+/// # Errors
+///
+/// [`OperationError::Invalid`].
+pub fn within<N: PartialOrd + Display>(
+    field: &str,
+    value: N,
+    bounds: RangeInclusive<N>,
+) -> Result<(), OperationError> {
+    if bounds.contains(&value) {
+        return Ok(());
+    }
+    let remedy = format!("from {} to {}", bounds.start(), bounds.end());
+    Err(OperationError::invalid(field, value, remedy))
+}
+
+/// A currency, as in ISO 4217: three capital letters.
+///
+/// # Errors
+///
+/// [`OperationError::Invalid`].
+pub fn currency(field: &str, value: &str) -> Result<(), OperationError> {
+    if value.len() == 3 && value.bytes().all(|it| it.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    let remedy = "three capital letters of ISO 4217, such as KRW";
+    Err(OperationError::invalid(field, value.escape_debug(), remedy))
+}

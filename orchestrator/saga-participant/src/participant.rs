@@ -1,0 +1,339 @@
+//! The one line in every handler: `self.participant.apply(request).await`.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tracing::Instrument as _;
+
+use crate::{
+    database::{Database, Permit, Tx},
+    error::{OperationError, Refusal, RefusalCode, reason},
+    in_flight::InFlight,
+    op_log::{self, Answered, Begun, Claim, State, Stored},
+    operation::{NOTHING_TO_UNDO_KEY, Operation, OperationMeta, Query, request_hash},
+    provider::Resumer,
+    telemetry,
+};
+
+/// What a participant is made of.
+#[derive(Debug)]
+pub struct Setup<S> {
+    /// The service's own database, with the kit's schema in it.
+    pub database: Database,
+    /// The domain of its `ErrorInfo`s, such as `inventory.shop`.
+    pub domain: &'static str,
+    /// What the service's provider operations need.
+    pub service: S,
+    /// One for each of its provider operations, so that an inquiry can go on with one.
+    pub resumers: Vec<Resumer<S>>,
+}
+
+/// Runs a service's operations behind the barrier of the operation log.
+pub struct Participant<S> {
+    pub(crate) shared: Arc<Shared<S>>,
+}
+
+pub(crate) struct Shared<S> {
+    pub(crate) database: Database,
+    pub(crate) domain: &'static str,
+    pub(crate) service: S,
+    pub(crate) resumers: Vec<Resumer<S>>,
+    pub(crate) in_flight: InFlight,
+}
+
+impl<S> Clone for Participant<S> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<S> fmt::Debug for Participant<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Participant({})", self.shared.domain)
+    }
+}
+
+impl<S: Send + Sync + 'static> Participant<S> {
+    /// A participant. Asks nothing of the database yet.
+    pub fn new(setup: Setup<S>) -> Self {
+        let Setup { database, domain, service, resumers } = setup;
+        let in_flight = InFlight::default();
+        Self { shared: Arc::new(Shared { database, domain, service, resumers, in_flight }) }
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    /// What the service's provider operations need.
+    pub fn service(&self) -> &S {
+        &self.shared.service
+    }
+
+    /// Performs an operation whose whole effect is in the database, at most once, and
+    /// answers every repetition as the first. Goes on to its end although the caller
+    /// leaves, once it has begun.
+    ///
+    /// # Errors
+    ///
+    /// The codes are explained in [`crate::error`].
+    pub async fn apply<O: Operation<S>>(
+        &self,
+        request: Request<O>,
+    ) -> Result<Response<O::Reply>, Status> {
+        let answered = self.apply_inner(request).await.map_err(|it| self.status(&it))??;
+        self.response(&answered)
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query, and RESOURCE_EXHAUSTED and UNAVAILABLE. Nothing is recorded.
+    pub async fn answer<Q: Query<S>>(
+        &self,
+        request: Request<Q>,
+    ) -> Result<Response<Q::Reply>, Status> {
+        let query = request.into_inner();
+        let answer =
+            self.shared.database.read(|mut tx| async move { query.answer(&mut tx).await }).await;
+        answer.map(Response::new).map_err(|it| self.status(&it))
+    }
+
+    async fn apply_inner<O: Operation<S>>(
+        &self,
+        request: Request<O>,
+    ) -> Result<Result<Answered, Status>, OperationError> {
+        let op = OperationMeta::read(request.metadata(), now_ms())?;
+        let request = request.into_inner();
+        let reverses = checked_reversal(&op, request.reverses()?)?;
+        let request_hash = request_hash(O::KIND, &request.encode_to_vec());
+        let permit = self.shared.database.enter_write().await?;
+
+        let participant = self.clone();
+        let span = telemetry::operation_span(O::KIND, &op);
+        let work = async move {
+            let claim = Claim {
+                op: &op,
+                kind: O::KIND,
+                request_hash: &request_hash,
+                reverses,
+                request: None,
+            };
+            let ended = participant.apply_claim(&claim, request, permit).await;
+            telemetry::ended(&ended);
+            ended
+        };
+        self.shared.database.finish(work.instrument(span)).await
+    }
+
+    async fn apply_claim<O: Operation<S>>(
+        &self,
+        claim: &Claim<'_>,
+        request: O,
+        permit: Permit,
+    ) -> Result<Result<Answered, Status>, OperationError> {
+        let (tx, begun) = self.begin(claim, permit).await?;
+        match self.conclude(tx, claim, begun, O::Reply::default()).await? {
+            Concluded::Ended(ended) => Ok(ended),
+            Concluded::Fresh(mut tx) => {
+                tx.mark().await?;
+                let ended = request.apply(&mut tx, claim.op).await;
+                self.record(tx, claim.op, ended).await
+            }
+            Concluded::Intended(_) => Err(OperationError::broken()),
+        }
+    }
+
+    /// Begins a transaction and claims the operation in it. An original that waits for its
+    /// provider is settled first, with no transaction open.
+    pub(crate) async fn begin(
+        &self,
+        claim: &Claim<'_>,
+        permit: Permit,
+    ) -> Result<(Tx, Begun), OperationError> {
+        let database = &self.shared.database;
+        let mut tx = database.begin_write(permit).await?;
+        let begun = op_log::begin(&mut tx, claim).await?;
+        let Begun::OriginalIntended(original) = begun else {
+            return Ok((tx, begun));
+        };
+        tx.rollback().await;
+        self.settle(original).await?;
+        let mut tx = database.begin_write(database.enter_promised_write().await).await?;
+        let begun = op_log::begin(&mut tx, claim).await?;
+        Ok((tx, begun))
+    }
+
+    /// Answers what needs no effect; hands back what does.
+    pub(crate) async fn conclude(
+        &self,
+        mut tx: Tx,
+        claim: &Claim<'_>,
+        begun: Begun,
+        nothing_to_undo: impl prost::Message,
+    ) -> Result<Concluded, OperationError> {
+        match begun {
+            Begun::Fresh => Ok(Concluded::Fresh(tx)),
+            Begun::NothingToUndo => {
+                let reply = nothing_to_undo.encode_to_vec();
+                let answered = Answered { reply, nothing_to_undo: true };
+                op_log::record_applied(&mut tx, claim.op.op_id, &answered).await?;
+                tx.commit().await?;
+                Ok(Concluded::Ended(Ok(answered)))
+            }
+            Begun::Refused(refusal) => {
+                self.reject(tx, claim.op, &refusal).await.map(|it| Concluded::Ended(Err(it)))
+            }
+            Begun::Recorded(stored) => {
+                tx.rollback().await;
+                repeat(claim, stored)
+            }
+            Begun::InTheWay(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+            // It was settled a moment ago without becoming known.
+            Begun::OriginalIntended(_) => {
+                tx.rollback().await;
+                Err(OperationError::original_unknown())
+            }
+        }
+    }
+
+    /// Records how an operation ended, together with its effect, if there is one.
+    pub(crate) async fn record<R: prost::Message>(
+        &self,
+        mut tx: Tx,
+        op: &OperationMeta,
+        ended: Result<R, OperationError>,
+    ) -> Result<Result<Answered, Status>, OperationError> {
+        match ended {
+            Ok(reply) => {
+                let answered = Answered { reply: reply.encode_to_vec(), nothing_to_undo: false };
+                op_log::record_applied(&mut tx, op.op_id, &answered).await?;
+                tx.commit().await?;
+                Ok(Ok(answered))
+            }
+            Err(OperationError::Rejected(refusal)) => {
+                tx.undo_to_mark().await?;
+                self.reject(tx, op, &refusal).await.map(Err)
+            }
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) async fn reject(
+        &self,
+        mut tx: Tx,
+        op: &OperationMeta,
+        refusal: &Refusal,
+    ) -> Result<Status, OperationError> {
+        let status = refusal.status(self.shared.domain);
+        op_log::record_rejected(&mut tx, op.op_id, refusal, &status).await?;
+        tx.commit().await?;
+        Ok(status)
+    }
+
+    /// Finds out what became of an operation that waits for its provider. Whether it was
+    /// found out is to be read from the log.
+    pub(crate) async fn settle(&self, original: Stored) -> Result<(), OperationError> {
+        let kind = original.kind.clone();
+        let Some(resumer) = self.shared.resumers.iter().find(|it| it.kind == kind) else {
+            tracing::error!(kind, "nothing resumes this kind of operation");
+            return Err(OperationError::broken());
+        };
+        match (resumer.resume)(self.clone(), original).await {
+            Err(status) if status.code() == tonic::Code::PermissionDenied => {
+                Err(OperationError::Configuration { message: status.message().to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn status(&self, error: &OperationError) -> Status {
+        error.status(self.shared.domain)
+    }
+
+    pub(crate) fn response<R: prost::Message + Default>(
+        &self,
+        answered: &Answered,
+    ) -> Result<Response<R>, Status> {
+        let reply = R::decode(answered.reply.as_slice()).map_err(|source| {
+            tracing::error!(error = %source, "the operation log holds a damaged reply");
+            self.status(&OperationError::broken())
+        })?;
+        let mut response = Response::new(reply);
+        if answered.nothing_to_undo {
+            response.metadata_mut().insert(NOTHING_TO_UNDO_KEY, MetadataValue::from_static("true"));
+        }
+        Ok(response)
+    }
+}
+
+/// What is left to do after a claim.
+pub(crate) enum Concluded {
+    /// Nothing.
+    Ended(Result<Answered, Status>),
+    /// The effect, in this transaction.
+    Fresh(Tx),
+    /// The call to the provider, which was intended before.
+    Intended(Stored),
+}
+
+/// How a call of an operation that has a row already is answered.
+fn repeat(claim: &Claim<'_>, stored: Stored) -> Result<Concluded, OperationError> {
+    if stored.state == State::Fenced {
+        return Err(OperationError::Rejected(Refusal {
+            code: RefusalCode::FailedPrecondition,
+            reason: reason::OP_FENCED,
+            message: format!("operation {} was called off before it came", stored.op_id),
+            metadata: Vec::new(),
+        }));
+    }
+    if stored.kind != claim.kind || stored.request_hash != claim.request_hash {
+        return Err(OperationError::Rejected(Refusal {
+            code: RefusalCode::AlreadyExists,
+            reason: reason::OP_ID_REUSED,
+            message: format!(
+                "operation {} came before as {} with another request; nothing was done",
+                stored.op_id, stored.kind
+            ),
+            metadata: Vec::new(),
+        }));
+    }
+    Ok(match stored.answer() {
+        Some(ended) => Concluded::Ended(ended),
+        None => Concluded::Intended(stored),
+    })
+}
+
+pub(crate) fn checked_reversal(
+    op: &OperationMeta,
+    reverses: Option<uuid::Uuid>,
+) -> Result<Option<uuid::Uuid>, OperationError> {
+    if reverses == Some(op.op_id) {
+        return Err(OperationError::Invalid {
+            reason: reason::OP_ID_INVALID,
+            field: "metadata saga-op-id".to_owned(),
+            value: op.op_id.to_string(),
+            remedy: "a compensation needs an id of its own".to_owned(),
+        });
+    }
+    Ok(reverses)
+}
+
+/// Milliseconds since the Unix epoch. Recorded for people; nothing is decided by it.
+#[expect(clippy::disallowed_methods, reason = "the one place where the kit reads the clock")]
+pub(crate) fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

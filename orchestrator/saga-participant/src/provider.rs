@@ -1,0 +1,299 @@
+//! Operations that ask an outside provider.
+//!
+//! No transaction is open during the call (I11). The intent is committed before it, with
+//! the request and the planned call, and the answer after it; whoever finds an intent
+//! without an answer repeats the planned call, byte for byte, with the same key.
+
+use std::{fmt, future::Future};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
+
+use crate::{
+    database::Tx,
+    error::{OperationError, Refusal, reason},
+    op_log::{self, Answered, Claim, Stored},
+    operation::{OperationMeta, request_hash},
+    participant::{Concluded, Participant, checked_reversal, now_ms},
+    telemetry,
+};
+
+/// What is to be done at the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent<P, R> {
+    /// Call it like this.
+    Call(P),
+    /// Nothing: the answer is known. The operation has taken effect.
+    Answer(R),
+}
+
+/// What is known after a call to the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled<A> {
+    /// The provider has answered for good: it did it, or it will not.
+    Definite(A),
+    /// Nobody knows whether the provider did it. The operation stays open.
+    Unknown {
+        /// What happened, for people.
+        message: String,
+    },
+    /// The provider is still at it. To the caller the same as unknown.
+    Wait {
+        /// What happened, for people.
+        message: String,
+    },
+    /// The provider does not accept our credentials or our requests: for the operator.
+    /// The operation stays open.
+    Configuration {
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+/// How the service judges a definite answer. In both cases the rows that it wrote in
+/// [`ProviderOperation::record`] stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<R> {
+    /// The operation has taken effect.
+    Applied(R),
+    /// The operation is refused; the provider did nothing, and will do nothing.
+    Rejected(Refusal),
+}
+
+/// An operation that asks an outside provider. `S` holds the way to the provider.
+///
+/// The idempotency key at the provider is the operation's id.
+pub trait ProviderOperation<S>: prost::Message + Default + Clone + Send + 'static {
+    /// Its name in the operation log, such as `Confirm`. Never changes.
+    const KIND: &'static str;
+    /// What is answered. No map fields: see [`crate::Operation`].
+    type Reply: prost::Message + Default + Send + 'static;
+    /// The call, with all that it needs. Stored, so that it can be repeated as it was.
+    type Plan: prost::Message + Default + Send + 'static;
+    /// What a definite answer of the provider says.
+    type Answer: Send + 'static;
+
+    /// As [`crate::Operation::reverses`].
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::Invalid`]: the request names no operation id. Not recorded.
+    fn reverses(&self) -> Result<Option<uuid::Uuid>, OperationError> {
+        Ok(None)
+    }
+
+    /// Checks the request and writes what must be known before the provider is called.
+    /// Committed before the call. Not called again for the same operation.
+    ///
+    /// # Errors
+    ///
+    /// As of [`crate::Operation::apply`]: its changes are taken back, and a refusal is
+    /// recorded. The provider was not called.
+    fn intend(
+        &self,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> impl Future<Output = Result<Intent<Self::Plan, Self::Reply>, OperationError>> + Send;
+
+    /// Calls the provider. No transaction is open. May be called any number of times with
+    /// the same plan and the same id, also after another process has died in it; never
+    /// twice at once in one process. Must come to an end by itself.
+    fn call(
+        plan: Self::Plan,
+        service: &S,
+        op: &OperationMeta,
+    ) -> impl Future<Output = Settled<Self::Answer>> + Send;
+
+    /// Writes what the provider answered, together with the record of the operation.
+    ///
+    /// # Errors
+    ///
+    /// Any error takes the changes back and leaves the operation open, because the
+    /// provider may have acted: the caller hears UNAVAILABLE, and a later call asks the
+    /// provider again. A refusal is a [`Verdict`], not an error.
+    fn record(
+        self,
+        answer: Self::Answer,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> impl Future<Output = Result<Verdict<Self::Reply>, OperationError>> + Send;
+}
+
+type Resume<S> = fn(Participant<S>, Stored) -> BoxFuture<'static, Result<Answered, Status>>;
+
+/// Goes on with an operation of one kind that waits for its provider.
+pub struct Resumer<S> {
+    pub(crate) kind: &'static str,
+    pub(crate) resume: Resume<S>,
+}
+
+impl<S> fmt::Debug for Resumer<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Resumer({})", self.kind)
+    }
+}
+
+impl<S: Send + Sync + 'static> Resumer<S> {
+    /// The resumer of operation `O`.
+    pub fn of<O: ProviderOperation<S>>() -> Self {
+        Self {
+            kind: O::KIND,
+            resume: |participant, stored| resume::<S, O>(participant, stored).boxed(),
+        }
+    }
+}
+
+async fn resume<S: Send + Sync + 'static, O: ProviderOperation<S>>(
+    participant: Participant<S>,
+    stored: Stored,
+) -> Result<Answered, Status> {
+    let request = O::decode(stored.request.as_slice()).map_err(|source| {
+        tracing::error!(error = %source, "the operation log holds a damaged request");
+        participant.status(&OperationError::broken())
+    })?;
+    let op = OperationMeta {
+        op_id: stored.op_id,
+        saga_id: stored.saga_id,
+        step: None,
+        direction: None,
+        attempt: None,
+        at_ms: stored.at_ms,
+    };
+    participant.perform_once(op, request).await
+}
+
+impl<S: Send + Sync + 'static> Participant<S> {
+    /// Performs an operation that asks an outside provider, at most once by way of the
+    /// provider's own key, and answers every repetition as the first. Goes on to its end
+    /// although the caller leaves, once it has begun.
+    ///
+    /// # Errors
+    ///
+    /// The codes are explained in [`crate::error`]. UNAVAILABLE and PERMISSION_DENIED
+    /// leave the operation open: the provider may have acted.
+    pub async fn perform<O: ProviderOperation<S>>(
+        &self,
+        request: Request<O>,
+    ) -> Result<Response<O::Reply>, Status> {
+        let op = OperationMeta::read(request.metadata(), now_ms());
+        let op = op.map_err(|it| self.status(&it))?;
+        let answered = self.perform_once(op, request.into_inner()).await?;
+        self.response(&answered)
+    }
+
+    /// Performs the operation, or waits for the call that is performing it.
+    async fn perform_once<O: ProviderOperation<S>>(
+        &self,
+        op: OperationMeta,
+        request: O,
+    ) -> Result<Answered, Status> {
+        let key = (op.op_id, request_hash(O::KIND, &request.encode_to_vec()));
+        let participant = self.clone();
+        let span = telemetry::operation_span(O::KIND, &op);
+        let work = async move {
+            let performed = participant.perform_inner(&op, request, &key.1).await;
+            telemetry::ended(&performed);
+            performed.unwrap_or_else(|error| Err(participant.status(&error)))
+        };
+        let Self { shared } = self;
+        shared.in_flight.join_or_start(key, shared.database.tasks(), work.instrument(span)).await
+    }
+
+    async fn perform_inner<O: ProviderOperation<S>>(
+        &self,
+        op: &OperationMeta,
+        request: O,
+        request_hash: &[u8],
+    ) -> Result<Result<Answered, Status>, OperationError> {
+        let plan = match self.intend(op, &request, request_hash).await? {
+            Intent::Call(plan) => plan,
+            Intent::Answer(ended) => return Ok(ended),
+        };
+        match O::call(plan, &self.shared.service, op).await {
+            Settled::Definite(answer) => self
+                .record_answer(op, request, answer)
+                .await
+                .map_err(|error| after_call(op, &error)),
+            Settled::Unknown { message } | Settled::Wait { message } => {
+                Err(OperationError::Unknown { reason: reason::PROVIDER_OUTCOME_UNKNOWN, message })
+            }
+            Settled::Configuration { message } => Err(OperationError::Configuration { message }),
+        }
+    }
+
+    /// Makes the intent durable, or finds the one that was made before.
+    async fn intend<O: ProviderOperation<S>>(
+        &self,
+        op: &OperationMeta,
+        request: &O,
+        request_hash: &[u8],
+    ) -> Result<Intent<O::Plan, Result<Answered, Status>>, OperationError> {
+        let encoded = request.encode_to_vec();
+        let reverses = checked_reversal(op, request.reverses()?)?;
+        let request_bytes = Some(encoded.as_slice());
+        let kind = O::KIND;
+        let claim = Claim { op, kind, request_hash, reverses, request: request_bytes };
+
+        let permit = self.shared.database.enter_write().await?;
+        let (tx, begun) = self.begin(&claim, permit).await?;
+        let mut tx = match self.conclude(tx, &claim, begun, O::Reply::default()).await? {
+            Concluded::Ended(ended) => return Ok(Intent::Answer(ended)),
+            Concluded::Intended(stored) => {
+                return stored_plan::<O::Plan>(&stored).map(Intent::Call);
+            }
+            Concluded::Fresh(tx) => tx,
+        };
+        tx.mark().await?;
+        match request.intend(&mut tx, op).await {
+            Ok(Intent::Call(plan)) => {
+                op_log::record_plan(&mut tx, op.op_id, &plan.encode_to_vec()).await?;
+                tx.commit().await?;
+                Ok(Intent::Call(plan))
+            }
+            Ok(Intent::Answer(reply)) => self.record(tx, op, Ok(reply)).await.map(Intent::Answer),
+            Err(error) => self.record(tx, op, Err::<O::Reply, _>(error)).await.map(Intent::Answer),
+        }
+    }
+
+    /// Writes a definite answer, unless another process was quicker.
+    async fn record_answer<O: ProviderOperation<S>>(
+        &self,
+        op: &OperationMeta,
+        request: O,
+        answer: O::Answer,
+    ) -> Result<Result<Answered, Status>, OperationError> {
+        let database = &self.shared.database;
+        let mut tx = database.begin_write(database.enter_promised_write().await).await?;
+        let Some(stored) = op_log::find_and_lock(&mut tx, op.op_id).await? else {
+            return Err(OperationError::broken());
+        };
+        if let Some(ended) = stored.answer() {
+            tx.rollback().await;
+            return Ok(ended);
+        }
+        match request.record(answer, &mut tx, op).await {
+            Ok(Verdict::Applied(reply)) => self.record(tx, op, Ok(reply)).await,
+            Ok(Verdict::Rejected(refusal)) => self.reject(tx, op, &refusal).await.map(Err),
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// After the provider was called no error may say that nothing was done.
+fn after_call(op: &OperationMeta, error: &OperationError) -> OperationError {
+    tracing::error!(op.id = %op.op_id, error = %error, "the provider's answer was not recorded");
+    let message = "the provider's answer was not recorded; ask again with the same id".to_owned();
+    OperationError::Unknown { reason: reason::PROVIDER_OUTCOME_UNKNOWN, message }
+}
+
+fn stored_plan<P: prost::Message + Default>(stored: &Stored) -> Result<P, OperationError> {
+    P::decode(stored.plan.as_slice()).map_err(|source| {
+        tracing::error!(error = %source, "the operation log holds a damaged plan");
+        OperationError::broken()
+    })
+}

@@ -1,0 +1,194 @@
+//! What every service binary shares: configuration, commands, the gRPC server.
+//!
+//! A binary is one line, `saga_participant::serve::main::<InventoryService>()`; a program
+//! that holds several services uses [`App`] and [`Server`] directly.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::server::{Server as GrpcServer, TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::database::Database;
+
+mod command;
+mod config;
+
+pub use command::main;
+pub use config::{Config, DatabaseUrl, LogConfig, LogFormat, ServerLimits, Service};
+
+/// The longest message that a service takes or sends. Set it on every generated server.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another program listens there.
+    #[error("listen {listen}: the port is in use; stop the other program, or choose another port")]
+    PortInUse {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("listen {listen}: the address cannot be listened on; choose one of this machine's")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The descriptors that are built in cannot be served: a mistake of this program.
+    #[error("the built-in descriptors cannot be served")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The server stopped by itself.
+    #[error("the server stopped")]
+    Transport(#[source] tonic::transport::Error),
+}
+
+/// A service that is ready to be served.
+#[derive(Debug)]
+pub struct App {
+    /// Its gRPC services.
+    pub routes: Routes,
+    /// Their full names, for the health service.
+    pub service_names: &'static [&'static str],
+    /// Its database: closed at the end, and probed for the health service.
+    pub database: Database,
+}
+
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    incoming: TcpIncoming,
+    local_addr: SocketAddr,
+    limits: ServerLimits,
+}
+
+impl Server {
+    /// Listens on `listen`; port 0 takes a free one. Must be called inside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::PortInUse`] or [`ServeError::Listen`].
+    pub fn bind(listen: SocketAddr, limits: ServerLimits) -> Result<Self, ServeError> {
+        let failed = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::AddrInUse => ServeError::PortInUse { listen },
+            _ => ServeError::Listen { listen, source },
+        };
+        let incoming = TcpIncoming::bind(listen).map_err(failed)?.with_nodelay(Some(true));
+        let local_addr =
+            incoming.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
+        Ok(Self { incoming, local_addr, limits })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` ends, then drains: takes no new calls, lets the present ones
+    /// finish for at most `drain_max_ms`, waits for every transaction, closes the database.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Reflection`], [`ServeError::Transport`].
+    pub async fn run(
+        self,
+        app: App,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let App { routes, service_names, database } = app;
+        let (health, health_server) = tonic_health::server::health_reporter();
+        let routes = routes
+            .add_service(health_server)
+            .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
+            .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
+
+        let stop = CancellationToken::new();
+        report(&health, service_names, database.answers().await).await;
+        let probe = tokio::spawn(probe(health, service_names, database.clone(), stop.clone()));
+        let (stopped, draining) = oneshot::channel();
+        let signal = async move {
+            shutdown.await;
+            tracing::info!("draining");
+            stop.cancel();
+            drop(stopped);
+        };
+        let serving = self
+            .limits
+            .server()
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(self.incoming, signal);
+        let drain_max = Duration::from_millis(self.limits.drain_max_ms);
+        let overtime = async {
+            // The other end is dropped when the draining begins.
+            let _: Result<(), _> = draining.await;
+            tokio::time::sleep(drain_max).await;
+        };
+        let served = tokio::select! {
+            served = serving => served.map_err(ServeError::Transport),
+            () = overtime => {
+                tracing::warn!("calls were still open at the end of the draining");
+                Ok(())
+            }
+        };
+        probe.abort();
+        database.close().await;
+        served
+    }
+}
+
+fn reflection<'b>() -> tonic_reflection::server::Builder<'b> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+impl ServerLimits {
+    fn server(&self) -> GrpcServer {
+        let server = GrpcServer::builder()
+            .tcp_nodelay(true)
+            .tcp_keepalive(Some(Duration::from_secs(60)))
+            .http2_keepalive_interval(Some(Duration::from_millis(self.keepalive_interval_ms)))
+            .http2_keepalive_timeout(Some(Duration::from_millis(self.keepalive_timeout_ms)))
+            .max_concurrent_streams(self.streams_per_connection_max)
+            .concurrency_limit_per_connection(self.streams_per_connection_max as usize)
+            .http2_max_header_list_size(self.header_bytes_max)
+            .http2_max_pending_accept_reset_streams(Some(64));
+        match self.connection_age_max_ms {
+            0 => server,
+            age_ms => server.max_connection_age(Duration::from_millis(age_ms)),
+        }
+    }
+}
+
+/// Tells the health service from time to time whether the database answers, and after
+/// `stop` that nothing is served, so that nobody sends new calls.
+async fn probe(
+    health: HealthReporter,
+    service_names: &'static [&'static str],
+    database: Database,
+    stop: CancellationToken,
+) {
+    let every_so_often = async {
+        loop {
+            tokio::time::sleep(PROBE_EVERY).await;
+            report(&health, service_names, database.answers().await).await;
+        }
+    };
+    stop.run_until_cancelled(every_so_often).await;
+    report(&health, service_names, false).await;
+}
+
+async fn report(health: &HealthReporter, service_names: &'static [&'static str], answers: bool) {
+    let status = if answers { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in service_names.iter().copied().chain([""]) {
+        health.set_service_status(name, status).await;
+    }
+}

@@ -1,0 +1,236 @@
+//! `saga.participant.v1.ParticipantService`: what became of an operation.
+
+use saga_proto::saga::participant::v1::{
+    Absent, Applied, Effect, EffectState, Fenced, InProgress, ListEffectsRequest,
+    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse,
+    participant_service_server::{ParticipantService, ParticipantServiceServer},
+    resolve_response::Resolution,
+};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    database::{Arg, Row, Tx},
+    error::{OperationError, reason},
+    op_log::{self, State, Stored},
+    operation::{OperationMeta, parse_op_id},
+    participant::{Participant, now_ms},
+    serve::MESSAGE_BYTES_MAX,
+};
+
+const PAGE_SIZE_DEFAULT: u32 = 50;
+const PAGE_SIZE_MAX: u32 = 1_000;
+
+/// Serves the inquiry about a participant's operations.
+#[derive(Debug)]
+pub struct ParticipantApi<S> {
+    participant: Participant<S>,
+}
+
+impl<S: Send + Sync + 'static> ParticipantApi<S> {
+    /// The service.
+    pub fn new(participant: Participant<S>) -> Self {
+        Self { participant }
+    }
+
+    /// The service, ready to be added to the routes.
+    pub fn server(participant: Participant<S>) -> ParticipantServiceServer<Self> {
+        ParticipantServiceServer::new(Self::new(participant))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+#[tonic::async_trait]
+impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
+    async fn resolve(
+        &self,
+        request: Request<ResolveRequest>,
+    ) -> Result<Response<ResolveResponse>, Status> {
+        let request = request.into_inner();
+        let resolution = self.participant.resolve(&request).await;
+        let resolution = resolution.map_err(|it| self.participant.status(&it))?;
+        Ok(Response::new(ResolveResponse { resolution: Some(resolution) }))
+    }
+
+    async fn list_effects(
+        &self,
+        request: Request<ListEffectsRequest>,
+    ) -> Result<Response<ListEffectsResponse>, Status> {
+        let listed = self.participant.list_effects(request.into_inner()).await;
+        listed.map(Response::new).map_err(|it| self.participant.status(&it))
+    }
+}
+
+impl<S: Send + Sync + 'static> Participant<S> {
+    /// Tells what became of an operation. PEEK only looks. With FENCE it is decided
+    /// afterwards, unless it is still under way; where a provider's answer is missing, the
+    /// provider is asked again.
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, OperationError> {
+        let op_id = parse_op_id("op_id", &request.op_id)?;
+        let stored = match request.mode() {
+            ResolveMode::Peek => self.peek(op_id).await?,
+            ResolveMode::Fence => match self.fence(op_id).await {
+                Ok(stored) => Some(stored),
+                // Its transaction is open for longer than we wait.
+                Err(error) if waited_in_vain(&error) => {
+                    return Ok(Resolution::InProgress(InProgress {}));
+                }
+                Err(error) => return Err(error),
+            },
+            ResolveMode::Unspecified => {
+                let remedy = "RESOLVE_MODE_PEEK or RESOLVE_MODE_FENCE";
+                return Err(OperationError::invalid("mode", request.mode, remedy));
+            }
+        };
+        let fence = request.mode() == ResolveMode::Fence;
+        match stored {
+            Some(stored) if fence && stored.state == State::Intended => {
+                self.resolve_intended(stored).await
+            }
+            Some(stored) => Ok(resolution(stored)),
+            None => Ok(Resolution::Absent(Absent {})),
+        }
+    }
+
+    /// Asks the provider again what became of an operation.
+    async fn resolve_intended(&self, stored: Stored) -> Result<Resolution, OperationError> {
+        let op_id = stored.op_id;
+        self.settle(stored).await?;
+        let stored = self.peek(op_id).await?;
+        Ok(stored.map_or(Resolution::InProgress(InProgress {}), resolution))
+    }
+
+    async fn peek(&self, op_id: Uuid) -> Result<Option<Stored>, OperationError> {
+        let database = &self.shared.database;
+        database.read(move |mut tx| async move { Ok(op_log::find(&mut tx, op_id).await?) }).await
+    }
+
+    async fn fence(&self, op_id: Uuid) -> Result<Stored, OperationError> {
+        let by = OperationMeta {
+            op_id,
+            saga_id: None,
+            step: None,
+            direction: None,
+            attempt: None,
+            at_ms: now_ms(),
+        };
+        let fence = move |mut tx: Tx| async move {
+            let fenced = op_log::fence(&mut tx, op_id, &by).await;
+            fenced.map_err(OperationError::before_claim)?;
+            let stored = op_log::find(&mut tx, op_id).await?;
+            tx.commit().await?;
+            stored.ok_or_else(OperationError::broken)
+        };
+        self.shared.database.write(fence).await
+    }
+
+    async fn list_effects(
+        &self,
+        request: ListEffectsRequest,
+    ) -> Result<ListEffectsResponse, OperationError> {
+        let after = match request.page_token.as_str() {
+            "" => 0,
+            token => {
+                token.strip_prefix("seq-").and_then(|it| it.parse().ok()).ok_or_else(|| {
+                    OperationError::Invalid {
+                        reason: reason::PAGE_TOKEN_INVALID,
+                        field: "page_token".to_owned(),
+                        value: token.chars().take(100).collect(),
+                        remedy: "the next_page_token of the page before, or empty".to_owned(),
+                    }
+                })?
+            }
+        };
+        let page_size = match request.page_size {
+            0 => PAGE_SIZE_DEFAULT,
+            size => size.min(PAGE_SIZE_MAX),
+        };
+        let list = move |mut tx: Tx| async move {
+            let saga_id = request.saga_id.as_str();
+            let rows = effect_rows(&mut tx, saga_id, after, i64::from(page_size) + 1).await?;
+            Ok(page(&rows, page_size as usize)?)
+        };
+        self.shared.database.read(list).await
+    }
+}
+
+/// One row more than the page holds tells whether there is another page. Rows are never
+/// moved, so a token stays good. An operation that commits while a list is being read may
+/// be missing from that list, not from the next.
+async fn effect_rows(
+    tx: &mut Tx,
+    saga_id: &str,
+    after: i64,
+    rows_max: i64,
+) -> Result<Vec<Row>, sqlx::Error> {
+    if saga_id.is_empty() {
+        return tx
+            .rows(
+                "/* list_effects */
+                select seq, op_id, saga_id, kind, state, reverses, at_ms
+                from op_log where seq > $1 order by seq limit $2",
+                &[Arg::Int(after), Arg::Int(rows_max)],
+            )
+            .await;
+    }
+    tx.rows(
+        "/* list_effects_of_saga */
+        select seq, op_id, saga_id, kind, state, reverses, at_ms
+        from op_log where saga_id = $3 and seq > $1 order by seq limit $2",
+        &[Arg::Int(after), Arg::Int(rows_max), Arg::Text(saga_id)],
+    )
+    .await
+}
+
+fn page(rows: &[Row], page_size: usize) -> Result<ListEffectsResponse, sqlx::Error> {
+    let page = &rows[..rows.len().min(page_size)];
+    let effects = page.iter().map(effect).collect::<Result<_, _>>()?;
+    let next_page_token = match page.last() {
+        Some(last) if page_size < rows.len() => format!("seq-{}", last.int(0)?),
+        _ => String::new(),
+    };
+    Ok(ListEffectsResponse { effects, next_page_token })
+}
+
+fn effect(row: &Row) -> Result<Effect, sqlx::Error> {
+    let state = match State::parse(&row.text(4)?)? {
+        State::Applied => EffectState::Applied,
+        State::Rejected => EffectState::Rejected,
+        State::Fenced => EffectState::Fenced,
+        State::Intended => EffectState::Intended,
+    };
+    Ok(Effect {
+        op_id: row.uuid(1)?.to_string(),
+        saga_id: row.optional_text(2)?.unwrap_or_default(),
+        kind: row.text(3)?,
+        state: state.into(),
+        reverses: row.optional_uuid(5)?.map(|id| id.to_string()).unwrap_or_default(),
+        recorded_at: Some(timestamp(row.int(6)?)),
+    })
+}
+
+/// A time in milliseconds since the Unix epoch, as protobuf has it.
+pub fn timestamp(at_ms: i64) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at_ms.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
+    prost_types::Timestamp { seconds: at_ms.div_euclid(1_000), nanos }
+}
+
+fn waited_in_vain(error: &OperationError) -> bool {
+    matches!(
+        error,
+        OperationError::Overloaded { .. }
+            | OperationError::Unknown { reason: reason::OPERATION_IN_PROGRESS, .. }
+    )
+}
+
+fn resolution(stored: Stored) -> Resolution {
+    match stored.state {
+        State::Applied => Resolution::Applied(Applied { reply: stored.result }),
+        State::Rejected => {
+            Resolution::Rejected(Rejected { reason: stored.reason, message: stored.message })
+        }
+        State::Fenced => Resolution::Fenced(Fenced {}),
+        State::Intended => Resolution::InProgress(InProgress {}),
+    }
+}

@@ -1,0 +1,12 @@
+//! The kit, with two tiny services: a counter, and one that charges at a pretended
+//! provider.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod barrier;
+mod charge;
+mod counter;
+mod database;
+mod provider;
+mod schema;
+mod serve;
