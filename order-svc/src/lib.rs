@@ -1,1 +1,85 @@
 //! The shop's order service.
+//!
+//! It keeps orders, their lines, and the history of their status. A change of status is a
+//! new row that names the row it follows, and only one row may follow another: of
+//! simultaneous changes exactly one wins, without a lock and without a clock.
+//!
+//! Reading order: [`api`] (the RPCs), `place` (new orders), `history` (status), `read`,
+//! `audit`.
+
+use saga_participant::{
+    Database, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
+    schema::{self, SchemaError},
+    serve::{App, MESSAGE_BYTES_MAX, Service},
+};
+use saga_proto::shop::order::v1::order_service_server::OrderServiceServer;
+use serde::Deserialize;
+use tonic::service::Routes;
+
+pub mod api;
+mod audit;
+mod history;
+mod place;
+mod read;
+
+/// The service.
+#[derive(Debug)]
+pub struct Orders;
+
+/// What is configured under `[service]`: nothing yet.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {}
+
+/// The service's tables.
+pub const SCHEMA: Schema = Schema {
+    component: "order",
+    migrations: &[Migration {
+        name: "0001_orders",
+        script: Sql {
+            postgres: include_str!("../migrations/postgres/0001_orders.sql"),
+            sqlite: include_str!("../migrations/sqlite/0001_orders.sql"),
+        },
+    }],
+};
+
+/// Brings the tables up to date. Returns how many migrations were applied.
+///
+/// # Errors
+///
+/// [`SchemaError`] says what to do; nothing was changed.
+pub async fn migrate(database: &Database) -> Result<usize, SchemaError> {
+    schema::migrate(database, &SCHEMA).await
+}
+
+/// The service on `database`, whose tables are up to date.
+pub fn app(database: Database) -> App {
+    let setup = Setup {
+        database: database.clone(),
+        domain: "order.shop",
+        service: Orders,
+        resumers: Vec::new(),
+    };
+    let participant = Participant::new(setup);
+    let orders = OrderServiceServer::new(api::Api::new(participant.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    App {
+        routes: Routes::new(orders).add_service(ParticipantApi::server(participant)),
+        service_names: &["shop.order.v1.OrderService", "saga.participant.v1.ParticipantService"],
+        database,
+    }
+}
+
+impl Service for Orders {
+    const NAME: &'static str = "order-svc";
+    const ABOUT: &'static str = "The shop's orders and the history of their status.";
+    const ENV_PREFIX: &'static str = "AMENDS_ORDER_";
+    const LISTEN_DEFAULT: &'static str = "127.0.0.1:7412";
+    const SCHEMA: Schema = SCHEMA;
+    type Config = Config;
+
+    async fn app(database: Database, _: Config) -> anyhow::Result<App> {
+        Ok(app(database))
+    }
+}

@@ -1,0 +1,89 @@
+//! `Audit`: the invariants of the stock, over the whole database at one moment.
+
+use saga_participant::{
+    OperationError, Query, Tx,
+    audit::{Rule, violations},
+};
+use saga_proto::shop::inventory::v1::{AuditRequest, AuditResponse};
+
+use crate::Inventory;
+
+const RULES: [Rule; 5] = [
+    Rule::new(
+        "I1: no quantity is negative, and no more is reserved than there is",
+        "item",
+        "/* audit: negative */
+            select item_id, least_of, cast(0 as bigint) from (
+                select item_id, case
+                    when on_hand < 0 then on_hand
+                    when reserved < 0 then reserved
+                    when sold < 0 then sold
+                    else on_hand - reserved end as least_of
+                from stock
+            ) as it where least_of < 0 order by item_id limit 100",
+    ),
+    Rule::new(
+        "I2: what is on hand is the sum of the movements",
+        "item",
+        "/* audit: on_hand */
+            select item_id, on_hand, cast(coalesce(sum(on_hand_delta), 0) as bigint)
+            from stock left join movements using (item_id)
+            group by item_id, on_hand
+            having on_hand <> coalesce(sum(on_hand_delta), 0) order by item_id limit 100",
+    ),
+    Rule::new(
+        "I2: what is reserved is the sum of the movements",
+        "item",
+        "/* audit: reserved */
+            select item_id, reserved, cast(coalesce(sum(reserved_delta), 0) as bigint)
+            from stock left join movements using (item_id)
+            group by item_id, reserved
+            having reserved <> coalesce(sum(reserved_delta), 0) order by item_id limit 100",
+    ),
+    Rule::new(
+        "what is reserved is what reservations hold",
+        "item",
+        "/* audit: held */
+            select item_id, reserved, held from (
+                select item_id, reserved, (
+                    select cast(coalesce(sum(qty), 0) as bigint)
+                    from reservation_lines join reservations using (op_id)
+                    where reservation_lines.item_id = stock.item_id and state = 'HELD'
+                ) as held
+                from stock
+            ) as it where reserved <> held order by item_id limit 100",
+    ),
+    Rule::new(
+        "I3: what is sold is what reservations sold, less what came back",
+        "item",
+        "/* audit: sold */
+            select item_id, sold, committed from (
+                select item_id, sold, (
+                    select cast(coalesce(sum(qty - restocked), 0) as bigint)
+                    from reservation_lines join reservations using (op_id)
+                    where reservation_lines.item_id = stock.item_id and state = 'COMMITTED'
+                ) as committed
+                from stock
+            ) as it where sold <> committed order by item_id limit 100",
+    ),
+];
+
+impl Query<Inventory> for AuditRequest {
+    type Reply = AuditResponse;
+
+    async fn answer(self, tx: &mut Tx) -> Result<AuditResponse, OperationError> {
+        let violations = violations(tx, &RULES).await?;
+        let counted = tx
+            .row(
+                "/* audit: totals */
+                select count(*), cast(coalesce(sum(reserved), 0) as bigint) from stock",
+                &[],
+            )
+            .await?;
+        let (items, reserved_units) = match counted {
+            Some(row) => (row.int(0)?, row.int(1)?),
+            None => (0, 0),
+        };
+        Ok(AuditResponse { violations, items, reserved_units })
+    }
+}

@@ -1,0 +1,275 @@
+//! Reservations: all or nothing, no lost update, never below zero.
+
+use futures::future::join_all;
+use saga_participant::{
+    on_both_databases,
+    testkit::{Scratch, new_op_id, reason_of},
+};
+use saga_proto::shop::inventory::v1::ItemStatus;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::shop::{Shop, reserve};
+
+on_both_databases!(
+    s0_1_s3_7_sixty_of_a_hundred_orders_get_the_last_sixty,
+    s3_4_all_lines_or_none,
+    s3_6_orders_that_name_items_in_opposite_order_do_not_deadlock,
+    s1_3_lines_of_the_same_item_are_merged,
+    s1_5_an_item_that_is_not_on_sale_is_not_reserved,
+    an_item_that_does_not_exist_is_named,
+    out_of_stock_names_no_more_items_than_a_header_holds,
+    s1_10_the_sales_count_rises_with_the_sale_and_not_with_a_release,
+    commit_and_release_are_idempotent_and_exclude_each_other,
+    a_release_that_comes_first_forbids_the_reservation,
+    a_commit_of_nothing_is_refused,
+    invalid_fields_are_named_with_value_and_remedy,
+    an_order_of_two_thousand_lines_is_one_operation,
+    a_total_that_overflows_is_refused,
+    i1_i2_i3_the_audit_finds_what_was_tampered_with,
+);
+
+fn is(status: &Status, code: Code, reason: &str) {
+    assert_eq!((status.code(), reason_of(status).as_str()), (code, reason), "{status:?}");
+}
+
+async fn s0_1_s3_7_sixty_of_a_hundred_orders_get_the_last_sixty(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 60), ("B", 1_000)]).await;
+    let orders = (0..100).map(|_| shop.reserve(new_op_id(), &[("B", 1), ("A", 1)]));
+    let ended = join_all(orders).await;
+    let refused: Vec<_> = ended.iter().filter_map(|it| it.as_ref().err()).collect();
+    for status in &refused {
+        is(status, Code::FailedPrecondition, "OUT_OF_STOCK");
+    }
+    assert_eq!((ended.len() - refused.len(), refused.len()), (60, 40));
+    assert_eq!(shop.counts("A").await, (60, 60, 0));
+    assert_eq!(shop.counts("B").await, (1_000, 60, 0));
+
+    let reserved = ended.iter().filter_map(|it| it.as_ref().ok());
+    let commits = reserved.map(|it| shop.commit(it.reserve_op_id.parse().unwrap()));
+    for units in join_all(commits).await {
+        assert_eq!(units.unwrap(), 2);
+    }
+    assert_eq!(shop.counts("A").await, (0, 0, 60));
+    shop.assert_sound().await;
+}
+
+async fn s3_4_all_lines_or_none(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 5), ("B", 5), ("C", 1)]).await;
+    let status = shop.reserve(new_op_id(), &[("A", 5), ("C", 2), ("B", 5)]).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "OUT_OF_STOCK");
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((info.domain.as_str(), info.metadata["items"].as_str()), ("inventory.shop", "C"));
+    for (item, on_hand) in [("A", 5), ("B", 5), ("C", 1)] {
+        assert_eq!(shop.counts(item).await, (on_hand, 0, 0));
+    }
+    shop.assert_sound().await;
+}
+
+async fn s3_6_orders_that_name_items_in_opposite_order_do_not_deadlock(scratch: Scratch) {
+    let ids: Vec<String> = (0..28).map(|n| format!("item-{n:02}")).collect();
+    let items: Vec<(&str, i64)> = ids.iter().map(|it| (it.as_str(), 1_000)).collect();
+    let shop = Shop::open(scratch, &items).await;
+    let orders = (0..64_usize).map(|n| {
+        // Eight of 28 items, half of the orders backwards.
+        let mut lines: Vec<(&str, i64)> =
+            (0..8).map(|k| (ids[(n * 5 + k * 3) % 28].as_str(), 1)).collect();
+        if n % 2 == 1 {
+            lines.reverse();
+        }
+        let shop = &shop;
+        async move { shop.reserve(new_op_id(), &lines).await }
+    });
+    for ended in join_all(orders).await {
+        ended.unwrap();
+    }
+    assert_eq!(shop.audit().await.reserved_units, 64 * 8);
+    shop.assert_sound().await;
+}
+
+async fn s1_3_lines_of_the_same_item_are_merged(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 5), ("B", 5)]).await;
+    let reserved = shop.reserve(new_op_id(), &[("A", 2), ("B", 1), ("A", 3)]).await.unwrap();
+    assert_eq!((reserved.items, reserved.total_minor), (2, 6 * 250));
+    assert_eq!(reserved.currency, "GBP");
+    assert_eq!(shop.counts("A").await, (5, 5, 0));
+    let status = shop.reserve(new_op_id(), &[("B", 2), ("B", 3)]).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "OUT_OF_STOCK");
+}
+
+async fn s1_5_an_item_that_is_not_on_sale_is_not_reserved(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 5), ("B", 5)]).await;
+    for status in [ItemStatus::Suspended, ItemStatus::Discontinued] {
+        crate::items::put(&shop, "B", |item| item.status = status.into()).await.unwrap();
+        let refused = shop.reserve(new_op_id(), &[("A", 1), ("B", 1)]).await.unwrap_err();
+        is(&refused, Code::FailedPrecondition, "ITEM_NOT_ON_SALE");
+        assert_eq!(refused.message(), "items that are not on sale: B");
+    }
+    assert_eq!(shop.counts("A").await, (5, 0, 0));
+    crate::items::put(&shop, "B", |item| item.status = ItemStatus::OnSale.into()).await.unwrap();
+    shop.reserve(new_op_id(), &[("A", 1), ("B", 1)]).await.unwrap();
+}
+
+async fn an_item_that_does_not_exist_is_named(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 5)]).await;
+    let lines = [("A", 1), ("'; drop table stock; --", 1), ("Ω", 1)];
+    let status = shop.reserve(new_op_id(), &lines).await.unwrap_err();
+    is(&status, Code::NotFound, "ITEM_NOT_FOUND");
+    assert!(status.message().contains("'; drop table stock; --,Ω"), "{status:?}");
+    assert_eq!(shop.counts("A").await, (5, 0, 0));
+}
+
+async fn out_of_stock_names_no_more_items_than_a_header_holds(scratch: Scratch) {
+    let ids: Vec<String> = (0..1_112).map(|n| format!("{n:064}")).collect();
+    let items: Vec<(&str, i64)> = ids.iter().map(|it| (it.as_str(), 1)).collect();
+    let lines: Vec<(&str, i64)> = ids.iter().map(|it| (it.as_str(), 2)).collect();
+    let shop = Shop::open(scratch, &items).await;
+    let status = shop.reserve(new_op_id(), &lines).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "OUT_OF_STOCK");
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["items"].split(',').count(), 10);
+    assert_eq!(info.metadata["items_count"], "1112");
+}
+
+async fn s1_10_the_sales_count_rises_with_the_sale_and_not_with_a_release(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 10)]).await;
+    let (sold, released) = (new_op_id(), new_op_id());
+    shop.reserve(sold, &[("A", 3)]).await.unwrap();
+    shop.reserve(released, &[("A", 4)]).await.unwrap();
+    assert_eq!(shop.counts("A").await, (10, 7, 0));
+    assert_eq!(shop.commit(sold).await.unwrap(), 3);
+    assert_eq!(shop.counts("A").await, (7, 4, 3));
+    assert_eq!(shop.release(released).await.unwrap(), 4);
+    assert_eq!(shop.counts("A").await, (7, 0, 3));
+    shop.assert_sound().await;
+}
+
+async fn commit_and_release_are_idempotent_and_exclude_each_other(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 10)]).await;
+    let (sold, released) = (new_op_id(), new_op_id());
+    shop.reserve(sold, &[("A", 3)]).await.unwrap();
+    shop.reserve(released, &[("A", 4)]).await.unwrap();
+
+    assert_eq!(shop.commit(sold).await.unwrap(), 3);
+    assert_eq!(shop.commit(sold).await.unwrap(), 3);
+    let refused = shop.release(sold).await.unwrap_err();
+    is(&refused, Code::FailedPrecondition, "RESERVATION_COMMITTED");
+
+    assert_eq!(shop.release(released).await.unwrap(), 4);
+    is(&shop.release(released).await.unwrap_err(), Code::FailedPrecondition, "ALREADY_REVERSED");
+    let refused = shop.commit(released).await.unwrap_err();
+    is(&refused, Code::FailedPrecondition, "RESERVATION_NOT_HELD");
+    assert_eq!(shop.counts("A").await, (7, 0, 3));
+    shop.assert_sound().await;
+}
+
+async fn a_release_that_comes_first_forbids_the_reservation(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 10)]).await;
+    let op_id = new_op_id();
+    assert_eq!(shop.release(op_id).await.unwrap(), 0);
+    is(&shop.reserve(op_id, &[("A", 1)]).await.unwrap_err(), Code::FailedPrecondition, "OP_FENCED");
+    assert_eq!(shop.counts("A").await, (10, 0, 0));
+}
+
+async fn a_commit_of_nothing_is_refused(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[]).await;
+    is(&shop.commit(new_op_id()).await.unwrap_err(), Code::NotFound, "RESERVATION_NOT_FOUND");
+}
+
+async fn invalid_fields_are_named_with_value_and_remedy(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 10)]).await;
+    let long = "x".repeat(65);
+    let cases: [(&[(&str, i64)], &str); 7] = [
+        (&[], "lines is \"0\": from 1 to 2000"),
+        (&[("A", 0)], "lines[0].qty is \"0\": from 1 to 1000000"),
+        (&[("A", 1), ("A", -1)], "lines[1].qty is \"-1\": from 1 to 1000000"),
+        (&[("A", 1_000_001)], "lines[0].qty is \"1000001\": from 1 to 1000000"),
+        (&[("A", i64::MAX)], "lines[0].qty is \"9223372036854775807\": from 1 to 1000000"),
+        (&[("", 1)], "lines[0].item_id is \"\": from 1 to 64 characters"),
+        (&[("a\0b", 1)], "no control characters"),
+    ];
+    for (lines, told) in cases {
+        let status = shop.reserve(new_op_id(), lines).await.unwrap_err();
+        is(&status, Code::InvalidArgument, "FIELD_INVALID");
+        assert!(status.message().contains(told), "{} should tell {told}", status.message());
+    }
+    is(
+        &shop.reserve(new_op_id(), &[(&long, 1)]).await.unwrap_err(),
+        Code::InvalidArgument,
+        "FIELD_INVALID",
+    );
+    for order_no in ["", "short", "has space", "naïve-order", &long] {
+        let request = saga_proto::shop::inventory::v1::ReserveRequest {
+            order_no: order_no.to_owned(),
+            ..reserve(&[("A", 1)])
+        };
+        let request = saga_participant::testkit::with_op_id(new_op_id(), request);
+        let status = shop.client().reserve(request).await.unwrap_err();
+        assert!(status.message().starts_with("order_no is "), "{status:?}");
+    }
+    assert_eq!(shop.counts("A").await, (10, 0, 0));
+}
+
+async fn an_order_of_two_thousand_lines_is_one_operation(scratch: Scratch) {
+    let ids: Vec<String> = (0..2_001).map(|n| format!("item-{n}")).collect();
+    let items: Vec<(&str, i64)> = ids.iter().map(|it| (it.as_str(), 10)).collect();
+    let lines: Vec<(&str, i64)> = ids.iter().map(|it| (it.as_str(), 1)).collect();
+    let shop = Shop::open(scratch, &items).await;
+    let op_id = new_op_id();
+    let reserved = shop.reserve(op_id, &lines[..2_000]).await.unwrap();
+    assert_eq!((reserved.items, reserved.total_minor), (2_000, 500_000));
+    assert_eq!(shop.commit(op_id).await.unwrap(), 2_000);
+    let status = shop.reserve(new_op_id(), &lines).await.unwrap_err();
+    assert_eq!(status.message(), "lines is \"2001\": from 1 to 2000");
+    shop.assert_sound().await;
+}
+
+async fn a_total_that_overflows_is_refused(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 1_000_000)]).await;
+    crate::items::put(&shop, "A", |item| item.price_minor = i64::MAX).await.unwrap();
+    let status = shop.reserve(new_op_id(), &[("A", 2)]).await.unwrap_err();
+    is(&status, Code::InvalidArgument, "FIELD_INVALID");
+    assert_eq!(shop.counts("A").await, (1_000_000, 0, 0));
+}
+
+async fn i1_i2_i3_the_audit_finds_what_was_tampered_with(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 10), ("B", 10)]).await;
+    let sold = new_op_id();
+    shop.reserve(sold, &[("A", 3)]).await.unwrap();
+    shop.commit(sold).await.unwrap();
+    shop.reserve(new_op_id(), &[("A", 1)]).await.unwrap();
+    shop.assert_sound().await;
+
+    let cases = [
+        (
+            "update stock set on_hand = on_hand - 1 where item_id = 'B'",
+            "I2: what is on hand is the sum of the movements: item B has 9, not 10",
+            "update stock set on_hand = on_hand + 1 where item_id = 'B'",
+        ),
+        (
+            "update stock set sold = sold + 1 where item_id = 'A'",
+            "I3: what is sold is what reservations sold, less what came back: item A has 4, not 3",
+            "update stock set sold = sold - 1 where item_id = 'A'",
+        ),
+        (
+            "update reservations set state = 'RELEASED' where state = 'HELD'",
+            "what is reserved is what reservations hold: item A has 1, not 0",
+            "update reservations set state = 'HELD' where state = 'RELEASED'",
+        ),
+    ];
+    for (damage, told, repair) in cases {
+        shop.tamper(damage).await.unwrap();
+        assert_eq!(shop.audit().await.violations, [told]);
+        shop.tamper(repair).await.unwrap();
+        shop.assert_sound().await;
+    }
+    // These the database itself does not let in.
+    for damage in [
+        "update stock set on_hand = -1 where item_id = 'B'",
+        "update stock set reserved = 11 where item_id = 'B'",
+        "update movements set on_hand_delta = 0",
+        "delete from movements",
+    ] {
+        shop.tamper(damage).await.unwrap_err();
+    }
+}

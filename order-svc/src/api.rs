@@ -1,0 +1,69 @@
+//! The RPCs. What they do is said in the contract and done by the request messages.
+
+use saga_participant::Participant;
+use saga_proto::shop::order::v1::{
+    AuditRequest, AuditResponse, CreatePendingRequest, CreatePendingResponse, GetOrderRequest,
+    GetOrderResponse, InsertOrderRequest, InsertOrderResponse, ListHistoryRequest,
+    ListHistoryResponse, TransitionRequest, TransitionResponse, order_service_server::OrderService,
+};
+use tonic::{Request, Response, Status};
+
+use crate::Orders;
+
+/// `shop.order.v1.OrderService`.
+#[derive(Debug)]
+pub struct Api {
+    participant: Participant<Orders>,
+}
+
+impl Api {
+    /// The RPCs of `participant`.
+    pub fn new(participant: Participant<Orders>) -> Self {
+        Self { participant }
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for Api {
+    async fn insert_order(
+        &self,
+        request: Request<InsertOrderRequest>,
+    ) -> Result<Response<InsertOrderResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn create_pending(
+        &self,
+        request: Request<CreatePendingRequest>,
+    ) -> Result<Response<CreatePendingResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn transition(
+        &self,
+        request: Request<TransitionRequest>,
+    ) -> Result<Response<TransitionResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<GetOrderRequest>,
+    ) -> Result<Response<GetOrderResponse>, Status> {
+        self.participant.answer(request).await
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<ListHistoryRequest>,
+    ) -> Result<Response<ListHistoryResponse>, Status> {
+        self.participant.answer(request).await
+    }
+
+    async fn audit(
+        &self,
+        request: Request<AuditRequest>,
+    ) -> Result<Response<AuditResponse>, Status> {
+        self.participant.answer(request).await
+    }
+}

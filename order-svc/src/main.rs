@@ -1,0 +1,7 @@
+//! `order-svc serve` and `order-svc migrate`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    saga_participant::serve::main::<order_svc::Orders>()
+}

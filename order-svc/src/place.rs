@@ -1,0 +1,209 @@
+//! New orders: `InsertOrder` (paid) and `CreatePending` (not yet).
+
+use saga_participant::{
+    Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Sql, Tx, fields,
+};
+use saga_proto::shop::order::v1::{
+    CreatePendingRequest, CreatePendingResponse, InsertOrderRequest, InsertOrderResponse,
+    OrderLine, OrderStatus,
+};
+use uuid::Uuid;
+
+use crate::{Orders, history};
+
+const LINES_MAX: usize = 2_000;
+const QTY_MAX: i64 = 1_000_000;
+
+impl Operation<Orders> for InsertOrderRequest {
+    const KIND: &'static str = "InsertOrder";
+    type Reply = InsertOrderResponse;
+
+    async fn apply(
+        self,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> Result<InsertOrderResponse, OperationError> {
+        fields::text("payment_id", &self.payment_id, 1..=64)?;
+        let order = NewOrder {
+            order_no: self.order_no,
+            customer_id: self.customer_id,
+            currency: self.currency,
+            lines: self.lines,
+            payment_id: Some(self.payment_id),
+        };
+        let total_minor = order.checked_total_minor()?;
+        if total_minor != self.paid_minor {
+            return Err(total_mismatch(&order.order_no, total_minor, self.paid_minor));
+        }
+        let status_id = order.insert(tx, op, total_minor, OrderStatus::PaymentSuccess).await?;
+        Ok(InsertOrderResponse { order_no: order.order_no, status_id, total_minor })
+    }
+}
+
+impl Operation<Orders> for CreatePendingRequest {
+    const KIND: &'static str = "CreatePending";
+    type Reply = CreatePendingResponse;
+
+    async fn apply(
+        self,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> Result<CreatePendingResponse, OperationError> {
+        let order_no = if self.order_no.is_empty() { new_order_no() } else { self.order_no };
+        let order = NewOrder {
+            order_no,
+            customer_id: self.customer_id,
+            currency: self.currency,
+            lines: self.lines,
+            payment_id: None,
+        };
+        let total_minor = order.checked_total_minor()?;
+        let status_id = order.insert(tx, op, total_minor, OrderStatus::PaymentPending).await?;
+        Ok(CreatePendingResponse { order_no: order.order_no, total_minor, status_id })
+    }
+}
+
+/// 32 hexadecimal digits, 74 bits of them random. Six random digits meet in a thousand
+/// orders (D4).
+fn new_order_no() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+/// An order that is to be inserted.
+struct NewOrder {
+    order_no: String,
+    customer_id: String,
+    currency: String,
+    lines: Vec<OrderLine>,
+    payment_id: Option<String>,
+}
+
+impl NewOrder {
+    /// Checks every field; returns the sum of the lines.
+    fn checked_total_minor(&self) -> Result<i64, OperationError> {
+        check_order_no(&self.order_no)?;
+        fields::text("customer_id", &self.customer_id, 1..=64)?;
+        fields::currency("currency", &self.currency)?;
+        fields::within("lines", self.lines.len(), 1..=LINES_MAX)?;
+        let mut total_minor = 0_i64;
+        for (index, line) in self.lines.iter().enumerate() {
+            let line_minor = checked_line_minor(index, line)?;
+            total_minor = total_minor.checked_add(line_minor).ok_or_else(|| {
+                let remedy = format!("less: the total goes beyond {} minor units", i64::MAX);
+                OperationError::invalid(format!("lines[{index}]"), line_minor, remedy)
+            })?;
+        }
+        Ok(total_minor)
+    }
+
+    /// Inserts order, lines and first status; returns the id of the status.
+    async fn insert(
+        &self,
+        tx: &mut Tx,
+        op: &OperationMeta,
+        total_minor: i64,
+        status: OrderStatus,
+    ) -> Result<i64, OperationError> {
+        let inserted = tx
+            .execute(
+                "/* insert_order */
+                insert into orders (order_no, customer_id, currency, total_minor, payment_id,
+                    placed_by, placed_at_ms)
+                values ($1, $2, $3, $4, $5, $6, $7)
+                on conflict do nothing",
+                &[
+                    Arg::Text(&self.order_no),
+                    Arg::Text(&self.customer_id),
+                    Arg::Text(&self.currency),
+                    Arg::Int(total_minor),
+                    self.payment_id.as_deref().into(),
+                    Arg::Uuid(op.op_id),
+                    Arg::Int(op.at_ms),
+                ],
+            )
+            .await?;
+        if inserted == 0 {
+            return Err(duplicate(&self.order_no));
+        }
+        insert_lines(tx, &self.order_no, &self.lines).await?;
+        history::insert_first(tx, op, &self.order_no, status).await
+    }
+}
+
+/// An order number: letters, digits, `_` and `-`.
+pub(crate) fn check_order_no(order_no: &str) -> Result<(), OperationError> {
+    fields::identifier("order_no", order_no, 6..=64)
+}
+
+/// Price times quantity, less the discount (S1-7).
+fn checked_line_minor(index: usize, line: &OrderLine) -> Result<i64, OperationError> {
+    let field = |name: &str| format!("lines[{index}].{name}");
+    fields::text(&field("item_id"), &line.item_id, 1..=64)?;
+    fields::within(&field("qty"), line.qty, 1..=QTY_MAX)?;
+    fields::within(&field("price_minor"), line.price_minor, 0..=i64::MAX / QTY_MAX)?;
+    let gross_minor = line.price_minor * line.qty;
+    fields::within(&field("discount_minor"), line.discount_minor, 0..=gross_minor)?;
+    Ok(gross_minor - line.discount_minor)
+}
+
+/// All lines in one statement: orders have up to 2,000.
+async fn insert_lines(
+    tx: &mut Tx,
+    order_no: &str,
+    lines: &[OrderLine],
+) -> Result<(), OperationError> {
+    const INSERT: Sql = Sql {
+        postgres: "/* insert_order_lines */
+            insert into order_lines (order_no, line_no, item_id, qty, price_minor, discount_minor)
+            select $1, line_no, item_id, qty, price_minor, discount_minor
+            from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
+                as line (item_id, qty, price_minor, discount_minor, line_no)",
+        // Materialized, the arrays are read once and joined by an index.
+        sqlite: "/* insert_order_lines */
+            with item as materialized (select key, value from json_each($2)),
+                qty as materialized (select key, value from json_each($3)),
+                price as materialized (select key, value from json_each($4)),
+                discount as materialized (select key, value from json_each($5))
+            insert into order_lines (order_no, line_no, item_id, qty, price_minor, discount_minor)
+            select $1, key + 1, item.value, qty.value, price.value, discount.value
+            from item join qty using (key) join price using (key) join discount using (key)",
+    };
+    let item_ids: Vec<&str> = lines.iter().map(|line| line.item_id.as_str()).collect();
+    let numbers = |of: fn(&OrderLine) -> i64| lines.iter().map(of).collect::<Vec<i64>>();
+    tx.execute(
+        INSERT,
+        &[
+            Arg::Text(order_no),
+            Arg::Texts(&item_ids),
+            Arg::Ints(&numbers(|line| line.qty)),
+            Arg::Ints(&numbers(|line| line.price_minor)),
+            Arg::Ints(&numbers(|line| line.discount_minor)),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+fn total_mismatch(order_no: &str, total_minor: i64, paid_minor: i64) -> OperationError {
+    OperationError::Rejected(Refusal {
+        code: RefusalCode::FailedPrecondition,
+        reason: "TOTAL_MISMATCH",
+        message: format!(
+            "the lines of order {order_no} add up to {total_minor}, paid was {paid_minor}"
+        ),
+        metadata: vec![
+            ("order_no", order_no.to_owned()),
+            ("total_minor", total_minor.to_string()),
+            ("paid_minor", paid_minor.to_string()),
+        ],
+    })
+}
+
+fn duplicate(order_no: &str) -> OperationError {
+    OperationError::Rejected(Refusal {
+        code: RefusalCode::AlreadyExists,
+        reason: "DUPLICATE_ORDER_NO",
+        message: format!("order {order_no} was inserted by another operation"),
+        metadata: vec![("order_no", order_no.to_owned())],
+    })
+}

@@ -1,0 +1,159 @@
+//! New orders.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use saga_participant::{
+    on_both_databases,
+    testkit::{Scratch, new_op_id, with_op_id},
+};
+use saga_proto::shop::order::v1::{InsertOrderRequest, OrderLine, OrderStatus};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::shop::{Shop, is, line, paid, pending};
+
+on_both_databases!(
+    s1_7_a_line_is_price_times_quantity_less_the_discount,
+    s3_3_a_paid_order_begins_as_payment_success,
+    a_total_that_was_not_paid_is_refused_with_both_sums,
+    one_of_many_operations_inserts_an_order_number,
+    d4_order_numbers_that_are_made_never_meet,
+    invalid_fields_are_named_with_value_and_remedy,
+    a_total_that_overflows_is_refused,
+    an_order_of_two_thousand_lines_comes_back_as_it_was,
+    an_order_that_does_not_exist_is_not_found,
+);
+
+async fn s1_7_a_line_is_price_times_quantity_less_the_discount(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let reply = shop.insert(paid("order-1")).await.unwrap();
+    assert_eq!((reply.order_no.as_str(), reply.total_minor), ("order-1", 3 * 250 - 50 + 100));
+    let order = shop.order("order-1").await.unwrap();
+    assert_eq!(order.lines, paid("order-1").lines);
+    assert_eq!((order.total_minor, order.payment_id.as_str()), (800, "payment-1"));
+    shop.assert_sound().await;
+}
+
+async fn s3_3_a_paid_order_begins_as_payment_success(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let status_id = shop.insert(paid("order-1")).await.unwrap().status_id;
+    let order = shop.order("order-1").await.unwrap();
+    assert_eq!((order.status(), order.status_id), (OrderStatus::PaymentSuccess, status_id));
+    let history = shop.history("order-1").await.unwrap();
+    assert_eq!((history.len(), history[0].prev_id), (1, 0));
+
+    shop.pending("order-2").await;
+    let order = shop.order("order-2").await.unwrap();
+    assert_eq!((order.status(), order.payment_id.as_str()), (OrderStatus::PaymentPending, ""));
+}
+
+async fn a_total_that_was_not_paid_is_refused_with_both_sums(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    for paid_minor in [0, 799, 801, -800, i64::MAX] {
+        let order = InsertOrderRequest { paid_minor, ..paid("order-1") };
+        let status = shop.insert(order).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "TOTAL_MISMATCH");
+        let facts = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(
+            (facts["total_minor"].as_str(), &facts["paid_minor"]),
+            ("800", &paid_minor.to_string())
+        );
+    }
+    is(&shop.order("order-1").await.unwrap_err(), Code::NotFound, "ORDER_NOT_FOUND");
+}
+
+async fn one_of_many_operations_inserts_an_order_number(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let ended = join_all((0..20).map(|_| shop.insert(paid("order-1")))).await;
+    let refused: Vec<_> = ended.iter().filter_map(|it| it.as_ref().err()).collect();
+    assert_eq!(refused.len(), 19);
+    for status in refused {
+        is(status, Code::AlreadyExists, "DUPLICATE_ORDER_NO");
+    }
+    let second = with_op_id(new_op_id(), pending("order-1"));
+    let status = shop.client().create_pending(second).await.unwrap_err();
+    is(&status, Code::AlreadyExists, "DUPLICATE_ORDER_NO");
+    shop.assert_sound().await;
+}
+
+async fn d4_order_numbers_that_are_made_never_meet(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let op_id = new_op_id();
+    let make = |op_id| {
+        let mut client = shop.client();
+        async move {
+            let reply = client.create_pending(with_op_id(op_id, pending(""))).await.unwrap();
+            reply.into_inner().order_no
+        }
+    };
+    let mut made: Vec<String> = join_all((0..200).map(|_| make(new_op_id()))).await;
+    made.push(make(op_id).await);
+    assert_eq!(made.iter().collect::<HashSet<_>>().len(), 201);
+    assert!(made.iter().all(|it| it.len() == 32));
+    assert_eq!(&make(op_id).await, made.last().unwrap(), "a repeated call makes no second order");
+    assert_eq!(shop.audit().await.orders, 201);
+}
+
+async fn invalid_fields_are_named_with_value_and_remedy(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let with_line = |line: OrderLine| InsertOrderRequest { lines: vec![line], ..paid("order-1") };
+    let cases = [
+        (paid("short"), "order_no is \"short\": from 6 to 64 letters, digits, _ and -"),
+        (paid("has space"), "order_no is "),
+        (
+            InsertOrderRequest { customer_id: String::new(), ..paid("order-1") },
+            "customer_id is \"\"",
+        ),
+        (
+            InsertOrderRequest { currency: "gbp".to_owned(), ..paid("order-1") },
+            "currency is \"gbp\"",
+        ),
+        (InsertOrderRequest { payment_id: String::new(), ..paid("order-1") }, "payment_id is \"\""),
+        (
+            InsertOrderRequest { lines: Vec::new(), ..paid("order-1") },
+            "lines is \"0\": from 1 to 2000",
+        ),
+        (with_line(line("A", 0, 1, 0)), "lines[0].qty is \"0\": from 1 to 1000000"),
+        (with_line(line("A", 1_000_001, 1, 0)), "lines[0].qty is "),
+        (with_line(line("A", 1, -1, 0)), "lines[0].price_minor is \"-1\""),
+        (with_line(line("A", 1, i64::MAX, 0)), "lines[0].price_minor is "),
+        (with_line(line("A", 2, 100, 201)), "lines[0].discount_minor is \"201\": from 0 to 200"),
+        (with_line(line("A", 2, 100, -1)), "lines[0].discount_minor is \"-1\""),
+        (with_line(line("\n", 2, 100, 0)), "lines[0].item_id is "),
+    ];
+    for (order, told) in cases {
+        let status = shop.insert(order).await.unwrap_err();
+        is(&status, Code::InvalidArgument, "FIELD_INVALID");
+        assert!(status.message().starts_with(told), "{} should tell {told}", status.message());
+    }
+    assert_eq!(shop.audit().await.orders, 0);
+}
+
+async fn a_total_that_overflows_is_refused(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let lines = vec![line("A", 1_000_000, i64::MAX / 1_000_000, 0); 2];
+    let status = shop.insert(InsertOrderRequest { lines, ..paid("order-1") }).await.unwrap_err();
+    is(&status, Code::InvalidArgument, "FIELD_INVALID");
+    assert!(status.message().contains("the total goes beyond"), "{status:?}");
+}
+
+async fn an_order_of_two_thousand_lines_comes_back_as_it_was(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let lines: Vec<_> = (0..2_000).map(|n| line(&format!("item \"{n}\""), n + 1, n, 0)).collect();
+    let paid_minor = lines.iter().map(|it| it.qty * it.price_minor).sum();
+    shop.insert(InsertOrderRequest { lines: lines.clone(), paid_minor, ..paid("order-1") })
+        .await
+        .unwrap();
+    assert_eq!(shop.order("order-1").await.unwrap().lines, lines);
+    shop.assert_sound().await;
+}
+
+async fn an_order_that_does_not_exist_is_not_found(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    is(&shop.order("order-9").await.unwrap_err(), Code::NotFound, "ORDER_NOT_FOUND");
+    is(&shop.history("order-9").await.unwrap_err(), Code::NotFound, "ORDER_NOT_FOUND");
+    let status = shop.transition("order-9", OrderStatus::PaymentConfirm, 0).await.unwrap_err();
+    is(&status, Code::NotFound, "ORDER_NOT_FOUND");
+    is(&shop.order("x").await.unwrap_err(), Code::InvalidArgument, "FIELD_INVALID");
+}
