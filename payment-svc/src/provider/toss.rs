@@ -1,0 +1,387 @@
+//! Toss Payments, core API version 2022-11-16.
+//!
+//! Every POST carries the operation's id as its idempotency key, so that asking again
+//! replays the first answer. Whatever the POST says that is no answer for good is settled
+//! by a look-up: first of the payment, then of the order.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{
+    Asked, Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, ConfirmRefusal, Provider,
+    Refund, Seen, Standing, Wanted,
+};
+
+mod codes;
+mod wire;
+use codes::{Meaning, meaning};
+use wire::{CancelBody, ConfirmBody, Reply, Wire};
+
+/// The provider's name in requests and in the database.
+pub const NAME: &str = "toss";
+
+/// The provider keeps a key for 15 days. A day before that we stop to rely on it.
+const KEY_TRUSTED_MS: i64 = 14 * 24 * 60 * 60 * 1000;
+
+/// 30 minutes for the buyer and 10 for us; and 5 more, because two clocks are never equal.
+const WINDOWS_MS: i64 = (30 + 10 + 5) * 60 * 1000;
+
+/// Keys that one cancel may use up. See [`Toss::cancel`].
+const CANCEL_KEYS_MAX: u32 = 5;
+
+/// How to reach the provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TossConfig {
+    /// Where the API is, such as `http://127.0.0.1:7414`. This build speaks no TLS.
+    pub base_url: String,
+    /// The shop's secret key.
+    pub secret_key: SecretString,
+    /// How long a connection may take to be made.
+    #[serde(default = "connect_timeout_ms")]
+    pub connect_timeout_ms: u64,
+    /// How long one request may take, from the first byte to the last. A confirm or a
+    /// cancel makes up to three.
+    #[serde(default = "request_timeout_ms")]
+    pub request_timeout_ms: u64,
+}
+
+fn connect_timeout_ms() -> u64 {
+    1_000
+}
+
+fn request_timeout_ms() -> u64 {
+    3_000
+}
+
+impl TossConfig {
+    /// The defaults for everything but address and key.
+    pub fn new(base_url: &str, secret_key: &str) -> Self {
+        Self {
+            base_url: base_url.to_owned(),
+            secret_key: SecretString::from(secret_key),
+            connect_timeout_ms: connect_timeout_ms(),
+            request_timeout_ms: request_timeout_ms(),
+        }
+    }
+}
+
+/// Why an adapter cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TossConfigError {
+    /// The address is of no use to this build.
+    #[error(
+        "the provider's address is {found:?}; this build speaks no TLS, so it must begin with \
+         http:// and name the simulator or a proxy that speaks TLS"
+    )]
+    BaseUrl {
+        /// The address.
+        found: String,
+    },
+    /// The HTTP client refuses the configuration.
+    #[error("the HTTP client cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// The adapter.
+#[derive(Debug)]
+pub struct Toss {
+    wire: Wire,
+}
+
+impl Toss {
+    /// An adapter. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`TossConfigError`] says what to correct.
+    pub fn new(config: &TossConfig) -> Result<Self, TossConfigError> {
+        Ok(Self { wire: Wire::new(config)? })
+    }
+}
+
+#[async_trait]
+impl Provider for Toss {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Asked<ConfirmAnswer> {
+        if asking.key_is_old() {
+            let said = "the key is too old to ask again with".to_owned();
+            return self.settle_confirm(charge, asking, Meaning::Unlisted, said).await;
+        }
+        let body = ConfirmBody {
+            payment_key: &charge.provider_key,
+            order_id: &charge.order_no,
+            amount: charge.amount_minor,
+        };
+        let reply = self.wire.confirm(&body, &asking.idempotency_key).await;
+        let (meaning, said) = match reply {
+            Reply::Payment(seen) if is_done(&seen, charge) => return captured(&seen),
+            Reply::Error { status, ref code } => match meaning(status, code) {
+                Meaning::Declined => {
+                    let code = code.clone();
+                    return refused(ConfirmRefusal::Declined { code });
+                }
+                Meaning::SessionExpired => return refused(ConfirmRefusal::SessionExpired),
+                Meaning::Configuration => return configuration(code),
+                meaning => (meaning, format!("the provider answered {status} {code}")),
+            },
+            Reply::NotSent { message } => return Asked::NotSent { message },
+            other => (Meaning::Unlisted, message_of(other)),
+        };
+        self.settle_confirm(charge, asking, meaning, said).await
+    }
+
+    /// A cancel that met a passing error can be stuck: the provider replays the error for
+    /// as long as it keeps the key. When the error did come back and a look-up shows the
+    /// balance as it was, that request is over and did nothing, and the next key of a
+    /// fixed row of keys is used. Each try walks the row from its start, so that nothing
+    /// needs to be remembered.
+    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Asked<CancelAnswer> {
+        if asking.key_is_old() {
+            let said = "the key is too old to ask again with".to_owned();
+            return self.settle_cancel(refund, said).await;
+        }
+        let is_whole = refund.amount_minor == refund.balance_minor;
+        let body = CancelBody {
+            cancel_reason: &refund.reason,
+            cancel_amount: (!is_whole).then_some(refund.amount_minor),
+        };
+        let mut said = String::new();
+        for number in 1..=CANCEL_KEYS_MAX {
+            let key = cancel_key(asking, number);
+            let (status, code) = match self.wire.cancel(&refund.provider_key, &body, &key).await {
+                Reply::Payment(seen) if is_cancelled(&seen, refund) => return cancelled(&seen),
+                Reply::Error { status, code } => (status, code),
+                Reply::NotSent { message } => return Asked::NotSent { message },
+                other => return self.settle_cancel(refund, message_of(other)).await,
+            };
+            said = format!("the provider answered {status} {code}");
+            match meaning(status, &code) {
+                Meaning::Configuration => return configuration(&code),
+                Meaning::AlreadyCancelled | Meaning::MoreThanBalance | Meaning::NotCancelable => {
+                    return self.settle_refused_cancel(refund, code).await;
+                }
+                Meaning::Wait => return Asked::Wait { message: said },
+                _ if !(400..500).contains(&status) => {
+                    return self.settle_cancel(refund, said).await;
+                }
+                _ if !self.is_untouched(refund).await => {
+                    return self.settle_cancel(refund, said).await;
+                }
+                _ => {}
+            }
+        }
+        Asked::Unknown { message: said }
+    }
+
+    async fn look_up(&self, wanted: Wanted<'_>) -> Asked<Option<Seen>> {
+        match self.wire.look_up(wanted).await {
+            Reply::Payment(seen) => Asked::Answered(Some(seen)),
+            Reply::Error { status: 404, code } if code == "NOT_FOUND_PAYMENT" => {
+                Asked::Answered(None)
+            }
+            Reply::Error { status, code } if meaning(status, &code) == Meaning::Configuration => {
+                configuration(&code)
+            }
+            other => other.into(),
+        }
+    }
+}
+
+impl Toss {
+    /// Decides a confirm by what the provider shows.
+    async fn settle_confirm(
+        &self,
+        charge: &Charge,
+        asking: &Asking,
+        meaning: Meaning,
+        said: String,
+    ) -> Asked<ConfirmAnswer> {
+        let unsettled = match meaning {
+            Meaning::Wait => Asked::Wait { message: said },
+            _ => Asked::Unknown { message: said },
+        };
+        let by_key = match self.look_up(Wanted::Key(&charge.provider_key)).await {
+            Asked::Answered(found) => found,
+            Asked::Configuration { message } => return Asked::Configuration { message },
+            _ => return unsettled,
+        };
+        if let Some(seen) = by_key
+            && let Some(settled) = judge_confirm(&seen, charge)
+        {
+            return settled;
+        }
+        let by_order = match self.look_up(Wanted::Order(&charge.order_no)).await {
+            Asked::Answered(found) => found,
+            Asked::Configuration { message } => return Asked::Configuration { message },
+            _ => return unsettled,
+        };
+        match by_order {
+            Some(seen) if seen.provider_key == charge.provider_key => {
+                judge_confirm(&seen, charge).unwrap_or(unsettled)
+            }
+            // The provider told us that it does not take a second payment for this order.
+            Some(Seen { order_no, standing: Standing::Captured { .. }, .. })
+                if meaning == Meaning::DuplicateOrder && order_no == charge.order_no =>
+            {
+                refused(ConfirmRefusal::UsedElsewhere { order_no })
+            }
+            // A confirm that is still on its way could make it appear, until the buyer's
+            // session is surely over.
+            None if WINDOWS_MS < asking.age_ms() => refused(ConfirmRefusal::SessionExpired),
+            _ => unsettled,
+        }
+    }
+
+    /// Decides a cancel whose reply said nothing. Only success can be seen: while the
+    /// request may be on its way, a balance that did not change means nothing.
+    async fn settle_cancel(&self, refund: &Refund, said: String) -> Asked<CancelAnswer> {
+        match self.look_up(Wanted::Key(&refund.provider_key)).await {
+            Asked::Answered(Some(seen)) if is_cancelled_exactly(&seen, refund) => cancelled(&seen),
+            Asked::Configuration { message } => Asked::Configuration { message },
+            _ => Asked::Unknown { message: said },
+        }
+    }
+
+    /// Decides a cancel that the provider refuses: it may refuse because it was done.
+    async fn settle_refused_cancel(&self, refund: &Refund, code: String) -> Asked<CancelAnswer> {
+        let seen = match self.look_up(Wanted::Key(&refund.provider_key)).await {
+            Asked::Answered(Some(seen)) if is_same_capture(&seen, refund) => seen,
+            Asked::Configuration { message } => return Asked::Configuration { message },
+            _ => return Asked::Unknown { message: format!("the provider answered {code}") },
+        };
+        if is_cancelled_exactly(&seen, refund) {
+            return cancelled(&seen);
+        }
+        let refusal = if seen.balance_minor < refund.amount_minor {
+            CancelRefusal::MoreThanBalance { balance_minor: seen.balance_minor }
+        } else {
+            CancelRefusal::NotCancelable { code }
+        };
+        Asked::Answered(CancelAnswer::Refused(refusal))
+    }
+
+    async fn is_untouched(&self, refund: &Refund) -> bool {
+        match self.look_up(Wanted::Key(&refund.provider_key)).await {
+            Asked::Answered(Some(seen)) => {
+                is_same_capture(&seen, refund) && seen.balance_minor == refund.balance_minor
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Asking {
+    fn age_ms(&self) -> i64 {
+        self.now_ms.saturating_sub(self.intended_at_ms)
+    }
+
+    fn key_is_old(&self) -> bool {
+        KEY_TRUSTED_MS < self.age_ms()
+    }
+}
+
+fn cancel_key(asking: &Asking, number: u32) -> String {
+    match number {
+        1 => asking.idempotency_key.clone(),
+        _ => format!("{}-{number}", asking.idempotency_key),
+    }
+}
+
+/// The only reply to a confirm that means success: captured, for this order, with this
+/// amount, and nothing of it given back.
+fn is_done(seen: &Seen, charge: &Charge) -> bool {
+    matches!(seen.standing, Standing::Captured { .. })
+        && agrees(seen, charge)
+        && seen.balance_minor == charge.amount_minor
+}
+
+fn agrees(seen: &Seen, charge: &Charge) -> bool {
+    seen.provider_key == charge.provider_key
+        && seen.order_no == charge.order_no
+        && seen.amount_minor == charge.amount_minor
+        && seen.currency.as_ref().is_none_or(|it| *it == charge.currency)
+}
+
+/// What a look-up says of a confirm. `None`: nothing for good.
+fn judge_confirm(seen: &Seen, charge: &Charge) -> Option<Asked<ConfirmAnswer>> {
+    if seen.provider_key != charge.provider_key {
+        return None;
+    }
+    if seen.order_no != charge.order_no {
+        let order_no = seen.order_no.clone();
+        return Some(refused(ConfirmRefusal::UsedElsewhere { order_no }));
+    }
+    match &seen.standing {
+        Standing::Captured { .. } if agrees(seen, charge) => Some(captured(seen)),
+        // Somebody captured another amount for our order. That money has to be looked at
+        // by a person, and a refusal would hide it.
+        Standing::Captured { .. } => None,
+        Standing::Refused { code } => {
+            Some(refused(ConfirmRefusal::Declined { code: code.clone() }))
+        }
+        Standing::Expired => Some(refused(ConfirmRefusal::SessionExpired)),
+        // The provider never captures an amount that the buyer did not agree to.
+        Standing::Open if !agrees(seen, charge) => {
+            let actual_minor = seen.amount_minor;
+            Some(refused(ConfirmRefusal::AmountDiffers { actual_minor }))
+        }
+        Standing::Open | Standing::Strange { .. } => None,
+    }
+}
+
+fn is_same_capture(seen: &Seen, refund: &Refund) -> bool {
+    seen.provider_key == refund.provider_key
+        && seen.order_no == refund.order_no
+        && matches!(seen.standing, Standing::Captured { .. })
+}
+
+/// A reply to our own cancel: at least that much was given back. The status is not asked:
+/// a remaining cancel after a partial one stays "partially cancelled".
+fn is_cancelled(seen: &Seen, refund: &Refund) -> bool {
+    is_same_capture(seen, refund)
+        && (0..=refund.balance_after_minor()).contains(&seen.balance_minor)
+}
+
+fn is_cancelled_exactly(seen: &Seen, refund: &Refund) -> bool {
+    is_same_capture(seen, refund) && seen.balance_minor == refund.balance_after_minor()
+}
+
+fn captured(seen: &Seen) -> Asked<ConfirmAnswer> {
+    let approved_at_ms = match seen.standing {
+        Standing::Captured { approved_at_ms } => approved_at_ms,
+        _ => 0,
+    };
+    Asked::Answered(ConfirmAnswer::Captured { approved_at_ms, balance_minor: seen.balance_minor })
+}
+
+fn refused(refusal: ConfirmRefusal) -> Asked<ConfirmAnswer> {
+    Asked::Answered(ConfirmAnswer::Refused(refusal))
+}
+
+fn cancelled(seen: &Seen) -> Asked<CancelAnswer> {
+    Asked::Answered(CancelAnswer::Cancelled { balance_minor: seen.balance_minor })
+}
+
+fn configuration<A>(code: &str) -> Asked<A> {
+    let message = format!("the provider does not accept our key: {code}; check `secret_key`");
+    Asked::Configuration { message }
+}
+
+fn message_of(reply: Reply) -> String {
+    match reply {
+        Reply::Payment(seen) => format!(
+            "the provider answered with a payment that we did not ask for: order {}, amount {}, \
+             {:?}",
+            seen.order_no, seen.amount_minor, seen.standing
+        ),
+        Reply::Error { status, code } => format!("the provider answered {status} {code}"),
+        Reply::Strange { message } | Reply::Lost { message } | Reply::NotSent { message } => {
+            message
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The payment service with its database and its bank.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use payment_svc::{
+    Payments, SCHEMA,
+    clock::Clock,
+    participant,
+    provider::{
+        Provider,
+        toss::{Toss, TossConfig},
+    },
+};
+use saga_participant::{
+    Database, Participant, ParticipantApi,
+    testkit::{Scratch, reason_of, with_op_id},
+};
+use saga_proto::{
+    saga::participant::v1::{
+        ResolveMode, ResolveRequest, participant_service_server::ParticipantService,
+        resolve_response::Resolution,
+    },
+    shop::payment::v1::{
+        AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest,
+        ConfirmResponse, GetPaymentRequest, GetPaymentResponse, PaymentStatus, PrepareRequest,
+        cancel_request, get_payment_request,
+    },
+};
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+
+use crate::bank::{Bank, SECRET_KEY};
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Shop {
+    pub(crate) bank: Bank,
+    pub(crate) participant: Participant<Payments>,
+    pub(crate) database: Database,
+    pub(crate) scratch: Scratch,
+}
+
+impl Shop {
+    pub(crate) async fn open(scratch: Scratch) -> Self {
+        Self::open_at(scratch, Bank::open().await).await
+    }
+
+    pub(crate) async fn open_at(scratch: Scratch, bank: Bank) -> Self {
+        let database = scratch.open(&SCHEMA).await;
+        let participant = service(&database, Arc::new(bank.toss()));
+        Self { bank, participant, database, scratch }
+    }
+
+    pub(crate) async fn confirm(
+        &self,
+        op_id: Uuid,
+        request: &ConfirmRequest,
+    ) -> Result<ConfirmResponse, Status> {
+        let asked = self.participant.perform(with_op_id(op_id, request.clone())).await;
+        asked.map(Response::into_inner)
+    }
+
+    /// Confirms, and asks again for as long as another operation is in the way.
+    pub(crate) async fn confirm_in_turn(
+        &self,
+        op_id: Uuid,
+        request: &ConfirmRequest,
+    ) -> Result<ConfirmResponse, Status> {
+        within(async {
+            loop {
+                match Box::pin(self.confirm(op_id, request)).await {
+                    Err(status) if status.code() == Code::Aborted => {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    ended => return ended,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Undoes a Confirm, as an orchestrator does that does not know the payment's id.
+    pub(crate) async fn undo(&self, op_id: Uuid, original: Uuid) -> Result<CancelResponse, Status> {
+        let request = CancelRequest {
+            payment: None,
+            amount_minor: 0,
+            reason: "the order did not come about".to_owned(),
+            reverses_op_id: original.to_string(),
+        };
+        let asked = self.participant.perform(with_op_id(op_id, request)).await;
+        asked.map(Response::into_inner)
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        op_id: Uuid,
+        provider_key: &str,
+        amount_minor: i64,
+    ) -> Result<CancelResponse, Status> {
+        let request = CancelRequest {
+            payment: Some(cancel_request::Payment::ProviderKey(provider_key.to_owned())),
+            amount_minor,
+            reason: String::new(),
+            reverses_op_id: String::new(),
+        };
+        let asked = self.participant.perform(with_op_id(op_id, request)).await;
+        asked.map(Response::into_inner)
+    }
+
+    pub(crate) async fn prepare(
+        &self,
+        op_id: Uuid,
+        order_no: &str,
+        amount: i64,
+    ) -> Result<String, Status> {
+        let request = PrepareRequest {
+            order_no: order_no.to_owned(),
+            amount_minor: amount,
+            currency: "KRW".to_owned(),
+            provider: "toss".to_owned(),
+        };
+        let asked = self.participant.apply(with_op_id(op_id, request)).await;
+        asked.map(|it| it.into_inner().payment_id)
+    }
+
+    pub(crate) async fn payment(&self, order_no: &str) -> Result<GetPaymentResponse, Status> {
+        let payment = get_payment_request::Payment::OrderNo(order_no.to_owned());
+        let request = GetPaymentRequest { payment: Some(payment) };
+        let asked = self.participant.answer(Request::new(request)).await;
+        asked.map(Response::into_inner)
+    }
+
+    pub(crate) async fn status(&self, order_no: &str) -> PaymentStatus {
+        self.payment(order_no).await.unwrap().status()
+    }
+
+    pub(crate) async fn audit(&self) -> AuditResponse {
+        self.participant.answer(Request::new(AuditRequest {})).await.unwrap().into_inner()
+    }
+
+    /// Our books are in order, and agree with the provider's to the last coin.
+    pub(crate) async fn assert_books_agree(&self) {
+        let audit = self.audit().await;
+        assert_eq!(audit.violations, Vec::<String>::new());
+        let ledger = self.bank.simulator.ledger().await.unwrap();
+        let held =
+            |it: &payment_svc::simulator::OrderLedger| it.captured_minor - it.cancelled_minor;
+        assert_eq!(audit.balance_minor, ledger.iter().map(held).sum::<i64>());
+    }
+
+    pub(crate) async fn resolve(
+        &self,
+        op_id: Uuid,
+        mode: ResolveMode,
+    ) -> Result<Resolution, Status> {
+        resolve(&self.participant, op_id, mode).await
+    }
+}
+
+pub(crate) fn service(database: &Database, provider: Arc<dyn Provider>) -> Participant<Payments> {
+    let clock = Arc::new(Clock::default());
+    participant(database.clone(), Payments { provider, clock })
+}
+
+/// The service at an address where a provider may be or not be.
+pub(crate) fn service_at(database: &Database, url: &str) -> Participant<Payments> {
+    let toss = Toss::new(&TossConfig::new(url, SECRET_KEY)).unwrap();
+    service(database, Arc::new(toss))
+}
+
+pub(crate) async fn resolve(
+    participant: &Participant<Payments>,
+    op_id: Uuid,
+    mode: ResolveMode,
+) -> Result<Resolution, Status> {
+    let request = ResolveRequest { op_id: op_id.to_string(), mode: mode.into() };
+    let api = ParticipantApi::new(participant.clone());
+    let response = api.resolve(Request::new(request)).await?;
+    Ok(response.into_inner().resolution.unwrap())
+}
+
+pub(crate) fn request(provider_key: &str, order_no: &str, amount_minor: i64) -> ConfirmRequest {
+    ConfirmRequest {
+        order_no: order_no.to_owned(),
+        provider: "toss".to_owned(),
+        provider_key: provider_key.to_owned(),
+        amount_minor,
+        currency: "KRW".to_owned(),
+    }
+}
+
+/// Code and reason of a call that must not succeed.
+pub(crate) fn refusal<T: std::fmt::Debug>(asked: Result<T, Status>) -> (Code, String) {
+    let status = asked.unwrap_err();
+    (status.code(), reason_of(&status))
+}
+
+pub(crate) fn is(code: Code, reason: &str) -> (Code, String) {
+    (code, reason.to_owned())
+}
+
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it happens in time")
+}
