@@ -1,1 +1,21 @@
 //! The orchestrator: drives sagas over gRPC services from a durable log.
+//!
+//! A client starts a saga of a registered [`definition`]. The [`engine`] makes its first
+//! row durable and hands it to a driver, which asks the pure core what must happen,
+//! appends that, makes the calls through [`participants`], and appends what became of
+//! them. Sagas that wait for long are parked in the log; whichever node finds them due
+//! goes on.
+//!
+//! Reading order: [`engine`], `driver`, [`definition`], [`participants`], `api`, `server`.
+
+mod api;
+pub mod clock;
+pub mod config;
+pub mod definition;
+pub mod definitions;
+pub mod descriptors;
+mod driver;
+pub mod engine;
+pub mod participants;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,30 @@
+//! The gRPC services of the orchestrator. Protobuf types stay in here.
+//!
+//! Every call does its work in a task of its own, so that a client that goes away
+//! cancels no read of the log half-way.
+
+use std::future::Future;
+
+use tonic::Status;
+
+mod definition;
+mod error;
+mod operator;
+mod page;
+mod saga;
+mod view;
+
+pub(crate) use definition::DefinitionApi;
+pub(crate) use operator::OperatorApi;
+pub(crate) use saga::SagaApi;
+
+/// Does `work` to its end, whether or not anybody still waits for it.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let task = tokio::spawn(work);
+    match task.await {
+        Ok(done) => done,
+        Err(_panic) => Err(Status::internal("the call crashed; the log holds what was done")),
+    }
+}

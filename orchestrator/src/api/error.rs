@@ -1,0 +1,177 @@
+//! Errors as clients see them: a code, a stable reason, what is wrong and what to do.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    definition::InputError,
+    definitions::{DefinitionError, RegisterError},
+    engine::{ReachError, StartError},
+};
+
+/// The domain of all reasons of the engine.
+const DOMAIN: &str = "saga.v1";
+
+/// A status with a reason code and, where known, the field it is about.
+pub(super) fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+/// An argument that is not acceptable, with what would be.
+pub(super) fn invalid(reason: &str, field: &str, message: impl Into<String>) -> Status {
+    let message = message.into();
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    details.add_bad_request_violation(field, &message);
+    Status::with_error_details(Code::InvalidArgument, format!("{field}: {message}"), details)
+}
+
+/// A refusal because of load: nothing was done, and asking again makes sense.
+fn later(reason: &str, message: &str, after: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    details.set_retry_info(Some(after));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The log could not be asked or written.
+fn log_unavailable(message: &str) -> Status {
+    status(Code::Unavailable, "LOG_UNAVAILABLE", message)
+}
+
+impl From<StartError> for Status {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::KeyReused { business_key, other } => key_reused(&business_key, &other),
+            StartError::Overloaded => later(
+                "OVERLOADED",
+                "this node drives as many sagas as it may; nothing was accepted, try again later",
+                Duration::from_millis(500),
+            ),
+            StartError::Stopping => status(
+                Code::Unavailable,
+                "STOPPING",
+                "this node is stopping; nothing was accepted, try another one",
+            ),
+            StartError::TooLarge { bytes, bytes_max } => invalid(
+                "INPUT_TOO_LARGE",
+                "input",
+                format!("{bytes} bytes with the first request, at most {bytes_max}; send less"),
+            ),
+            StartError::Unknown => log_unavailable(
+                "the log did not answer in time; the saga may have been accepted, \
+                 try again with the same business key",
+            ),
+            StartError::LogUnavailable => log_unavailable(
+                "the log cannot be written now; nothing was accepted, try again later",
+            ),
+            StartError::Refused(_) => invalid(
+                "INPUT_INVALID",
+                "business_key",
+                "the database refuses what is in it, such as a NUL character; remove it",
+            ),
+        }
+    }
+}
+
+fn key_reused(business_key: &str, other: &saga_log::SagaRow) -> Status {
+    let metadata = HashMap::from([
+        ("business_key".to_owned(), business_key.to_owned()),
+        ("saga_id".to_owned(), other.saga.to_string()),
+        ("definition".to_owned(), other.definition.clone()),
+        ("definition_version".to_owned(), other.definition_version.to_string()),
+    ]);
+    let details = ErrorDetails::with_error_info("BUSINESS_KEY_REUSED", DOMAIN, metadata);
+    let message = format!(
+        "business key {business_key} belongs to saga {} of {} version {}, which was started with \
+         another definition or input; use another key, or repeat the request as it was",
+        other.saga, other.definition, other.definition_version
+    );
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+impl From<DefinitionError> for Status {
+    fn from(error: DefinitionError) -> Self {
+        match error {
+            DefinitionError::NotRegistered { name, version } => {
+                let version =
+                    if version == 0 { String::new() } else { format!(" version {version}") };
+                status(
+                    Code::NotFound,
+                    "DEFINITION_NOT_FOUND",
+                    format!(
+                        "definition {name}{version} is not registered; \
+                         see `sagactl definition list`, or register it"
+                    ),
+                )
+            }
+            DefinitionError::Log { .. } => log_unavailable("the log cannot be asked; try again"),
+            DefinitionError::Stale { .. } => {
+                status(Code::FailedPrecondition, "DEFINITION_UNUSABLE", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<RegisterError> for Status {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Invalid(report) => {
+                status(Code::InvalidArgument, "DEFINITION_INVALID", report.to_string())
+            }
+            RegisterError::VersionReused { name, version } => status(
+                Code::AlreadyExists,
+                "DEFINITION_VERSION_REUSED",
+                format!(
+                    "{name} version {version} is stored with other contents and never changes; \
+                     register yours as version {}",
+                    version.saturating_add(1)
+                ),
+            ),
+            RegisterError::Descriptors { .. } => {
+                status(Code::Unavailable, "DESCRIPTORS_UNAVAILABLE", error.to_string())
+            }
+            RegisterError::ParticipantUnknown { .. } => {
+                status(Code::InvalidArgument, "PARTICIPANT_UNKNOWN", error.to_string())
+            }
+            RegisterError::Log(_) => {
+                log_unavailable("the log cannot be written; register it again")
+            }
+        }
+    }
+}
+
+impl From<ReachError> for Status {
+    fn from(error: ReachError) -> Self {
+        match error {
+            ReachError::NotFound => status(
+                Code::NotFound,
+                "SAGA_NOT_FOUND",
+                "no saga has this id or business key; see `sagactl saga list`",
+            ),
+            ReachError::Log(_) | ReachError::Append(_) => {
+                log_unavailable("the log cannot be asked or written now; try again")
+            }
+            ReachError::Unreadable(source) => {
+                status(Code::DataLoss, "SAGA_UNREADABLE", source.to_string())
+            }
+            ReachError::DoesNotFit => status(
+                Code::FailedPrecondition,
+                "SAGA_ENDED",
+                "the saga has ended or has moved on; look at it again",
+            ),
+            ReachError::Contended => status(
+                Code::Aborted,
+                "SAGA_MOVED_ON",
+                "the saga moved on; nothing was done, try again",
+            ),
+        }
+    }
+}
+
+/// An input that does not fit the definition.
+pub(super) fn input_invalid(error: &InputError) -> Status {
+    let field = if error.field.is_empty() { "input" } else { &error.field };
+    invalid("INPUT_INVALID", field, format!("{}; {}", error.message, error.remedy))
+}

@@ -1,0 +1,372 @@
+//! `SagaService`: starts sagas and shows where they stand.
+
+use std::{sync::Arc, time::Duration};
+
+use saga_core::{Event, SagaId, StepIndex, encoding};
+use saga_log::{ListQuery, SagaRow, Status as RowStatus};
+use saga_proto::saga::v1::{
+    self as pb, CancelEffect, SagaState, saga_name, saga_service_server::SagaService,
+    start_saga_request::Input,
+};
+use sha2::{Digest, Sha256};
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        detached,
+        error::{input_invalid, invalid, status},
+        page, view,
+    },
+    definition::CompiledDefinition,
+    engine::{Engine, ReachError, Snapshot, StartSaga, StartedSaga},
+};
+
+/// Characters of a business key or a namespace at most.
+const KEY_CHARS_MAX: usize = 200;
+/// Characters of a reason at most.
+const REASON_CHARS_MAX: usize = 1_000;
+/// The longest time that a client may be kept waiting.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a client waits when it does not say.
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Serves `SagaService`.
+#[derive(Clone, Debug)]
+pub(crate) struct SagaApi {
+    pub(crate) engine: Engine,
+}
+
+#[tonic::async_trait]
+impl SagaService for SagaApi {
+    async fn start_saga(
+        &self,
+        request: Request<pb::StartSagaRequest>,
+    ) -> Result<Response<pb::StartSagaResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { start(&engine, request.into_inner()).await.map(Response::new) }).await
+    }
+
+    async fn get_saga(
+        &self,
+        request: Request<pb::GetSagaRequest>,
+    ) -> Result<Response<pb::GetSagaResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move {
+            let saga = find(&engine, request.into_inner().name).await?;
+            let snapshot = engine.snapshot(saga).await?;
+            Ok(Response::new(pb::GetSagaResponse { saga: Some(view::saga(&snapshot)) }))
+        })
+        .await
+    }
+
+    async fn wait_saga(
+        &self,
+        request: Request<pb::WaitSagaRequest>,
+    ) -> Result<Response<pb::WaitSagaResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move {
+            let request = request.into_inner();
+            let patience = span("timeout", request.timeout)?.unwrap_or(WAIT_DEFAULT);
+            let saga = find(&engine, request.name).await?;
+            let ended = engine.wait_end(saga, patience).await?;
+            let snapshot = engine.snapshot(saga).await?;
+            let saga = Some(view::saga(&snapshot));
+            Ok(Response::new(pb::WaitSagaResponse { saga, ended }))
+        })
+        .await
+    }
+
+    async fn list_sagas(
+        &self,
+        request: Request<pb::ListSagasRequest>,
+    ) -> Result<Response<pb::ListSagasResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { list(&engine, &request.into_inner()).await.map(Response::new) }).await
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Result<Response<pb::ListEventsResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { list_events(&engine, request.into_inner()).await.map(Response::new) })
+            .await
+    }
+
+    async fn cancel_saga(
+        &self,
+        request: Request<pb::CancelSagaRequest>,
+    ) -> Result<Response<pb::CancelSagaResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { cancel(&engine, request.into_inner()).await.map(Response::new) })
+            .await
+    }
+}
+
+async fn start(
+    engine: &Engine,
+    request: pb::StartSagaRequest,
+) -> Result<pb::StartSagaResponse, Status> {
+    check_key("business_key", &request.business_key)?;
+    if request.namespace.chars().count() > KEY_CHARS_MAX {
+        return Err(too_long("namespace"));
+    }
+    if request.definition.is_empty() {
+        let missing = "name the definition to run, as in place-order";
+        return Err(invalid("DEFINITION_MISSING", "definition", missing));
+    }
+    let wait = span("wait", request.wait)?;
+    let definition = engine.definition(&request.definition, request.definition_version).await?;
+    let input = input(engine, &definition, request.input)?;
+    let asked = (request.definition.as_str(), request.definition_version);
+    let start = StartSaga {
+        namespace: request.namespace,
+        business_key: request.business_key,
+        request_hash: request_hash(asked, &input),
+        definition,
+        input,
+    };
+    let (namespace, business_key) = (start.namespace.clone(), start.business_key.clone());
+    let definition = Arc::clone(&start.definition);
+    let (saga, end, existed) = match engine.start_saga(start).await? {
+        StartedSaga::New { saga, end } => (saga, Some(end), false),
+        StartedSaga::Existing(row) => (row.saga, None, true),
+    };
+    let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
+        let saga = accepted(saga, namespace, business_key, &definition);
+        return Ok(pb::StartSagaResponse { saga: Some(saga), existed });
+    };
+    if let Some(mut end) = end {
+        let told = tokio::time::timeout(wait, end.wait_for(Option::is_some)).await;
+        if let Ok(Ok(told)) = told
+            && let Some(end) = told.as_ref()
+        {
+            let saga = view::ended(saga, namespace, business_key, definition, end);
+            return Ok(pb::StartSagaResponse { saga: Some(saga), existed });
+        }
+    } else {
+        engine.wait_end(saga, wait).await?;
+    }
+    let snapshot = engine.snapshot(saga).await?;
+    Ok(pb::StartSagaResponse { saga: Some(view::saga(&snapshot)), existed })
+}
+
+/// What a client asked for, in one number: definition, version as asked, and input.
+fn request_hash((name, version): (&str, u32), input: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(name.as_bytes());
+    hash.update([0]);
+    hash.update(version.to_be_bytes());
+    hash.update(input);
+    hash.finalize().into()
+}
+
+/// A saga of which nothing more is known than that it is durable: where it stands is
+/// for `GetSaga` to say, and costs a read of the log.
+fn accepted(
+    saga: SagaId,
+    namespace: String,
+    business_key: String,
+    definition: &CompiledDefinition,
+) -> pb::Saga {
+    pb::Saga {
+        saga_id: saga.to_string(),
+        namespace,
+        business_key,
+        definition: definition.core.name.clone(),
+        definition_version: definition.core.version,
+        state: SagaState::Running.into(),
+        ..pb::Saga::default()
+    }
+}
+
+fn input(
+    engine: &Engine,
+    definition: &CompiledDefinition,
+    input: Option<Input>,
+) -> Result<bytes::Bytes, Status> {
+    let bytes_max = engine.limits().input_bytes_max;
+    let given = match &input {
+        Some(Input::Json(json)) => json.len(),
+        Some(Input::Message(message)) => message.value.len(),
+        None => 0,
+    };
+    // JSON takes more room than the bytes it stands for; what counts is the bytes.
+    if given > bytes_max.saturating_mul(4) {
+        return Err(too_large(given, bytes_max));
+    }
+    let encoded = match input {
+        Some(Input::Json(json)) => definition.encode_input_json(&json),
+        Some(Input::Message(any)) => {
+            let type_name = any.type_url.rsplit('/').next().unwrap_or_default();
+            definition.check_input_bytes(type_name, &any.value)
+        }
+        None => definition.encode_input_json("{}"),
+    };
+    let encoded = encoded.map_err(|error| input_invalid(&error))?;
+    if encoded.len() > bytes_max {
+        return Err(too_large(encoded.len(), bytes_max));
+    }
+    Ok(encoded)
+}
+
+fn too_large(bytes: usize, bytes_max: usize) -> Status {
+    invalid("INPUT_TOO_LARGE", "input", format!("{bytes} bytes, at most {bytes_max}; send less"))
+}
+
+fn too_long(field: &str) -> Status {
+    invalid("BUSINESS_KEY_INVALID", field, format!("at most {KEY_CHARS_MAX} characters"))
+}
+
+fn check_key(field: &str, key: &str) -> Result<(), Status> {
+    if key.is_empty() {
+        let missing = "missing; give what makes this saga one, such as an order number";
+        return Err(invalid("BUSINESS_KEY_MISSING", field, missing));
+    }
+    if key.chars().count() > KEY_CHARS_MAX {
+        return Err(too_long(field));
+    }
+    Ok(())
+}
+
+/// A span of time that a client gave, up to the longest wait.
+fn span(field: &str, given: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let span = Duration::try_from(given)
+        .map_err(|_| invalid("DURATION_INVALID", field, "negative; give 0 s to 60 s"))?;
+    Ok(Some(span.min(WAIT_MAX)))
+}
+
+/// The saga that a client means.
+pub(super) async fn find(engine: &Engine, name: Option<pb::SagaName>) -> Result<SagaId, Status> {
+    Ok(find_row(engine, name).await?.saga)
+}
+
+async fn find_row(engine: &Engine, name: Option<pb::SagaName>) -> Result<SagaRow, Status> {
+    let missing = || {
+        let remedy = "missing; give saga_id or business_key";
+        invalid("SAGA_NAME_MISSING", "name", remedy)
+    };
+    let pb::SagaName { name, namespace } = name.ok_or_else(missing)?;
+    let store = engine.shared.log.store();
+    let row = match name.ok_or_else(missing)? {
+        saga_name::Name::SagaId(id) => {
+            let id = Uuid::try_parse(&id).map_err(|_| {
+                invalid("SAGA_ID_INVALID", "name.saga_id", format!("{id:?} is not a UUID"))
+            })?;
+            store.saga(SagaId(id)).await
+        }
+        saga_name::Name::BusinessKey(key) => {
+            check_key("name.business_key", &key)?;
+            store.saga_by_key(&namespace, &key).await
+        }
+    };
+    Ok(row.map_err(ReachError::from)?.ok_or(ReachError::NotFound)?)
+}
+
+async fn list(
+    engine: &Engine,
+    request: &pb::ListSagasRequest,
+) -> Result<pb::ListSagasResponse, Status> {
+    let before: Option<Uuid> = page::position("sagas", &request.page_token)?;
+    let rows_max = page::size(request.page_size);
+    let (row_status, stuck) = match request.state() {
+        SagaState::Unspecified => (None, None),
+        SagaState::Running => (Some(RowStatus::Running), Some(false)),
+        SagaState::Compensating => (Some(RowStatus::Compensating), Some(false)),
+        SagaState::Stuck => (None, Some(true)),
+        SagaState::Completed => (Some(RowStatus::Completed), None),
+        SagaState::Compensated => (Some(RowStatus::Compensated), None),
+        SagaState::Closed => (Some(RowStatus::Closed), None),
+    };
+    let query = ListQuery {
+        before: before.map(SagaId),
+        rows_max,
+        status: row_status,
+        stuck,
+        definition: Some(request.definition.clone()).filter(|name| !name.is_empty()),
+    };
+    let rows = engine.shared.log.store().list(&query).await.map_err(ReachError::from)?;
+    let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
+    let next_page_token = match rows.last() {
+        Some(last) if is_full => page::token("sagas", last.saga),
+        _ => String::new(),
+    };
+    let sagas = rows.iter().map(view::saga_of_row).collect();
+    Ok(pb::ListSagasResponse { sagas, next_page_token })
+}
+
+async fn list_events(
+    engine: &Engine,
+    request: pb::ListEventsRequest,
+) -> Result<pb::ListEventsResponse, Status> {
+    let after: Option<u64> = page::position("events", &request.page_token)?;
+    let row = find_row(engine, request.name).await?;
+    let definition = engine.definition(&row.definition, row.definition_version).await?;
+    let rows_max = page::size(request.page_size);
+    let rows = engine.rows(row.saga, after.unwrap_or(0), rows_max).await?;
+    let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
+    let next_page_token = match rows.last() {
+        Some(last) if is_full => page::token("events", last.version),
+        _ => String::new(),
+    };
+    let mut events = Vec::new();
+    for row in &rows {
+        let decoded = encoding::decode(&row.events).map_err(|error| {
+            status(Code::DataLoss, "SAGA_UNREADABLE", format!("row {}: {error}", row.version))
+        })?;
+        events.extend(view::events(&definition, row, &decoded));
+    }
+    Ok(pb::ListEventsResponse { events, next_page_token })
+}
+
+async fn cancel(
+    engine: &Engine,
+    request: pb::CancelSagaRequest,
+) -> Result<pb::CancelSagaResponse, Status> {
+    if request.reason.chars().count() > REASON_CHARS_MAX {
+        let limit = format!("at most {REASON_CHARS_MAX} characters");
+        return Err(invalid("REASON_TOO_LONG", "reason", limit));
+    }
+    let saga = find(engine, request.name).await?;
+    let before = engine.snapshot(saga).await?;
+    if before.state.ended().is_none() && !before.state.cancel_requested() {
+        let at_ms = engine.shared.clock.now_ms();
+        let asked = Event::CancelRequested { reason: request.reason, at_ms };
+        match engine.tell(saga, asked).await {
+            // It ended meanwhile; the reply says how.
+            Ok(()) | Err(ReachError::DoesNotFit) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let after = engine.snapshot(saga).await?;
+    let effect = cancel_effect(&before, &after);
+    Ok(pb::CancelSagaResponse { saga: Some(view::saga(&after)), effect: effect.into() })
+}
+
+fn cancel_effect(before: &Snapshot, after: &Snapshot) -> CancelEffect {
+    if before.state.ended().is_some() {
+        CancelEffect::Ended
+    } else if after.state.turned_back().is_some() {
+        CancelEffect::TurnsBack
+    } else if after.state.passed_pivot(&after.definition.core) || after.state.ended().is_some() {
+        CancelEffect::TooLate
+    } else {
+        // Asked while the pivot is in doubt: it turns back unless the pivot turns out
+        // to be applied.
+        CancelEffect::TurnsBack
+    }
+}
+
+/// The step of this name.
+pub(super) fn step_index(snapshot: &Snapshot, name: &str) -> Result<StepIndex, Status> {
+    snapshot.definition.core.index_of(name).ok_or_else(|| {
+        let steps: Vec<&str> =
+            snapshot.definition.core.steps.iter().map(|step| step.name.as_str()).collect();
+        let remedy = format!("no step {name:?}; the steps are {}", steps.join(", "));
+        status(Code::NotFound, "STEP_NOT_FOUND", remedy)
+    })
+}

@@ -1,0 +1,188 @@
+//! The orchestrator's configuration: a TOML file, then the environment, then flags.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{engine, participants::ParticipantConfig};
+
+/// What the orchestrator is told. Every key is explained in
+/// `deploy/config/orchestrator.toml`.
+///
+/// Names end in their unit. A key that is not known is an error, so that a typing
+/// mistake cannot pass for a default.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the gRPC services listen.
+    pub listen: SocketAddr,
+    /// The log: `postgres://…`, `sqlite:path` or `memory:`.
+    pub log: String,
+    /// Whether to bring the log's schema up to date at start.
+    pub migrate: bool,
+    /// A folder of definitions to register at start.
+    pub definitions: Option<PathBuf>,
+    /// A `FileDescriptorSet` with the types of all participants. Absent: each
+    /// participant is asked by reflection.
+    pub descriptors: Option<PathBuf>,
+    /// Whom definitions may call, by the name they use.
+    pub participants: BTreeMap<String, ParticipantConfig>,
+    pub limits: LimitsConfig,
+    pub telemetry: TelemetryConfig,
+    /// How long calls may take to end when the orchestrator is told to stop.
+    pub stop_grace_ms: u64,
+}
+
+/// How much this node takes on, and how patient it is.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Sagas that are driven at the same time. A start beyond it is turned away.
+    pub sagas_max: usize,
+    /// A saga that has nothing to do for longer than this leaves the memory.
+    pub park_after_ms: u64,
+    /// How long one inquiry may take.
+    pub resolve_timeout_ms: u64,
+    /// How often this node says that it lives.
+    pub heartbeat_ms: u64,
+    /// How long a node may be silent before its sagas are taken over.
+    pub dead_after_ms: u64,
+    /// How often this node looks for sagas that nobody drives.
+    pub claim_ms: u64,
+    /// How long a start may wait for the log.
+    pub start_timeout_ms: u64,
+    /// Bytes of an input at most.
+    pub input_bytes_max: usize,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// What to log, as in `info` or `orchestrator=debug,warn`.
+    pub filter: String,
+    pub format: LogFormat,
+    /// Where traces go, an OTLP endpoint over gRPC. Absent: nowhere.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For machines.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
+            log: "sqlite:amends.db".to_owned(),
+            migrate: false,
+            definitions: None,
+            descriptors: None,
+            participants: BTreeMap::new(),
+            limits: LimitsConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            stop_grace_ms: 20_000,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let limits = engine::Limits::default();
+        Self {
+            sagas_max: limits.sagas_max,
+            park_after_ms: limits.park_after_ms,
+            resolve_timeout_ms: limits.resolve_timeout_ms,
+            heartbeat_ms: limits.heartbeat_ms,
+            dead_after_ms: limits.dead_after_ms,
+            claim_ms: limits.claim_ms,
+            start_timeout_ms: limits.start_timeout_ms,
+            input_bytes_max: limits.input_bytes_max,
+        }
+    }
+}
+
+impl From<LimitsConfig> for engine::Limits {
+    fn from(config: LimitsConfig) -> Self {
+        Self {
+            sagas_max: config.sagas_max,
+            park_after_ms: config.park_after_ms,
+            resolve_timeout_ms: config.resolve_timeout_ms,
+            heartbeat_ms: config.heartbeat_ms,
+            dead_after_ms: config.dead_after_ms,
+            claim_ms: config.claim_ms,
+            start_timeout_ms: config.start_timeout_ms,
+            input_bytes_max: config.input_bytes_max,
+        }
+    }
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Json, otlp_endpoint: None }
+    }
+}
+
+/// Why a configuration cannot be used. A program that gets one stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file, a variable or a flag does not fit. Names the key and where it came from.
+    #[error("configuration: {0}")]
+    DoesNotFit(#[source] Box<figment::Error>),
+    /// A node would be taken for dead while it lives.
+    #[error(
+        "configuration: limits.dead_after_ms is {dead_after_ms}, and must be at least three times \
+         limits.heartbeat_ms, {heartbeat_ms}"
+    )]
+    DeadTooSoon { dead_after_ms: u64, heartbeat_ms: u64 },
+    /// Nothing would ever be accepted.
+    #[error("configuration: limits.sagas_max is 0; give at least 1")]
+    NoWork,
+}
+
+impl Config {
+    /// Reads the file, then variables that begin with `AMENDS_` (`AMENDS_LIMITS__SAGAS_MAX`
+    /// is `limits.sagas_max`), then `flags`, each over the one before, and checks them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first key that does not fit.
+    pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
+        let mut sources = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            sources = sources.merge(Toml::file_exact(file));
+        }
+        let config: Self = sources
+            .merge(Env::prefixed("AMENDS_").split("__"))
+            .merge(Serialized::globals(flags))
+            .extract()
+            .map_err(|error| ConfigError::DoesNotFit(Box::new(error)))?;
+        config.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let LimitsConfig { dead_after_ms, heartbeat_ms, sagas_max, .. } = self.limits;
+        if dead_after_ms < heartbeat_ms.saturating_mul(3) {
+            return Err(ConfigError::DeadTooSoon { dead_after_ms, heartbeat_ms });
+        }
+        if sagas_max == 0 {
+            return Err(ConfigError::NoWork);
+        }
+        Ok(self)
+    }
+}

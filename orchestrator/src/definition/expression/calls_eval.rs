@@ -1,0 +1,104 @@
+//! The functions.
+
+use std::borrow::Cow;
+
+use prost_reflect::Value;
+
+use super::{
+    Function,
+    eval::{EvalError, Frame},
+    operators::{real, whole},
+};
+
+/// The value of a function call.
+pub(super) fn call(
+    frame: &Frame<'_>,
+    function: Function,
+    args: &[Cow<'_, Value>],
+) -> Result<Value, EvalError> {
+    let first = args.first().ok_or(EvalError::WrongType)?;
+    if let Value::String(text) = &**first {
+        frame.spend_bytes(text.len())?;
+    }
+    match function {
+        Function::Size => size(first),
+        Function::ToString => to_string(first),
+        Function::ToInt => {
+            let whole = to_whole(first)?;
+            i64::try_from(whole).map(Value::I64).map_err(|_| EvalError::Overflow)
+        }
+        Function::ToUInt => {
+            let whole = to_whole(first)?;
+            u64::try_from(whole).map(Value::U64).map_err(|_| EvalError::Overflow)
+        }
+        Function::ToDouble => to_double(first),
+        Function::StartsWith | Function::EndsWith | Function::Contains => {
+            let (text, part) = match args {
+                [a, b] => (a.as_str(), b.as_str()),
+                _ => (None, None),
+            };
+            let (Some(text), Some(part)) = (text, part) else {
+                return Err(EvalError::WrongType);
+            };
+            frame.spend_bytes(part.len())?;
+            Ok(Value::Bool(match function {
+                Function::StartsWith => text.starts_with(part),
+                Function::EndsWith => text.ends_with(part),
+                _ => text.contains(part),
+            }))
+        }
+    }
+}
+
+fn size(of: &Value) -> Result<Value, EvalError> {
+    let size = match of {
+        Value::String(it) => it.chars().count(),
+        Value::Bytes(it) => it.len(),
+        Value::List(it) => it.len(),
+        Value::Map(it) => it.len(),
+        _ => return Err(EvalError::WrongType),
+    };
+    i64::try_from(size).map(Value::I64).map_err(|_| EvalError::Overflow)
+}
+
+fn to_string(of: &Value) -> Result<Value, EvalError> {
+    let text = match of {
+        Value::String(it) => it.clone(),
+        Value::Bool(it) => it.to_string(),
+        _ => match (whole(of), real(of)) {
+            (Some(it), _) => it.to_string(),
+            (None, Some(it)) => it.to_string(),
+            (None, None) => return Err(EvalError::WrongType),
+        },
+    };
+    Ok(Value::String(text))
+}
+
+fn to_whole(of: &Value) -> Result<i128, EvalError> {
+    if let Value::String(text) = of {
+        return text.parse().map_err(|_| EvalError::NotANumber);
+    }
+    if let Some(it) = whole(of) {
+        return Ok(it);
+    }
+    let it = real(of).ok_or(EvalError::WrongType)?;
+    // Beyond this a double has no room for the last digits.
+    if it.is_nan() || 9.0e18 < it.abs() {
+        return Err(EvalError::Overflow);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "CEL cuts the fraction off")]
+    let cut = it as i128;
+    Ok(cut)
+}
+
+fn to_double(of: &Value) -> Result<Value, EvalError> {
+    if let Value::String(text) = of {
+        return text.parse().map(Value::F64).map_err(|_| EvalError::NotANumber);
+    }
+    match (whole(of), real(of)) {
+        #[expect(clippy::cast_precision_loss, reason = "asked for, and so written in CEL")]
+        (Some(it), _) => Ok(Value::F64(it as f64)),
+        (None, Some(it)) => Ok(Value::F64(it)),
+        (None, None) => Err(EvalError::WrongType),
+    }
+}

@@ -1,0 +1,326 @@
+//! The steps of a definition as they stand in the file.
+
+use http::uri::PathAndQuery;
+use saga_core::{Jitter, OnUnknown, RetryPolicy, STEPS_MAX};
+
+use super::fields::{Fields, list, scalar};
+use crate::definition::{
+    RefusalCodes,
+    file::is_name,
+    finding::{Findings, Span},
+    yaml::{Node, NodeValue, Spanned},
+};
+
+/// Time for one attempt where the definition says nothing, in milliseconds.
+const TIMEOUT_MS: u64 = 5_000;
+
+/// Codes that a definition may declare to be refusals. The others are also made by gRPC
+/// libraries and by proxies, and so say nothing about what the participant did.
+const REFUSAL_CODES: [(&str, tonic::Code); 10] = [
+    ("ABORTED", tonic::Code::Aborted),
+    ("ALREADY_EXISTS", tonic::Code::AlreadyExists),
+    ("FAILED_PRECONDITION", tonic::Code::FailedPrecondition),
+    ("INVALID_ARGUMENT", tonic::Code::InvalidArgument),
+    ("NOT_FOUND", tonic::Code::NotFound),
+    ("OUT_OF_RANGE", tonic::Code::OutOfRange),
+    ("PERMISSION_DENIED", tonic::Code::PermissionDenied),
+    ("RESOURCE_EXHAUSTED", tonic::Code::ResourceExhausted),
+    ("UNAUTHENTICATED", tonic::Code::Unauthenticated),
+    ("UNIMPLEMENTED", tonic::Code::Unimplemented),
+];
+
+/// A step as it stands in the file.
+#[derive(Debug)]
+pub(crate) struct StepFile {
+    pub(crate) name: Spanned<String>,
+    /// `None`: after the step before it in the file.
+    pub(crate) after: Option<Vec<Spanned<String>>>,
+    pub(crate) when: Option<Spanned<String>>,
+    /// Where `pivot: true` stands.
+    pub(crate) pivot: Option<Span>,
+    pub(crate) action: CallFile,
+    pub(crate) compensation: CompensationFile,
+    pub(crate) on_unknown: OnUnknown,
+    pub(crate) retry: Option<Spanned<RetryPolicy>>,
+    pub(crate) resolve: Option<RetryPolicy>,
+    /// Where `refusals` stands, and its codes.
+    pub(crate) refusals: Option<Spanned<RefusalCodes>>,
+}
+
+/// What the file says about undoing a step.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are 64 at most, and not for long")]
+pub(crate) enum CompensationFile {
+    /// Nothing.
+    Absent,
+    /// `compensation: none`.
+    None(Span),
+    /// A call.
+    Call { span: Span, call: CallFile, retry: Option<RetryPolicy> },
+}
+
+/// A call as it stands in the file.
+#[derive(Debug)]
+pub(crate) struct CallFile {
+    pub(crate) participant: String,
+    pub(crate) service: String,
+    pub(crate) method: String,
+    pub(crate) path: PathAndQuery,
+    /// Where `call` stands.
+    pub(crate) span: Span,
+    /// A mapping from fields to expressions. `None`: an empty request.
+    pub(crate) request: Option<Node>,
+    pub(crate) timeout_ms: u64,
+}
+
+/// Reads the steps. Returns `None` where any of them is not usable.
+pub(super) fn read(node: &Node, findings: &mut Findings) -> Option<Vec<StepFile>> {
+    let items = list(node, "steps", findings)?;
+    if items.is_empty() || STEPS_MAX < items.len() {
+        let message = format!("{} steps; 1 to {STEPS_MAX} are allowed", items.len());
+        findings.error("shape", node.span, message, "split the saga, or add a step");
+        return None;
+    }
+    let steps: Vec<Option<StepFile>> = items.iter().map(|it| read_step(it, findings)).collect();
+    steps.into_iter().collect()
+}
+
+fn read_step(node: &Node, findings: &mut Findings) -> Option<StepFile> {
+    let known = [
+        "name",
+        "after",
+        "when",
+        "pivot",
+        "action",
+        "compensation",
+        "on_unknown",
+        "retry",
+        "resolve",
+        "refusals",
+    ];
+    let fields = Fields::read(node, "a step", &known, findings)?;
+    let name = fields.text("name", findings);
+    if let Some(name) = &name
+        && !is_name(&name.value, "_")
+    {
+        let message = format!("`{}` is not a step name", name.value);
+        let remedy = "begin with a small letter; go on with small letters, digits and `_`; 64 \
+                      at most";
+        findings.error("name", name.span, message, remedy);
+    }
+    let after = fields.optional("after").map(|it| read_names(it, "after", findings));
+    let when = fields.optional_text("when", findings);
+    let pivot = fields.flag("pivot", findings).then(|| fields.key_span("pivot"));
+    let step_retry = read_retry(&fields, "retry", RetryPolicy::ACTION, findings);
+    let action = fields.required("action", findings);
+    let action = action.and_then(|it| read_call(it, "an action", findings));
+    let compensation = read_compensation(&fields, findings);
+    let on_unknown = read_on_unknown(&fields, findings);
+    let resolve = read_retry(&fields, "resolve", RetryPolicy::RESOLVE, findings);
+    let refusals = fields.optional("refusals").map(|it| Spanned {
+        value: read_refusals(it, findings),
+        span: fields.key_span("refusals"),
+    });
+    let (action, action_retry) = action?;
+    if let (Some(_), Some(second)) = (&step_retry, &action_retry) {
+        let remedy = "keep the one of the step";
+        findings.error("shape", second.span, "retry is given for step and action", remedy);
+    }
+    Some(StepFile {
+        name: name?,
+        after,
+        when,
+        pivot,
+        action,
+        compensation: compensation?,
+        on_unknown,
+        retry: step_retry.or(action_retry),
+        resolve: resolve.map(|it| it.value),
+        refusals,
+    })
+}
+
+fn read_names(node: &Node, what: &str, findings: &mut Findings) -> Vec<Spanned<String>> {
+    let items = list(node, what, findings).unwrap_or(&[]);
+    items.iter().filter_map(|it| scalar(it, what, findings)).collect()
+}
+
+fn read_compensation(fields: &Fields<'_>, findings: &mut Findings) -> Option<CompensationFile> {
+    let Some(node) = fields.optional("compensation") else {
+        return Some(CompensationFile::Absent);
+    };
+    let span = fields.key_span("compensation");
+    if matches!(&node.value, NodeValue::Scalar(text) if text == "none") {
+        return Some(CompensationFile::None(span));
+    }
+    let (call, retry) = read_call(node, "a compensation", findings)?;
+    Some(CompensationFile::Call { span, call, retry: retry.map(|it| it.value) })
+}
+
+fn read_call(
+    node: &Node,
+    what: &'static str,
+    findings: &mut Findings,
+) -> Option<(CallFile, Option<Spanned<RetryPolicy>>)> {
+    let known = ["call", "request", "timeout", "retry"];
+    let fields = Fields::read(node, what, &known, findings)?;
+    let default = if what == "an action" { RetryPolicy::ACTION } else { RetryPolicy::COMPENSATION };
+    let retry = read_retry(&fields, "retry", default, findings);
+    let timeout = fields.optional_duration("timeout", findings);
+    let request = fields.optional("request").cloned();
+    let call = fields.text("call", findings)?;
+    let target = split_call(&call.value);
+    if target.is_none() {
+        let message = format!("`{}` is not a call", call.value);
+        let remedy = "write participant/package.Service/Method";
+        findings.error("call", call.span, message, remedy);
+    }
+    let (participant, service, method, path) = target?;
+    let call = CallFile {
+        participant,
+        service,
+        method,
+        path,
+        span: call.span,
+        request,
+        timeout_ms: timeout.map_or(TIMEOUT_MS, |it| it.value),
+    };
+    Some((call, retry))
+}
+
+/// Splits `participant/package.Service/Method`.
+fn split_call(text: &str) -> Option<(String, String, String, PathAndQuery)> {
+    let (participant, rest) = text.split_once('/')?;
+    let (service, method) = rest.split_once('/')?;
+    let plain = |it: &str, dots: bool| {
+        let ok = |c: char| c.is_ascii_alphanumeric() || c == '_' || (dots && c == '.');
+        !it.is_empty() && it.chars().all(ok)
+    };
+    if !is_name(participant, "-_") || !plain(service, true) || !plain(method, false) {
+        return None;
+    }
+    let path = PathAndQuery::try_from(format!("/{service}/{method}")).ok()?;
+    Some((participant.to_owned(), service.to_owned(), method.to_owned(), path))
+}
+
+fn read_on_unknown(fields: &Fields<'_>, findings: &mut Findings) -> OnUnknown {
+    let Some(text) = fields.optional_text("on_unknown", findings) else {
+        return OnUnknown::default();
+    };
+    match text.value.as_str() {
+        "resolve" => OnUnknown::Resolve,
+        "retry" => OnUnknown::Retry,
+        "finish_then_undo" | "finish-then-undo" => OnUnknown::FinishThenUndo,
+        "park" => OnUnknown::Park,
+        other => {
+            let message = format!("on_unknown is `{other}`");
+            let remedy = "write resolve, retry, finish_then_undo or park";
+            findings.error("shape", text.span, message, remedy);
+            OnUnknown::default()
+        }
+    }
+}
+
+fn read_retry(
+    fields: &Fields<'_>,
+    key: &'static str,
+    default: RetryPolicy,
+    findings: &mut Findings,
+) -> Option<Spanned<RetryPolicy>> {
+    let node = fields.optional(key)?;
+    let span = fields.key_span(key);
+    let known = ["first", "factor", "max", "jitter", "attempts"];
+    let fields = Fields::read(node, key, &known, findings)?;
+    let mut policy = default;
+    if let Some(first) = fields.optional_duration("first", findings) {
+        policy.delay_first_ms = first.value;
+    }
+    if let Some(max) = fields.optional_duration("max", findings) {
+        policy.delay_max_ms = max.value;
+    }
+    if let Some(factor) = fields.optional_text("factor", findings) {
+        match permille(&factor.value) {
+            Some(permille) => policy.factor_permille = permille,
+            None => {
+                let message = format!("factor `{}` is not a number from 1 to 100", factor.value);
+                findings.error("shape", factor.span, message, "write `factor: 2`");
+            }
+        }
+    }
+    if let Some(jitter) = fields.optional_text("jitter", findings) {
+        match jitter.value.as_str() {
+            "full" => policy.jitter = Jitter::Full,
+            "none" => policy.jitter = Jitter::None,
+            other => {
+                let message = format!("jitter is `{other}`");
+                findings.error("shape", jitter.span, message, "write full or none");
+            }
+        }
+    }
+    if let Some(attempts) = fields.optional_text("attempts", findings) {
+        match attempts.value.parse::<u32>() {
+            Ok(count) if (1..=1000).contains(&count) => policy.attempts_max = count,
+            _ => {
+                let message = format!("attempts `{}` is not from 1 to 1000", attempts.value);
+                findings.error("shape", attempts.span, message, "write `attempts: 8`");
+            }
+        }
+    }
+    // `max` below `first` would silently win over it.
+    if policy.delay_max_ms < policy.delay_first_ms {
+        let remedy = "make `max` at least as long as `first`";
+        findings.error("shape", span, "the longest pause is shorter than the first", remedy);
+    }
+    Some(Spanned { value: policy, span })
+}
+
+/// A factor such as `1.5`, in thousandths.
+fn permille(text: &str) -> Option<u32> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    if part.is_empty() || 3 < part.len() || !part.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let part = format!("{part:0<3}").parse::<u32>().ok()?;
+    let permille = whole.parse::<u32>().ok()?.checked_mul(1000)?.checked_add(part)?;
+    (1000..=100_000).contains(&permille).then_some(permille)
+}
+
+fn read_refusals(node: &Node, findings: &mut Findings) -> RefusalCodes {
+    let mut codes = RefusalCodes::NONE;
+    for name in read_names(node, "refusals", findings) {
+        let found = REFUSAL_CODES.iter().find(|(known, _)| *known == name.value);
+        match found {
+            Some((_, code)) => codes = codes.with(*code),
+            None => {
+                let message = format!("`{}` cannot be declared a refusal", name.value);
+                let known: Vec<&str> = REFUSAL_CODES.iter().map(|(name, _)| *name).collect();
+                let remedy = format!(
+                    "gRPC libraries and proxies make the other codes by themselves; allowed: {}",
+                    known.join(", ")
+                );
+                findings.error("refusal-code", name.span, message, remedy);
+            }
+        }
+    }
+    codes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fields::duration_ms, *};
+
+    #[test]
+    fn durations_have_a_unit_and_do_not_overflow() {
+        let read = ["100ms", "2s", "5m", "1h", "3d", "0s", "5", "1.5s", "-1s", "99999999999999d"];
+        let ms: Vec<Option<u64>> = read.into_iter().map(duration_ms).collect();
+        let expected = [Some(100), Some(2_000), Some(300_000), Some(3_600_000), Some(259_200_000)];
+        assert_eq!(ms[..5], expected);
+        assert_eq!(ms[5..], [None; 5]);
+    }
+
+    #[test]
+    fn factors_are_exact_thousandths() {
+        let read = ["2", "1.5", "1.005", "0.5", "1.0001", "x", "101"].map(permille);
+        assert_eq!(read, [Some(2000), Some(1500), Some(1005), None, None, None, None]);
+    }
+}

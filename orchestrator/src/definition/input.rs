@@ -1,0 +1,146 @@
+//! The input of a saga: what a client sends is checked before anything is accepted.
+
+use prost_reflect::{
+    DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
+    Value,
+};
+use serde_json::Value as Json;
+
+use crate::definition::{InputError, canonical, file::suggest};
+
+/// Messages inside one another at most.
+const DEPTH_MAX: usize = 32;
+
+/// The bytes of an input in proto-JSON.
+pub(crate) fn from_json(of: &MessageDescriptor, json: &str) -> Result<bytes::Bytes, InputError> {
+    let mut input = serde_json::Deserializer::from_str(json);
+    let parsed: Json = serde::Deserialize::deserialize(&mut input)
+        .and_then(|it| input.end().map(|()| it))
+        .map_err(|error| wrong("", format!("not JSON: {error}"), "send one JSON object"))?;
+    let message = deserialize(of, &parsed).map_err(|error| blame(of, &parsed, "", &error, 0))?;
+    Ok(canonical::encode(&message))
+}
+
+fn deserialize(of: &MessageDescriptor, json: &Json) -> Result<DynamicMessage, String> {
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    DynamicMessage::deserialize_with_options(of.clone(), json, &options)
+        .map_err(|error| error.to_string())
+}
+
+fn wrong(field: &str, message: impl Into<String>, remedy: impl Into<String>) -> InputError {
+    InputError { field: field.to_owned(), message: message.into(), remedy: remedy.into() }
+}
+
+/// Finds the field that is to blame for `error`: the innermost one that cannot be read by
+/// itself.
+fn blame(of: &MessageDescriptor, json: &Json, path: &str, error: &str, depth: usize) -> InputError {
+    let Json::Object(entries) = json else {
+        let remedy = format!("send a {}", of.full_name());
+        return wrong(path, format!("a JSON object is expected: {error}"), remedy);
+    };
+    for (key, value) in entries {
+        let inner_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let field = of.get_field_by_json_name(key).or_else(|| of.get_field_by_name(key));
+        let Some(field) = field else {
+            let known: Vec<String> = of.fields().map(|it| it.name().to_owned()).collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let message = format!("{} has no such field", of.full_name());
+            return wrong(&inner_path, message, suggest(key, &known));
+        };
+        let alone = Json::Object(std::iter::once((key.clone(), value.clone())).collect());
+        if let Err(error) = deserialize(of, &alone) {
+            return blame_value(&field, value, &inner_path, &error, depth);
+        }
+    }
+    wrong(path, error, format!("send a {}", of.full_name()))
+}
+
+fn blame_value(
+    field: &FieldDescriptor,
+    value: &Json,
+    path: &str,
+    error: &str,
+    depth: usize,
+) -> InputError {
+    let of = crate::definition::value_type::Type::of_field(field);
+    let here = || wrong(path, error, format!("send a {of}"));
+    let Kind::Message(message) = field.kind() else { return here() };
+    // Well-known types have forms of their own.
+    let ordinary = !message.full_name().starts_with("google.protobuf.");
+    if depth == DEPTH_MAX || field.is_map() || !ordinary {
+        return here();
+    }
+    match value {
+        Json::Array(items) if field.is_list() => {
+            for (index, item) in items.iter().enumerate() {
+                if let Err(error) = deserialize(&message, item) {
+                    return blame(&message, item, &format!("{path}[{index}]"), &error, depth + 1);
+                }
+            }
+            here()
+        }
+        Json::Object(_) if !field.is_list() => match deserialize(&message, value) {
+            Err(error) => blame(&message, value, path, &error, depth + 1),
+            Ok(_) => here(),
+        },
+        _ => here(),
+    }
+}
+
+/// Checks an input in protobuf bytes.
+pub(crate) fn from_bytes(
+    of: &MessageDescriptor,
+    type_name: &str,
+    bytes: &[u8],
+) -> Result<bytes::Bytes, InputError> {
+    let name = type_name.rsplit_once('/').map_or(type_name, |(_, name)| name);
+    if name != of.full_name() {
+        let message = format!("the input is a {name}");
+        return Err(wrong("", message, format!("send a {}", of.full_name())));
+    }
+    let message = DynamicMessage::decode(of.clone(), bytes).map_err(|error| {
+        let remedy = format!("send the bytes of a {}", of.full_name());
+        wrong("", format!("the bytes cannot be read: {error}"), remedy)
+    })?;
+    refuse_unknown(&message, "", 0)?;
+    Ok(canonical::encode(&message))
+}
+
+fn refuse_unknown(message: &DynamicMessage, path: &str, depth: usize) -> Result<(), InputError> {
+    if depth == DEPTH_MAX {
+        let text = format!("more than {DEPTH_MAX} messages inside one another");
+        return Err(wrong(path, text, "send a flatter input"));
+    }
+    if let Some(unknown) = message.unknown_fields().next() {
+        let of = message.descriptor();
+        let text = format!("{} has no field number {}", of.full_name(), unknown.number());
+        let remedy = "build the client with the definition's version of the type";
+        return Err(wrong(path, text, remedy));
+    }
+    for (field, value) in message.fields() {
+        let inner = if path.is_empty() {
+            field.name().to_owned()
+        } else {
+            format!("{path}.{}", field.name())
+        };
+        match value {
+            Value::Message(it) => refuse_unknown(it, &inner, depth + 1)?,
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Value::Message(it) = item {
+                        refuse_unknown(it, &format!("{inner}[{index}]"), depth + 1)?;
+                    }
+                }
+            }
+            Value::Map(entries) => {
+                for item in entries.values() {
+                    if let Value::Message(it) = item {
+                        refuse_unknown(it, &inner, depth + 1)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The definitions that this node can drive: stored ones, compiled once and kept.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use prost_reflect::DescriptorPool;
+use saga_log::{DefinitionRow, StoreError};
+
+use crate::{
+    definition::{Compiled, CompiledDefinition, Finding, Report, pool_of},
+    engine::Shared,
+    participants::DescriptorError,
+};
+
+/// Compiled definitions by name and version.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    compiled: HashMap<(String, u32), Arc<CompiledDefinition>>,
+    newest: HashMap<String, u32>,
+}
+
+/// Why a definition cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// Nothing of this name and version is stored.
+    #[error("definition {name} version {version} is not registered")]
+    NotRegistered { name: String, version: u32 },
+    /// The log cannot be asked now. Ask again.
+    #[error("definition {name}: the log cannot be asked")]
+    Log { name: String, source: StoreError },
+    /// It was stored by a program that understood it; this one does not.
+    #[error("definition {name} version {version} does not compile any more:\n{report}")]
+    Stale { name: String, version: u32, report: Box<Report> },
+}
+
+/// Why a definition was not stored. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The definition has errors.
+    #[error("the definition is not valid:\n{0}")]
+    Invalid(Box<Report>),
+    /// This version is stored with other contents.
+    #[error("definition {name} version {version} is stored with other contents")]
+    VersionReused { name: String, version: u32 },
+    /// A participant's types are not known.
+    #[error("the types of participant {participant} are not known: {message}")]
+    Descriptors { participant: String, message: String },
+    /// The definition calls a participant that the configuration does not name (X07).
+    #[error(
+        "participant {participant} is not configured; add it under [participants], or correct \
+         its name in the definition"
+    )]
+    ParticipantUnknown { participant: String },
+    /// The log cannot be written now. Do it again.
+    #[error("the definition was not stored")]
+    Log(#[source] StoreError),
+}
+
+/// A definition that is stored.
+#[derive(Debug)]
+pub struct Registered {
+    pub row: DefinitionRow,
+    pub warnings: Vec<Finding>,
+}
+
+impl Definitions {
+    /// The definition of this name. Version 0 is the newest that this node knows of.
+    pub(crate) async fn find(
+        &self,
+        shared: &Shared,
+        name: &str,
+        version: u32,
+    ) -> Result<Arc<CompiledDefinition>, DefinitionError> {
+        if let Some(known) = self.known(name, version) {
+            return Ok(known);
+        }
+        let row = shared
+            .log
+            .store()
+            .definition(name, version)
+            .await
+            .map_err(|source| DefinitionError::Log { name: name.to_owned(), source })?;
+        let not_registered = || DefinitionError::NotRegistered { name: name.to_owned(), version };
+        let row = row.ok_or_else(not_registered)?;
+        if let Some(known) = self.known(name, row.version) {
+            return Ok(known);
+        }
+        let pool = DescriptorPool::decode(row.descriptors.as_ref()).unwrap_or_default();
+        let compiled = CompiledDefinition::compile(&row.yaml, name, &pool).map_err(|report| {
+            let (name, report) = (name.to_owned(), Box::new(report));
+            DefinitionError::Stale { name, version: row.version, report }
+        })?;
+        Ok(self.keep(compiled.definition))
+    }
+
+    fn known(&self, name: &str, version: u32) -> Option<Arc<CompiledDefinition>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let version = if version == 0 { *known.newest.get(name)? } else { version };
+        known.compiled.get(&(name.to_owned(), version)).cloned()
+    }
+
+    fn keep(&self, definition: CompiledDefinition) -> Arc<CompiledDefinition> {
+        let (name, version) = (definition.core.name.clone(), definition.core.version);
+        let definition = Arc::new(definition);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let newest = known.newest.entry(name.clone()).or_insert(version);
+        *newest = version.max(*newest);
+        known.compiled.insert((name, version), Arc::clone(&definition));
+        definition
+    }
+
+    /// Learns of versions that other nodes have stored.
+    pub(crate) async fn refresh(&self, shared: &Shared) -> Result<(), StoreError> {
+        for row in shared.log.store().definitions().await? {
+            if self.known(&row.name, row.version).is_none()
+                && let Err(error) = self.find(shared, &row.name, row.version).await
+            {
+                tracing::warn!(%error, "a stored definition cannot be used");
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a definition against the types of its participants.
+    pub(crate) async fn check(
+        &self,
+        shared: &Shared,
+        yaml: &str,
+        file_name: &str,
+    ) -> Result<Compiled, RegisterError> {
+        let invalid = |report| RegisterError::Invalid(Box::new(report));
+        let participants = CompiledDefinition::participants_of(yaml, file_name).map_err(invalid)?;
+        let mut types = Vec::new();
+        for participant in participants {
+            let unknown = |message: String| RegisterError::Descriptors {
+                participant: participant.clone(),
+                message,
+            };
+            let asked = shared.descriptors.of_participant(&participant).await;
+            types.push(asked.map_err(|error| match error {
+                DescriptorError::NotConfigured { participant } => {
+                    RegisterError::ParticipantUnknown { participant }
+                }
+                other => unknown(other.to_string()),
+            })?);
+        }
+        let pool = pool_of(types).map_err(|error| RegisterError::Descriptors {
+            participant: "of this definition".to_owned(),
+            message: error.to_string(),
+        })?;
+        CompiledDefinition::compile(yaml, file_name, &pool).map_err(invalid)
+    }
+
+    /// Checks a definition and stores it for ever.
+    pub(crate) async fn register(
+        &self,
+        shared: &Shared,
+        yaml: &str,
+        file_name: &str,
+    ) -> Result<Registered, RegisterError> {
+        let Compiled { definition, warnings, .. } = self.check(shared, yaml, file_name).await?;
+        let row = DefinitionRow {
+            name: definition.core.name.clone(),
+            version: definition.core.version,
+            hash: definition.hash,
+            yaml: yaml.to_owned(),
+            descriptors: definition.descriptors(),
+            registered_at_ms: shared.clock.now_ms(),
+        };
+        let stored = shared.log.store().put_definition(&row).await.map_err(RegisterError::Log)?;
+        if stored.hash != row.hash {
+            return Err(RegisterError::VersionReused { name: row.name, version: row.version });
+        }
+        self.keep(definition);
+        Ok(Registered { row: stored, warnings })
+    }
+}

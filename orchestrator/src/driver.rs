@@ -1,0 +1,340 @@
+//! Drives one saga: appends what the core asks for, makes the calls that were appended,
+//! and appends what became of them.
+//!
+//! The driver decides nothing. Its memory never runs ahead of the log: a draft becomes
+//! the state, and its calls are made, only when its row is durable. Whatever stops it,
+//! the log is enough to go on from.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use saga_core::{Event, SagaId, State, encoding};
+use saga_log::{Append, AppendError, IndexChange, NewSaga, Standing, StoreError, Written};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::{
+    definition::CompiledDefinition,
+    driver::{
+        advance::{Advance, Mode, Rest, Subject, advance},
+        standing::{Care, differs, standing},
+    },
+    engine::{EndState, Shared},
+};
+
+pub(crate) mod advance;
+mod calls;
+pub(crate) mod standing;
+
+/// A fact from outside for a saga that is being driven. `done` is told once it is durable.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) fact: Event,
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// Why driving a saga ended here.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// The saga has ended.
+    Ended(Box<EndState>),
+    /// It is parked in the log, due at some time or waiting for a person.
+    Parked,
+    /// Another node owns it.
+    Lost,
+}
+
+/// Why driving a saga broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriveError {
+    /// The log cannot be read now. The saga is still ours; take it up again.
+    #[error("saga {saga}: its log cannot be read")]
+    Log { saga: SagaId, source: StoreError },
+    /// The log refuses the row. Taking it up again gives the same.
+    #[error("saga {saga}: its row is refused")]
+    Append { saga: SagaId, source: AppendError },
+    /// The log does not fold, or a decision does not fit it.
+    #[error("saga {saga}: its log is damaged: {what}")]
+    Damaged { saga: SagaId, what: String },
+    /// The definition it was started with cannot be used.
+    #[error("saga {saga}: its definition cannot be used: {what}")]
+    Definition { saga: SagaId, what: String },
+}
+
+/// What a start came to.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// The saga is durable and is being driven.
+    New,
+    /// The business key is in use.
+    KeyInUse(Box<saga_log::SagaRow>),
+}
+
+type Answer = Pin<Box<dyn Future<Output = Event> + Send>>;
+
+/// One saga that this node drives.
+pub(crate) struct Run {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) saga: SagaId,
+    pub(crate) business_key: String,
+    pub(crate) definition: Arc<CompiledDefinition>,
+    pub(crate) state: State,
+    /// Rows of its log that `state` holds.
+    pub(crate) version: u64,
+    /// What the index says of it. `None`: nothing yet.
+    pub(crate) written: Option<Standing>,
+    pub(crate) mailbox: mpsc::Receiver<Message>,
+    answers: FuturesUnordered<Answer>,
+}
+
+/// What is known, and who wants to hear that it is durable.
+#[derive(Debug, Default)]
+struct Pending {
+    facts: Vec<Event>,
+    done: Vec<oneshot::Sender<()>>,
+    /// Only for the first row of a saga.
+    create: Option<Box<Creation>>,
+}
+
+/// The first row of a saga.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    pub(crate) started: Event,
+    pub(crate) new: NewSaga,
+    pub(crate) accepted: oneshot::Sender<Result<Accepted, AppendError>>,
+}
+
+/// What became of a row.
+enum Row {
+    Durable,
+    /// Others have appended in between, and the saga is still ours. Decide again.
+    Stale,
+    Leave(Left),
+}
+
+impl Run {
+    /// A saga as its log tells it.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        business_key: String,
+        definition: Arc<CompiledDefinition>,
+        state: State,
+        version: u64,
+        mailbox: mpsc::Receiver<Message>,
+    ) -> Self {
+        Self {
+            saga: state.saga(),
+            shared,
+            business_key,
+            definition,
+            state,
+            version,
+            written: None,
+            mailbox,
+            answers: FuturesUnordered::new(),
+        }
+    }
+
+    /// Drives a new saga from its first row on.
+    pub(crate) async fn start(self, creation: Creation) -> Result<Left, DriveError> {
+        self.drive(Pending { create: Some(Box::new(creation)), ..Pending::default() }).await
+    }
+
+    /// Takes a saga over and drives it. The first row says that this node owns it.
+    pub(crate) async fn resume(self, owned: Event) -> Result<Left, DriveError> {
+        self.drive(Pending { facts: vec![owned], ..Pending::default() }).await
+    }
+
+    async fn drive(mut self, mut pending: Pending) -> Result<Left, DriveError> {
+        loop {
+            let mode = if self.shared.is_stopping() { Mode::HandOver } else { Mode::Drive };
+            let now_ms = self.shared.clock.now_ms();
+            let subject =
+                Subject { definition: &self.definition, business_key: &self.business_key };
+            let advance = advance(subject, &self.state, &pending.facts, mode, now_ms)
+                .map_err(|error| self.damaged(&error))?;
+            let care = self.care(&advance, mode, now_ms);
+            let standing = standing(&self.definition, &advance.state, care, now_ms);
+
+            let changed = differs(self.written.as_ref(), &standing);
+            if pending.create.is_some() || changed || !advance.events.is_empty() {
+                let standing_to_write = changed.then(|| standing.clone());
+                match self.append(&advance, standing_to_write, pending.create.take()).await? {
+                    Row::Durable => {
+                        self.state = advance.state;
+                        self.version += 1;
+                        self.written = Some(standing);
+                    }
+                    Row::Stale => continue,
+                    Row::Leave(left) => return Ok(left),
+                }
+            }
+            pending.facts.clear();
+            for done in pending.done.drain(..) {
+                // Whoever asked may be gone; the fact is durable all the same.
+                let _ = done.send(());
+            }
+            for order in advance.orders {
+                self.answers.push(calls::make(&self, order));
+            }
+            match (advance.rest, care) {
+                (Rest::Finished(_), _) => {
+                    let (state, version) = (self.state, self.version);
+                    return Ok(Left::Ended(Box::new(EndState { state, version })));
+                }
+                (_, Care::Parked { .. }) => return Ok(Left::Parked),
+                (Rest::Wait { until_ms }, Care::Owned(_)) => {
+                    self.wait(until_ms, mode, &mut pending).await;
+                }
+            }
+        }
+    }
+
+    /// Keeps the saga in memory while a call is out or while the wait is short. A longer
+    /// one is parked: the index holds its wake-up time, and any node may take it.
+    fn care(&self, advance: &Advance, mode: Mode, now_ms: u64) -> Care {
+        let calls_are_out = !self.answers.is_empty() || !advance.orders.is_empty();
+        let Rest::Wait { until_ms } = advance.rest else {
+            return Care::Owned(self.shared.node);
+        };
+        if calls_are_out {
+            return Care::Owned(self.shared.node);
+        }
+        let patience_ms = now_ms.saturating_add(self.shared.limits.park_after_ms);
+        match until_ms {
+            Some(until_ms) if until_ms <= patience_ms && mode == Mode::Drive => {
+                Care::Owned(self.shared.node)
+            }
+            _ => Care::Parked { until_ms },
+        }
+    }
+
+    async fn append(
+        &mut self,
+        advance: &Advance,
+        standing: Option<Standing>,
+        creation: Option<Box<Creation>>,
+    ) -> Result<Row, DriveError> {
+        let (index, started, accepted) = match (creation, standing) {
+            (Some(creation), standing) => {
+                let Creation { started, new, accepted } = *creation;
+                let standing = standing.unwrap_or_else(|| new.standing.clone());
+                let new = NewSaga { standing, ..new };
+                (IndexChange::Create(Box::new(new)), Some(started), Some(accepted))
+            }
+            (None, Some(standing)) => (IndexChange::Set(Box::new(standing)), None, None),
+            (None, None) => (IndexChange::Keep, None, None),
+        };
+        let events = match started {
+            Some(started) => {
+                let mut events = Vec::with_capacity(advance.events.len() + 1);
+                events.push(started);
+                events.extend_from_slice(&advance.events);
+                encoding::encode(&events)
+            }
+            None => encoding::encode(&advance.events),
+        };
+        let append = Append {
+            saga: self.saga,
+            version: self.version + 1,
+            writer: self.shared.node,
+            append_id: Uuid::now_v7(),
+            at_ms: self.shared.clock.now_ms(),
+            events,
+            index,
+        };
+        let Some(accepted) = accepted else {
+            let written = self.shared.log.append(append).await;
+            return self.row(written.map_err(|source| self.refused(source))?).await;
+        };
+        // A start may be turned away; a saga that was accepted is always finished.
+        let written = self.shared.log.try_append(append).await;
+        let (answer, row) = match written {
+            Ok(Written::Done) => (Ok(Accepted::New), Row::Durable),
+            Ok(Written::KeyInUse(other)) => (Ok(Accepted::KeyInUse(other)), Row::Leave(Left::Lost)),
+            Ok(Written::Superseded) => (Err(AppendError::Closed), Row::Leave(Left::Lost)),
+            Err(refused) => (Err(refused), Row::Leave(Left::Lost)),
+        };
+        let _ = accepted.send(answer);
+        Ok(row)
+    }
+
+    async fn row(&mut self, written: Written) -> Result<Row, DriveError> {
+        match written {
+            Written::Done => Ok(Row::Durable),
+            // Only a first row has a key.
+            Written::KeyInUse(_) => Ok(Row::Leave(Left::Lost)),
+            Written::Superseded => {
+                let (owner, epoch) = (self.state.owner(), self.state.epoch());
+                self.reload().await?;
+                let still_ours = owner == self.shared.node
+                    && (self.state.owner(), self.state.epoch()) == (owner, epoch);
+                if still_ours && self.state.ended().is_none() {
+                    Ok(Row::Stale)
+                } else {
+                    Ok(Row::Leave(Left::Lost))
+                }
+            }
+        }
+    }
+
+    /// Folds what others have appended.
+    async fn reload(&mut self) -> Result<(), DriveError> {
+        let loaded = self.shared.load_rows(self.saga, self.version).await;
+        let rows = loaded.map_err(|source| DriveError::Log { saga: self.saga, source })?;
+        for row in rows {
+            let events = encoding::decode(&row.events).map_err(|error| self.damaged(&error))?;
+            self.state.apply_all(&events).map_err(|error| self.damaged(&error))?;
+            self.version = row.version;
+        }
+        // The index may have been changed with these rows.
+        self.written = None;
+        Ok(())
+    }
+
+    /// Waits for at least one fact, for the time, or for the order to stop. Takes along
+    /// whatever else is there already, so that it shares the row.
+    async fn wait(&mut self, until_ms: Option<u64>, mode: Mode, pending: &mut Pending) {
+        let pause = self.shared.until(until_ms);
+        tokio::select! {
+            biased;
+            Some(answered) = self.answers.next(), if !self.answers.is_empty() => {
+                pending.facts.push(answered);
+            }
+            Some(message) = self.mailbox.recv() => pending.hear(message),
+            () = pause => {}
+            () = self.shared.stopping(), if mode == Mode::Drive => {}
+        }
+        while let Some(Some(answered)) = self.answers.next().now_or_never() {
+            pending.facts.push(answered);
+        }
+        while let Ok(message) = self.mailbox.try_recv() {
+            pending.hear(message);
+        }
+    }
+
+    fn refused(&self, source: AppendError) -> DriveError {
+        DriveError::Append { saga: self.saga, source }
+    }
+
+    fn damaged(&self, what: &dyn std::error::Error) -> DriveError {
+        DriveError::Damaged { saga: self.saga, what: what.to_string() }
+    }
+}
+
+impl Pending {
+    fn hear(&mut self, message: Message) {
+        self.facts.push(message.fact);
+        self.done.push(message.done);
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run")
+            .field("saga", &self.saga)
+            .field("version", &self.version)
+            .field("answers_out", &self.answers.len())
+            .finish_non_exhaustive()
+    }
+}

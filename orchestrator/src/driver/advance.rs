@@ -1,0 +1,198 @@
+//! From facts to the next row of the log: folds what was learned, asks the core what
+//! must happen, and renders the requests. Decides nothing and does no I/O; what it
+//! returns is a draft until its events are durable.
+
+use bytes::Bytes;
+use saga_core::{Action, Direction, Ending, Event, Next, SagaId, State, StepIndex, state::Illegal};
+
+use crate::definition::{CompiledDefinition, Rendered, RunData};
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// As far as possible.
+    Drive,
+    /// Only record what was learned: this node hands its sagas over.
+    HandOver,
+}
+
+/// What is to be appended, and what to do once it is durable.
+#[derive(Debug)]
+pub(crate) struct Advance {
+    pub(crate) events: Vec<Event>,
+    /// The state behind these events.
+    pub(crate) state: State,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) rest: Rest,
+}
+
+/// One request to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Call { step: StepIndex, direction: Direction, attempt: u32, body: Bytes },
+    Inquire { step: StepIndex, inquiry: u32 },
+}
+
+/// What comes after the orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Wait for answers, or until this time.
+    Wait {
+        until_ms: Option<u64>,
+    },
+    Finished(Ending),
+}
+
+/// The core asked for what it does not allow, or for ever more: a defect of ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdvanceError {
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    #[error("no rest after {rounds} rounds of decisions")]
+    Endless { rounds: usize },
+}
+
+/// The saga that is advanced, as far as it does not change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'s> {
+    pub(crate) definition: &'s CompiledDefinition,
+    pub(crate) business_key: &'s str,
+}
+
+/// Folds `facts` into `state` and decides until there is nothing more to record. A fact
+/// that does not fit any more is left out: the answer to a call that nobody waits for.
+///
+/// # Errors
+///
+/// [`AdvanceError`]: a defect. Nothing was written; the saga must be set aside.
+pub(crate) fn advance(
+    subject: Subject<'_>,
+    state: &State,
+    facts: &[Event],
+    mode: Mode,
+    now_ms: u64,
+) -> Result<Advance, AdvanceError> {
+    let mut draft = Advance {
+        events: Vec::with_capacity(facts.len() + 2),
+        state: state.clone(),
+        orders: Vec::new(),
+        rest: Rest::Wait { until_ms: None },
+    };
+    for fact in facts {
+        match draft.state.apply(fact) {
+            Ok(()) => draft.events.push(fact.clone()),
+            Err(illegal) => tracing::debug!(%illegal, "a fact came too late and is left out"),
+        }
+    }
+    if mode == Mode::HandOver {
+        draft.rest = Rest::Wait { until_ms: Some(now_ms) };
+        return Ok(draft);
+    }
+
+    let core = &subject.definition.core;
+    let rounds_max = 8 * core.steps.len() + 8;
+    for _ in 0..rounds_max {
+        match saga_core::next(core, &draft.state, now_ms) {
+            Next::Do(actions) => {
+                for action in actions {
+                    draft.perform(subject, action, now_ms)?;
+                }
+            }
+            Next::Wait { until_ms } => {
+                draft.rest = Rest::Wait { until_ms };
+                return Ok(draft);
+            }
+            Next::Finished(ending) => {
+                draft.rest = Rest::Finished(ending);
+                return Ok(draft);
+            }
+        }
+    }
+    Err(AdvanceError::Endless { rounds: rounds_max })
+}
+
+impl Advance {
+    fn perform(
+        &mut self,
+        subject: Subject<'_>,
+        action: Action,
+        at_ms: u64,
+    ) -> Result<(), AdvanceError> {
+        match action {
+            Action::Call { step, direction, attempt } => {
+                return self.call(subject, step, direction, attempt, at_ms);
+            }
+            Action::Inquire { step, inquiry } => {
+                self.record(Event::Inquired { step, inquiry, at_ms })?;
+                self.orders.push(Order::Inquire { step, inquiry });
+            }
+            Action::TurnBack { reason } => self.record(Event::TurnedBack { reason, at_ms })?,
+            Action::End { ending } => self.record(Event::Ended { ending, at_ms })?,
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        subject: Subject<'_>,
+        step: StepIndex,
+        direction: Direction,
+        attempt: u32,
+        at_ms: u64,
+    ) -> Result<(), AdvanceError> {
+        let pinned = if attempt == 1 { None } else { self.state.step(step).request.clone() };
+        let (body, request) = match pinned {
+            Some(body) => (body, None),
+            None => match self.render(subject, step, direction) {
+                Ok(Rendered::Request(body)) => (body.clone(), Some(body)),
+                Ok(Rendered::Skip) => return self.record(Event::Skipped { step, at_ms }),
+                Err(message) => {
+                    return self.record(Event::Unrenderable { step, direction, message, at_ms });
+                }
+            },
+        };
+        self.record(Event::Intended { step, direction, attempt, request, at_ms })?;
+        self.orders.push(Order::Call { step, direction, attempt, body });
+        Ok(())
+    }
+
+    fn render(
+        &self,
+        subject: Subject<'_>,
+        step: StepIndex,
+        direction: Direction,
+    ) -> Result<Rendered, String> {
+        let known = Known { state: &self.state, business_key: subject.business_key };
+        subject.definition.render(step, direction, &known).map_err(|error| error.to_string())
+    }
+
+    fn record(&mut self, event: Event) -> Result<(), AdvanceError> {
+        self.state.apply(&event)?;
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// What expressions may read.
+struct Known<'k> {
+    state: &'k State,
+    business_key: &'k str,
+}
+
+impl RunData for Known<'_> {
+    fn saga_id(&self) -> SagaId {
+        self.state.saga()
+    }
+
+    fn business_key(&self) -> &str {
+        self.business_key
+    }
+
+    fn input(&self) -> &Bytes {
+        self.state.input()
+    }
+
+    fn reply(&self, step: StepIndex) -> Option<&Bytes> {
+        self.state.step(step).reply.as_ref()
+    }
+}

@@ -1,0 +1,121 @@
+//! Makes one call or one inquiry, and turns what became of it into a fact.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use saga_core::{
+    Direction, Event, OperationId, Outcome, Resolution, SagaId, StepIndex, UnknownCause,
+};
+use tracing::{Instrument, field, info_span};
+
+use crate::{
+    definition::CompiledDefinition,
+    driver::{Answer, Run, advance::Order},
+    engine::Shared,
+    participants::CallRequest,
+};
+
+/// The call or inquiry of `order`, whose answer is a fact about `run`.
+pub(super) fn make(run: &Run, order: Order) -> Answer {
+    let caller = Caller {
+        shared: Arc::clone(&run.shared),
+        definition: Arc::clone(&run.definition),
+        saga: run.saga,
+    };
+    match order {
+        Order::Call { step, direction, attempt, body } => {
+            Box::pin(caller.call(step, direction, attempt, body))
+        }
+        Order::Inquire { step, inquiry } => Box::pin(caller.inquire(step, inquiry)),
+    }
+}
+
+/// What a call needs of its saga.
+struct Caller {
+    shared: Arc<Shared>,
+    definition: Arc<CompiledDefinition>,
+    saga: SagaId,
+}
+
+impl Caller {
+    async fn call(self, step: StepIndex, direction: Direction, attempt: u32, body: Bytes) -> Event {
+        let name = &self.definition.core.step(step).name;
+        let span = info_span!(
+            "call",
+            saga.id = %self.saga,
+            step.name = %name,
+            step.direction = direction.as_str(),
+            step.attempt = attempt,
+            step.outcome = field::Empty,
+        );
+        let outcome = async {
+            let outcome = match self.definition.call(step, direction) {
+                Some(spec) => {
+                    let operation = OperationId::derive(self.saga, name, direction);
+                    let request = CallRequest {
+                        spec,
+                        body,
+                        saga: self.saga,
+                        step: name,
+                        direction,
+                        attempt,
+                        operation,
+                        timeout: spec.timeout,
+                    };
+                    self.checked(step, direction, self.shared.caller.call(request).await)
+                }
+                // Only a compensable step is compensated; this is a defect of ours.
+                None => Outcome::Fault {
+                    reason: "NO_SUCH_CALL".to_owned(),
+                    message: format!("{name} has no {} call", direction.as_str()),
+                },
+            };
+            tracing::Span::current().record("step.outcome", word(&outcome));
+            outcome
+        }
+        .instrument(span)
+        .await;
+        let at_ms = self.shared.clock.now_ms();
+        Event::Answered { step, direction, attempt, outcome, at_ms }
+    }
+
+    /// A reply that cannot be read says that something was done, but not what (F27).
+    fn checked(&self, step: StepIndex, direction: Direction, outcome: Outcome) -> Outcome {
+        let Outcome::Applied { reply } = &outcome else {
+            return outcome;
+        };
+        match self.definition.check_reply(step, direction, reply) {
+            Ok(()) => outcome,
+            Err(bad) => {
+                Outcome::Unknown { cause: UnknownCause::BadReply, message: bad.to_string() }
+            }
+        }
+    }
+
+    async fn inquire(self, step: StepIndex, inquiry: u32) -> Event {
+        let name = &self.definition.core.step(step).name;
+        let span = info_span!("inquire", saga.id = %self.saga, step.name = %name, inquiry);
+        let resolution = match self.definition.call(step, Direction::Forward) {
+            Some(spec) => {
+                let operation = OperationId::derive(self.saga, name, Direction::Forward);
+                let timeout = Duration::from_millis(self.shared.limits.resolve_timeout_ms);
+                let asked = self.shared.caller.resolve(&spec.participant, operation, timeout);
+                asked.instrument(span).await
+            }
+            None => Resolution::Unsupported { message: format!("{name} has no call") },
+        };
+        let at_ms = self.shared.clock.now_ms();
+        Event::Resolved { step, inquiry, resolution, at_ms }
+    }
+}
+
+/// The outcome in one word, for the span.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied { .. } => "applied",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::NotDone { .. } => "not_done",
+        Outcome::Fault { .. } => "fault",
+        Outcome::Unknown { .. } => "unknown",
+    }
+}

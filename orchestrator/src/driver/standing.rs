@@ -1,0 +1,85 @@
+//! Where a saga stands, for the index: what people list and what nodes claim.
+
+use saga_core::{Ending, NodeId, State, stuck};
+use saga_log::{Standing, Status, StuckRow};
+
+use crate::definition::CompiledDefinition;
+
+/// Who cares for the saga until something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// This node drives it.
+    Owned(NodeId),
+    /// It is parked, and due at this time. `None`: only a person or a client wakes it.
+    Parked { until_ms: Option<u64> },
+}
+
+/// What a saga waits for when no time wakes it.
+pub(crate) const WAITING_ON_OPERATOR: &str = "operator";
+
+/// The index entry of `state`.
+pub(crate) fn standing(
+    definition: &CompiledDefinition,
+    state: &State,
+    care: Care,
+    now_ms: u64,
+) -> Standing {
+    let core = &definition.core;
+    let turned_back = state.turned_back().map(|reason| reason.code().to_owned());
+    if let Some(ended) = state.ended() {
+        let status = match ended.ending {
+            Ending::Completed => Status::Completed,
+            Ending::Compensated => Status::Compensated,
+        };
+        return Standing {
+            status,
+            wake_at_ms: None,
+            waiting_on: None,
+            owner: None,
+            stuck: None,
+            turned_back,
+            ended_at_ms: Some(ended.at_ms),
+        };
+    }
+    let stuck = stuck(core, state).map(|stuck| StuckRow {
+        reason: stuck.reason.code().to_owned(),
+        step: core.step(stuck.step).name.clone(),
+        message: stuck_message(definition, state, stuck),
+        since_ms: stuck.since_ms,
+    });
+    let (owner, wake_at_ms) = match care {
+        Care::Owned(node) => (Some(node), Some(now_ms)),
+        Care::Parked { until_ms } => (None, until_ms),
+    };
+    let waiting_on = wake_at_ms.is_none().then(|| WAITING_ON_OPERATOR.to_owned());
+    let status = if turned_back.is_some() { Status::Compensating } else { Status::Running };
+    Standing { status, wake_at_ms, waiting_on, owner, stuck, turned_back, ended_at_ms: None }
+}
+
+/// One sentence that says what the step met last.
+fn stuck_message(
+    definition: &CompiledDefinition,
+    state: &State,
+    stuck: saga_core::Stuck,
+) -> String {
+    let name = &definition.core.step(stuck.step).name;
+    match &state.step(stuck.step).last_trouble {
+        Some(trouble) if trouble.message.is_empty() => format!("{name}: {}", trouble.reason),
+        Some(trouble) => format!("{name}: {}: {}", trouble.reason, trouble.message),
+        None => format!("{name}: no answer is known"),
+    }
+}
+
+/// Whether the index has to be written: everything but the wake-up time of a saga that
+/// is being driven, which says nothing.
+pub(crate) fn differs(written: Option<&Standing>, standing: &Standing) -> bool {
+    let Some(written) = written else {
+        return true;
+    };
+    let both_owned = written.owner.is_some() && written.owner == standing.owner;
+    if both_owned {
+        let same_time = Standing { wake_at_ms: written.wake_at_ms, ..standing.clone() };
+        return *written != same_time;
+    }
+    written != standing
+}

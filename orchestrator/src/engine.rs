@@ -1,0 +1,343 @@
+//! The engine: accepts sagas, takes over those that nobody drives, drives them, and
+//! hands them over when it stops.
+//!
+//! One process is one *node*. Whether a saga is driven by the node that accepted it, by
+//! one that found it due, or by one that took it from a dead node, makes no difference:
+//! all of them append `Owned` or `Started` and go on from what the log says.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use saga_core::{NodeId, SagaId};
+use saga_log::{Log, LogRow, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    definition::Compiled,
+    definitions::{Definitions, RegisterError, Registered},
+    descriptors::Descriptors,
+    driver::{DriveError, Left},
+    engine::live::{Live, Seat},
+    participants::Caller,
+};
+
+mod claim;
+mod live;
+mod quarantine;
+mod reach;
+mod start;
+
+pub use live::{EndState, EndWatch};
+pub use reach::{ReachError, Snapshot};
+pub use start::{StartError, StartSaga, StartedSaga};
+
+/// Rows of one saga's log that are read at a time.
+const LOAD_ROWS_MAX: u32 = 256;
+
+/// Crashes of one saga's driver on this node before the saga is set aside (F57).
+const CRASHES_MAX: u32 = 3;
+
+/// How much this node takes on, and how patient it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sagas that are driven at the same time. A start beyond it is turned away.
+    pub sagas_max: usize,
+    /// A saga that has nothing to do for longer than this leaves the memory.
+    pub park_after_ms: u64,
+    /// How long one inquiry may take.
+    pub resolve_timeout_ms: u64,
+    /// How often this node says that it lives.
+    pub heartbeat_ms: u64,
+    /// How long a node may be silent before its sagas are taken over. A node that was
+    /// only slow loses nothing but work: the log fences it.
+    pub dead_after_ms: u64,
+    /// How often this node looks for sagas that nobody drives.
+    pub claim_ms: u64,
+    /// How long a start may wait for the log before the caller is told to ask again.
+    pub start_timeout_ms: u64,
+    /// Bytes of an input at most (X09).
+    pub input_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sagas_max: 20_000,
+            park_after_ms: 2_000,
+            resolve_timeout_ms: 7_000,
+            heartbeat_ms: 500,
+            dead_after_ms: 3_000,
+            claim_ms: 150,
+            start_timeout_ms: 5_000,
+            input_bytes_max: 256 * 1024,
+        }
+    }
+}
+
+/// What an engine is made of.
+pub struct EngineParts {
+    pub log: Log,
+    pub clock: Arc<dyn Clock>,
+    pub caller: Arc<dyn Caller>,
+    pub descriptors: Descriptors,
+    pub limits: Limits,
+}
+
+/// A running engine. Cheap to clone; all clones are the same engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all tasks of one engine share.
+pub(crate) struct Shared {
+    pub(crate) node: NodeId,
+    pub(crate) log: Log,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) caller: Arc<dyn Caller>,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) limits: Limits,
+    pub(crate) live: Live,
+    pub(crate) definitions: Definitions,
+    permits: Arc<Semaphore>,
+    /// Sagas that are ours in the log and that no task here drives.
+    orphans: Mutex<HashSet<SagaId>>,
+    crashes: Mutex<HashMap<SagaId, u32>>,
+    stop: watch::Sender<bool>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Makes this process a node and starts to look for work.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the log cannot be written now. Nothing was started.
+    pub async fn start(parts: EngineParts) -> Result<Self, StoreError> {
+        let EngineParts { log, clock, caller, descriptors, limits } = parts;
+        let shared = Arc::new(Shared {
+            node: NodeId(Uuid::now_v7()),
+            log,
+            clock,
+            caller,
+            descriptors,
+            limits,
+            live: Live::default(),
+            definitions: Definitions::default(),
+            permits: Arc::new(Semaphore::new(limits.sagas_max)),
+            orphans: Mutex::default(),
+            crashes: Mutex::default(),
+            stop: watch::Sender::new(false),
+            tasks: TaskTracker::new(),
+        });
+        let store = shared.log.store();
+        if store.exclusive() {
+            // Nobody else can have this log open: every other node is surely dead.
+            for row in store.nodes().await? {
+                store.forget_node(row.node).await?;
+            }
+        }
+        store.register_node(shared.node, shared.clock.now_ms()).await?;
+        shared.definitions.refresh(&shared).await?;
+        claim::spawn(&shared);
+        tracing::info!(node.id = %shared.node, log.kind = store.kind(), "engine started");
+        Ok(Self { shared })
+    }
+
+    /// Checks a definition against the types of its participants, without storing it.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`]: it has errors, or the types are not known.
+    pub async fn check(&self, yaml: &str, file_name: &str) -> Result<Compiled, RegisterError> {
+        self.shared.definitions.check(&self.shared, yaml, file_name).await
+    }
+
+    /// Checks a definition and stores it. A stored version never changes.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`]: nothing was stored.
+    pub async fn register(&self, yaml: &str, file_name: &str) -> Result<Registered, RegisterError> {
+        self.shared.definitions.register(&self.shared, yaml, file_name).await
+    }
+
+    /// The id of this node; a new one at every start.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// Sagas that this node drives now.
+    #[must_use]
+    pub fn sagas_in_flight(&self) -> usize {
+        self.shared.live.count()
+    }
+
+    /// The limits it was started with.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.shared.limits
+    }
+
+    /// Whether the log can be written, as far as the last write knows.
+    #[must_use]
+    pub fn log_available(&self) -> bool {
+        *self.shared.log.available().borrow()
+    }
+
+    /// Stops: takes nothing new, records the answers of the calls that are out, and
+    /// parks every saga so that other nodes take them at once. What is not answered
+    /// within `grace` is left to whoever takes the saga over.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.stop.send_replace(true);
+        self.shared.tasks.close();
+        if tokio::time::timeout(grace, self.shared.tasks.wait()).await.is_err() {
+            let left = self.shared.live.count();
+            tracing::warn!(sagas.left = left, "calls were out at the end of the grace period");
+        }
+        if let Err(error) = self.shared.log.store().forget_node(self.shared.node).await {
+            tracing::warn!(%error, "this node is not forgotten; others take it for dead in a while");
+        }
+        self.shared.log.close().await;
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Ends when the engine is told to stop.
+    pub(crate) async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives as long as `self`.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Ends at this time of our clock. `None`: never.
+    pub(crate) async fn until(&self, until_ms: Option<u64>) {
+        let Some(until_ms) = until_ms else {
+            return std::future::pending().await;
+        };
+        let pause_ms = until_ms.saturating_sub(self.clock.now_ms());
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+    }
+
+    /// All rows of a saga's log behind `after_version`.
+    pub(crate) async fn load_rows(
+        &self,
+        saga: SagaId,
+        after_version: u64,
+    ) -> Result<Vec<LogRow>, StoreError> {
+        let mut rows: Vec<LogRow> = Vec::new();
+        loop {
+            let after = rows.last().map_or(after_version, |row| row.version);
+            let page = self.log.store().load(saga, after, LOAD_ROWS_MAX).await?;
+            let is_last = page.len() < usize::try_from(LOAD_ROWS_MAX).unwrap_or(usize::MAX);
+            rows.extend(page);
+            if is_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Runs `drive` in a task of its own and cares for what becomes of it. A driver that
+    /// panics takes nobody with it.
+    pub(crate) fn supervise(
+        self: &Arc<Self>,
+        saga: SagaId,
+        end: watch::Sender<Option<Arc<EndState>>>,
+        permit: OwnedSemaphorePermit,
+        drive: impl Future<Output = Result<Left, DriveError>> + Send + 'static,
+    ) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let driven = AssertUnwindSafe(drive).catch_unwind().await;
+            match driven {
+                Ok(Ok(Left::Ended(end_state))) => {
+                    end.send_replace(Some(Arc::from(end_state)));
+                }
+                Ok(Ok(Left::Parked | Left::Lost)) => {}
+                Ok(Err(error)) => shared.broke_off(saga, &error).await,
+                Err(_panic) => shared.crashed(saga).await,
+            }
+            shared.live.leave(saga);
+            drop(permit);
+        });
+    }
+
+    async fn broke_off(&self, saga: SagaId, error: &DriveError) {
+        match error {
+            DriveError::Log { .. } => {
+                tracing::warn!(saga.id = %saga, %error, "a saga waits for the log");
+                self.lock_orphans().insert(saga);
+            }
+            DriveError::Append { .. } | DriveError::Damaged { .. } => {
+                self.quarantine(saga, "DAMAGED_LOG", &error.to_string()).await;
+            }
+            DriveError::Definition { .. } => {
+                self.quarantine(saga, "DEFINITION_UNUSABLE", &error.to_string()).await;
+            }
+        }
+    }
+
+    async fn crashed(&self, saga: SagaId) {
+        let crashes = {
+            let mut crashes = self.crashes.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = crashes.entry(saga).or_insert(0);
+            *count += 1;
+            *count
+        };
+        tracing::error!(saga.id = %saga, crashes, "the driver of a saga crashed");
+        if crashes < CRASHES_MAX {
+            self.lock_orphans().insert(saga);
+        } else {
+            let message = format!("its driver crashed {crashes} times");
+            self.quarantine(saga, "DRIVER_CRASHED", &message).await;
+        }
+    }
+
+    pub(crate) fn lock_orphans(&self) -> MutexGuard<'_, HashSet<SagaId>> {
+        // A set is whole at every moment, whatever panicked.
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for one more saga, if there is any.
+    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// Room for more sagas, in sagas.
+    pub(crate) fn room(&self) -> usize {
+        self.permits.available_permits()
+    }
+
+    /// A place for a saga that is not driven here yet.
+    pub(crate) fn seat(&self, saga: SagaId) -> Option<(Seat, OwnedSemaphorePermit)> {
+        let permit = self.admit()?;
+        Some((self.live.enter(saga)?, permit))
+    }
+}
+
+impl fmt::Debug for EngineParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineParts").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("node", &self.node).finish_non_exhaustive()
+    }
+}

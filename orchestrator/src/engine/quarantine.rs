@@ -1,0 +1,62 @@
+//! Sets a saga aside that cannot be driven, so that it does not take others with it and
+//! a person sees it. Nothing of it is lost: an operator's retry takes it up again.
+
+use bytes::Bytes;
+use saga_core::SagaId;
+use saga_log::{Append, IndexChange, Standing, StuckRow, Written};
+use uuid::Uuid;
+
+use crate::{driver::standing::WAITING_ON_OPERATOR, engine::Shared};
+
+impl Shared {
+    /// Marks the saga as stuck for `reason`, by a row without events. Where that cannot
+    /// be written now, the saga is taken up again, and breaks off again.
+    pub(crate) async fn quarantine(&self, saga: SagaId, reason: &str, message: &str) {
+        tracing::error!(saga.id = %saga, reason, message, "a saga is set aside");
+        match self.try_quarantine(saga, reason, message).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.lock_orphans().insert(saga);
+            }
+            Err(error) => {
+                tracing::warn!(saga.id = %saga, %error, "a saga could not be set aside");
+                self.lock_orphans().insert(saga);
+            }
+        }
+    }
+
+    async fn try_quarantine(
+        &self,
+        saga: SagaId,
+        reason: &str,
+        message: &str,
+    ) -> anyhow::Result<bool> {
+        let Some(index) = self.log.store().saga(saga).await? else {
+            return Ok(true);
+        };
+        let version = self.load_rows(saga, 0).await?.last().map_or(0, |row| row.version);
+        let now_ms = self.clock.now_ms();
+        let standing = Standing {
+            owner: None,
+            wake_at_ms: None,
+            waiting_on: Some(WAITING_ON_OPERATOR.to_owned()),
+            stuck: Some(StuckRow {
+                reason: reason.to_owned(),
+                step: String::new(),
+                message: message.chars().take(1_000).collect(),
+                since_ms: now_ms,
+            }),
+            ..index.standing
+        };
+        let append = Append {
+            saga,
+            version: version + 1,
+            writer: self.node,
+            append_id: Uuid::now_v7(),
+            at_ms: now_ms,
+            events: Bytes::new(),
+            index: IndexChange::Set(Box::new(standing)),
+        };
+        Ok(self.log.append(append).await? == Written::Done)
+    }
+}

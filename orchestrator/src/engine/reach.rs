@@ -1,0 +1,168 @@
+//! Reaches a saga wherever it is: shows it as its log tells it, waits for its end, and
+//! puts facts from outside into its log.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use saga_core::{Event, SagaId, State, encoding};
+use saga_log::{Append, AppendError, IndexChange, LogRow, SagaRow, Standing, StoreError, Written};
+use tokio::{sync::oneshot, time::Instant};
+use uuid::Uuid;
+
+use crate::{
+    definition::CompiledDefinition,
+    driver::{DriveError, Message},
+    engine::{Engine, claim::Loaded},
+};
+
+/// How often a fact is offered to a log that others append to at the same time.
+const TRIES_MAX: u32 = 64;
+
+/// One saga, as index and log tell it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub row: SagaRow,
+    pub definition: Arc<CompiledDefinition>,
+    pub state: State,
+    pub version: u64,
+}
+
+/// Why a saga cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// There is no such saga.
+    #[error("there is no such saga")]
+    NotFound,
+    /// The log cannot be asked now. Ask again. A fact may have been recorded.
+    #[error("the log cannot be asked")]
+    Log(#[from] StoreError),
+    /// The log cannot be written now. The fact may have been recorded.
+    #[error("the log cannot be written")]
+    Append(#[from] AppendError),
+    /// The saga's log cannot be read by this program.
+    #[error("the saga's log cannot be read")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The fact does not fit the saga as it stands. Nothing was recorded.
+    #[error("it does not fit the saga as it stands")]
+    DoesNotFit,
+    /// The saga moved on at every try. Nothing was recorded; ask again.
+    #[error("the saga moved on at every try")]
+    Contended,
+}
+
+impl From<DriveError> for ReachError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Log { source, .. } => Self::Log(source),
+            other => Self::Unreadable(Box::new(other)),
+        }
+    }
+}
+
+impl Engine {
+    /// One saga, as index and log tell it now.
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError`]: there is none, or the log cannot be asked or read.
+    pub async fn snapshot(&self, saga: SagaId) -> Result<Snapshot, ReachError> {
+        let row = self.shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
+        let Loaded { definition, state, version } = self.shared.unfold(saga).await?;
+        Ok(Snapshot { row, definition, state, version })
+    }
+
+    /// The rows of a saga's log behind `after_version`, `rows_max` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError::Log`]: ask again.
+    pub async fn rows(
+        &self,
+        saga: SagaId,
+        after_version: u64,
+        rows_max: u32,
+    ) -> Result<Vec<LogRow>, ReachError> {
+        Ok(self.shared.log.store().load(saga, after_version, rows_max).await?)
+    }
+
+    /// Waits until the saga has ended, or until `patience` has passed. True where it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError`]: there is no such saga, or the log cannot be asked.
+    pub async fn wait_end(&self, saga: SagaId, patience: Duration) -> Result<bool, ReachError> {
+        let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(20);
+        loop {
+            // Driven here: its end is told. Elsewhere or parked: look now and then.
+            if let Some(mut end) = self.shared.live.end(saga) {
+                let told = tokio::time::timeout_at(deadline, end.wait_for(Option::is_some)).await;
+                if matches!(told, Ok(Ok(_))) {
+                    return Ok(true);
+                }
+            }
+            let row = self.shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
+            if row.standing.ended_at_ms.is_some() {
+                return Ok(true);
+            }
+            if deadline <= Instant::now() {
+                return Ok(false);
+            }
+            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+
+    /// Puts a fact from outside into the log of a saga that has not ended, whoever
+    /// drives it. A parked saga becomes due at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError`] says per variant whether the fact may have been recorded.
+    pub async fn tell(&self, saga: SagaId, fact: Event) -> Result<(), ReachError> {
+        for _ in 0..TRIES_MAX {
+            if self.tell_driver(saga, &fact).await {
+                return Ok(());
+            }
+            if self.tell_log(saga, &fact).await? {
+                return Ok(());
+            }
+        }
+        Err(ReachError::Contended)
+    }
+
+    /// True where the driver here has made the fact durable.
+    async fn tell_driver(&self, saga: SagaId, fact: &Event) -> bool {
+        let Some(mailbox) = self.shared.live.mailbox(saga) else {
+            return false;
+        };
+        let (done, told) = oneshot::channel();
+        mailbox.send(Message { fact: fact.clone(), done }).await.is_ok() && told.await.is_ok()
+    }
+
+    /// True where the fact was appended, false where others were quicker.
+    async fn tell_log(&self, saga: SagaId, fact: &Event) -> Result<bool, ReachError> {
+        let shared = &self.shared;
+        let Snapshot { row, mut state, version, .. } = self.snapshot(saga).await?;
+        state.apply(fact).map_err(|_| ReachError::DoesNotFit)?;
+        let now_ms = shared.clock.now_ms();
+        let index = if row.standing.owner.is_none() {
+            let waiting_on = None;
+            let due = Standing { wake_at_ms: Some(now_ms), waiting_on, ..row.standing };
+            IndexChange::Set(Box::new(due))
+        } else {
+            IndexChange::Keep
+        };
+        let events: Bytes = encoding::encode(std::slice::from_ref(fact));
+        let append = Append {
+            saga,
+            version: version + 1,
+            writer: shared.node,
+            append_id: Uuid::now_v7(),
+            at_ms: now_ms,
+            events,
+            index,
+        };
+        Ok(shared.log.append(append).await? == Written::Done)
+    }
+}

@@ -1,0 +1,104 @@
+//! The orchestrator's program.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use orchestrator::{config::Config, server::Orchestrator, telemetry};
+use saga_log::OpenOptions;
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Drives sagas over gRPC services from a durable log.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C, then hand the sagas over.
+    Serve(Options),
+    /// Bring the log's schema up to date, and end.
+    Migrate(Options),
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// The configuration file; deploy/config/orchestrator.toml explains every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Flags stand over variables (`AMENDS_...`), and those over the file.
+#[derive(Debug, Args, Serialize)]
+struct Flags {
+    /// Where to listen, as in 127.0.0.1:7400.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// The log: postgres://…, sqlite:path or memory:.
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    /// A folder of definitions to register at start.
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definitions: Option<PathBuf>,
+    /// Bring the log's schema up to date before serving.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    migrate: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(options) => serve(options).await,
+        Command::Migrate(options) => migrate(options).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a program that cannot start says so to its user")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let config = Config::load(options.config.as_deref(), options.flags)?;
+    let telemetry = telemetry::start(&config.telemetry)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let orchestrator = Orchestrator::start(config).await?;
+    tracing::info!(address = %orchestrator.local_addr()?, "listening");
+    let told = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let served = orchestrator.run(told).await;
+    telemetry.stop();
+    served
+}
+
+async fn migrate(options: Options) -> anyhow::Result<()> {
+    let config = Config::load(options.config.as_deref(), options.flags)?;
+    saga_log::open(&config.log, OpenOptions { migrate: true, ..OpenOptions::default() }).await?;
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Calls to participants: dynamic gRPC over the channels that the configuration names.
+//!
+//! Only configured participants can be called (X07): a definition names one, it never
+//! gives an address. A call says what is known about its effect, never just that it went
+//! wrong: the table is in [`outcome`].
+//!
+//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`.
+
+mod channels;
+mod exchange;
+pub mod outcome;
+mod reflection;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use saga_core::{Direction, NotDone, OperationId, Outcome, Resolution, SagaId};
+use saga_proto::saga::participant::v1 as pb;
+
+use crate::definition::CallSpec;
+use channels::Entry;
+pub use channels::{ConfigError, ParticipantConfig};
+use exchange::Unary;
+
+/// Where every participant answers inquiries.
+const RESOLVE_PATH: &str = "/saga.participant.v1.ParticipantService/Resolve";
+
+/// One attempt of one call.
+#[derive(Clone, Debug)]
+pub struct CallRequest<'a> {
+    /// Whom to call, and how.
+    pub spec: &'a CallSpec,
+    /// The request, as protobuf bytes. Sent as they are.
+    pub body: Bytes,
+    /// The saga the call is for.
+    pub saga: SagaId,
+    /// Name of the step.
+    pub step: &'a str,
+    /// Action or compensation.
+    pub direction: Direction,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Idempotency key, the same for every attempt.
+    pub operation: OperationId,
+    /// How long to wait for the reply. What is left of the saga's deadline may make it
+    /// shorter than [`CallSpec::timeout`].
+    pub timeout: Duration,
+}
+
+/// Whoever makes calls for the driver: the network, or a script in a test.
+#[async_trait]
+pub trait Caller: Send + Sync {
+    /// Makes one attempt of a call. Never fails: whatever happened is an outcome.
+    async fn call(&self, request: CallRequest<'_>) -> Outcome;
+
+    /// Asks `participant` what became of `operation`, and fences it.
+    async fn resolve(
+        &self,
+        participant: &str,
+        operation: OperationId,
+        timeout: Duration,
+    ) -> Resolution;
+}
+
+/// The participants of the configuration.
+#[derive(Debug)]
+pub struct Participants {
+    entries: BTreeMap<String, Entry>,
+}
+
+/// Why a participant's types are not known. Nothing was changed anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum DescriptorError {
+    /// The configuration names no such participant.
+    #[error("participant {participant} is not configured")]
+    NotConfigured { participant: String },
+    /// It was not reached, or answered nothing usable. Ask again.
+    #[error("participant {participant}: reflection: {message}")]
+    Unanswered { participant: String, message: String },
+    /// It has no reflection. Give its types to the registration in another way.
+    #[error("participant {participant} does not serve gRPC reflection")]
+    Unsupported { participant: String },
+}
+
+impl Participants {
+    /// Channels to all participants. Connects when something is called, not before.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the entry that cannot be used.
+    pub fn new(config: &BTreeMap<String, ParticipantConfig>) -> Result<Self, ConfigError> {
+        let mut entries = BTreeMap::new();
+        for (name, entry) in config {
+            entries.insert(name.clone(), Entry::new(name, entry)?);
+        }
+        Ok(Self { entries })
+    }
+
+    /// Names of the participants.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The types of a participant, by gRPC reflection.
+    ///
+    /// # Errors
+    ///
+    /// [`DescriptorError`] says what is missing. Nothing was changed anywhere.
+    pub async fn descriptors(
+        &self,
+        participant: &str,
+    ) -> Result<FileDescriptorSet, DescriptorError> {
+        let entry = self.entries.get(participant).ok_or_else(|| {
+            DescriptorError::NotConfigured { participant: participant.to_owned() }
+        })?;
+        reflection::descriptors(participant, &entry.channels).await
+    }
+}
+
+#[async_trait]
+impl Caller for Participants {
+    async fn call(&self, request: CallRequest<'_>) -> Outcome {
+        let Some(entry) = self.entries.get(&request.spec.participant) else {
+            return not_configured(&request.spec.participant);
+        };
+        // Waiting for a place is not part of the call: nothing was sent yet.
+        let place = tokio::time::timeout(request.timeout, entry.in_flight.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Outcome::NotDone {
+                cause: NotDone::NotSent,
+                message: format!("{} calls are in flight already", entry.in_flight_max),
+                retry_after_ms: None,
+            };
+        };
+        let unary = Unary {
+            path: request.spec.path.clone(),
+            metadata: metadata(&request),
+            body: request.body.clone(),
+            timeout: request.timeout,
+            reply_bytes_max: entry.reply_bytes_max,
+        };
+        outcome::of_call(exchange::unary(entry.channels.next(), unary).await, request.spec.refusals)
+    }
+
+    async fn resolve(
+        &self,
+        participant: &str,
+        operation: OperationId,
+        timeout: Duration,
+    ) -> Resolution {
+        let Some(entry) = self.entries.get(participant) else {
+            let message = format!("participant {participant} is not configured");
+            return Resolution::Unanswered { message };
+        };
+        let mode = pb::ResolveMode::Fence.into();
+        let body = pb::ResolveRequest { op_id: operation.to_string(), mode }.encode_to_vec();
+        let unary = Unary {
+            path: http::uri::PathAndQuery::from_static(RESOLVE_PATH),
+            metadata: HeaderMap::new(),
+            body: body.into(),
+            timeout,
+            reply_bytes_max: entry.reply_bytes_max,
+        };
+        outcome::of_resolve(exchange::unary(entry.channels.next(), unary).await)
+    }
+}
+
+/// A definition was registered for a participant that has gone from the configuration.
+fn not_configured(participant: &str) -> Outcome {
+    Outcome::Fault {
+        reason: "PARTICIPANT_NOT_CONFIGURED".to_owned(),
+        message: format!("participant {participant} is not in the configuration"),
+    }
+}
+
+/// What every call carries (domain: reply contract).
+fn metadata(request: &CallRequest<'_>) -> HeaderMap {
+    let mut metadata = HeaderMap::with_capacity(8);
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            metadata.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("saga-id", request.saga.to_string());
+    put("saga-step", request.step.to_owned());
+    put("saga-direction", request.direction.as_str().to_owned());
+    put("saga-attempt", request.attempt.to_string());
+    put("saga-op-id", request.operation.to_string());
+    put("saga-deadline-ms", request.timeout.as_millis().to_string());
+    if let Some(traceparent) = traceparent() {
+        put("traceparent", traceparent);
+    }
+    metadata
+}
+
+/// The current span as W3C Trace Context, where one is recorded.
+fn traceparent() -> Option<String> {
+    use opentelemetry::trace::TraceContextExt;
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| {
+        let flags = span.trace_flags().to_u8();
+        format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id())
+    })
+}

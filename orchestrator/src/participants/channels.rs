@@ -1,0 +1,132 @@
+//! Connections to one participant.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use http::Uri;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tonic::transport::{Channel, Endpoint};
+
+/// How often an idle connection is asked whether it lives.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long it has to answer before it is given up.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Names and values of a reply's headers and trailers at most (X09).
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// One participant in the configuration.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ParticipantConfig {
+    /// Where it answers, as `http://host:port`. Several: calls go to each in turn.
+    pub addresses: Vec<String>,
+    /// Connections per address. One carries many calls at once; two keep a lost packet
+    /// from holding up all of them.
+    pub connections: usize,
+    /// Calls at the same time. Further ones wait, so that a slow participant holds its
+    /// own sagas and nobody else's.
+    pub in_flight_max: usize,
+    /// How long a connection may take to be made. Longer means slower news of a dead
+    /// participant; a call that never left is known not to have happened.
+    pub connect_timeout_ms: u64,
+    /// Longest reply. A longer one leaves the outcome of its call unknown.
+    pub reply_bytes_max: usize,
+}
+
+impl Default for ParticipantConfig {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            connections: 2,
+            in_flight_max: 256,
+            connect_timeout_ms: 1_000,
+            reply_bytes_max: 1024 * 1024,
+        }
+    }
+}
+
+/// A participant in the configuration that cannot be used. A program that gets one stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is nothing to call.
+    #[error("participant {participant}: no addresses, or a limit that is 0")]
+    Empty { participant: String },
+    /// Not `http://host:port`.
+    #[error("participant {participant}: address {address}: write http://host:port")]
+    Address { participant: String, address: String },
+}
+
+/// One participant.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) channels: Channels,
+    /// A place for each call in flight.
+    pub(super) in_flight: Semaphore,
+    pub(super) in_flight_max: usize,
+    pub(super) reply_bytes_max: usize,
+}
+
+impl Entry {
+    pub(super) fn new(name: &str, config: &ParticipantConfig) -> Result<Self, ConfigError> {
+        let ParticipantConfig { connections, in_flight_max, reply_bytes_max, .. } = *config;
+        let places = in_flight_max.min(Semaphore::MAX_PERMITS);
+        if config.addresses.is_empty() || [connections, in_flight_max, reply_bytes_max].contains(&0)
+        {
+            return Err(ConfigError::Empty { participant: name.to_owned() });
+        }
+        let mut channels = Vec::with_capacity(connections * config.addresses.len());
+        for _ in 0..connections {
+            for address in &config.addresses {
+                channels.push(endpoint(name, address, config)?.connect_lazy());
+            }
+        }
+        let channels = Channels { all: channels, turn: AtomicUsize::new(0) };
+        Ok(Self { channels, in_flight: Semaphore::new(places), in_flight_max, reply_bytes_max })
+    }
+}
+
+fn endpoint(
+    name: &str,
+    address: &str,
+    config: &ParticipantConfig,
+) -> Result<Endpoint, ConfigError> {
+    let refused =
+        || ConfigError::Address { participant: name.to_owned(), address: address.to_owned() };
+    let uri: Uri = address.parse().map_err(|_| refused())?;
+    let authority = uri.authority().ok_or_else(refused)?;
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
+    if !bare || !plain || authority.port_u16().is_none() {
+        return Err(refused());
+    }
+    let endpoint = Endpoint::from(uri)
+        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEPALIVE_INTERVAL))
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .http2_adaptive_window(true)
+        .http2_max_header_list_size(HEADER_BYTES_MAX);
+    Ok(endpoint)
+}
+
+/// Connections that take turns.
+#[derive(Debug)]
+pub(super) struct Channels {
+    all: Vec<Channel>,
+    turn: AtomicUsize,
+}
+
+impl Channels {
+    /// The connection whose turn it is.
+    pub(super) fn next(&self) -> Channel {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.all[turn % self.all.len()].clone()
+    }
+}

@@ -1,0 +1,233 @@
+//! One request and its reply on the wire, and exactly what was seen of it.
+//!
+//! This is the unary part of the gRPC protocol over HTTP/2, without the layer that turns
+//! whatever happens into a status: a status that a library makes up would look like an
+//! answer of the participant. It also survives a status that cannot be decoded.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
+use http_body_util::{BodyExt, Full};
+use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
+use tower::{Service, ServiceExt};
+
+/// Flag and length before a message.
+const FRAME_HEADER_BYTES: usize = 5;
+
+/// What carries the details of a status.
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// One call to make.
+pub(super) struct Unary {
+    pub(super) path: PathAndQuery,
+    pub(super) metadata: HeaderMap,
+    /// The message, as protobuf bytes.
+    pub(super) body: Bytes,
+    pub(super) timeout: Duration,
+    pub(super) reply_bytes_max: usize,
+}
+
+/// What was seen of a call.
+#[derive(Debug)]
+pub enum Seen {
+    /// OK, and the reply.
+    Reply(Bytes),
+    /// A status other than OK that came over the wire as one.
+    Status(Box<Status>),
+    /// The message never left: no participant can have acted on it.
+    NotSent {
+        /// Why it did not leave.
+        message: String,
+    },
+    /// No answer in time; the message may have left.
+    TimedOut,
+    /// The connection broke; the message may have left.
+    Lost {
+        /// How it broke.
+        message: String,
+    },
+    /// An answer that is not gRPC: a proxy's.
+    NotGrpc {
+        /// What it is.
+        message: String,
+    },
+    /// OK, and a reply that cannot be taken.
+    BadReply {
+        /// Why it cannot be taken.
+        message: String,
+    },
+}
+
+/// Makes one call.
+pub(super) async fn unary(channel: Channel, unary: Unary) -> Seen {
+    let left = Arc::new(AtomicBool::new(false));
+    let Unary { timeout, reply_bytes_max, .. } = unary;
+    let request = request(unary, &left);
+    let exchange = exchange(channel, request, reply_bytes_max);
+    let seen = match tokio::time::timeout(timeout, exchange).await {
+        Ok(seen) => seen,
+        Err(_) => Seen::TimedOut,
+    };
+    // A method with one request runs when it has the message. One that was never taken
+    // by the connection is on no wire.
+    match seen {
+        Seen::TimedOut if !left.load(Ordering::Acquire) => {
+            Seen::NotSent { message: format!("no connection within {timeout:?}") }
+        }
+        Seen::Lost { message } if !left.load(Ordering::Acquire) => Seen::NotSent { message },
+        seen => seen,
+    }
+}
+
+fn request(unary: Unary, left: &Arc<AtomicBool>) -> http::Request<Body> {
+    let mut frame = BytesMut::with_capacity(FRAME_HEADER_BYTES + unary.body.len());
+    frame.put_u8(0);
+    // Requests are bounded far below 4 GiB when a saga is started.
+    frame.put_u32(u32::try_from(unary.body.len()).unwrap_or(u32::MAX));
+    frame.put_slice(&unary.body);
+    let left = Arc::clone(left);
+    let body = Full::new(frame.freeze()).map_frame(move |frame| {
+        left.store(true, Ordering::Release);
+        frame
+    });
+    let mut request = http::Request::new(Body::new(body));
+    *request.method_mut() = http::Method::POST;
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.uri_mut() = http::Uri::from(unary.path);
+    let headers = request.headers_mut();
+    *headers = unary.metadata;
+    headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    // The unit `m` is milliseconds; the protocol allows 8 digits.
+    let timeout_ms = unary.timeout.as_millis().clamp(1, 99_999_999);
+    if let Ok(value) = HeaderValue::try_from(format!("{timeout_ms}m")) {
+        headers.insert(HeaderName::from_static("grpc-timeout"), value);
+    }
+    request
+}
+
+async fn exchange(
+    mut channel: Channel,
+    request: http::Request<Body>,
+    reply_bytes_max: usize,
+) -> Seen {
+    let response = match channel.ready().await {
+        Ok(channel) => channel.call(request).await,
+        Err(error) => Err(error),
+    };
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => return broken(&error),
+    };
+    let (head, mut body) = response.into_parts();
+    let content_type = head.headers.get(http::header::CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
+    if head.status != http::StatusCode::OK || !is_grpc {
+        let shown = content_type.and_then(|it| it.to_str().ok()).unwrap_or("no content type");
+        return Seen::NotGrpc { message: format!("HTTP {}, {shown}", head.status.as_u16()) };
+    }
+    if let Some(code) = code_of(&head.headers) {
+        return answered(code, head.headers, BytesMut::new());
+    }
+    let mut data = BytesMut::new();
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(status) => return broken(&status),
+        };
+        match frame.into_data() {
+            Ok(bytes) if FRAME_HEADER_BYTES + reply_bytes_max < data.len() + bytes.len() => {
+                let message = format!("the reply is longer than {reply_bytes_max} bytes");
+                return Seen::BadReply { message };
+            }
+            Ok(bytes) => data.extend_from_slice(&bytes),
+            Err(frame) => trailers = frame.into_trailers().ok().or(trailers),
+        }
+    }
+    let trailers = trailers.unwrap_or_default();
+    match code_of(&trailers) {
+        Some(code) => answered(code, trailers, data),
+        None => Seen::Lost { message: "the reply ended without a status".to_owned() },
+    }
+}
+
+/// The status code, where the participant sent one.
+fn code_of(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|it| Code::from_bytes(it.as_bytes()))
+}
+
+/// What a status that came over the wire says.
+fn answered(code: Code, mut headers: HeaderMap, data: BytesMut) -> Seen {
+    if code == Code::Ok {
+        return match message(data) {
+            Ok(reply) => Seen::Reply(reply),
+            Err(message) => Seen::BadReply { message: message.to_owned() },
+        };
+    }
+    // `Status::from_header_map` panics on details that are not base64: it gets none.
+    let details = headers.remove(DETAILS).and_then(decoded);
+    let status = Status::from_header_map(&headers).unwrap_or_else(|| Status::new(code, ""));
+    let metadata = status.metadata().clone();
+    let status = Status::with_details_and_metadata(
+        status.code(),
+        status.message(),
+        details.unwrap_or_default(),
+        metadata,
+    );
+    Seen::Status(Box::new(status))
+}
+
+/// The bytes of a binary header, where they can be decoded.
+fn decoded(value: HeaderValue) -> Option<Bytes> {
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static(DETAILS), value);
+    MetadataMap::from_headers(headers).get_bin(DETAILS)?.to_bytes().ok()
+}
+
+/// The one message of a reply.
+fn message(mut data: BytesMut) -> Result<Bytes, &'static str> {
+    if data.len() < FRAME_HEADER_BYTES {
+        return Err("OK came without a reply");
+    }
+    let compressed = data.get_u8() != 0;
+    let length = data.get_u32();
+    if compressed {
+        return Err("the reply is compressed, which was not offered");
+    }
+    if usize::try_from(length) != Ok(data.len()) {
+        return Err("the reply is not exactly one message");
+    }
+    Ok(data.freeze())
+}
+
+/// A call that ended without an answer.
+fn broken(error: &(dyn Error + 'static)) -> Seen {
+    let mut words = Vec::new();
+    let (mut connecting, mut timed_out) = (false, false);
+    let mut next = Some(error);
+    while let Some(error) = next {
+        connecting |= error.is::<tonic::ConnectError>();
+        // The channel reads our `grpc-timeout` too, and may be quicker than our own clock.
+        timed_out |= error.is::<tonic::TimeoutExpired>();
+        let text = error.to_string();
+        if words.last() != Some(&text) {
+            words.push(text);
+        }
+        next = error.source();
+    }
+    let message = words.join(": ");
+    match (connecting, timed_out) {
+        (true, _) => Seen::NotSent { message },
+        (false, true) => Seen::TimedOut,
+        (false, false) => Seen::Lost { message },
+    }
+}

@@ -1,0 +1,171 @@
+//! What a reply says about the effect of a call: the table of the reply contract.
+//!
+//! | seen | outcome |
+//! |---|---|
+//! | OK and a reply | applied |
+//! | FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS with an ErrorInfo reason; a code that the definition adds; trailer `saga-outcome: refused` | rejected |
+//! | INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED | fault |
+//! | ABORTED; RESOURCE_EXHAUSTED with RetryInfo or ErrorInfo | not done, busy |
+//! | no connection, or the message never left | not done, not sent |
+//! | everything else | unknown |
+//!
+//! A refusal without a reason is unknown too: a gateway that maps HTTP to gRPC makes
+//! NOT_FOUND, and the engine must not undo a saga on a gateway's word. A service that
+//! sends no ErrorInfo lists its codes in the definition (`refusals`).
+
+use bytes::Bytes;
+use prost::Message;
+use saga_core::{NotDone, Outcome, Resolution, UnknownCause};
+use saga_proto::saga::participant::v1 as pb;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+pub use super::exchange::Seen;
+use crate::definition::RefusalCodes;
+
+/// The longest pause that a participant can ask for, in milliseconds. A longer one
+/// would let it hold a saga for as long as it likes.
+pub const RETRY_AFTER_MS_MAX: u64 = 300_000;
+
+/// Text of a participant that is kept, in bytes: it goes to the log.
+const TEXT_BYTES_MAX: usize = 500;
+
+/// The outcome of a call, by what was seen of it.
+#[must_use]
+pub fn of_call(seen: Seen, refusals: RefusalCodes) -> Outcome {
+    match seen {
+        Seen::Reply(reply) => Outcome::Applied { reply },
+        Seen::Status(status) => of_status(&status, refusals),
+        Seen::NotSent { message } => Outcome::NotDone {
+            cause: NotDone::NotSent,
+            message: short(&message),
+            retry_after_ms: None,
+        },
+        Seen::TimedOut => unknown(UnknownCause::TimedOut, "no answer in time"),
+        Seen::Lost { message } => unknown(UnknownCause::ConnectionLost, &message),
+        Seen::NotGrpc { message } => {
+            unknown(UnknownCause::Status, &format!("not a gRPC answer: {message}"))
+        }
+        Seen::BadReply { message } => unknown(UnknownCause::BadReply, &message),
+    }
+}
+
+/// The outcome that a status other than OK says. Only for a status that came over the
+/// wire: one that a library made says nothing.
+#[must_use]
+pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
+    let info = status.get_details_error_info().filter(|it| !it.reason.is_empty());
+    let reason = info.map(|it| short(&it.reason));
+    let with_reason = reason.is_some();
+    let reason = reason.unwrap_or_else(|| code_name(status.code()).to_owned());
+    let message = short(status.message());
+    let marked = status.metadata().get("saga-outcome").is_some_and(|it| it == "refused");
+    if marked || refusals.contains(status.code()) {
+        return Outcome::Rejected { reason, message };
+    }
+    let retry_after_ms = retry_after_ms(status);
+    match status.code() {
+        Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists if with_reason => {
+            Outcome::Rejected { reason, message }
+        }
+        Code::InvalidArgument
+        | Code::Unimplemented
+        | Code::Unauthenticated
+        | Code::PermissionDenied => Outcome::Fault { reason, message },
+        Code::Aborted => busy(&reason, &message, retry_after_ms),
+        Code::ResourceExhausted if with_reason || retry_after_ms.is_some() => {
+            busy(&reason, &message, retry_after_ms)
+        }
+        _ => unknown(UnknownCause::Status, &format!("{reason}: {message}")),
+    }
+}
+
+/// What a fencing inquiry learned, by what was seen of it.
+#[must_use]
+pub fn of_resolve(seen: Seen) -> Resolution {
+    use pb::resolve_response::Resolution as Told;
+
+    let unanswered = |message: String| Resolution::Unanswered { message: short(&message) };
+    let reply = match seen {
+        Seen::Reply(reply) => reply,
+        Seen::Status(status) if status.code() == Code::Unimplemented => {
+            let message = format!("the participant has no inquiry: {}", status.message());
+            return Resolution::Unsupported { message: short(&message) };
+        }
+        Seen::Status(status) => {
+            return unanswered(format!("{}: {}", code_name(status.code()), status.message()));
+        }
+        Seen::TimedOut => return unanswered("no answer in time".to_owned()),
+        Seen::NotSent { message }
+        | Seen::Lost { message }
+        | Seen::NotGrpc { message }
+        | Seen::BadReply { message } => return unanswered(message),
+    };
+    match pb::ResolveResponse::decode(reply) {
+        Ok(pb::ResolveResponse { resolution: Some(told) }) => match told {
+            Told::Applied(it) => Resolution::Applied { reply: Bytes::from(it.reply) },
+            Told::Rejected(it) => {
+                Resolution::Rejected { reason: short(&it.reason), message: short(&it.message) }
+            }
+            Told::Fenced(_) => Resolution::Fenced,
+            Told::InProgress(_) => Resolution::InProgress,
+            // Only a peek may be answered so: the operation is not fenced.
+            Told::Absent(_) => unanswered("the participant did not fence".to_owned()),
+        },
+        Ok(_) => unanswered("an empty answer to an inquiry".to_owned()),
+        Err(error) => unanswered(format!("an answer that cannot be read: {error}")),
+    }
+}
+
+fn unknown(cause: UnknownCause, message: &str) -> Outcome {
+    Outcome::Unknown { cause, message: short(message) }
+}
+
+fn busy(reason: &str, message: &str, retry_after_ms: Option<u64>) -> Outcome {
+    let message = short(&format!("{reason}: {message}"));
+    Outcome::NotDone { cause: NotDone::Busy, message, retry_after_ms }
+}
+
+/// The pause that the participant asks for: RetryInfo, or else the pushback trailer of
+/// gRPC's retry design.
+fn retry_after_ms(status: &Status) -> Option<u64> {
+    let told = status.get_details_retry_info().and_then(|it| it.retry_delay);
+    let told_ms = told.and_then(|it| u64::try_from(it.as_millis()).ok());
+    let pushback = || {
+        let value = status.metadata().get("grpc-retry-pushback-ms")?;
+        value.to_str().ok()?.parse::<u64>().ok()
+    };
+    told_ms.or_else(pushback).map(|it| it.min(RETRY_AFTER_MS_MAX))
+}
+
+/// `text`, cut to what is kept.
+fn short(text: &str) -> String {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// The name of a code, as in the gRPC documentation.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

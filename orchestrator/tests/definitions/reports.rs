@@ -1,0 +1,69 @@
+//! Every rule of the check, with a definition that breaks it and the report it gets.
+//!
+//! `cases/<rule>.yaml` is shop-typed; where it begins with `# types: kinds`, the types of
+//! `sample` are used. Reports are snapshots beside it: `INSTA_UPDATE=always` writes them.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use orchestrator::definition::{CompiledDefinition, RULES, Severity};
+
+use super::sample::{kinds, pool};
+
+#[test]
+fn every_rule_has_a_report() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/definitions/cases");
+    let (shop, kinds) = (pool(), kinds());
+    let mut seen = BTreeSet::new();
+    let mut files: Vec<_> = fs::read_dir(&cases).unwrap().map(|it| it.unwrap().path()).collect();
+    files.retain(|it| it.extension().is_some_and(|it| it == "yaml"));
+    files.sort();
+    for file in files {
+        let yaml = fs::read_to_string(&file).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let rule = name.trim_end_matches(".yaml");
+        let types = if yaml.starts_with("# types: kinds") { &kinds } else { &shop };
+        let (findings, rendered) = match CompiledDefinition::compile(&yaml, name, types) {
+            Ok(compiled) => (compiled.warnings, compiled.rendered),
+            Err(report) => {
+                let errors = report.findings.iter().any(|it| it.severity == Severity::Error);
+                assert!(errors, "{rule}: refused without an error");
+                (report.findings, report.rendered)
+            }
+        };
+        assert!(findings.iter().any(|it| it.rule == rule), "{rule} is not reported:\n{rendered}");
+        assert!(findings.iter().all(|it| !it.remedy.is_empty()), "{rule}: a remedy is missing");
+        seen.extend(findings.iter().map(|it| it.rule));
+        insta::with_settings!({
+            snapshot_path => "cases", prepend_module_to_snapshot => false, omit_expression => true
+        }, {
+            insta::assert_snapshot!(rule, rendered);
+        });
+    }
+    let unseen: Vec<_> = RULES.iter().filter(|it| !seen.contains(*it)).collect();
+    // Too large to keep as a file: tested in `hostile`.
+    assert_eq!(unseen, [&"too-large"]);
+    assert!(seen.iter().all(|it| RULES.contains(it)), "{seen:?}");
+}
+
+#[test]
+fn all_findings_come_at_once_in_the_order_of_the_file() {
+    let yaml = "kind: Saga\nname: Bad Name\nversion: 1\ninput: shop.order.v1.Nothing\nsteps:\n  \
+                - name: one\n    colour: red\n    action: { call: order/shop.order.v1.OrderService/\
+                Insert }\n";
+    let report = CompiledDefinition::compile(yaml, "bad.yaml", &pool()).unwrap_err();
+    let found: Vec<_> = report.findings.iter().map(|it| (it.line, it.rule)).collect();
+    let expected = [
+        (2, "name"),
+        (4, "unknown-input"),
+        (6, "compensation-missing"),
+        (7, "unknown-key"),
+        (8, "unknown-method"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_unreadable_file_names_no_participants() {
+    assert!(CompiledDefinition::participants_of("steps: [", "bad.yaml").is_err());
+    assert!(CompiledDefinition::participants_of("", "empty.yaml").is_err());
+}

@@ -1,0 +1,92 @@
+//! Types and data for tests.
+
+use bytes::Bytes;
+use orchestrator::definition::{Compiled, CompiledDefinition, Report, RunData};
+use prost::Message;
+use prost_reflect::DescriptorPool;
+use saga_core::{SagaId, StepIndex};
+use uuid::Uuid;
+
+/// The contracts of the shop.
+pub(crate) fn pool() -> DescriptorPool {
+    DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap()
+}
+
+/// Types with every kind of field.
+pub(crate) fn kinds() -> DescriptorPool {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("kinds.proto"), KINDS).unwrap();
+    let files = protox::compile(["kinds.proto"], [dir.path()]).unwrap();
+    DescriptorPool::decode(files.encode_to_vec().as_slice()).unwrap()
+}
+
+const KINDS: &str = r#"
+syntax = "proto3";
+package kinds;
+message All {
+  int32 i32 = 1;
+  int64 i64 = 2;
+  uint32 u32 = 3;
+  uint64 u64 = 4;
+  double f64 = 5;
+  bool flag = 6;
+  string text = 7;
+  bytes raw = 8;
+  Color color = 9;
+  All child = 10;
+  repeated int64 numbers = 11;
+  repeated All children = 12;
+  map<string, int64> counts = 13;
+  optional int64 maybe = 14;
+  repeated string texts = 15;
+  oneof choice {
+    string left = 16;
+    string right = 17;
+  }
+}
+enum Color {
+  COLOR_UNSPECIFIED = 0;
+  COLOR_RED = 1;
+}
+service Echo {
+  rpc Echo(All) returns (All);
+  rpc Watch(All) returns (stream All);
+}
+"#;
+
+/// A definition of one pivot that sends `request` to `Echo`.
+pub(crate) fn echo(request: &str) -> String {
+    format!(
+        "kind: Saga\nname: echo\nversion: 1\ninput: kinds.All\nsteps:\n  - name: first\n    pivot: \
+         true\n    action:\n      call: echo/kinds.Echo/Echo\n      request:\n        {request}\n"
+    )
+}
+
+pub(crate) fn compile(yaml: &str, pool: &DescriptorPool) -> Result<Compiled, Report> {
+    CompiledDefinition::compile(yaml, "test.yaml", pool)
+}
+
+/// A saga that is always the same one.
+#[derive(Default)]
+pub(crate) struct Data {
+    pub(crate) input: Bytes,
+    pub(crate) replies: Vec<Option<Bytes>>,
+}
+
+impl RunData for Data {
+    fn saga_id(&self) -> SagaId {
+        SagaId(Uuid::from_u128(0xa5))
+    }
+
+    fn business_key(&self) -> &str {
+        "order-000001"
+    }
+
+    fn input(&self) -> &Bytes {
+        &self.input
+    }
+
+    fn reply(&self, step: StepIndex) -> Option<&Bytes> {
+        self.replies.get(step.at())?.as_ref()
+    }
+}

@@ -1,0 +1,11 @@
+//! The engine over every store, with participants that follow a script: crash recovery
+//! at every append, taking over from dead nodes, cancels from anywhere, limits.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod engine {
+    mod crash;
+    mod life;
+    pub(super) mod script;
+    pub(super) mod stores;
+}

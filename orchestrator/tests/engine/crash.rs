@@ -1,0 +1,139 @@
+//! Kills the first owner at every append, before and after the write, and lets a second
+//! node finish. Whatever the moment, the saga ends as if nobody had died and every
+//! effect happens once (F01 to F09).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use saga_core::{
+    Direction::{Backward, Forward},
+    Ending,
+};
+
+use super::{
+    script::{Fate, Scripted},
+    stores::{Death, Fresh, KINDS, MortalStore, engine, once, order, start},
+};
+
+type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
+type Effects = &'static [(&'static str, saga_core::Direction)];
+
+const ALL_DONE: Effects =
+    &[("reserve", Forward), ("pay", Forward), ("insert", Forward), ("commit", Forward)];
+const TURNED_BACK: Effects =
+    &[("reserve", Forward), ("pay", Forward), ("pay", Backward), ("reserve", Backward)];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_smooth_saga_survives_every_death() {
+    check(&[], Ending::Completed, ALL_DONE, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_at_the_pivot_survives_every_death() {
+    check(&[("insert", Forward, 0, Fate::Refuse)], Ending::Compensated, TURNED_BACK, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_replies_in_both_directions_survive_every_death() {
+    let script: Script = &[
+        ("pay", Forward, 1, Fate::LoseReply),
+        ("insert", Forward, 0, Fate::Refuse),
+        ("pay", Backward, 1, Fate::LoseReply),
+        ("reserve", Backward, 1, Fate::LoseRequest),
+    ];
+    check(script, Ending::Compensated, TURNED_BACK, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outcome_that_stays_unknown_survives_every_death() {
+    let script: Script = &[("pay", Forward, 0, Fate::LoseRequest)];
+    let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
+    check(script, Ending::Compensated, effects, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_participant_that_is_down_survives_every_death() {
+    let script: Script = &[("pay", Forward, 0, Fate::NotSent)];
+    let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
+    check(script, Ending::Compensated, effects, 5).await;
+}
+
+/// Lets the first owner die at each of its appends, on each kind of log. `appends_min` is
+/// how many there are at least when nobody dies: a pause that is over before the answer
+/// is appended saves one.
+async fn check(script: Script, ending: Ending, effects: Effects, appends_min: u32) {
+    for kind in KINDS {
+        let fresh = Fresh::open(kind).await;
+        let mut deaths = 0;
+        for death in [Death::BeforeWrite, Death::AfterWrite] {
+            for at_append in 0.. {
+                if !survives(&fresh, script, ending, effects, death, at_append).await {
+                    break;
+                }
+                deaths += 1;
+            }
+        }
+        assert!(2 * appends_min <= deaths, "{kind:?}: {deaths} deaths, {appends_min} appends");
+    }
+}
+
+/// False where the first owner lived to the end: there is no such append.
+async fn survives(
+    fresh: &Fresh,
+    script: Script,
+    ending: Ending,
+    effects: Effects,
+    death: Death,
+    at_append: u32,
+) -> bool {
+    let kind = fresh.store.kind();
+    let key = format!("{death:?} at append {at_append}");
+    let participants = Scripted::new(script);
+    let dead = tokio::sync::watch::Sender::new(false);
+    let mut died = dead.subscribe();
+    let mortal = Arc::new(MortalStore {
+        inner: Arc::clone(&fresh.store),
+        death,
+        appends_left: AtomicU32::new(at_append),
+        dead,
+        dying: AtomicBool::new(false),
+    });
+    let first = engine(mortal.clone(), Arc::clone(&participants)).await;
+    let order = order(&first, &key).await;
+    let starting = tokio::spawn({
+        let (first, order) = (first.clone(), order.clone());
+        async move { first.start_saga(order).await.is_ok() }
+    });
+    let ended = async {
+        let saga = loop {
+            match fresh.store.saga_by_key("", &key).await.unwrap() {
+                Some(row) => break row.saga,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        once(&first, saga, |snapshot| snapshot.state.ended().is_some()).await;
+    };
+    tokio::select! {
+        _ = died.wait_for(|dead| *dead) => {}
+        () = ended => {}
+    }
+    let lived = !mortal.dying.load(Ordering::SeqCst);
+
+    let second = engine(Arc::clone(&fresh.store), Arc::clone(&participants)).await;
+    // The client asks again, with the same key: its first answer may never have come.
+    let saga = start(&second, &key).await;
+    let snapshot = once(&second, saga, |snapshot| snapshot.state.ended().is_some()).await;
+    starting.abort();
+
+    let expected: Vec<_> =
+        effects.iter().map(|(step, direction)| ((*step).to_owned(), *direction)).collect();
+    assert_eq!(participants.effects(), expected, "{kind} {key}");
+    assert_eq!(snapshot.state.ended().unwrap().ending, ending, "{kind} {key}");
+    second.stop(Duration::ZERO).await;
+    !lived
+}

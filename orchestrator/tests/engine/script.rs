@@ -1,0 +1,162 @@
+//! Participants that do what a script says, behind a barrier as the kit has it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use orchestrator::participants::{CallRequest, Caller};
+use saga_core::{
+    Direction,
+    Direction::{Backward, Forward},
+    NotDone, OperationId, Outcome, Resolution, UnknownCause,
+};
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Apply,
+    Refuse,
+    NotSent,
+    /// The effect happens and the reply is lost.
+    LoseReply,
+    /// The request is lost.
+    LoseRequest,
+    /// The participant never answers.
+    Hang,
+    /// The participant cannot read the request.
+    Fault,
+    /// The driver of the saga panics.
+    Panic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    Applied,
+    Refused,
+    Fenced,
+}
+
+/// One effect that stands in a participant's books: a step and a direction.
+pub(crate) type Effect = (String, Direction);
+
+#[derive(Debug, Default)]
+struct Books {
+    operations: HashMap<OperationId, Recorded>,
+    effects: Vec<Effect>,
+}
+
+/// Participants under a script. What is not in the script is applied.
+#[derive(Debug, Default)]
+pub(crate) struct Scripted {
+    script: HashMap<(&'static str, Direction, u32), Fate>,
+    books: Mutex<Books>,
+}
+
+impl Scripted {
+    /// `(step, direction, attempt)` and what happens to that call. Attempt 0 stands for
+    /// every attempt.
+    pub(crate) fn new(script: &[(&'static str, Direction, u32, Fate)]) -> Arc<Self> {
+        let script = script
+            .iter()
+            .map(|(step, direction, attempt, fate)| ((*step, *direction, *attempt), *fate))
+            .collect();
+        Arc::new(Self { script, books: Mutex::default() })
+    }
+
+    /// The effects in the order in which they happened.
+    pub(crate) fn effects(&self) -> Vec<Effect> {
+        self.books.lock().unwrap().effects.clone()
+    }
+
+    fn fate(&self, request: &CallRequest<'_>) -> Fate {
+        let of = |attempt| {
+            self.script.iter().find_map(|((step, direction, at), fate)| {
+                (*step == request.step && *direction == request.direction && *at == attempt)
+                    .then_some(*fate)
+            })
+        };
+        of(request.attempt).or_else(|| of(0)).unwrap_or(Fate::Apply)
+    }
+
+    /// The barrier: at most one effect for each operation, and always the same answer.
+    fn arrive(&self, request: &CallRequest<'_>, wanted: Recorded) -> Recorded {
+        let mut books = self.books.lock().unwrap();
+        if request.direction == Backward {
+            let original = OperationId::derive(request.saga, request.step, Forward);
+            let never_came = *books.operations.entry(original).or_insert(Recorded::Fenced);
+            if never_came != Recorded::Applied {
+                return Recorded::Applied; // Nothing to undo.
+            }
+        }
+        if let Some(recorded) = books.operations.get(&request.operation) {
+            return *recorded;
+        }
+        books.operations.insert(request.operation, wanted);
+        if wanted == Recorded::Applied {
+            books.effects.push((request.step.to_owned(), request.direction));
+        }
+        wanted
+    }
+}
+
+fn answer(recorded: Recorded) -> Outcome {
+    match recorded {
+        Recorded::Applied => Outcome::Applied { reply: Bytes::new() },
+        Recorded::Refused => {
+            Outcome::Rejected { reason: "OUT_OF_STOCK".to_owned(), message: "none left".to_owned() }
+        }
+        Recorded::Fenced => {
+            Outcome::Rejected { reason: "OP_FENCED".to_owned(), message: "fenced".to_owned() }
+        }
+    }
+}
+
+fn lost() -> Outcome {
+    Outcome::Unknown { cause: UnknownCause::ConnectionLost, message: "lost".to_owned() }
+}
+
+#[async_trait]
+impl Caller for Scripted {
+    async fn call(&self, request: CallRequest<'_>) -> Outcome {
+        let fate = self.fate(&request);
+        match fate {
+            Fate::Apply => answer(self.arrive(&request, Recorded::Applied)),
+            Fate::Refuse => answer(self.arrive(&request, Recorded::Refused)),
+            Fate::LoseReply => {
+                self.arrive(&request, Recorded::Applied);
+                lost()
+            }
+            Fate::LoseRequest => lost(),
+            Fate::NotSent => Outcome::NotDone {
+                cause: NotDone::NotSent,
+                message: "connection refused".to_owned(),
+                retry_after_ms: None,
+            },
+            Fate::Fault => Outcome::Fault {
+                reason: "UNIMPLEMENTED".to_owned(),
+                message: "no such method".to_owned(),
+            },
+            Fate::Hang => {
+                std::future::pending::<()>().await;
+                lost()
+            }
+            Fate::Panic => panic!("the script says so"),
+        }
+    }
+
+    async fn resolve(&self, _: &str, operation: OperationId, _: Duration) -> Resolution {
+        let mut books = self.books.lock().unwrap();
+        match *books.operations.entry(operation).or_insert(Recorded::Fenced) {
+            Recorded::Applied => Resolution::Applied { reply: Bytes::new() },
+            Recorded::Refused => Resolution::Rejected {
+                reason: "OUT_OF_STOCK".to_owned(),
+                message: "none left".to_owned(),
+            },
+            Recorded::Fenced => Resolution::Fenced,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What an inquiry learns.
+
+use orchestrator::participants::Caller as _;
+use saga_core::{OperationId, Resolution};
+use saga_proto::saga::participant::v1::{
+    Absent, Applied, Fenced, InProgress, ListEffectsRequest, ListEffectsResponse, Rejected,
+    ResolveMode, ResolveRequest, ResolveResponse,
+    participant_service_server::{ParticipantService, ParticipantServiceServer},
+    resolve_response::Resolution as Told,
+};
+use tonic::{Request, Response, Status, transport::Server};
+use uuid::Uuid;
+
+use super::{
+    raw::Gateway,
+    server::{TIMEOUT, listen, participants, serve},
+};
+
+struct Kit;
+
+#[tonic::async_trait]
+impl ParticipantService for Kit {
+    async fn resolve(
+        &self,
+        request: Request<ResolveRequest>,
+    ) -> Result<Response<ResolveResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.mode(), ResolveMode::Fence);
+        let number = Uuid::parse_str(&request.op_id).unwrap().as_u128();
+        let resolution = match number {
+            1 => Some(Told::Applied(Applied { reply: b"reply".to_vec() })),
+            2 => {
+                let (reason, message) = ("OUT_OF_STOCK".to_owned(), "no".to_owned());
+                Some(Told::Rejected(Rejected { reason, message }))
+            }
+            3 => Some(Told::Fenced(Fenced {})),
+            4 => Some(Told::InProgress(InProgress {})),
+            5 => Some(Told::Absent(Absent {})),
+            6 => None,
+            _ => return Err(Status::unavailable("no database")),
+        };
+        Ok(Response::new(ResolveResponse { resolution }))
+    }
+
+    async fn list_effects(
+        &self,
+        _: Request<ListEffectsRequest>,
+    ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+#[tokio::test]
+async fn each_answer_is_told_from_the_others() {
+    let kit = ParticipantServiceServer::new(Kit);
+    let client = participants(serve(Server::builder().add_service(kit)).await);
+    let ask = |number| client.resolve("inventory", OperationId(Uuid::from_u128(number)), TIMEOUT);
+    let unanswered = |message: &str| Resolution::Unanswered { message: message.to_owned() };
+
+    assert_eq!(ask(1).await, Resolution::Applied { reply: "reply".into() });
+    let (reason, message) = ("OUT_OF_STOCK".to_owned(), "no".to_owned());
+    assert_eq!(ask(2).await, Resolution::Rejected { reason, message });
+    assert_eq!(ask(3).await, Resolution::Fenced);
+    assert_eq!(ask(4).await, Resolution::InProgress);
+    assert_eq!(ask(5).await, unanswered("the participant did not fence"));
+    assert_eq!(ask(6).await, unanswered("an empty answer to an inquiry"));
+    assert_eq!(ask(7).await, unanswered("UNAVAILABLE: no database"));
+}
+
+#[tokio::test]
+async fn no_inquiry_is_not_the_same_as_no_answer() {
+    let operation = OperationId(Uuid::from_u128(1));
+    let without = participants(serve(Server::builder().add_service(Gateway)).await);
+    let resolution = without.resolve("inventory", operation, TIMEOUT).await;
+    assert!(matches!(resolution, Resolution::Unsupported { .. }), "{resolution:?}");
+
+    let (frozen, address) = listen().await;
+    let resolution = participants(address).resolve("inventory", operation, TIMEOUT).await;
+    assert!(matches!(resolution, Resolution::Unanswered { .. }), "{resolution:?}");
+    drop(frozen);
+    let resolution = participants(address).resolve("inventory", operation, TIMEOUT).await;
+    assert!(matches!(resolution, Resolution::Unanswered { .. }), "{resolution:?}");
+    let resolution = participants(address).resolve("payment", operation, TIMEOUT).await;
+    assert!(matches!(resolution, Resolution::Unanswered { .. }), "{resolution:?}");
+}

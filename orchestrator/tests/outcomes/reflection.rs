@@ -1,0 +1,53 @@
+//! Types of a participant, by reflection.
+
+use orchestrator::{definition::pool_of, participants::DescriptorError};
+use tonic::transport::Server;
+use tonic_reflection::server::Builder;
+
+use super::{
+    raw::Gateway,
+    server::{listen, participants, serve},
+};
+
+fn builder() -> Builder<'static> {
+    Builder::configure().register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
+}
+
+#[tokio::test]
+async fn both_versions_give_all_types_that_services_need() {
+    let v1 = Server::builder().add_service(builder().build_v1().unwrap());
+    let v1alpha = Server::builder().add_service(builder().build_v1alpha().unwrap());
+    for address in [serve(v1).await, serve(v1alpha).await] {
+        let set = participants(address).descriptors("inventory").await.unwrap();
+        let pool = pool_of([set]).unwrap();
+        assert!(pool.get_service_by_name("shop.inventory.v1.InventoryService").is_some());
+        assert!(pool.get_message_by_name("google.protobuf.Timestamp").is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let without = serve(Server::builder().add_service(Gateway)).await;
+    let error = participants(without).descriptors("inventory").await.unwrap_err();
+    assert!(matches!(error, DescriptorError::Unsupported { .. }), "{error}");
+
+    let (closed, address) = listen().await;
+    drop(closed);
+    let error = participants(address).descriptors("inventory").await.unwrap_err();
+    assert!(matches!(error, DescriptorError::Unanswered { .. }), "{error}");
+    let error = participants(address).descriptors("payment").await.unwrap_err();
+    assert!(matches!(error, DescriptorError::NotConfigured { .. }), "{error}");
+}
+
+#[test]
+fn participants_that_contradict_one_another_are_named() {
+    use prost::Message as _;
+
+    let set = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut other = set.clone();
+    let file = other.file.iter_mut().find(|it| it.name().contains("inventory")).unwrap();
+    file.message_type.pop();
+    let error = pool_of([set.clone(), other]).unwrap_err();
+    assert!(error.to_string().contains("shop/inventory/v1/inventory.proto"), "{error}");
+    assert!(pool_of([set.clone(), set]).is_ok());
+}
