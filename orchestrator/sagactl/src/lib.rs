@@ -1,1 +1,55 @@
-//! The operator's command line of the saga engine.
+//! The operator's command line of the saga engine. It speaks gRPC to an orchestrator and
+//! knows nothing else of the engine.
+//!
+//! [`cli`] says what can be typed. A [`command`] asks the server through the [`client`],
+//! and writes the reply through the [`session`]: as canonical proto-JSON ([`reply`]) or as
+//! a [`report`], a pure function of the reply. A command that changes a saga needs a
+//! [`permit`]. Data goes to standard output, talk to standard error; what went wrong is a
+//! [`failure`], and how it ended an [`exit`] code. [`pages`] explains every reason code.
+//!
+//! Reading order: [`cli`], [`command`], [`session`], [`client`], [`permit`], [`name`],
+//! [`reply`], [`look`], [`report`], [`failure`], [`exit`], [`pages`].
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+mod cli;
+mod client;
+mod command;
+mod exit;
+mod failure;
+mod look;
+mod name;
+mod pages;
+mod permit;
+mod reply;
+mod report;
+mod session;
+
+use crate::{cli::Cli, exit::Exit, session::Session};
+
+/// Runs one command line, from its first word, the program's name, on.
+///
+/// Writes to the standard streams of the process. The exit codes are those of
+/// `sagactl help exit-codes`.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to do where the message cannot be written.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return exit.into();
+        }
+    };
+    let mut session = Session::open(&cli.global);
+    let exit = match command::run(&mut session, cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            session.say(&failure.to_string());
+            failure.exit
+        }
+    };
+    exit.into()
+}

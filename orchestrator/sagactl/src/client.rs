@@ -1,0 +1,293 @@
+//! The server, as the commands see it: each RPC once, with a limit on its time, and its
+//! errors turned into [`Failure`]s.
+//!
+//! A call that changes a saga takes a [`WritePermit`]. When such a call fails with
+//! [`Exit::Unavailable`] the server may have done it; every one of them may be repeated.
+
+use std::{
+    error::Error,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use saga_proto::saga::v1::{
+    CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest, CheckDefinitionResponse,
+    ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest, GetDefinitionResponse,
+    GetSagaRequest, GetSagaResponse, GetServerInfoRequest, GetServerInfoResponse,
+    ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest, ListEventsResponse,
+    ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
+    RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest, RetrySagaResponse,
+    SagaName, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    definition_service_client::DefinitionServiceClient,
+    operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
+};
+use tonic::{
+    Response, Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::{exit::Exit, failure::Failure, name::shown, permit::WritePermit};
+
+/// Rows asked for at once.
+const PAGE_SIZE: u32 = 500;
+/// How long one question of [`Client::wait`] stays with the server. Short, so that a saga
+/// that gets stuck is noticed: the server answers early only for a saga that ended.
+const WAIT_SLICE: Duration = Duration::from_secs(2);
+/// The least time between two questions of [`Client::wait`].
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A connection to one orchestrator.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    channel: Channel,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects. `timeout` bounds the connection and every answer after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none.
+    pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<Self, Failure> {
+        if address.starts_with("https:") {
+            return Err(Failure::usage(
+                format!("{address}: this sagactl speaks plain gRPC only"),
+                "an http:// address, or a TLS proxy beside sagactl",
+            ));
+        }
+        let endpoint = Endpoint::from_shared(address.to_owned())
+            .map_err(|_| Failure::usage(format!("{address} is no address"), "http://HOST:PORT"))?;
+        let channel =
+            endpoint.connect_timeout(timeout).connect().await.map_err(|error| Failure {
+                exit: Exit::Unavailable,
+                what: format!("no orchestrator answers at {address}"),
+                code: None,
+                why: chain(&error),
+                remedies: vec![
+                    "start it, or name another with --address or SAGACTL_ADDRESS".to_owned(),
+                ],
+            })?;
+        Ok(Self { channel, timeout })
+    }
+
+    /// Starts a saga, or finds it. Safe to repeat with the same key.
+    pub(crate) async fn start(
+        &self,
+        doing: &str,
+        request: StartSagaRequest,
+    ) -> Result<StartSagaResponse, Failure> {
+        self.answer(doing, self.sagas().start_saga(request)).await
+    }
+
+    /// Shows one saga.
+    pub(crate) async fn saga(&self, name: &SagaName) -> Result<GetSagaResponse, Failure> {
+        let request = GetSagaRequest { name: Some(name.clone()) };
+        let doing = format!("show {}", shown(name));
+        self.answer(&doing, self.sagas().get_saga(request)).await
+    }
+
+    /// Waits until a saga has ended or is stuck, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the server; that the time has passed is none.
+    pub(crate) async fn wait(
+        &self,
+        name: &SagaName,
+        limit: Option<Duration>,
+    ) -> Result<WaitSagaResponse, Failure> {
+        let doing = format!("wait for {}", shown(name));
+        let begin = Instant::now();
+        loop {
+            let left = limit.map(|it| it.saturating_sub(begin.elapsed()));
+            let slice = left.map_or(WAIT_SLICE, |left| left.min(WAIT_SLICE));
+            let request = WaitSagaRequest {
+                name: Some(name.clone()),
+                timeout: prost_types::Duration::try_from(slice).ok(),
+            };
+            let asked_at = Instant::now();
+            let call_timeout = self.timeout + slice;
+            let reply = answer(&doing, call_timeout, self.sagas().wait_saga(request)).await?;
+            let state = reply.saga.as_ref().map(|it| it.state()).unwrap_or_default();
+            let out_of_time = left.is_some_and(|left| left <= WAIT_SLICE);
+            if reply.ended || Exit::of_awaited(state).is_some() || out_of_time {
+                return Ok(reply);
+            }
+            // A server that is stopping may answer at once; it is not asked in a hot loop.
+            tokio::time::sleep(ASK_AGAIN_AFTER.saturating_sub(asked_at.elapsed())).await;
+        }
+    }
+
+    /// Lists sagas over all pages, up to `limit`. The next page's token is left in the
+    /// reply where there are more.
+    pub(crate) async fn list(
+        &self,
+        mut request: ListSagasRequest,
+        limit: usize,
+    ) -> Result<ListSagasResponse, Failure> {
+        let mut all = ListSagasResponse::default();
+        loop {
+            let missing = u32::try_from(limit - all.sagas.len()).unwrap_or(u32::MAX);
+            request.page_size = missing.min(PAGE_SIZE);
+            let page = self.answer("list sagas", self.sagas().list_sagas(request.clone())).await?;
+            let empty = page.sagas.is_empty();
+            all.sagas.extend(page.sagas);
+            all.sagas.truncate(limit);
+            all.next_page_token = page.next_page_token;
+            if all.next_page_token.is_empty() || empty || all.sagas.len() == limit {
+                return Ok(all);
+            }
+            request.page_token.clone_from(&all.next_page_token);
+        }
+    }
+
+    /// Lists the events of a saga over all pages.
+    pub(crate) async fn events(&self, name: &SagaName) -> Result<ListEventsResponse, Failure> {
+        let doing = format!("read the log of {}", shown(name));
+        let mut all = ListEventsResponse::default();
+        let mut page_token = String::new();
+        loop {
+            let name = Some(name.clone());
+            let request = ListEventsRequest { name, page_size: PAGE_SIZE, page_token };
+            let page = self.answer(&doing, self.sagas().list_events(request)).await?;
+            let empty = page.events.is_empty();
+            all.events.extend(page.events);
+            page_token = page.next_page_token;
+            if page_token.is_empty() || empty {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Asks a saga to turn back. Asking twice is asking once.
+    pub(crate) async fn cancel(
+        &self,
+        doing: &str,
+        request: CancelSagaRequest,
+        _: &WritePermit,
+    ) -> Result<CancelSagaResponse, Failure> {
+        self.answer(doing, self.sagas().cancel_saga(request)).await
+    }
+
+    /// Has a saga try now.
+    pub(crate) async fn retry(
+        &self,
+        doing: &str,
+        request: RetrySagaRequest,
+        _: &WritePermit,
+    ) -> Result<RetrySagaResponse, Failure> {
+        self.answer(doing, self.operator().retry_saga(request)).await
+    }
+
+    /// Settles a call. Repeated, it is refused with NOTHING_TO_SETTLE.
+    pub(crate) async fn settle(
+        &self,
+        doing: &str,
+        request: ForceOutcomeRequest,
+        _: &WritePermit,
+    ) -> Result<ForceOutcomeResponse, Failure> {
+        self.answer(doing, self.operator().force_outcome(request)).await
+    }
+
+    /// Lists what needs a person.
+    pub(crate) async fn stuck(&self, examples_max: u32) -> Result<ListStuckResponse, Failure> {
+        let request = ListStuckRequest { examples_max };
+        self.answer("list what is stuck", self.operator().list_stuck(request)).await
+    }
+
+    /// Shows the server.
+    pub(crate) async fn info(&self) -> Result<GetServerInfoResponse, Failure> {
+        let request = GetServerInfoRequest {};
+        self.answer("show the server", self.operator().get_server_info(request)).await
+    }
+
+    /// Checks and stores a definition. Safe to repeat.
+    pub(crate) async fn register(
+        &self,
+        doing: &str,
+        request: RegisterDefinitionRequest,
+    ) -> Result<RegisterDefinitionResponse, Failure> {
+        self.answer(doing, self.definitions().register_definition(request)).await
+    }
+
+    /// Checks a definition.
+    pub(crate) async fn check(
+        &self,
+        request: CheckDefinitionRequest,
+    ) -> Result<CheckDefinitionResponse, Failure> {
+        let doing = format!("check {}", request.file_name);
+        self.answer(&doing, self.definitions().check_definition(request)).await
+    }
+
+    /// Shows a stored definition.
+    pub(crate) async fn definition(
+        &self,
+        doing: &str,
+        request: GetDefinitionRequest,
+    ) -> Result<GetDefinitionResponse, Failure> {
+        self.answer(doing, self.definitions().get_definition(request)).await
+    }
+
+    /// Lists the definitions.
+    pub(crate) async fn definition_list(&self) -> Result<ListDefinitionsResponse, Failure> {
+        let request = ListDefinitionsRequest {};
+        self.answer("list definitions", self.definitions().list_definitions(request)).await
+    }
+
+    /// Whether the server says that it serves.
+    pub(crate) async fn health(&self) -> Result<ServingStatus, Failure> {
+        let mut client = HealthClient::new(self.channel.clone());
+        let request = HealthCheckRequest { service: String::new() };
+        let reply = self.answer("ask for the server's health", client.check(request)).await?;
+        Ok(reply.status())
+    }
+
+    async fn answer<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        answer(doing, self.timeout, call).await
+    }
+
+    fn sagas(&self) -> SagaServiceClient<Channel> {
+        SagaServiceClient::new(self.channel.clone())
+    }
+
+    fn definitions(&self) -> DefinitionServiceClient<Channel> {
+        DefinitionServiceClient::new(self.channel.clone())
+    }
+
+    fn operator(&self) -> OperatorServiceClient<Channel> {
+        OperatorServiceClient::new(self.channel.clone())
+    }
+}
+
+/// Waits for an answer, at most `timeout`.
+async fn answer<T>(
+    doing: &str,
+    timeout: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(Failure::refused(doing, &status)),
+        Err(_) => Err(Failure::timed_out(doing, timeout.as_millis())),
+    }
+}
+
+/// An error and what lies behind it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

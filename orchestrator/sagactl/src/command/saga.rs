@@ -1,0 +1,91 @@
+//! What sagas are there, and why they stand where they stand.
+
+use saga_proto::saga::v1::{ListSagasRequest, Saga, SagaState, StuckGroup};
+
+use crate::{
+    cli::{List, Named, SagaCommand},
+    client::Client,
+    command::{change, start},
+    exit::Exit,
+    failure::Failure,
+    reply::escaped,
+    report::{describe, history, saga_list, stuck as stuck_report},
+    session::Session,
+};
+
+pub(super) async fn run(session: &Session, command: SagaCommand) -> Result<Exit, Failure> {
+    match command {
+        SagaCommand::Start(arguments) => start::start(session, arguments).await,
+        SagaCommand::List(arguments) => list(session, arguments).await,
+        SagaCommand::Get(arguments) => get(session, &arguments).await,
+        SagaCommand::Describe(arguments) => describe(session, &arguments).await,
+        SagaCommand::Log(arguments) => log(session, &arguments).await,
+        SagaCommand::Wait(arguments) => start::wait(session, arguments).await,
+        SagaCommand::Cancel(arguments) => change::cancel(session, arguments).await,
+        SagaCommand::Retry(arguments) => change::retry(session, arguments).await,
+        SagaCommand::Settle(arguments) => change::settle(session, arguments).await,
+    }
+}
+
+async fn list(session: &Session, arguments: List) -> Result<Exit, Failure> {
+    let state = arguments.state.map_or(SagaState::Unspecified, SagaState::from);
+    let request = ListSagasRequest {
+        state: state.into(),
+        definition: arguments.definition.unwrap_or_default(),
+        ..ListSagasRequest::default()
+    };
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let reply = session.client().await?.list(request, limit).await?;
+    session.print(&reply, saga_list::report)?;
+    if session.is_for_people() && !reply.next_page_token.is_empty() {
+        session.say("there are more; --limit 0 lists all");
+    }
+    Ok(Exit::Ok)
+}
+
+async fn get(session: &Session, arguments: &Named) -> Result<Exit, Failure> {
+    let reply = session.client().await?.saga(&arguments.name).await?;
+    session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
+    Ok(Exit::Ok)
+}
+
+async fn describe(session: &Session, arguments: &Named) -> Result<Exit, Failure> {
+    let client = session.client().await?;
+    let reply = client.saga(&arguments.name).await?;
+    if !session.is_for_people() {
+        session.print(&reply, |_, _| String::new())?;
+        return Ok(Exit::Ok);
+    }
+    let events = escaped(&client.events(&arguments.name).await?).events;
+    let group = same_cause(&client, reply.saga.as_ref()).await;
+    session.print(&reply, |reply, look| {
+        let saga = reply.saga.clone().unwrap_or_default();
+        describe::report(&saga, &events, group.as_ref(), look)
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The group of stuck sagas that this one belongs to. A server that does not let us see
+/// the groups still lets us see the saga.
+async fn same_cause(client: &Client, saga: Option<&Saga>) -> Option<StuckGroup> {
+    let saga = saga?;
+    let stuck = saga.stuck.as_ref()?;
+    let groups = escaped(&client.stuck(1).await.ok()?).groups;
+    groups.into_iter().find(|group| {
+        group.reason == stuck.reason
+            && group.step == stuck.step
+            && group.definition == saga.definition
+    })
+}
+
+async fn log(session: &Session, arguments: &Named) -> Result<Exit, Failure> {
+    let reply = session.client().await?.events(&arguments.name).await?;
+    session.print(&reply, history::report)?;
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn stuck(session: &Session, examples_max: u32) -> Result<Exit, Failure> {
+    let reply = session.client().await?.stuck(examples_max).await?;
+    session.print(&reply, stuck_report::report)?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,17 @@
+//! Reports for people: pure functions over replies, and over a [`Look`](crate::look::Look)
+//! that holds the present. Every text in a reply has been made safe before
+//! ([`escaped`](crate::reply::escaped)).
+
+pub(crate) mod calls;
+pub(crate) mod definition;
+pub(crate) mod describe;
+pub(crate) mod history;
+pub(crate) mod preview;
+pub(crate) mod saga_list;
+pub(crate) mod server;
+pub(crate) mod stuck;
+pub(crate) mod table;
+pub(crate) mod words;
+
+#[cfg(test)]
+mod example;

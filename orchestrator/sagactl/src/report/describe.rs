@@ -1,0 +1,368 @@
+//! One saga, explained: why it stands where it stands, its steps, its last calls, and what
+//! a person can do.
+
+use saga_proto::saga::v1::{Saga, SagaEvent, SagaState, SagaStep, StepState, StuckGroup};
+
+use crate::{
+    look::{Look, Mark, ms_between, span},
+    name::{shown_key, typed},
+    report::{
+        calls::{Call, action_span, calls},
+        table::{Row, table, wrapped},
+        words::{count, saga_state, step_state},
+    },
+};
+
+/// Characters of a line of text.
+const WIDTH: usize = 104;
+/// Where text begins behind a heading.
+const INDENT: usize = 6;
+/// Calls that are shown of a step that makes trouble.
+const CALLS_SHOWN: usize = 3;
+
+/// The page about one saga. `group` holds the sagas that are stuck for the same cause.
+pub(crate) fn report(
+    saga: &Saga,
+    events: &[SagaEvent],
+    group: Option<&StuckGroup>,
+    look: &Look,
+) -> String {
+    let sections = [
+        head(saga, look),
+        why(saga, look),
+        steps(saga, events, look),
+        last_calls(saga, events, look),
+        same_cause(group, look),
+        you_can(saga, look),
+    ];
+    sections.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn head(saga: &Saga, look: &Look) -> String {
+    let (mark, state) = saga_state(saga.state());
+    let lasting = match &saga.stuck {
+        Some(stuck) => look.lasting(stuck.since),
+        None => String::new(),
+    };
+    let state = format!("{state} {lasting}");
+    let name = shown_key(&saga.namespace, &saga.business_key);
+    let left = format!("{name}   {}", saga.saga_id);
+    let gap = WIDTH.saturating_sub(left.chars().count() + state.trim_end().chars().count()).max(3);
+    let first = format!(
+        "{}   {}{}{}\n",
+        look.heading(&name),
+        saga.saga_id,
+        " ".repeat(gap),
+        look.paint(mark, state.trim_end())
+    );
+    let mut facts = vec![
+        format!("{}@{}", saga.definition, saga.definition_version),
+        format!("started {}", look.at(saga.started_at)),
+    ];
+    if saga.ended_at.is_some() {
+        facts.push(format!("took {}", look.took(saga.started_at, saga.ended_at)));
+    } else if saga.wake_at.is_some() {
+        facts.push(format!("moves by itself {}", look.at(saga.wake_at)));
+    }
+    if !saga.owner.is_empty() {
+        facts.push(format!("owner {}", saga.owner));
+    }
+    facts.push(count(saga.version, "log row"));
+    format!("{first}{}\n", facts.join(look.dot()))
+}
+
+fn why(saga: &Saga, look: &Look) -> String {
+    let stuck = saga.stuck.as_ref();
+    let message = stuck.map(|it| it.message.as_str()).filter(|_| saga.why.is_empty());
+    let sentence = message.unwrap_or(&saga.why);
+    let mut text = String::new();
+    if !sentence.is_empty() {
+        let sentence = wrapped(sentence, WIDTH - INDENT, INDENT);
+        text.push_str(&format!("{}   {sentence}\n", look.heading("WHY")));
+    }
+    let mut codes = Vec::new();
+    if let Some(stuck) = stuck {
+        codes.push(format!("stuck: {}", stuck.reason));
+    }
+    if !saga.turned_back.is_empty() {
+        codes.push(format!("turned back: {}", saga.turned_back));
+    }
+    if !saga.rejected_reason.is_empty() {
+        codes.push(format!("refused: {}", saga.rejected_reason));
+    }
+    if !codes.is_empty() {
+        text.push_str(&format!("{}{}\n", " ".repeat(INDENT), codes.join(look.dot())));
+    }
+    text
+}
+
+fn steps(saga: &Saga, events: &[SagaEvent], look: &Look) -> String {
+    if saga.steps.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Row> = saga
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| step_row(index + 1, step, saga, events, look))
+        .collect();
+    table(&["#", "STEP", "STATE", "TRY", "TOOK", "RESULT", "UNDO"], &rows, look)
+}
+
+fn step_row(number: usize, step: &SagaStep, saga: &Saga, events: &[SagaEvent], look: &Look) -> Row {
+    let (mark, state) = step_state(step.state());
+    let calls = calls(events, &step.name);
+    let took = action_span(&calls).map(|(begin, end)| {
+        let end = if is_open(step.state()) { look.now } else { end.unwrap_or(look.now) };
+        span(ms_between(begin, end).max(0).unsigned_abs())
+    });
+    // A step that is settled has no attempt any more; its calls still have.
+    let actions = calls.iter().filter(|it| !it.is_backward());
+    let attempt = actions.map(|it| it.intended.attempt).max().unwrap_or(0).max(step.attempt);
+    let cells = vec![
+        number.to_string(),
+        step.name.clone(),
+        state.to_owned(),
+        if attempt == 0 { String::new() } else { attempt.to_string() },
+        took.unwrap_or_default(),
+        step.last_result.clone(),
+        undo(step, saga, &calls),
+    ];
+    (mark, cells)
+}
+
+/// Whether the step's action is not settled.
+fn is_open(state: StepState) -> bool {
+    matches!(state, StepState::InFlight | StepState::Retrying | StepState::Unknown)
+}
+
+/// What became, or becomes, of the step's effect.
+fn undo(step: &SagaStep, saga: &Saga, calls: &[Call<'_>]) -> String {
+    let tries = calls.iter().filter(|it| it.is_backward()).count();
+    let turned_back = !saga.turned_back.is_empty();
+    match step.state() {
+        StepState::Compensated if tries == 0 => "nothing to undo".to_owned(),
+        StepState::Compensated => "undone".to_owned(),
+        StepState::Compensating => format!("try {tries}"),
+        StepState::Applied if turned_back => "planned".to_owned(),
+        state if turned_back && is_open(state) => "only if applied".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The step that is in the way: the one that is stuck, or the first that is not settled.
+fn troubled(saga: &Saga) -> Option<&SagaStep> {
+    let named = saga.stuck.as_ref().map(|it| it.step.as_str());
+    let in_the_way = |it: &&SagaStep| {
+        is_open(it.state()) || matches!(it.state(), StepState::Compensating | StepState::Faulted)
+    };
+    let steps = &saga.steps;
+    steps.iter().find(|it| Some(it.name.as_str()) == named).or(steps.iter().find(in_the_way))
+}
+
+fn last_calls(saga: &Saga, events: &[SagaEvent], look: &Look) -> String {
+    let Some(step) = troubled(saga) else { return String::new() };
+    let calls = calls(events, &step.name);
+    if calls.is_empty() {
+        return String::new();
+    }
+    let shown = calls.len().min(CALLS_SHOWN);
+    let title = format!("LAST {shown} OF {} ", count(calls.len() as u64, "CALL").to_uppercase());
+    let operation: String = step.action_op_id.chars().take(8).collect();
+    let id = if operation.is_empty() {
+        String::new()
+    } else {
+        format!(", action's operation id {operation}{}", look.more())
+    };
+    let rows: Vec<Row> =
+        calls.iter().skip(calls.len() - shown).map(|it| call_row(it, look)).collect();
+    let table = table(&["TRY", "CALL", "AT", "TOOK", "OUTCOME", "ASKED AFTERWARDS"], &rows, look);
+    format!("{}  {}{id}\n{table}", look.heading(title.trim_end()), step.name)
+}
+
+fn call_row(call: &Call<'_>, look: &Look) -> Row {
+    let intended = call.intended;
+    let answered_at = call.answered.and_then(|it| it.appended_at);
+    let (mark, outcome) = match call.answered {
+        None => (Mark::Moving, "no answer is recorded".to_owned()),
+        Some(answer) => {
+            let mark = match answer.outcome.as_str() {
+                "applied" => Mark::Good,
+                "rejected" => Mark::Refused,
+                "unknown" => Mark::Unknown,
+                "fault" => Mark::Trouble,
+                _ => Mark::Waiting,
+            };
+            (mark, told(answer))
+        }
+    };
+    let asked = match call.resolved.as_slice() {
+        [] => String::new(),
+        [.., last] => format!("{} {}", count(call.resolved.len() as u64, "time"), told(last)),
+    };
+    let cells = vec![
+        format!("#{}", intended.attempt),
+        if call.is_backward() { "undo" } else { "do" }.to_owned(),
+        look.at(intended.appended_at),
+        look.took(intended.appended_at, answered_at),
+        outcome,
+        asked,
+    ];
+    (mark, cells)
+}
+
+/// `unknown TIMED_OUT: no answer within 2 s`
+fn told(event: &SagaEvent) -> String {
+    let mut text = event.outcome.clone();
+    if !event.reason.is_empty() {
+        text.push(' ');
+        text.push_str(&event.reason);
+    }
+    if !event.message.is_empty() {
+        text.push_str(": ");
+        text.push_str(&event.message);
+    }
+    text
+}
+
+fn same_cause(group: Option<&StuckGroup>, look: &Look) -> String {
+    let Some(group) = group.filter(|it| 1 < it.sagas) else { return String::new() };
+    let title = look.heading("SAME CAUSE");
+    let (sagas, step) = (count(group.sagas, "saga"), &group.step);
+    format!("{title}  {sagas} at {step}, the oldest {}: sagactl stuck\n", look.lasting(group.since))
+}
+
+fn you_can(saga: &Saga, look: &Look) -> String {
+    let name = typed(saga);
+    let options = options(saga, &name);
+    let explained = options.iter().filter(|(_, effect)| !effect.is_empty());
+    let width = 3 + explained.map(|(command, _)| command.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (number, (command, effect)) in options.iter().enumerate() {
+        let title = if number == 0 { look.heading("YOU CAN") } else { " ".repeat(7) };
+        let line = format!("{title}     {command:width$}{effect}");
+        text.push_str(&format!("{}\n", line.trim_end()));
+    }
+    text
+}
+
+/// Commands that make sense now, with what they do.
+fn options(saga: &Saga, name: &str) -> Vec<(String, &'static str)> {
+    let mut options = Vec::new();
+    let live =
+        matches!(saga.state(), SagaState::Running | SagaState::Compensating | SagaState::Stuck);
+    if !live {
+        return vec![(format!("sagactl saga log {name}"), "its whole history")];
+    }
+    if saga.stuck.is_some() || saga.wake_at.is_some() {
+        options.push((format!("sagactl saga retry {name}"), "ask or call again now"));
+    }
+    if let Some(step) = troubled(saga).filter(|it| can_be_settled(saga, it)) {
+        let step = &step.name;
+        options.push((
+            format!("sagactl saga settle {name} --step {step} --outcome applied|not-applied --reason \"..\""),
+            "",
+        ));
+    }
+    if saga.turned_back.is_empty() {
+        options.push((
+            format!("sagactl saga cancel {name}"),
+            "turns back, unless it has passed its pivot",
+        ));
+    }
+    if saga.stuck.is_none() {
+        options.push((format!("sagactl saga wait {name}"), "until it has ended"));
+    }
+    options
+}
+
+/// Only a call whose outcome is in doubt is settled by a person.
+fn can_be_settled(saga: &Saga, step: &SagaStep) -> bool {
+    saga.stuck.is_some() && matches!(step.state(), StepState::Unknown | StepState::Compensating)
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::report::example::{
+        compensated_events, compensated_saga, look, running_saga, stuck_events, stuck_groups,
+        stuck_saga,
+    };
+
+    #[test]
+    fn a_stuck_saga_is_explained() {
+        let groups = stuck_groups().groups;
+        let text = report(&stuck_saga(), &stuck_events(), groups.first(), &look());
+        assert_snapshot!(text, @r#"
+        order/10042   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                         STUCK for 38m
+        place-order@3 · started 41m ago · owner orchestrator-2 · 17 log rows
+
+        WHY   The outcome of verify_payment is unknown. 7 calls to PaymentService/Confirm ended without a
+              definite answer; Resolve was not answered 6 times. Nothing will be undone until this is settled.
+              stuck: OUTCOME_UNKNOWN · turned back: DEADLINE_PASSED
+
+          #  STEP            STATE        TRY  TOOK  RESULT     UNDO
+        ✔ 1  reserve_stock   applied      1    0ms              planned
+        ? 2  verify_payment  UNKNOWN      7    38m   TIMED_OUT  only if applied
+        · 3  insert_order    not started
+
+        LAST 3 OF 4 CALLS  verify_payment, action's operation id 5d1c2f0e…
+          TRY  CALL  AT       TOOK   OUTCOME            ASKED AFTERWARDS
+        ? #5   do    37m ago  2.00s  unknown TIMED_OUT  1 time unanswered: UNAVAILABLE
+        ? #6   do    28m ago  2.00s  unknown TIMED_OUT  1 time unanswered: UNAVAILABLE
+        ? #7   do    12m ago  2.00s  unknown TIMED_OUT  1 time unanswered: UNAVAILABLE
+
+        SAME CAUSE  12 sagas at verify_payment, the oldest for 51m: sagactl stuck
+
+        YOU CAN     sagactl saga retry order/10042   ask or call again now
+                    sagactl saga settle order/10042 --step verify_payment --outcome applied|not-applied --reason ".."
+        "#);
+    }
+
+    #[test]
+    fn a_running_saga_shows_what_wakes_it() {
+        assert_snapshot!(report(&running_saga(), &[], None, &look()), @"
+        order/10043   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
+        place-order@3 · started 41m ago · moves by itself in 3.00s · 17 log rows
+
+        WHY   inventory was not reached; the next try is in 3 s.
+
+          #  STEP            STATE        TRY  TOOK  RESULT    UNDO
+        ▸ 1  reserve_stock   retrying     2          NOT_SENT
+        · 2  verify_payment  not started
+
+        YOU CAN     sagactl saga retry order/10043    ask or call again now
+                    sagactl saga cancel order/10043   turns back, unless it has passed its pivot
+                    sagactl saga wait order/10043     until it has ended
+        ");
+    }
+
+    #[test]
+    fn a_compensated_saga_shows_what_was_undone() {
+        assert_snapshot!(report(&compensated_saga(), &compensated_events(), None, &look()), @"
+        order/10045   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                           compensated
+        place-order@3 · started 41m ago · took 1m · 17 log rows
+
+        WHY   verify_payment was refused: DECLINED. Everything that was applied is undone.
+              turned back: STEP_REJECTED · refused: DECLINED
+
+          #  STEP            STATE        TRY  TOOK   RESULT    UNDO
+        ↩ 1  reserve_stock   compensated  1    1.00s            undone
+        ✖ 2  verify_payment  rejected     1    9.00s  DECLINED
+
+        YOU CAN     sagactl saga log order/10045   its whole history
+        ");
+    }
+
+    #[test]
+    fn colours_do_not_change_the_text() {
+        let painted = report(&stuck_saga(), &[], None, &Look { color: true, ..look() });
+        let mut text = String::new();
+        for (number, part) in painted.split("\x1b[").enumerate() {
+            text.push_str(if number == 0 { part } else { part.split_once('m').unwrap().1 });
+        }
+        assert_eq!(text, report(&stuck_saga(), &[], None, &look()));
+    }
+}

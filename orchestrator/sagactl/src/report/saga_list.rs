@@ -1,0 +1,87 @@
+//! Sagas, a line each.
+
+use saga_proto::saga::v1::{ListSagasResponse, Saga};
+
+use crate::{
+    look::Look,
+    name::shown_key,
+    report::{
+        table::{Row, clipped, table},
+        words::saga_state,
+    },
+};
+
+/// Characters of the sentence that fit beside the rest.
+const WHY_WIDTH: usize = 70;
+
+/// A page of sagas.
+pub(crate) fn report(reply: &ListSagasResponse, look: &Look) -> String {
+    if reply.sagas.is_empty() {
+        return "no sagas\n".to_owned();
+    }
+    rows(reply.sagas.iter(), look)
+}
+
+/// One saga, or nothing where the server sent none.
+pub(crate) fn one(saga: Option<&Saga>, look: &Look) -> String {
+    saga.map(|it| rows([it].into_iter(), look)).unwrap_or_default()
+}
+
+fn rows<'a>(sagas: impl Iterator<Item = &'a Saga>, look: &Look) -> String {
+    let rows: Vec<Row> = sagas.map(|it| row(it, look)).collect();
+    table(&["SAGA", "STATE", "DEFINITION", "STARTED", "TOOK", "WHY"], &rows, look)
+}
+
+fn row(saga: &Saga, look: &Look) -> Row {
+    let (mark, state) = saga_state(saga.state());
+    let cells = vec![
+        shown_key(&saga.namespace, &saga.business_key),
+        state.to_owned(),
+        format!("{}@{}", saga.definition, saga.definition_version),
+        look.at(saga.started_at),
+        look.took(saga.started_at, saga.ended_at),
+        clipped(why(saga), WHY_WIDTH, look),
+    ];
+    (mark, cells)
+}
+
+fn why(saga: &Saga) -> &str {
+    match &saga.stuck {
+        Some(stuck) if !stuck.message.is_empty() => &stuck.message,
+        _ => &saga.why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::report::example::{completed_saga, look, running_saga, stuck_saga};
+
+    #[test]
+    fn a_list_shows_key_state_age_and_why() {
+        let sagas = vec![stuck_saga(), running_saga(), completed_saga()];
+        let reply = ListSagasResponse { sagas, next_page_token: String::new() };
+        assert_snapshot!(report(&reply, &look()), @"
+          SAGA         STATE      DEFINITION     STARTED  TOOK   WHY
+        ! order/10042  STUCK      place-order@3  41m ago  41m    The outcome of verify_payment is unknown.
+        ▸ order/10043  running    place-order@3  41m ago  41m    inventory was not reached; the next try is in 3 s.
+        ✔ order/10044  completed  place-order@3  41m ago  2.41s
+        ");
+    }
+
+    #[test]
+    fn marks_can_be_ascii_and_times_absolute() {
+        let look = Look { ascii: true, utc: true, ..look() };
+        assert_snapshot!(one(Some(&completed_saga()), &look), @"
+          SAGA         STATE      DEFINITION     STARTED                   TOOK   WHY
+        + order/10044  completed  place-order@3  2026-01-02T18:19:00.000Z  2.41s
+        ");
+    }
+
+    #[test]
+    fn no_sagas_are_told_in_words() {
+        assert_eq!(report(&ListSagasResponse::default(), &look()), "no sagas\n");
+    }
+}

@@ -1,0 +1,49 @@
+//! The orchestrator itself.
+
+use saga_proto::saga::v1::GetServerInfoResponse;
+
+use crate::look::{Look, Mark};
+
+/// The server in five lines.
+pub(crate) fn report(reply: &GetServerInfoResponse, look: &Look) -> String {
+    let (mark, log) = if reply.log_available {
+        (Mark::Good, "can be written")
+    } else {
+        (Mark::Trouble, "CANNOT BE WRITTEN: sagas wait, nothing is lost")
+    };
+    format!(
+        "version   {}\nnode      {}\nlog       {} {}, {log}\nsagas     {} of at most {}\n",
+        reply.version,
+        reply.node_id,
+        look.paint(mark, look.sign(mark)),
+        reply.log,
+        reply.sagas_in_flight,
+        reply.sagas_in_flight_max,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::report::example::look;
+
+    #[test]
+    fn a_log_that_cannot_be_written_stands_out() {
+        let reply = GetServerInfoResponse {
+            version: "0.1.0".to_owned(),
+            node_id: "orchestrator-2".to_owned(),
+            log: "postgres".to_owned(),
+            sagas_in_flight: 12,
+            sagas_in_flight_max: 10_000,
+            log_available: false,
+        };
+        assert_snapshot!(report(&reply, &look()), @"
+        version   0.1.0
+        node      orchestrator-2
+        log       ! postgres, CANNOT BE WRITTEN: sagas wait, nothing is lost
+        sagas     12 of at most 10000
+        ");
+    }
+}

@@ -1,0 +1,40 @@
+//! States in words, and the marks that go with them.
+
+use saga_proto::saga::v1::{SagaState, StepState};
+
+use crate::look::Mark;
+
+/// A saga's state. Capitals where a person must look.
+pub(crate) fn saga_state(state: SagaState) -> (Mark, &'static str) {
+    match state {
+        SagaState::Unspecified => (Mark::Unknown, "(newer than this sagactl)"),
+        SagaState::Running => (Mark::Moving, "running"),
+        SagaState::Compensating => (Mark::Moving, "compensating"),
+        SagaState::Stuck => (Mark::Trouble, "STUCK"),
+        SagaState::Completed => (Mark::Good, "completed"),
+        SagaState::Compensated => (Mark::Undone, "compensated"),
+        SagaState::Closed => (Mark::Refused, "closed"),
+    }
+}
+
+/// A step's state. Capitals where a person must look.
+pub(crate) fn step_state(state: StepState) -> (Mark, &'static str) {
+    match state {
+        StepState::Unspecified => (Mark::Unknown, "(newer than this sagactl)"),
+        StepState::Pending => (Mark::Waiting, "not started"),
+        StepState::Skipped => (Mark::Waiting, "skipped"),
+        StepState::InFlight => (Mark::Moving, "in flight"),
+        StepState::Retrying => (Mark::Moving, "retrying"),
+        StepState::Unknown => (Mark::Unknown, "UNKNOWN"),
+        StepState::Applied => (Mark::Good, "applied"),
+        StepState::Rejected => (Mark::Refused, "rejected"),
+        StepState::Compensating => (Mark::Moving, "compensating"),
+        StepState::Compensated => (Mark::Undone, "compensated"),
+        StepState::Faulted => (Mark::Trouble, "FAULTED"),
+    }
+}
+
+/// `1 saga`, `2 sagas`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

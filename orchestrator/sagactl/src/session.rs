@@ -1,0 +1,123 @@
+//! One run of the program: how it writes, and whom it asks.
+
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    cli::{Color, Global, Output},
+    client::Client,
+    exit::Exit,
+    failure::Failure,
+    look::Look,
+    reply::{Reply, escaped, json, json_lines},
+};
+
+/// How long an answer may take where `--timeout` does not say.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What every command has at hand.
+#[derive(Debug)]
+pub(crate) struct Session {
+    look: Look,
+    /// `--timeout`, where it was given.
+    pub(crate) timeout: Option<Duration>,
+    output: Output,
+    address: String,
+}
+
+impl Session {
+    /// Looks at the terminal, once.
+    pub(crate) fn open(global: &Global) -> Self {
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => io::stdout().is_terminal() && !no_color(),
+        };
+        let look = Look { color, ascii: global.ascii, utc: global.utc, now: Timestamp::now() };
+        Self { look, timeout: global.timeout, output: global.output, address: address(global) }
+    }
+
+    /// Connects to the server.
+    ///
+    /// # Errors
+    ///
+    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none.
+    pub(crate) async fn client(&self) -> Result<Client, Failure> {
+        Client::connect(&self.address, self.timeout.unwrap_or(ANSWER_TIMEOUT)).await
+    }
+
+    /// Writes a reply to standard output, in the form that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Those of standard output. What the server did stays done.
+    pub(crate) fn print<R: Reply>(
+        &self,
+        reply: &R,
+        report: impl FnOnce(&R, &Look) -> String,
+    ) -> Result<(), Failure> {
+        let text = match self.output {
+            Output::Table => {
+                let look = Look { now: Timestamp::now(), ..self.look };
+                report(&escaped(reply), &look)
+            }
+            Output::Json => json(reply),
+            Output::Jsonl => json_lines(reply).join("\n"),
+            Output::Id => escaped(reply).ids().join("\n"),
+        };
+        self.write(&text)
+    }
+
+    /// Writes text to standard output, with a line end where it has none. A reader that
+    /// has left, as `head` does, is no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of standard output.
+    pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let mut data = io::stdout().lock();
+        match write!(data, "{text}{end}").and_then(|()| data.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure {
+                exit: Exit::Error,
+                what: "cannot write to standard output".to_owned(),
+                code: None,
+                why: error.to_string(),
+                remedies: Vec::new(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says something to the person, on standard error.
+    pub(crate) fn say(&self, text: &str) {
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Whether the output is for people.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.output == Output::Table
+    }
+}
+
+fn no_color() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
+}
+
+/// `host:port` is meant as `http://host:port`.
+fn address(global: &Global) -> String {
+    if global.address.contains("://") {
+        global.address.clone()
+    } else {
+        format!("http://{}", global.address)
+    }
+}
