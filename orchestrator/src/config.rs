@@ -156,8 +156,9 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file, then variables that begin with `AMENDS_` (`AMENDS_LIMITS__SAGAS_MAX`
-    /// is `limits.sagas_max`), then `flags`, each over the one before, and checks them.
+    /// Reads the file, then variables that begin with `AMENDS_ORCHESTRATOR_`
+    /// (`AMENDS_ORCHESTRATOR_LIMITS__SAGAS_MAX` is `limits.sagas_max`), then `flags`, each
+    /// over the one before, and checks them.
     ///
     /// # Errors
     ///
@@ -168,7 +169,7 @@ impl Config {
             sources = sources.merge(Toml::file_exact(file));
         }
         let config: Self = sources
-            .merge(Env::prefixed("AMENDS_").split("__"))
+            .merge(Env::prefixed("AMENDS_ORCHESTRATOR_").split("__"))
             .merge(Serialized::globals(flags))
             .extract()
             .map_err(|error| ConfigError::DoesNotFit(Box::new(error)))?;

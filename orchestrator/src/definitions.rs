@@ -36,7 +36,7 @@ pub enum DefinitionError {
     #[error("definition {name}: the log cannot be asked")]
     Log { name: String, source: StoreError },
     /// It was stored by a program that understood it; this one does not.
-    #[error("definition {name} version {version} does not compile any more:\n{report}")]
+    #[error("definition {name} version {version} does not compile any more:\n{}", report.rendered)]
     Stale { name: String, version: u32, report: Box<Report> },
 }
 
@@ -44,7 +44,7 @@ pub enum DefinitionError {
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// The definition has errors.
-    #[error("the definition is not valid:\n{0}")]
+    #[error("the definition is not valid:\n{}", .0.rendered)]
     Invalid(Box<Report>),
     /// This version is stored with other contents.
     #[error("definition {name} version {version} is stored with other contents")]

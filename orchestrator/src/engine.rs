@@ -196,11 +196,17 @@ impl Engine {
         *self.shared.log.available().borrow()
     }
 
+    /// Takes nothing new from now on, and begins to hand the sagas over. [`Engine::stop`]
+    /// waits for the end of it.
+    pub fn begin_stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+
     /// Stops: takes nothing new, records the answers of the calls that are out, and
     /// parks every saga so that other nodes take them at once. What is not answered
     /// within `grace` is left to whoever takes the saga over.
     pub async fn stop(&self, grace: Duration) {
-        self.shared.stop.send_replace(true);
+        self.begin_stop();
         self.shared.tasks.close();
         if tokio::time::timeout(grace, self.shared.tasks.wait()).await.is_err() {
             let left = self.shared.live.count();

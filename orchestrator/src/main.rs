@@ -33,7 +33,7 @@ struct Options {
     flags: Flags,
 }
 
-/// Flags stand over variables (`AMENDS_...`), and those over the file.
+/// Flags stand over variables (`AMENDS_ORCHESTRATOR_...`), and those over the file.
 #[derive(Debug, Args, Serialize)]
 struct Flags {
     /// Where to listen, as in 127.0.0.1:7400.

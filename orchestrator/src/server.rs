@@ -119,6 +119,8 @@ impl Orchestrator {
             shutdown.await;
             tracing::info!("stopping");
             reporter.set_not_serving::<SagaServiceServer<SagaApi>>().await;
+            // From now on sagas are handed over, whatever calls and streams are open.
+            engine.begin_stop();
         };
         let served = Server::builder()
             .load_shed(true)

@@ -75,7 +75,7 @@ impl Service for Orders {
     const NAME: &'static str = "order-svc";
     const ABOUT: &'static str = "The shop's orders and the history of their status.";
     const ENV_PREFIX: &'static str = "AMENDS_ORDER_";
-    const LISTEN_DEFAULT: &'static str = "127.0.0.1:7412";
+    const LISTEN_DEFAULT: &'static str = "127.0.0.1:7413";
     const SCHEMA: Schema = SCHEMA;
     type Config = Config;
 

@@ -64,7 +64,7 @@ impl Service for PaymentService {
     const ABOUT: &'static str = "Takes and gives back the money of the shop's orders. \
         `payment-svc simulator --help` tells about a payment provider to test against.";
     const ENV_PREFIX: &'static str = "AMENDS_PAYMENT_";
-    const LISTEN_DEFAULT: &'static str = "127.0.0.1:7413";
+    const LISTEN_DEFAULT: &'static str = "127.0.0.1:7412";
     const SCHEMA: Schema = SCHEMA;
     type Config = PaymentConfig;
 

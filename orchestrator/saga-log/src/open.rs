@@ -38,7 +38,10 @@ pub enum OpenError {
     UrlInvalid { what: String },
 
     /// Check that the database runs, that its address is right and that it lets us in.
-    #[error("the log's database cannot be reached")]
+    #[error(
+        "the log's database cannot be reached; check that it runs, that its address is right \
+         and that it lets us in"
+    )]
     Unreachable { source: Box<dyn std::error::Error + Send + Sync> },
 
     /// Stop the other process, or give this one a log of its own.

@@ -63,11 +63,19 @@ fn stuck_message(
     stuck: saga_core::Stuck,
 ) -> String {
     let name = &definition.core.step(stuck.step).name;
-    match &state.step(stuck.step).last_trouble {
+    let message = match &state.step(stuck.step).last_trouble {
         Some(trouble) if trouble.message.is_empty() => format!("{name}: {}", trouble.reason),
         Some(trouble) => format!("{name}: {}: {}", trouble.reason, trouble.message),
         None => format!("{name}: no answer is known"),
-    }
+    };
+    for_the_index(&message)
+}
+
+/// What others said, as far as an index entry holds it: databases refuse NUL, and
+/// nobody reads a page in a list.
+pub(crate) fn for_the_index(said: &str) -> String {
+    const CHARS_MAX: usize = 1_000;
+    said.chars().filter(|it| *it != '\0').take(CHARS_MAX).collect()
 }
 
 /// Whether the index has to be written: everything but the wake-up time of a saga that

@@ -6,7 +6,10 @@ use saga_core::SagaId;
 use saga_log::{Append, IndexChange, Standing, StuckRow, Written};
 use uuid::Uuid;
 
-use crate::{driver::standing::WAITING_ON_OPERATOR, engine::Shared};
+use crate::{
+    driver::standing::{WAITING_ON_OPERATOR, for_the_index},
+    engine::Shared,
+};
 
 impl Shared {
     /// Marks the saga as stuck for `reason`, by a row without events. Where that cannot
@@ -43,7 +46,7 @@ impl Shared {
             stuck: Some(StuckRow {
                 reason: reason.to_owned(),
                 step: String::new(),
-                message: message.chars().take(1_000).collect(),
+                message: for_the_index(message),
                 since_ms: now_ms,
             }),
             ..index.standing
