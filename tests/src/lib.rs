@@ -1,1 +1,19 @@
-//! Tests over the whole workspace: harness, integration, crash, tidy, benches.
+//! What the tests and benches of the whole workspace share.
+//!
+//! Reading order: [`programs`] (the workspace's binaries), [`process`] (one that runs, and
+//! dies with its test), [`server`] (one that listens and can be started again), [`shop`]
+//! (all of them together), [`order`] and [`buyer`] (what is bought), [`books`] (what it
+//! came to), [`postgres`] (a database server of one's own), [`condition`] (waiting).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+pub mod books;
+pub mod buyer;
+pub mod condition;
+pub mod order;
+pub mod postgres;
+pub mod process;
+pub mod programs;
+pub mod server;
+pub mod shop;

@@ -1,0 +1,99 @@
+//! What an order came to, as the services and the provider wrote it down.
+
+use std::collections::BTreeMap;
+
+use payment_svc::simulator::{OrderLedger, Simulator, SimulatorConfig};
+use saga_demo::audit::{Agreed, Audit, Integrity, audit};
+use saga_proto::shop::{
+    inventory::v1::{
+        self as inventory, GetStockRequest, Stock, inventory_service_client::InventoryServiceClient,
+    },
+    order::v1::{
+        self as orders, GetOrderRequest, GetOrderResponse, order_service_client::OrderServiceClient,
+    },
+    payment::v1::{
+        self as payments, GetPaymentRequest, GetPaymentResponse, get_payment_request::Payment,
+        payment_service_client::PaymentServiceClient,
+    },
+};
+use tonic::Status;
+
+use crate::{
+    order::{ITEMS, Item, Order},
+    shop::Shop,
+};
+
+impl Shop {
+    /// Units in the house, reserved and sold.
+    pub async fn stock(&self, item: Item) -> (i64, i64, i64) {
+        let mut client = InventoryServiceClient::new(self.inventory.channel());
+        let request = GetStockRequest { item_ids: vec![item.item_id.to_owned()] };
+        let reply = client.get_stock(request).await.unwrap().into_inner();
+        let Stock { on_hand, reserved, sold, .. } = reply.stock[0];
+        (on_hand, reserved, sold)
+    }
+
+    /// An order that was written down.
+    ///
+    /// # Errors
+    ///
+    /// What the order service says.
+    pub async fn order_of(&self, order_no: &str) -> Result<GetOrderResponse, Status> {
+        let mut client = OrderServiceClient::new(self.order.channel());
+        let request = GetOrderRequest { order_no: order_no.to_owned() };
+        Ok(client.get_order(request).await?.into_inner())
+    }
+
+    /// The payment of an order, as the payment service knows it.
+    ///
+    /// # Errors
+    ///
+    /// What the payment service says.
+    pub async fn payment_of(&self, order_no: &str) -> Result<GetPaymentResponse, Status> {
+        let mut client = PaymentServiceClient::new(self.payment.channel());
+        let payment = Some(Payment::OrderNo(order_no.to_owned()));
+        Ok(client.get_payment(GetPaymentRequest { payment }).await?.into_inner())
+    }
+
+    /// How much was captured and given back for an order, and in how many captures, by
+    /// the provider's ledger.
+    pub async fn money(&self, order_no: &str) -> (i64, i64, i64) {
+        let url = format!("{}/simulator/v1/ledger/{order_no}", self.provider.url());
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let ledger: OrderLedger = serde_json::from_str(&text).unwrap();
+        (ledger.captured_minor, ledger.cancelled_minor, ledger.captures)
+    }
+
+    /// How often faults of the provider really happened, by kind.
+    pub async fn faults(&self) -> BTreeMap<String, u64> {
+        let url = format!("{}/simulator/v1/faults", self.provider.url());
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Asks every service for what in its books breaks a rule.
+    pub async fn assert_no_violations(&self) {
+        let mut client = InventoryServiceClient::new(self.inventory.channel());
+        let stock = client.audit(inventory::AuditRequest {}).await.unwrap().into_inner();
+        let mut client = OrderServiceClient::new(self.order.channel());
+        let orders = client.audit(orders::AuditRequest {}).await.unwrap().into_inner();
+        let mut client = PaymentServiceClient::new(self.payment.channel());
+        let payments = client.audit(payments::AuditRequest {}).await.unwrap().into_inner();
+        let violations = [stock.violations, orders.violations, payments.violations].concat();
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    /// Holds the books of the services and the provider's ledger against each other and
+    /// against what was agreed with the buyers: all five integrity numbers are 0.
+    pub async fn assert_integrity(&self, placed: &[Order]) {
+        self.assert_no_violations().await;
+        let prices = placed.iter().map(|it| (it.order_no.clone(), it.total_minor()));
+        let stock = ITEMS.iter().map(|it| (it.item_id.to_owned(), it.initial_stock));
+        let agreed = Agreed { prices_minor: prices.collect(), stock: stock.collect() };
+        let config = SimulatorConfig::default();
+        let ledger = Simulator::open(&self.books.simulator, config).await.unwrap();
+        let Audit { integrity, findings } = audit(&self.books, &ledger, &agreed).await.unwrap();
+        ledger.close().await;
+        assert_eq!(integrity, Integrity::default(), "{findings:#?}");
+    }
+}

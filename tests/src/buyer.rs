@@ -1,0 +1,138 @@
+//! What buyers do: authenticate a payment at the provider, place an order, wait for it.
+
+use std::time::Duration;
+
+use saga_proto::saga::v1::{
+    ListEventsRequest, Saga, SagaEvent, SagaName, SagaState, StartSagaResponse, WaitSagaRequest,
+    saga_name::Name, saga_service_client::SagaServiceClient,
+};
+use serde_json::{Value, json};
+use tonic::{Status, transport::Channel};
+use tonic_types::StatusExt as _;
+
+use crate::{condition::eventually, order::Order, shop::Shop};
+
+impl Shop {
+    /// A client of the orchestrator.
+    #[must_use]
+    pub fn sagas(&self) -> SagaServiceClient<Channel> {
+        SagaServiceClient::new(self.orchestrator.channel())
+    }
+
+    /// The buyer authenticates the payment of an order.
+    pub async fn authenticate(&self, order: &Order) {
+        self.authenticate_with(order, json!({})).await;
+    }
+
+    /// The same; `faults` is the script of what goes wrong at the provider.
+    pub async fn authenticate_with(&self, order: &Order, faults: Value) {
+        let session = json!({
+            "payment_key": order.payment_key,
+            "order_no": order.order_no,
+            "amount_minor": order.total_minor(),
+            "faults": faults,
+        });
+        let url = format!("{}/simulator/v1/payments", self.provider.url());
+        let body = json!({ "payments": [session] });
+        let reply = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+        assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
+    }
+
+    /// Asks the orchestrator for the saga of an order, once.
+    ///
+    /// # Errors
+    ///
+    /// What the orchestrator says.
+    pub async fn start(&self, order: &Order) -> Result<StartSagaResponse, Status> {
+        Ok(self.sagas().start_saga(order.request()).await?.into_inner())
+    }
+
+    /// Asks for the saga of an order until it is accepted.
+    pub async fn insist(&self, order: &Order) -> Saga {
+        eventually("the order is accepted", async || match self.start(order).await {
+            Ok(reply) => reply.saga,
+            Err(status) if is_passing(&status) => None,
+            Err(status) => panic!("order {} was refused: {status}", order.order_no),
+        })
+        .await
+    }
+
+    /// Places an order and waits until it has ended, whatever becomes of the orchestrator
+    /// meanwhile.
+    pub async fn place(&self, order: &Order) -> Saga {
+        self.insist(order).await;
+        self.ended(&order.business_key).await
+    }
+
+    /// Waits until a saga has ended.
+    pub async fn ended(&self, business_key: &str) -> Saga {
+        let what = format!("saga {business_key} ends");
+        eventually(&what, async || self.wait_a_while(business_key).await.filter(has_ended)).await
+    }
+
+    /// Waits until a saga is as `is` wants it.
+    pub async fn becomes(&self, business_key: &str, is: impl Fn(&Saga) -> bool) -> Saga {
+        let what = format!("saga {business_key} gets somewhere");
+        eventually(&what, async || self.saga(business_key).await.filter(|saga| is(saga))).await
+    }
+
+    /// The saga as it stands; None where the orchestrator does not answer.
+    pub async fn saga(&self, business_key: &str) -> Option<Saga> {
+        self.wait(business_key, Duration::ZERO).await
+    }
+
+    async fn wait_a_while(&self, business_key: &str) -> Option<Saga> {
+        self.wait(business_key, Duration::from_secs(5)).await
+    }
+
+    async fn wait(&self, business_key: &str, timeout: Duration) -> Option<Saga> {
+        let timeout = prost_types::Duration::try_from(timeout).ok();
+        let request = WaitSagaRequest { name: Some(named(business_key)), timeout };
+        match self.sagas().wait_saga(request).await {
+            Ok(reply) => reply.into_inner().saga,
+            Err(status) if is_passing(&status) => None,
+            Err(status) => panic!("saga {business_key}: {status}"),
+        }
+    }
+
+    /// The history of a saga.
+    pub async fn events(&self, business_key: &str) -> Vec<SagaEvent> {
+        let name = Some(named(business_key));
+        let request = ListEventsRequest { name, page_size: 1_000, ..ListEventsRequest::default() };
+        self.sagas().list_events(request).await.unwrap().into_inner().events
+    }
+}
+
+/// A saga by its business key.
+#[must_use]
+pub fn named(business_key: &str) -> SagaName {
+    let name = Some(Name::BusinessKey(business_key.to_owned()));
+    SagaName { name, namespace: String::new() }
+}
+
+/// Whether a saga has come to its end.
+#[must_use]
+pub fn has_ended(saga: &Saga) -> bool {
+    let ends = [SagaState::Completed, SagaState::Compensated, SagaState::Closed];
+    ends.contains(&saga.state())
+}
+
+/// The reason code of a status; empty where it has none.
+#[must_use]
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Whether the orchestrator cannot be asked now, or did not do it now.
+fn is_passing(status: &Status) -> bool {
+    use tonic::Code::{
+        Cancelled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown,
+    };
+
+    match status.code() {
+        Unavailable | ResourceExhausted | DeadlineExceeded => true,
+        // A connection that broke.
+        Cancelled | Internal | Unknown => reason(status).is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,126 @@
+//! Orders of the tests, and what the shop sells.
+
+use prost::Message as _;
+use prost_types::Any;
+use saga_proto::{
+    saga::v1::{StartSagaRequest, start_saga_request::Input},
+    shop::order::v1::{OrderLine, PaymentInput, PlaceOrderInput},
+};
+
+/// Currency of everything.
+pub const CURRENCY: &str = "GBP";
+
+/// Something that the shop sells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its id.
+    pub item_id: &'static str,
+    /// What one costs.
+    pub price_minor: i64,
+    /// How many there are before the first order.
+    pub initial_stock: i64,
+}
+
+/// There are plenty of these.
+pub const MUG: Item = Item { item_id: "mug", price_minor: 500, initial_stock: 1_000 };
+
+/// There are few of these.
+pub const LAMP: Item = Item { item_id: "lamp", price_minor: 2_000, initial_stock: 3 };
+
+/// All that the shop sells.
+pub const ITEMS: [Item; 2] = [MUG, LAMP];
+
+/// An order, and the payment that its buyer agreed to.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What makes the saga one; the order number, unless a test says otherwise.
+    pub business_key: String,
+    /// Its number.
+    pub order_no: String,
+    /// The provider's key of the payment.
+    pub payment_key: String,
+    /// What is bought.
+    pub item: Item,
+    /// How many.
+    pub qty: i64,
+    /// What the buyer thinks that one costs.
+    pub price_minor: i64,
+}
+
+impl Order {
+    /// An order at the shop's prices.
+    #[must_use]
+    pub fn of(order_no: &str, qty: i64, item: Item) -> Self {
+        Self {
+            business_key: order_no.to_owned(),
+            order_no: order_no.to_owned(),
+            payment_key: format!("pay-{order_no}"),
+            item,
+            qty,
+            price_minor: item.price_minor,
+        }
+    }
+
+    /// What it costs at the shop's prices.
+    #[must_use]
+    pub fn total_minor(&self) -> i64 {
+        self.item.price_minor * self.qty
+    }
+
+    /// The input of its saga.
+    #[must_use]
+    pub fn input(&self) -> PlaceOrderInput {
+        PlaceOrderInput {
+            order_no: self.order_no.clone(),
+            customer_id: "customer-1".to_owned(),
+            lines: vec![OrderLine {
+                item_id: self.item.item_id.to_owned(),
+                qty: self.qty,
+                price_minor: self.price_minor,
+                discount_minor: 0,
+            }],
+            payment: Some(PaymentInput {
+                provider: "toss".to_owned(),
+                provider_key: self.payment_key.clone(),
+                amount_minor: self.total_minor(),
+            }),
+            currency: CURRENCY.to_owned(),
+        }
+    }
+
+    /// The request that starts its saga.
+    #[must_use]
+    pub fn request(&self) -> StartSagaRequest {
+        let input = Any {
+            type_url: "type.googleapis.com/shop.order.v1.PlaceOrderInput".to_owned(),
+            value: self.input().encode_to_vec(),
+        };
+        StartSagaRequest {
+            definition: "place-order".to_owned(),
+            business_key: self.business_key.clone(),
+            input: Some(Input::Message(input)),
+            ..StartSagaRequest::default()
+        }
+    }
+
+    /// The same input as proto-JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::json!({
+            "orderNo": self.order_no,
+            "customerId": "customer-1",
+            "lines": [{
+                "itemId": self.item.item_id,
+                "qty": self.qty.to_string(),
+                "priceMinor": self.price_minor.to_string(),
+            }],
+            "payment": {
+                "provider": "toss",
+                "providerKey": self.payment_key,
+                "amountMinor": self.total_minor().to_string(),
+            },
+            "currency": CURRENCY,
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,117 @@
+//! A private PostgreSQL server for one test or benchmark.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// A server with the defaults of its packaging (fsync on), on a free port of the
+/// loopback. Stopped when dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes and starts a server.
+    ///
+    /// # Panics
+    ///
+    /// Where PostgreSQL is not installed; `tests/run` installs it.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("amends-pg-").tempdir().unwrap();
+        // The server refuses to run as root; its user must be able to write here.
+        run(Command::new("chmod").arg("777").arg(folder.path()));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let cluster = Self { folder, port };
+        run(cluster.server("initdb").args(["-A", "trust", "-U", "postgres"]));
+        cluster.start_server();
+        cluster
+    }
+
+    /// Starts the server again after [`Cluster::kill`].
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    pub fn start_server(&self) {
+        let options = format!(
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200",
+            self.port,
+            self.folder.path().display()
+        );
+        let log = self.folder.path().join("log");
+        run(self.server("pg_ctl").args(["-o", &options, "-w", "start", "-l"]).arg(log));
+    }
+
+    /// Ends the server at once, as a power cut would.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be ended.
+    pub fn kill(&self) {
+        run(self.server("pg_ctl").args(["-m", "immediate", "-w", "stop"]));
+    }
+
+    /// The URL of a new database.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be made, for example because it exists.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        let port = self.port.to_string();
+        let folder = self.folder.path();
+        run(Command::new(programs().join("createdb"))
+            .args(["-U", "postgres", "-p", &port, "-h"])
+            .arg(folder)
+            .arg(name));
+        format!("postgres://postgres@127.0.0.1:{port}/{name}")
+    }
+
+    fn server(&self, program: &str) -> Command {
+        let program = programs().join(program);
+        let data = self.folder.path().join("data");
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir("/").arg("-D").arg(data);
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.server("pg_ctl").args(["-m", "immediate", "stop"]).output();
+    }
+}
+
+fn is_root() -> bool {
+    let Output { stdout, .. } = Command::new("id").arg("-u").output().unwrap();
+    stdout.trim_ascii() == b"0"
+}
+
+/// Where Debian keeps the server's programs, outside the search path.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL is not installed; run tests/run, which installs it");
+    let newest = versions.map(|entry| entry.unwrap().path()).max().unwrap();
+    let programs = newest.join("bin");
+    assert!(Path::new(&programs).join("initdb").exists(), "{} has no initdb", programs.display());
+    programs
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+}

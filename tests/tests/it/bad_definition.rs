@@ -1,0 +1,126 @@
+//! Definitions that are wrong: the orchestrator does not start, and its report names the
+//! file and the line, and says what to write instead.
+
+use std::fs;
+
+use saga_tests::{
+    process::run,
+    shop::{Database, Shop},
+};
+
+/// A definition of one step, with what is replaced in it below.
+const SOUND: &str = r#"kind: Saga
+name: take
+version: 1
+input: shop.inventory.v1.ReserveRequest
+steps:
+  - name: reserve
+    action:
+      call: inventory/shop.inventory.v1.InventoryService/Reserve
+      request:
+        order_no: input.order_no
+        lines: input.lines
+      timeout: 2s
+    compensation:
+      call: inventory/shop.inventory.v1.InventoryService/Release
+      request:
+        reserve_op_id: op("reserve")
+      timeout: 2s
+    on_unknown: resolve
+  - name: sell
+    pivot: true
+    action:
+      call: inventory/shop.inventory.v1.InventoryService/Commit
+      request:
+        reserve_op_id: op("reserve")
+      timeout: 2s
+    on_unknown: resolve
+"#;
+
+#[tokio::test]
+async fn a_wrong_definition_stops_the_start_with_file_line_and_remedy() {
+    let mut shop = Shop::closed(Database::Sqlite).await;
+    let folder = shop.books.folder.join("definitions");
+    fs::remove_file(folder.join("place-order.yaml")).unwrap();
+    let file = folder.join("take.yaml");
+    shop.inventory.start().await;
+
+    // What is replaced, by what, the line that is named, and what is told.
+    let cases = [
+        ("order_no: input.order_no", "order_nr: input.order_no", 10, "order_no"),
+        ("input.lines", "input.lyness", 11, "lyness"),
+        ("InventoryService/Reserve\n", "InventoryService/Reserv\n", 8, "Reserve"),
+        ("pivot: true", "pivot: true\n    after: [reserv]", 21, "reserve"),
+        ("timeout: 2s\n    comp", "timeout: soon\n    comp", 12, "2s"),
+        ("version: 1", "version: one", 3, "version"),
+        ("order_no: input.order_no", "order_no: input.lines", 10, "string"),
+        ("op(\"reserve\")", "op(\"reserve", 16, "reserve_op_id"),
+        // Corrupt YAML.
+        ("steps:", "steps: [", 6, "quote expressions"),
+        ("    action:", "\taction:", 6, "found a tab"),
+    ];
+    for (from, to, line, told) in cases {
+        let broken = SOUND.replacen(from, to, 1);
+        assert_ne!(broken, SOUND, "{from:?} is not in the definition");
+        fs::write(&file, &broken).unwrap();
+
+        let finished = run(shop.orchestrator.command()).await;
+
+        let said = finished.stderr;
+        assert_eq!(finished.code, Some(1), "{to:?}: {said}");
+        for told in ["take.yaml", &format!(":{line}:"), told] {
+            assert!(said.contains(told), "{to:?} should tell {told:?}: {said}");
+        }
+        assert!(said.contains("help:"), "{to:?} should tell a remedy: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    // Bytes that are no text, and nothing at all.
+    for bytes in [&b"\xff\xfe\x00kind"[..], b""] {
+        fs::write(&file, bytes).unwrap();
+        let finished = run(shop.orchestrator.command()).await;
+        assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+        assert!(finished.stderr.contains("take.yaml"), "{}", finished.stderr);
+    }
+
+    // Nothing of this was stored: the sound one is the first version.
+    fs::write(&file, SOUND).unwrap();
+    shop.orchestrator.start().await;
+    shop.orchestrator.process().says("definition registered").await;
+}
+
+#[tokio::test]
+async fn a_definition_that_calls_a_participant_nobody_knows_stops_the_start() {
+    let shop = Shop::closed(Database::Sqlite).await;
+    let folder = shop.books.folder.join("definitions");
+    fs::remove_file(folder.join("place-order.yaml")).unwrap();
+    fs::write(folder.join("take.yaml"), SOUND.replace("inventory/", "inventry/")).unwrap();
+
+    let finished = run(shop.orchestrator.command()).await;
+
+    let said = finished.stderr;
+    assert_eq!(finished.code, Some(1), "{said}");
+    assert!(said.contains("participant inventry is not configured"), "{said}");
+    assert!(said.contains("add it under [participants]"), "{said}");
+}
+
+#[tokio::test]
+async fn a_stored_version_never_changes() {
+    let mut shop = Shop::closed(Database::Sqlite).await;
+    let folder = shop.books.folder.join("definitions");
+    fs::remove_file(folder.join("place-order.yaml")).unwrap();
+    let file = folder.join("take.yaml");
+    fs::write(&file, SOUND).unwrap();
+    shop.inventory.start().await;
+    shop.orchestrator.start().await;
+    shop.orchestrator.stop().await;
+
+    fs::write(&file, SOUND.replace("timeout: 2s", "timeout: 3s")).unwrap();
+    let finished = run(shop.orchestrator.command()).await;
+
+    let said = finished.stderr;
+    assert_eq!(finished.code, Some(1), "{said}");
+    assert!(said.contains("take version 1 is stored with other contents"), "{said}");
+    fs::write(&file, SOUND.replace("version: 1", "version: 2")).unwrap();
+    shop.orchestrator.start().await;
+}
