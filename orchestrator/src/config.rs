@@ -142,7 +142,7 @@ impl Default for TelemetryConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file, a variable or a flag does not fit. Names the key and where it came from.
-    #[error("configuration: {0}")]
+    #[error("configuration")]
     DoesNotFit(#[source] Box<figment::Error>),
     /// A node would be taken for dead while it lives.
     #[error(

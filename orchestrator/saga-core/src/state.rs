@@ -9,7 +9,7 @@ use crate::{
         TurnBackReason,
     },
     id::{Epoch, NodeId, SagaId},
-    phase::{StepEvent, StepPhase},
+    phase::{Last, StepEvent, StepPhase},
 };
 
 /// One saga as its log tells it.
@@ -47,6 +47,9 @@ pub struct StepState {
     pub troubled_since_ms: Option<u64>,
     /// What the last call that did not succeed said: a reason code and a sentence.
     pub last_trouble: Option<Trouble>,
+    /// What the step was last left open with, while its next try is out: until that is
+    /// answered, it is what is known.
+    pub last_open: Option<Last>,
 }
 
 /// What a call that did not succeed said.
@@ -76,6 +79,7 @@ impl State {
             request: None,
             troubled_since_ms: None,
             last_trouble: None,
+            last_open: None,
         };
         Self {
             saga,
@@ -194,7 +198,13 @@ impl State {
         if !(fits && is_pinned_once) {
             return Err(illegal(Some(step.phase)));
         }
+        if let StepPhase::Open { last, .. } = step.phase {
+            step.last_open = Some(last);
+        }
         step.phase = phase;
+        if !phase.is_out() {
+            step.last_open = None;
+        }
         step.remember(event);
         Ok(())
     }

@@ -74,7 +74,10 @@ pub fn stuck(definition: &Definition, state: &State) -> Option<Stuck> {
 
 fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Option<StuckReason> {
     let forward_only = state.passed_pivot(definition);
-    match state.step(index).phase {
+    let step = state.step(index);
+    // While a call is out, what is known is what the one before it met.
+    let known = step.last_open.unwrap_or(Last::Unknown);
+    match step.phase {
         StepPhase::Rejected | StepPhase::Fenced if forward_only => {
             Some(StuckReason::RejectedAfterPivot)
         }
@@ -82,19 +85,16 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
             Some(StuckReason::Unrenderable)
         }
         StepPhase::Unrenderable { .. } if forward_only => Some(StuckReason::Unrenderable),
-        // A call that is out says nothing yet about what the ones before it met.
         StepPhase::Open { direction: Direction::Forward, tries, last, .. } => {
             forward_stuck(definition, state, index, tries, last)
         }
         StepPhase::InFlight { direction: Direction::Forward, tries }
-        | StepPhase::Inquiring { tries } => {
-            forward_stuck(definition, state, index, tries, Last::Unknown)
-        }
+        | StepPhase::Inquiring { tries } => forward_stuck(definition, state, index, tries, known),
         StepPhase::Open { direction: Direction::Backward, tries, last, .. } => {
             backward_stuck(definition, index, tries, last)
         }
         StepPhase::InFlight { direction: Direction::Backward, tries } => {
-            backward_stuck(definition, index, tries, Last::Unknown)
+            backward_stuck(definition, index, tries, known)
         }
         _ => None,
     }

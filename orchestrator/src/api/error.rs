@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    definition::InputError,
+    definition::{InputError, Report},
     definitions::{DefinitionError, RegisterError},
     engine::{ReachError, StartError},
 };
@@ -117,9 +117,7 @@ impl From<DefinitionError> for Status {
 impl From<RegisterError> for Status {
     fn from(error: RegisterError) -> Self {
         match error {
-            RegisterError::Invalid(report) => {
-                status(Code::InvalidArgument, "DEFINITION_INVALID", report.to_string())
-            }
+            RegisterError::Invalid(report) => definition_invalid(&report),
             RegisterError::VersionReused { name, version } => status(
                 Code::AlreadyExists,
                 "DEFINITION_VERSION_REUSED",
@@ -140,6 +138,18 @@ impl From<RegisterError> for Status {
             }
         }
     }
+}
+
+/// Every finding as a violation of its own, so that a client that shows no report still
+/// sees line and remedy.
+fn definition_invalid(report: &Report) -> Status {
+    let mut details = ErrorDetails::with_error_info("DEFINITION_INVALID", DOMAIN, HashMap::new());
+    for finding in &report.findings {
+        let what = format!("{}; {}", finding.message, finding.remedy);
+        details.add_bad_request_violation(format!("yaml:{}", finding.line), what);
+    }
+    let message = format!("{report}; see the violations, or sagactl definition check");
+    Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
 impl From<ReachError> for Status {

@@ -152,6 +152,15 @@ fn a_person_has_a_request_made_again_that_could_not_be_made() {
 }
 
 #[test]
+fn a_verdict_stands_while_the_next_try_is_out() {
+    let met = saga().answered(FIRST, Forward, 1, fault());
+    let before = stuck(&met.definition, &met.state).map(|it| it.reason);
+    assert_eq!(before, Some(StuckReason::WiringFault));
+    let out = met.out(FIRST, Forward, 2);
+    assert_eq!(stuck(&out.definition, &out.state).map(|it| it.reason), before);
+}
+
+#[test]
 fn since_is_when_the_trouble_began() {
     let saga = saga().at(10).answered(FIRST, Forward, 1, not_sent()).at(20).answered(
         FIRST,

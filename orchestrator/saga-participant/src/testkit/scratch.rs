@@ -55,7 +55,7 @@ impl Scratch {
         let name = self.name();
         on_server(format!("alter database {name} with allow_connections false")).await;
         on_server(format!(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+            "/* take_away */ select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
         ))
         .await;
     }
