@@ -17,7 +17,7 @@ use saga_core::{
 
 use super::{
     script::{Fate, Scripted},
-    stores::{Death, Fresh, KINDS, MortalStore, engine, once, order, start},
+    stores::{Death, Fresh, KINDS, MortalStore, engine, insist, once, order, start},
 };
 
 type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
@@ -107,7 +107,7 @@ async fn survives(
     let order = order(&first, &key).await;
     let starting = tokio::spawn({
         let (first, order) = (first.clone(), order.clone());
-        async move { first.start_saga(order).await.is_ok() }
+        async move { insist(&first, order).await.is_ok() }
     });
     let ended = async {
         let saga = loop {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use orchestrator::{
     clock::SystemClock,
     descriptors::Descriptors,
-    engine::{Engine, EngineParts, Limits, Snapshot, StartSaga, StartedSaga},
+    engine::{Engine, EngineParts, Limits, Snapshot, StartError, StartSaga, StartedSaga},
 };
 use prost::Message;
 use saga_core::{NodeId, SagaId};
@@ -153,9 +153,23 @@ pub(crate) async fn order(engine: &Engine, key: &str) -> StartSaga {
 
 /// Starts a saga and answers its id.
 pub(crate) async fn start(engine: &Engine, key: &str) -> SagaId {
-    match engine.start_saga(order(engine, key).await).await.unwrap() {
+    let order = order(engine, key).await;
+    match insist(engine, order).await.unwrap() {
         StartedSaga::New { saga, .. } => saga,
         StartedSaga::Existing(row) => row.saga,
+    }
+}
+
+/// Starts a saga as a client does: asks again, with the same key, where the log is slow.
+pub(crate) async fn insist(engine: &Engine, order: StartSaga) -> Result<StartedSaga, StartError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match engine.start_saga(order.clone()).await {
+            Err(StartError::LogUnavailable | StartError::Unknown) if Instant::now() < deadline => {
+                tokio::task::yield_now().await;
+            }
+            answer => return answer,
+        }
     }
 }
 
