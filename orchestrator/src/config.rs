@@ -12,7 +12,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{engine, participants::ParticipantConfig};
+use crate::{engine::Limits, participants::ParticipantConfig};
 
 /// What the orchestrator is told. Every key is explained in
 /// `deploy/config/orchestrator.toml`.
@@ -35,32 +35,10 @@ pub struct Config {
     pub descriptors: Option<PathBuf>,
     /// Whom definitions may call, by the name they use.
     pub participants: BTreeMap<String, ParticipantConfig>,
-    pub limits: LimitsConfig,
+    pub limits: Limits,
     pub telemetry: TelemetryConfig,
     /// How long calls may take to end when the orchestrator is told to stop.
     pub stop_grace_ms: u64,
-}
-
-/// How much this node takes on, and how patient it is.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsConfig {
-    /// Sagas that are driven at the same time. A start beyond it is turned away.
-    pub sagas_max: usize,
-    /// A saga that has nothing to do for longer than this leaves the memory.
-    pub park_after_ms: u64,
-    /// How long one inquiry may take.
-    pub resolve_timeout_ms: u64,
-    /// How often this node says that it lives.
-    pub heartbeat_ms: u64,
-    /// How long a node may be silent before its sagas are taken over.
-    pub dead_after_ms: u64,
-    /// How often this node looks for sagas that nobody drives.
-    pub claim_ms: u64,
-    /// How long a start may wait for the log.
-    pub start_timeout_ms: u64,
-    /// Bytes of an input at most.
-    pub input_bytes_max: usize,
 }
 
 /// Logs and traces.
@@ -94,40 +72,9 @@ impl Default for Config {
             definitions: None,
             descriptors: None,
             participants: BTreeMap::new(),
-            limits: LimitsConfig::default(),
+            limits: Limits::default(),
             telemetry: TelemetryConfig::default(),
             stop_grace_ms: 20_000,
-        }
-    }
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        let limits = engine::Limits::default();
-        Self {
-            sagas_max: limits.sagas_max,
-            park_after_ms: limits.park_after_ms,
-            resolve_timeout_ms: limits.resolve_timeout_ms,
-            heartbeat_ms: limits.heartbeat_ms,
-            dead_after_ms: limits.dead_after_ms,
-            claim_ms: limits.claim_ms,
-            start_timeout_ms: limits.start_timeout_ms,
-            input_bytes_max: limits.input_bytes_max,
-        }
-    }
-}
-
-impl From<LimitsConfig> for engine::Limits {
-    fn from(config: LimitsConfig) -> Self {
-        Self {
-            sagas_max: config.sagas_max,
-            park_after_ms: config.park_after_ms,
-            resolve_timeout_ms: config.resolve_timeout_ms,
-            heartbeat_ms: config.heartbeat_ms,
-            dead_after_ms: config.dead_after_ms,
-            claim_ms: config.claim_ms,
-            start_timeout_ms: config.start_timeout_ms,
-            input_bytes_max: config.input_bytes_max,
         }
     }
 }
@@ -177,7 +124,7 @@ impl Config {
     }
 
     fn checked(self) -> Result<Self, ConfigError> {
-        let LimitsConfig { dead_after_ms, heartbeat_ms, sagas_max, .. } = self.limits;
+        let Limits { dead_after_ms, heartbeat_ms, sagas_max, .. } = self.limits;
         if dead_after_ms < heartbeat_ms.saturating_mul(3) {
             return Err(ConfigError::DeadTooSoon { dead_after_ms, heartbeat_ms });
         }

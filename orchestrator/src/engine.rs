@@ -17,6 +17,7 @@ use std::{
 use futures::FutureExt;
 use saga_core::{NodeId, SagaId};
 use saga_log::{Log, LogRow, StoreError};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -47,8 +48,9 @@ const LOAD_ROWS_MAX: u32 = 256;
 /// Crashes of one saga's driver on this node before the saga is set aside (F57).
 const CRASHES_MAX: u32 = 3;
 
-/// How much this node takes on, and how patient it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much this node takes on, and how patient it is: `limits` in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Sagas that are driven at the same time. A start beyond it is turned away.
     pub sagas_max: usize,

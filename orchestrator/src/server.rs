@@ -75,7 +75,7 @@ impl Orchestrator {
             clock: Arc::new(SystemClock),
             caller: participants,
             descriptors,
-            limits: config.limits.into(),
+            limits: config.limits,
         };
         let engine = Engine::start(parts).await.context("the log cannot be written")?;
         if let Some(folder) = &config.definitions {
