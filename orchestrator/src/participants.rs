@@ -181,7 +181,10 @@ fn not_configured(participant: &str) -> Outcome {
 fn metadata(request: &CallRequest<'_>) -> HeaderMap {
     let mut metadata = HeaderMap::with_capacity(8);
     let mut put = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
+        if let Ok(mut value) = HeaderValue::try_from(value) {
+            // What no other call repeats would only drive the repeated ones out of the
+            // connection's header tables; HTTP/2 keeps "sensitive" values out of them.
+            value.set_sensitive(matches!(name, "saga-id" | "saga-op-id" | "traceparent"));
             metadata.insert(HeaderName::from_static(name), value);
         }
     };

@@ -23,6 +23,9 @@ use crate::{
     participants::Participants,
 };
 
+/// Bytes that a client may send ahead, per call and per connection.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+
 /// Bytes of one request at most.
 const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -128,7 +131,8 @@ impl Orchestrator {
             .max_concurrent_streams(4_096)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-            .http2_adaptive_window(Some(true))
+            .initial_stream_window_size(Some(WINDOW_BYTES))
+            .initial_connection_window_size(Some(WINDOW_BYTES))
             .http2_max_header_list_size(16 * 1024)
             .add_service(
                 SagaServiceServer::new(SagaApi { engine: engine.clone() })

@@ -3,7 +3,8 @@
 //! log. Both in one process with their client and their participant, in turns, several
 //! rounds; the table shows medians.
 //!
-//! `cargo bench -p saga-tests --bench engine [-- --quick]`
+//! `cargo bench -p saga-tests --bench engine [-- --quick] [--only NAME] [--in-flight N]`:
+//! one subject or one load alone, for profiles.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking")]
 
@@ -35,6 +36,9 @@ const CONNECTIONS: usize = 4;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
+    let only = value_of("--only");
+    let in_flights = value_of("--in-flight")
+        .map_or(IN_FLIGHT.to_vec(), |given| vec![given.parse().expect("a number")]);
     let (rounds, span) =
         if quick { (1, Duration::from_secs(1)) } else { (3, Duration::from_secs(3)) };
 
@@ -51,10 +55,12 @@ async fn main() {
     ];
 
     let mut report = Report::new();
-    for in_flight in IN_FLIGHT {
+    for in_flight in in_flights {
         for round in 0..rounds {
             // In turns, so that whatever else the machine does meets all of them.
-            for subject in &subjects {
+            for subject in
+                subjects.iter().filter(|it| only.as_ref().is_none_or(|name| name == it.name))
+            {
                 eprint_progress(subject.name, in_flight, round, rounds);
                 let load = Load { in_flight, span, connections: CONNECTIONS };
                 report.add(subject.name, in_flight, load::run(subject.address, load).await);
@@ -62,8 +68,15 @@ async fn main() {
         }
     }
     println!("{}", report.table("relay"));
-    println!("{}", footprint::measure());
+    if only.is_none() {
+        println!("{}", footprint::measure());
+    }
     report.write_json();
+}
+
+/// What follows `flag` on the command line.
+fn value_of(flag: &str) -> Option<String> {
+    std::env::args().skip_while(|arg| arg != flag).nth(1)
 }
 
 #[expect(clippy::print_stderr, reason = "progress is for the person who waits")]

@@ -16,6 +16,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long it has to answer before it is given up.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes that a participant may send ahead. Fixed: to adapt it, a connection would send a
+/// ping for every few replies.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+
 /// Names and values of a reply's headers and trailers at most (X09).
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
@@ -111,7 +115,8 @@ fn endpoint(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .http2_adaptive_window(true)
+        .initial_stream_window_size(Some(WINDOW_BYTES))
+        .initial_connection_window_size(Some(WINDOW_BYTES))
         .http2_max_header_list_size(HEADER_BYTES_MAX);
     Ok(endpoint)
 }

@@ -30,6 +30,17 @@ pub(crate) struct Sample {
     pub(crate) sagas_per_s: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// Microseconds of processor time per saga, of this whole process.
+    pub(crate) cpu_us: f64,
+}
+
+/// Processor time that this process has used, all threads, in seconds.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    // USER_HZ is 100 on every Linux that Rust supports.
+    ticks / 100.0
 }
 
 /// Makes business keys that no other run has used.
@@ -49,6 +60,7 @@ pub(crate) async fn channels(address: SocketAddr, count: usize) -> Vec<Channel> 
 pub(crate) async fn run(address: SocketAddr, load: Load) -> Sample {
     let channels = channels(address, load.connections).await;
     let started = Instant::now();
+    let cpu_before = cpu_s();
     let workers = (0..load.in_flight).map(|worker| {
         let client = SagaServiceClient::new(channels[worker % channels.len()].clone());
         tokio::spawn(work(client, started + load.span))
@@ -58,6 +70,7 @@ pub(crate) async fn run(address: SocketAddr, load: Load) -> Sample {
         latencies_us.extend(worker.await.unwrap());
     }
     let elapsed = started.elapsed();
+    let cpu = cpu_s() - cpu_before;
     latencies_us.sort_unstable();
     let at = |part: f64| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
@@ -68,6 +81,7 @@ pub(crate) async fn run(address: SocketAddr, load: Load) -> Sample {
         sagas_per_s: latencies_us.len() as f64 / elapsed.as_secs_f64(),
         p50_ms: at(0.5),
         p99_ms: at(0.99),
+        cpu_us: cpu * 1e6 / latencies_us.len() as f64,
     }
 }
 

@@ -24,7 +24,7 @@ impl Report {
     /// The table, with each subject's throughput in parts of `baseline`'s.
     pub(crate) fn table(&self, baseline: &'static str) -> String {
         let mut table = String::from(
-            "in flight  subject     sagas/s  (min - max)        of relay   p50 ms   p99 ms\n",
+            "in flight  subject     sagas/s  (min - max)        of relay   p50 ms   p99 ms   cpu us\n",
         );
         for ((in_flight, name), samples) in &self.samples {
             let rate = median(samples, |sample| sample.sagas_per_s);
@@ -35,12 +35,13 @@ impl Report {
             let rates = || samples.iter().map(|sample| sample.sagas_per_s);
             let _ = writeln!(
                 table,
-                "{in_flight:>9}  {name:<10} {rate:>8.0}  ({:.0} - {:.0}){:>8.2} {:>12.2} {:>8.2}",
+                "{in_flight:>9}  {name:<10} {rate:>8.0}  ({:.0} - {:.0}){:>8.2} {:>12.2} {:>8.2} {:>8.0}",
                 rates().fold(f64::INFINITY, f64::min),
                 rates().fold(0.0, f64::max),
                 of_baseline,
                 median(samples, |sample| sample.p50_ms),
                 median(samples, |sample| sample.p99_ms),
+                median(samples, |sample| sample.cpu_us),
             );
         }
         table
@@ -54,7 +55,7 @@ impl Report {
             .map(|((in_flight, name), samples)| {
                 let samples: Vec<_> = samples
                     .iter()
-                    .map(|it| json!({ "sagas_per_s": it.sagas_per_s, "p50_ms": it.p50_ms, "p99_ms": it.p99_ms }))
+                    .map(|it| json!({ "sagas_per_s": it.sagas_per_s, "p50_ms": it.p50_ms, "p99_ms": it.p99_ms, "cpu_us": it.cpu_us }))
                     .collect();
                 json!({ "subject": name, "in_flight": in_flight, "samples": samples })
             })

@@ -1,7 +1,5 @@
 //! The statement that writes a wave, and what became of appends that it did not write.
 
-use std::collections::HashSet;
-
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -17,22 +15,17 @@ pub(super) async fn write_wave(
 ) -> Result<Vec<Written>, StoreError> {
     let inserted =
         insert(connection, wave).await.map_err(|error| super::classify("write", error))?;
-    if inserted.len() == wave.len() {
+    if usize::try_from(inserted).is_ok_and(|count| count == wave.len()) {
         return Ok(vec![Written::Done; wave.len()]);
     }
-    let inserted: HashSet<Uuid> = inserted.into_iter().collect();
     let mut written = Vec::with_capacity(wave.len());
     for append in wave {
-        written.push(if inserted.contains(&append.saga.0) {
-            Written::Done
-        } else {
-            look_up(connection, append).await?
-        });
+        written.push(look_up(connection, append).await?);
     }
     Ok(written)
 }
 
-/// Inserts what can be, and answers the ids of those sagas.
+/// Inserts what can be, and answers how many rows those are.
 ///
 /// The conditions compare with `is true` and `=`, so that the planner cannot turn them into
 /// joins: they become hash look-ups whatever the size of the wave. The look for the row
@@ -82,23 +75,26 @@ const WRITE: &str = "/* write */
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
     )
-    select saga_id from inserted";
+    select count(*) from inserted";
 
 /// The usual wave of steps under way: no saga starts, parks or ends in it.
 const WRITE_EVENTS: &str = "/* write: events */
-    insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
-    select append.*
-    from unnest(
-        $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[]
-    ) as append (saga_id, version, writer, append_id, at_ms, events)
-    where (
-        select true from saga_event as before
-        where before.saga_id = append.saga_id and before.version = append.version - 1
+    with inserted as (
+        insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
+        select append.*
+        from unnest(
+            $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[]
+        ) as append (saga_id, version, writer, append_id, at_ms, events)
+        where (
+            select true from saga_event as before
+            where before.saga_id = append.saga_id and before.version = append.version - 1
+        )
+        on conflict (saga_id, version) do nothing
+        returning saga_id
     )
-    on conflict (saga_id, version) do nothing
-    returning saga_id";
+    select count(*) from inserted";
 
-async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Vec<Uuid>, sqlx::Error> {
+async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<i64, sqlx::Error> {
     let index: Vec<&Append> =
         wave.iter().copied().filter(|append| append.changes_index()).collect();
     let statement = if index.is_empty() { WRITE_EVENTS } else { WRITE };
@@ -110,7 +106,7 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Vec<U
         .bind(column(wave, |append| to_i64(append.at_ms)))
         .bind(column(wave, |append| append.events.as_ref()));
     if index.is_empty() {
-        return events.fetch_all(connection).await;
+        return events.fetch_one(connection).await;
     }
     let created: Vec<(Uuid, &NewSaga)> = index
         .iter()
@@ -141,7 +137,7 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Vec<U
     let with_standings = bind_standings!(with_created, standings);
     let with_changed = with_standings.bind(column(&changed, |(id, _)| *id));
     let standings = column(&changed, |(_, standing)| *standing);
-    bind_standings!(with_changed, standings).fetch_all(connection).await
+    bind_standings!(with_changed, standings).fetch_one(connection).await
 }
 
 /// Binds the ten columns of a standing. A macro, as the type of a query cannot be named

@@ -51,8 +51,14 @@ async fn try_all(connection: &mut SqliteConnection, wave: &[&Append]) -> Result<
             return Ok(false);
         }
     }
-    for append in wave {
-        set(connection, append).await?;
+    let changed: Vec<(SagaId, &Standing)> = wave.iter().filter_map(|it| changed(it)).collect();
+    let mut rest = changed.as_slice();
+    while let Some((statements, part)) = SET.cut(&mut rest) {
+        let mut query = sqlx::query(statements);
+        for (id, standing) in part {
+            query = bind_standing(query, standing).bind(id.0);
+        }
+        query.execute(&mut *connection).await?;
     }
     connection.execute("commit").await?;
     Ok(true)
@@ -91,18 +97,11 @@ async fn insert(connection: &mut SqliteConnection, append: &Append) -> Result<bo
 }
 
 async fn set(connection: &mut SqliteConnection, append: &Append) -> Result<(), sqlx::Error> {
-    let IndexChange::Set(standing) = &append.index else {
+    let Some((id, standing)) = changed(append) else {
         return Ok(());
     };
-    let query = sqlx::query(
-        "/* write: set */
-        update saga set
-            status = ?, wake_at_ms = ?, waiting_on = ?, owner = ?, stuck_reason = ?,
-            stuck_step = ?, stuck_message = ?, stuck_since_ms = ?, turned_back = ?,
-            ended_at_ms = ?
-        where saga_id = ?",
-    );
-    bind_standing(query, standing).bind(append.saga.0).execute(connection).await.map(drop)
+    let query = bind_standing(sqlx::query(SET.one()), standing).bind(id.0);
+    query.execute(connection).await.map(drop)
 }
 
 /// What became of an append that was not inserted.
@@ -144,6 +143,13 @@ fn created(append: &Append) -> Option<(SagaId, &NewSaga)> {
     }
 }
 
+fn changed(append: &Append) -> Option<(SagaId, &Standing)> {
+    match &append.index {
+        IndexChange::Set(standing) => Some((append.saga, standing)),
+        IndexChange::Keep | IndexChange::Create(_) => None,
+    }
+}
+
 fn bind_append<'q>(query: Bound<'q>, append: &'q Append) -> Bound<'q> {
     query
         .bind(append.saga.0)
@@ -181,20 +187,22 @@ fn bind_standing<'q>(query: Bound<'q>, standing: &'q Standing) -> Bound<'q> {
         .bind(standing.ended_at_ms.map(to_i64))
 }
 
-/// An insert in three sizes. Each is prepared once per connection.
-struct Sizes([(usize, String); 3]);
+/// A statement in all sizes of a power of two, each prepared once per connection. However
+/// many rows there are, few statements hold them: each statement is a hop to the thread
+/// that owns the connection and back.
+struct Sizes([(usize, String); 7]);
 
 impl Sizes {
     /// `row` is repeated as often as there are rows.
-    fn new(head: &str, row: &str, tail: &str) -> Self {
-        Self([64, 8, 1].map(|rows| {
-            let values = vec![row; rows].join(", ");
+    fn new(head: &str, row: &str, separator: &str, tail: &str) -> Self {
+        Self([64, 32, 16, 8, 4, 2, 1].map(|rows| {
+            let values = vec![row; rows].join(separator);
             (rows, format!("{head} {values} {tail}"))
         }))
     }
 
     fn one(&'static self) -> &'static str {
-        &self.0[2].1
+        &self.0[6].1
     }
 
     /// Cuts the largest part off `rest` that a statement fits.
@@ -213,6 +221,7 @@ static APPEND: LazyLock<Sizes> = LazyLock::new(|| {
         insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
         select * from (values",
         "(?, ?, ?, ?, ?, ?)",
+        ", ",
         ") as append
         where column2 = 1 or exists (
             select 1 from saga_event as before
@@ -231,6 +240,22 @@ static CREATE: LazyLock<Sizes> = LazyLock::new(|| {
             stuck_message, stuck_since_ms, turned_back, ended_at_ms
         ) values",
         "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ", ",
         "on conflict do nothing",
+    )
+});
+
+/// As many updates as rows: one that joins many values takes twice as long, and leaves to
+/// the planner whether it scans all sagas.
+static SET: LazyLock<Sizes> = LazyLock::new(|| {
+    Sizes::new(
+        "/* write: set */",
+        "update saga set
+            status = ?, wake_at_ms = ?, waiting_on = ?, owner = ?, stuck_reason = ?,
+            stuck_step = ?, stuck_message = ?, stuck_since_ms = ?, turned_back = ?,
+            ended_at_ms = ?
+        where saga_id = ?;",
+        " ",
+        "",
     )
 });
