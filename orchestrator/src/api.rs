@@ -12,6 +12,7 @@ mod error;
 mod operator;
 mod page;
 mod saga;
+mod signal;
 mod view;
 
 pub(crate) use definition::DefinitionApi;

@@ -4,11 +4,12 @@
 //! [`CompiledDefinition::compile`] reads a file, reports everything that is wrong with
 //! it at once, and makes what the driver needs: the pure part for decisions
 //! ([`CompiledDefinition::core`]), whom to call ([`CompiledDefinition::call`]) and the
-//! bytes to send ([`CompiledDefinition::render`]). A definition does no I/O, and its
+//! bytes to send ([`CompiledDefinition::render`]), and the judge of signals
+//! ([`CompiledDefinition::judge`]). A definition does no I/O, and its
 //! expressions are bounded in work and memory (X27).
 //!
 //! Reading order: `yaml`, `file`, `finding`, `rules`, `types`, `expression`, `request`,
-//! `compile`, `input`, `canonical`, `descriptors`.
+//! `compile`, `input`, `run`, `canonical`, `descriptors`.
 
 mod canonical;
 mod compile;
@@ -19,6 +20,7 @@ mod finding;
 mod input;
 mod request;
 mod rules;
+mod run;
 mod value_type;
 mod yaml;
 
@@ -26,16 +28,17 @@ use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
-use saga_core::{Definition, Direction, SagaId, StepIndex};
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+use saga_core::{Definition, Direction, StepIndex};
 
 pub use descriptors::{PoolError, pool_of};
-use expression::{Expression, Frame, Reads};
-use file::CompensationFile;
+pub use expression::Failure;
+use expression::{Expression, Reads};
 use finding::Findings;
 pub use finding::{Finding, Report, Severity};
 use request::MessageTemplate;
 pub use rules::RULES;
+pub use run::{BadReply, RenderError, Rendered, RunData};
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]
@@ -56,8 +59,34 @@ pub struct CompiledDefinition {
 #[derive(Debug)]
 struct StepPlan {
     when: Option<Expression>,
-    action: CallPlan,
-    compensation: Option<CallPlan>,
+    action: ActionPlan,
+    compensation: Option<UndoPlan>,
+}
+
+/// How a step comes to be applied.
+#[derive(Debug)]
+enum ActionPlan {
+    Call(Box<CallPlan>),
+    Wait(Box<WaitPlan>),
+    Given,
+}
+
+/// A signal, and how it is judged.
+#[derive(Debug)]
+struct WaitPlan {
+    signal: String,
+    of: MessageDescriptor,
+    /// `None`: every signal is accepted.
+    accept: Option<Expression>,
+    /// The reason code of one that is not.
+    refused: String,
+}
+
+/// A compensation, and when it is made.
+#[derive(Debug)]
+struct UndoPlan {
+    when: Option<Expression>,
+    call: CallPlan,
 }
 
 /// A call, and how its request is made.
@@ -121,37 +150,38 @@ impl RefusalCodes {
     }
 }
 
-/// What a saga knows: the values that expressions may read.
-pub trait RunData {
-    /// The saga's id.
-    fn saga_id(&self) -> SagaId;
-    /// The business key it was started with.
-    fn business_key(&self) -> &str;
-    /// Its input, as bytes of the input type.
-    fn input(&self) -> &Bytes;
-    /// The reply of a step's action. `None`: not applied, or skipped.
-    fn reply(&self, step: StepIndex) -> Option<&Bytes>;
+/// A signal that a step waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct SignalSpec<'d> {
+    pub step: StepIndex,
+    pub name: &'d str,
+    of: &'d MessageDescriptor,
 }
 
-/// What a step wants to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rendered {
-    /// Send these bytes.
-    Request(Bytes),
-    /// The step's condition is false.
-    Skip,
-}
+impl SignalSpec<'_> {
+    /// Full name of the signal's type.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        self.of.full_name()
+    }
 
-/// A request cannot be made from this saga's data. Trying again gives the same.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}: {message}")]
-pub struct RenderError {
-    /// What was being made, as in `step reserve_stock, action, field order_no`.
-    pub what: String,
-    /// Line of the expression in the definition.
-    pub line: u32,
-    /// What went wrong.
-    pub message: String,
+    /// A payload in canonical proto-JSON as protobuf bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompiledDefinition::encode_input_json`].
+    pub fn encode_json(&self, json: &str) -> Result<Bytes, InputError> {
+        input::from_json(self.of, json)
+    }
+
+    /// Checks a payload in protobuf bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompiledDefinition::check_input_bytes`].
+    pub fn check_bytes(&self, type_name: &str, bytes: &[u8]) -> Result<Bytes, InputError> {
+        input::from_bytes(self.of, type_name, bytes)
+    }
 }
 
 /// An input that does not fit the definition. Nothing was accepted.
@@ -164,16 +194,6 @@ pub struct InputError {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
-}
-
-/// A reply that cannot be read as its type. The call may have taken effect.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("reply is not a {type_name}: {message}")]
-pub struct BadReply {
-    /// The type it should have.
-    pub type_name: String,
-    /// Why it does not.
-    pub message: String,
 }
 
 impl CompiledDefinition {
@@ -202,11 +222,9 @@ impl CompiledDefinition {
             return Err(findings.into_report(file_name, yaml));
         };
         let mut participants = BTreeSet::new();
-        for step in file.steps {
-            participants.insert(step.action.participant);
-            if let CompensationFile::Call { call, .. } = step.compensation {
-                participants.insert(call.participant);
-            }
+        for step in &file.steps {
+            let calls = step.call().into_iter().chain(step.undo());
+            participants.extend(calls.map(|call| call.participant.clone()));
         }
         Ok(participants)
     }
@@ -236,7 +254,22 @@ impl CompiledDefinition {
         input::from_bytes(&self.input, type_name, bytes)
     }
 
-    /// The call of a step. `None`: the step has no compensation.
+    /// The signals that steps wait for, in the order of the definition.
+    pub fn signals(&self) -> impl Iterator<Item = SignalSpec<'_>> {
+        self.core.indices().filter_map(|step| {
+            let wait = self.wait(step)?;
+            Some(SignalSpec { step, name: &wait.signal, of: &wait.of })
+        })
+    }
+
+    fn wait(&self, step: StepIndex) -> Option<&WaitPlan> {
+        match &self.plans.get(step.at())?.action {
+            ActionPlan::Wait(wait) => Some(wait),
+            ActionPlan::Call(_) | ActionPlan::Given => None,
+        }
+    }
+
+    /// The call of a step. `None`: it has none in this direction.
     #[must_use]
     pub fn call(&self, step: StepIndex, direction: Direction) -> Option<&CallSpec> {
         self.plan(step, direction).map(|it| &it.spec)
@@ -245,121 +278,11 @@ impl CompiledDefinition {
     fn plan(&self, step: StepIndex, direction: Direction) -> Option<&CallPlan> {
         let plan = self.plans.get(step.at())?;
         match direction {
-            Direction::Forward => Some(&plan.action),
-            Direction::Backward => plan.compensation.as_ref(),
-        }
-    }
-
-    /// The request of a step's call. `Skip` only for an action whose `when` is false.
-    ///
-    /// # Errors
-    ///
-    /// [`RenderError`]: an expression does not evaluate. Nothing was sent.
-    ///
-    /// # Panics
-    ///
-    /// Where the step has no such call: see [`call`](Self::call).
-    pub fn render(
-        &self,
-        step: StepIndex,
-        direction: Direction,
-        data: &dyn RunData,
-    ) -> Result<Rendered, RenderError> {
-        let call = self.plan(step, direction).expect("only calls that exist are rendered");
-        let when = match direction {
-            Direction::Forward => self.plans[step.at()].when.as_ref(),
-            Direction::Backward => None,
-        };
-        let reads = when.map_or(call.reads, |it| it.reads.union(call.reads));
-        let what = || format!("step {}, {}", self.names[step.at()], direction.as_str());
-        let frame = self.frame(reads, data, &what)?;
-        if let Some(when) = when {
-            let value = frame.eval(&when.root).map_err(|error| RenderError {
-                what: format!("{}, when", what()),
-                line: when.span.line,
-                message: error.to_string(),
-            })?;
-            if *value == Value::Bool(false) {
-                return Ok(Rendered::Skip);
-            }
-        }
-        let message = call.request.render(&frame).map_err(|error| RenderError {
-            what: format!("{}, field {}", what(), error.field),
-            line: error.line,
-            message: error.error.to_string(),
-        })?;
-        Ok(Rendered::Request(canonical::encode(&message)))
-    }
-
-    /// The labels of a new saga, in the order of the definition.
-    ///
-    /// # Errors
-    ///
-    /// [`RenderError`]: an expression does not evaluate.
-    pub fn labels(&self, data: &dyn RunData) -> Result<Vec<(String, String)>, RenderError> {
-        let reads = self.labels.iter().fold(Reads::default(), |sum, (_, it)| sum.union(it.reads));
-        let frame = self.frame(reads, data, &|| "labels".to_owned())?;
-        let labels = self.labels.iter().map(|(name, expression)| {
-            let text = frame.eval_text(&expression.root).map_err(|error| RenderError {
-                what: format!("label {name}"),
-                line: expression.span.line,
-                message: error.to_string(),
-            })?;
-            Ok((name.clone(), text))
-        });
-        labels.collect()
-    }
-
-    /// What expressions see: only what they read is decoded.
-    fn frame<'a>(
-        &'a self,
-        reads: Reads,
-        data: &'a dyn RunData,
-        what: &dyn Fn() -> String,
-    ) -> Result<Frame<'a>, RenderError> {
-        let mut frame = Frame::new(data.saga_id(), data.business_key(), &self.names);
-        let decode = |of: &MessageDescriptor, bytes: &Bytes| {
-            let decoded = DynamicMessage::decode(of.clone(), bytes.as_ref());
-            decoded.map(Value::Message).map_err(|error| RenderError {
-                what: what(),
-                line: 0,
-                message: format!("{} cannot be read: {error}", of.full_name()),
-            })
-        };
-        if reads.input {
-            frame.input = Some(decode(&self.input, data.input())?);
-        }
-        for step in reads.replies.union(reads.asks).iter() {
-            if let (Some(bytes), Some(call)) =
-                (data.reply(step), self.plan(step, Direction::Forward))
-            {
-                frame.replies[step.at()] = Some(decode(&call.spec.reply_type, bytes)?);
-            }
-        }
-        Ok(frame)
-    }
-
-    /// Whether a reply can be read as its type (F27).
-    ///
-    /// # Errors
-    ///
-    /// [`BadReply`]. The call may have taken effect: take its outcome as unknown.
-    pub fn check_reply(
-        &self,
-        step: StepIndex,
-        direction: Direction,
-        reply: &Bytes,
-    ) -> Result<(), BadReply> {
-        let Some(spec) = self.call(step, direction) else {
-            let message = "the step has no such call".to_owned();
-            return Err(BadReply { type_name: String::new(), message });
-        };
-        match DynamicMessage::decode(spec.reply_type.clone(), reply.as_ref()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(BadReply {
-                type_name: spec.reply_type.full_name().to_owned(),
-                message: error.to_string(),
-            }),
+            Direction::Forward => match &plan.action {
+                ActionPlan::Call(call) => Some(call),
+                ActionPlan::Wait(_) | ActionPlan::Given => None,
+            },
+            Direction::Backward => plan.compensation.as_ref().map(|undo| &undo.call),
         }
     }
 
@@ -367,14 +290,14 @@ impl CompiledDefinition {
     /// with it, so that it compiles again without its participants.
     #[must_use]
     pub fn descriptors(&self) -> Bytes {
-        let calls = self.plans.iter().flat_map(|it| {
-            std::iter::once(&it.action).chain(&it.compensation).map(|call| &call.spec)
-        });
-        let services = calls.filter_map(|spec| {
+        let directions = [Direction::Forward, Direction::Backward];
+        let calls = self.core.indices().flat_map(|step| directions.map(|it| self.call(step, it)));
+        let services = calls.flatten().filter_map(|spec| {
             let (service, _) = spec.path.path().trim_start_matches('/').split_once('/')?;
             Some(self.pool.get_service_by_name(service)?.parent_file())
         });
-        let files = services.chain(std::iter::once(self.input.parent_file()));
+        let signals = self.signals().map(|signal| signal.of.parent_file());
+        let files = services.chain(signals).chain(std::iter::once(self.input.parent_file()));
         descriptors::encode_files(files)
     }
 }

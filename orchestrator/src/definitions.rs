@@ -139,6 +139,10 @@ impl Definitions {
         let participants = CompiledDefinition::participants_of(yaml, file_name).map_err(invalid)?;
         let mut types = Vec::new();
         for participant in participants {
+            // Fixed types hold those of participants that nobody can call.
+            if !shared.caller.knows(&participant) {
+                return Err(RegisterError::ParticipantUnknown { participant });
+            }
             let unknown = |message: String| RegisterError::Descriptors {
                 participant: participant.clone(),
                 message,

@@ -100,7 +100,9 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Creation {
     pub(crate) started: Event,
-    pub(crate) new: NewSaga,
+    pub(crate) namespace: String,
+    /// Tells a repeated start from a reused key.
+    pub(crate) request_hash: [u8; 32],
     pub(crate) accepted: oneshot::Sender<Result<Accepted, AppendError>>,
 }
 
@@ -215,15 +217,15 @@ impl Run {
         standing: Option<Standing>,
         creation: Option<Box<Creation>>,
     ) -> Result<Row, DriveError> {
+        // A first row always has a standing: the index says nothing yet.
         let (index, started, accepted) = match (creation, standing) {
-            (Some(creation), standing) => {
-                let Creation { started, new, accepted } = *creation;
-                let standing = standing.unwrap_or_else(|| new.standing.clone());
-                let new = NewSaga { standing, ..new };
+            (Some(creation), Some(standing)) => {
+                let Creation { started, namespace, request_hash, accepted } = *creation;
+                let new = self.new_saga(namespace, request_hash, standing);
                 (IndexChange::Create(Box::new(new)), Some(started), Some(accepted))
             }
-            (None, Some(standing)) => (IndexChange::Set(Box::new(standing)), None, None),
-            (None, None) => (IndexChange::Keep, None, None),
+            (_, Some(standing)) => (IndexChange::Set(Box::new(standing)), None, None),
+            (_, None) => (IndexChange::Keep, None, None),
         };
         let events = match started {
             Some(started) => {
@@ -257,6 +259,19 @@ impl Run {
         };
         let _ = accepted.send(answer);
         Ok(row)
+    }
+
+    fn new_saga(&self, namespace: String, request_hash: [u8; 32], standing: Standing) -> NewSaga {
+        let core = &self.definition.core;
+        NewSaga {
+            namespace,
+            business_key: self.business_key.clone(),
+            definition: core.name.clone(),
+            definition_version: core.version,
+            request_hash,
+            started_at_ms: self.state.started_at_ms(),
+            standing,
+        }
     }
 
     async fn row(&mut self, written: Written) -> Result<Row, DriveError> {

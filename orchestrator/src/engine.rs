@@ -36,10 +36,12 @@ mod claim;
 mod live;
 mod quarantine;
 mod reach;
+mod signal;
 mod start;
 
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};
+pub use signal::{SignalError, Signalled, StepSignal};
 pub use start::{StartError, StartSaga, StartedSaga};
 
 /// Rows of one saga's log that are read at a time.

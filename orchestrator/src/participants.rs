@@ -64,6 +64,12 @@ pub trait Caller: Send + Sync {
         operation: OperationId,
         timeout: Duration,
     ) -> Resolution;
+
+    /// Whether calls to `participant` can be made at all. A script knows everybody.
+    fn knows(&self, participant: &str) -> bool {
+        let _ = participant;
+        true
+    }
 }
 
 /// The participants of the configuration.
@@ -123,6 +129,10 @@ impl Participants {
 
 #[async_trait]
 impl Caller for Participants {
+    fn knows(&self, participant: &str) -> bool {
+        self.entries.contains_key(participant)
+    }
+
     async fn call(&self, request: CallRequest<'_>) -> Outcome {
         let Some(entry) = self.entries.get(&request.spec.participant) else {
             return not_configured(&request.spec.participant);

@@ -10,4 +10,5 @@ mod definitions {
     mod rendering;
     mod reports;
     mod sample;
+    mod waits;
 }

@@ -6,6 +6,8 @@
 mod engine {
     mod crash;
     mod life;
+    pub(super) mod mortal;
     pub(super) mod script;
     pub(super) mod stores;
+    mod waits;
 }

@@ -105,11 +105,13 @@ pub struct Definition {
     pub steps: Vec<Step>,
 }
 
-/// One step: an action, and what undoes it.
+/// One step: how it comes about, and what undoes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Its name, unique in the definition: `^[a-z][a-z0-9_]{0,63}$`.
     pub name: String,
+    /// How it comes to be applied.
+    pub kind: StepKind,
     /// The steps that must be applied or skipped before this one begins.
     pub after: StepSet,
     /// Whether the step has a condition: it may be skipped.
@@ -119,6 +121,8 @@ pub struct Step {
     /// Whether there is a call that undoes it. Where there is none, an applied step is
     /// left as it is when the saga turns back.
     pub compensable: bool,
+    /// Whether the compensation has a condition: the effect may be kept on the way back.
+    pub compensation_conditional: bool,
     /// What to do about a call of the action whose outcome stays unknown.
     pub on_unknown: OnUnknown,
     /// When the action is tried again.
@@ -128,6 +132,36 @@ pub struct Step {
     pub compensation_retry: RetryPolicy,
     /// When an inquiry is repeated (S3-18). Inquiries have no last attempt either.
     pub resolve_retry: RetryPolicy,
+}
+
+/// How a step comes to be applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepKind {
+    /// Its action is called.
+    #[default]
+    Call,
+    /// A signal from outside is awaited and judged. `None`: for as long as the saga may take.
+    Wait { timer: Option<Timer> },
+    /// The client brought the effect along: it is applied from the start, and only undone.
+    Given,
+}
+
+/// How long a step waits for its signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// From the moment the step begins to wait, in milliseconds.
+    pub after_ms: u64,
+    /// What the end of the time means.
+    pub then: OnTimeout,
+}
+
+/// What it means that no signal came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// The step is applied, without a reply.
+    Accept,
+    /// The step is refused.
+    Refuse,
 }
 
 /// How the unknown outcome of an action is settled when the engine has to decide

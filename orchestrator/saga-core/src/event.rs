@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    definition::StepIndex,
+    definition::{OnTimeout, StepIndex},
     id::{Epoch, NodeId},
 };
 
@@ -37,6 +37,15 @@ pub enum Event {
     /// The step's request cannot be made: an expression of the definition does not
     /// evaluate on the data of this saga.
     Unrenderable { step: StepIndex, direction: Direction, message: String, at_ms: u64 },
+    /// The step waits for its signal from now on; its timer runs.
+    WaitBegan { step: StepIndex, at_ms: u64 },
+    /// A client sent the signal of the step, which may not have begun to wait. The first
+    /// one counts. `request_id` tells a repeated request from another one.
+    Signalled { step: StepIndex, request_id: String, payload: Bytes, at_ms: u64 },
+    /// What the signal, or the end of the timer, means for the step.
+    WaitEnded { step: StepIndex, verdict: Verdict, at_ms: u64 },
+    /// The condition of the step's compensation was false: its effect stays.
+    Kept { step: StepIndex, at_ms: u64 },
     /// A client asked the saga to turn back.
     CancelRequested { reason: String, at_ms: u64 },
     /// The saga turned back: from now on it only settles and undoes.
@@ -140,6 +149,20 @@ pub enum Resolution {
     Unsupported { message: String },
 }
 
+/// How a wait for a signal ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The signal was accepted; it is the step's reply.
+    Accepted,
+    /// The signal was refused, with this reason code of the definition.
+    Refused { reason: String },
+    /// No signal came in time.
+    TimedOut { then: OnTimeout },
+}
+
+/// The reason code of a step that was refused because no signal came in time.
+pub const SIGNAL_TIMEOUT: &str = "SIGNAL_TIMEOUT";
+
 /// Why a saga turned back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TurnBackReason {
@@ -195,6 +218,10 @@ impl Event {
             Self::Inquired { .. } => "Inquired",
             Self::Resolved { .. } => "Resolved",
             Self::Unrenderable { .. } => "Unrenderable",
+            Self::WaitBegan { .. } => "WaitBegan",
+            Self::Signalled { .. } => "Signalled",
+            Self::WaitEnded { .. } => "WaitEnded",
+            Self::Kept { .. } => "Kept",
             Self::CancelRequested { .. } => "CancelRequested",
             Self::TurnedBack { .. } => "TurnedBack",
             Self::OperatorActed { .. } => "OperatorActed",
@@ -212,6 +239,10 @@ impl Event {
             | Self::Inquired { step, .. }
             | Self::Resolved { step, .. }
             | Self::Unrenderable { step, .. }
+            | Self::WaitBegan { step, .. }
+            | Self::Signalled { step, .. }
+            | Self::WaitEnded { step, .. }
+            | Self::Kept { step, .. }
             | Self::OperatorActed { act: OperatorAct::Settle { step, .. }, .. } => Some(*step),
             _ => None,
         }
@@ -269,6 +300,28 @@ impl Resolution {
             Self::Rejected { message, .. }
             | Self::Unanswered { message }
             | Self::Unsupported { message } => message,
+        }
+    }
+}
+
+impl Verdict {
+    /// The reason code of a refusal. Empty where the saga goes on.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Refused { reason } => reason,
+            Self::TimedOut { then: OnTimeout::Refuse } => SIGNAL_TIMEOUT,
+            Self::Accepted | Self::TimedOut { then: OnTimeout::Accept } => "",
+        }
+    }
+
+    /// A sentence for people, or empty.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::Accepted => "",
+            Self::Refused { .. } => "the signal says no",
+            Self::TimedOut { .. } => "no signal came in time",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The pure saga engine.
 //!
 //! A [`Definition`] says what steps a saga has, what each depends on and how it is
-//! undone. What happened to one saga is a list of [`Event`]s; [`State`] is their fold.
+//! undone. A step makes a call, waits for a signal, or stands for what the client brought
+//! along. What happened to one saga is a list of [`Event`]s; [`State`] is their fold.
 //! From a state, [`next`](next::next) says what must happen: record an event, wait, or
 //! nothing, because the saga has ended. Whoever drives a saga appends the events that
 //! `next` asks for, makes the calls that they announce, and appends the answers.
@@ -22,14 +23,15 @@ pub mod state;
 pub mod stuck;
 
 pub use definition::{
-    Definition, Jitter, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepSet,
+    Definition, Jitter, OnTimeout, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepKind,
+    StepSet, Timer,
 };
 pub use event::{
     Direction, Ending, Event, NotDone, OperatorAct, Outcome, Resolution, Settled, Started,
-    TurnBackReason, UnknownCause,
+    TurnBackReason, UnknownCause, Verdict,
 };
 pub use id::{Epoch, NodeId, OperationId, SagaId};
 pub use next::{Action, Next, next};
 pub use phase::StepPhase;
-pub use state::{State, StepState};
+pub use state::{Signal, State, StepState};
 pub use stuck::{Stuck, StuckReason, stuck};

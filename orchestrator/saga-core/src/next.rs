@@ -6,7 +6,7 @@
 //! effects are undone in reverse topological order, without a last attempt.
 
 use crate::{
-    definition::{Definition, OnUnknown, RetryPolicy, Step, StepIndex},
+    definition::{Definition, OnTimeout, OnUnknown, RetryPolicy, Step, StepIndex, StepKind},
     event::{Direction, Ending, TurnBackReason},
     id::OperationId,
     phase::{Last, Pause, StepPhase, Tries},
@@ -28,9 +28,17 @@ pub enum Next {
 /// One thing to append and to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Make the call of this step. Becomes `Intended`, or `Skipped` or `Unrenderable`
-    /// where the request says so.
+    /// Make the call of this step. Becomes `Intended`, or `Skipped`, `Kept` or
+    /// `Unrenderable` where its condition or its request says so.
     Call { step: StepIndex, direction: Direction, attempt: u32 },
+    /// Begin to wait for the step's signal. Becomes `WaitBegan`, or `Skipped` or
+    /// `Unrenderable` where the condition says so.
+    BeginWait { step: StepIndex },
+    /// Judge the signal that came. Becomes `WaitEnded`, or `Unrenderable` where it cannot be
+    /// judged.
+    Judge { step: StepIndex },
+    /// Record that no signal came in time.
+    TimeOut { step: StepIndex, then: OnTimeout },
     /// Ask what became of the step's action, and fence it.
     Inquire { step: StepIndex, inquiry: u32 },
     /// Record that the saga turns back.
@@ -93,8 +101,10 @@ fn next_forward(definition: &Definition, state: &State, now_ms: u64) -> Next {
         match state.step(index).phase {
             StepPhase::Applied | StepPhase::Skipped => done += 1,
             StepPhase::Pending if may_begin(definition, state, index) => {
-                let call = Action::Call { step: index, direction: Direction::Forward, attempt: 1 };
-                plan.actions.push(call);
+                plan.actions.push(first_action(definition, index));
+            }
+            StepPhase::Waiting { since_ms } => {
+                wait(definition, state, index, since_ms, now_ms, &mut plan);
             }
             StepPhase::Open { direction: Direction::Forward, tries, last, pause } => {
                 let open = Open { index, tries, last, pause };
@@ -118,6 +128,33 @@ fn may_begin(definition: &Definition, state: &State, index: StepIndex) -> bool {
         .after
         .iter()
         .all(|before| matches!(state.step(before).phase, StepPhase::Applied | StepPhase::Skipped))
+}
+
+fn first_action(definition: &Definition, index: StepIndex) -> Action {
+    match definition.step(index).kind {
+        StepKind::Wait { .. } => Action::BeginWait { step: index },
+        // A given step is applied from the start, and never pending.
+        StepKind::Call | StepKind::Given => {
+            Action::Call { step: index, direction: Direction::Forward, attempt: 1 }
+        }
+    }
+}
+
+/// Judges the signal that came, however early; without one, the timer decides.
+fn wait(
+    definition: &Definition,
+    state: &State,
+    index: StepIndex,
+    since_ms: u64,
+    now_ms: u64,
+    plan: &mut Plan,
+) {
+    if state.step(index).signal.is_some() {
+        plan.actions.push(Action::Judge { step: index });
+    } else if let StepKind::Wait { timer: Some(timer) } = definition.step(index).kind {
+        let due_ms = since_ms.saturating_add(timer.after_ms);
+        plan.at(due_ms, now_ms, Action::TimeOut { step: index, then: timer.then });
+    }
 }
 
 fn deadline_at_ms(definition: &Definition, state: &State) -> Option<u64> {
@@ -214,6 +251,7 @@ fn next_backward(definition: &Definition, state: &State, now_ms: u64) -> Next {
 fn is_clear(definition: &Definition, state: &State, index: StepIndex) -> bool {
     match state.step(index).phase {
         StepPhase::Applied => !definition.step(index).compensable,
+        StepPhase::Kept => true,
         phase => !phase.may_stand(),
     }
 }

@@ -1,6 +1,9 @@
 //! The life of one step: every phase, and every event that is legal in it.
 
-use crate::event::{Direction, NotDone, OperatorAct, Outcome, Resolution, Settled};
+use crate::{
+    definition::OnTimeout,
+    event::{Direction, NotDone, OperatorAct, Outcome, Resolution, Settled, Verdict},
+};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +14,8 @@ pub enum StepPhase {
     Skipped,
     /// Its request in this direction cannot be made, so nothing was sent.
     Unrenderable { direction: Direction },
+    /// It waits for its signal, since this time.
+    Waiting { since_ms: u64 },
     /// A call is out, or was about to leave when its owner died.
     InFlight { direction: Direction, tries: Tries },
     /// A fencing inquiry about the action is out.
@@ -26,6 +31,9 @@ pub enum StepPhase {
     Fenced,
     /// The action's effect is undone.
     Undone,
+    /// The effect stays although the saga turned back: the compensation has a condition,
+    /// and it was false.
+    Kept,
 }
 
 /// What was tried in the present direction so far.
@@ -80,6 +88,10 @@ pub enum StepEvent {
     Answered { direction: Direction, attempt: u32, learned: Learned, at_ms: u64 },
     Inquired { inquiry: u32 },
     Resolved { inquiry: u32, learned: Learned, at_ms: u64 },
+    WaitBegan { at_ms: u64 },
+    Signalled,
+    WaitEnded { learned: Learned },
+    Kept,
     OwnerLost,
     RetryRequested,
     Settled(Settled),
@@ -126,6 +138,17 @@ impl From<&Resolution> for Learned {
     }
 }
 
+impl From<&Verdict> for Learned {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Accepted | Verdict::TimedOut { then: OnTimeout::Accept } => Self::Applied,
+            Verdict::Refused { .. } | Verdict::TimedOut { then: OnTimeout::Refuse } => {
+                Self::Rejected
+            }
+        }
+    }
+}
+
 impl From<OperatorAct> for StepEvent {
     fn from(act: OperatorAct) -> Self {
         match act {
@@ -150,12 +173,27 @@ impl StepPhase {
             (Self::Pending, E::Skipped) => Self::Skipped,
 
             // A request that cannot be made is found out before the first attempt.
-            (Self::Pending, E::Unrenderable { direction: Forward }) => {
+            (Self::Pending | Self::Waiting { .. }, E::Unrenderable { direction: Forward }) => {
                 Self::Unrenderable { direction: Forward }
             }
             (Self::Applied, E::Unrenderable { direction: Backward }) => {
                 Self::Unrenderable { direction: Backward }
             }
+
+            // A signal may come early. While nothing is called, it changes what is known and
+            // not where the step stands.
+            (Self::Pending, E::WaitBegan { at_ms }) => Self::Waiting { since_ms: at_ms },
+            (
+                phase @ (Self::Pending
+                | Self::Waiting { .. }
+                | Self::Unrenderable { direction: Forward }),
+                E::Signalled,
+            ) => phase,
+            (Self::Waiting { .. }, E::WaitEnded { learned: Learned::Applied }) => Self::Applied,
+            (Self::Waiting { .. }, E::WaitEnded { learned: Learned::Rejected }) => Self::Rejected,
+
+            // The condition of a compensation is looked at before its first attempt.
+            (Self::Applied, E::Kept) => Self::Kept,
 
             // First attempts. Only what was applied is undone: a doubt is settled first.
             (Self::Pending, E::Intended { direction: Forward, attempt: 1 }) => {
@@ -250,12 +288,19 @@ impl StepPhase {
     #[must_use]
     pub fn may_stand(self) -> bool {
         match self {
-            Self::Pending | Self::Skipped | Self::Rejected | Self::Fenced | Self::Undone => false,
+            Self::Pending
+            | Self::Skipped
+            | Self::Waiting { .. }
+            | Self::Rejected
+            | Self::Fenced
+            | Self::Undone => false,
             Self::Unrenderable { direction } => direction == Direction::Backward,
             Self::Open { direction: Direction::Forward, tries, .. } => tries.in_doubt,
-            Self::InFlight { .. } | Self::Inquiring { .. } | Self::Open { .. } | Self::Applied => {
-                true
-            }
+            Self::InFlight { .. }
+            | Self::Inquiring { .. }
+            | Self::Open { .. }
+            | Self::Applied
+            | Self::Kept => true,
         }
     }
 

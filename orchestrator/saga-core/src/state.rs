@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use crate::{
     definition::{Definition, StepIndex},
-    event::{
-        Direction, Ending, Event, OperatorAct, Outcome, Resolution, Settled, Started,
-        TurnBackReason,
-    },
+    event::{Direction, Ending, Event, OperatorAct, Settled, Started, TurnBackReason},
     id::{Epoch, NodeId, SagaId},
-    phase::{Last, StepEvent, StepPhase},
+    phase::{StepEvent, StepPhase},
 };
+
+mod step;
+
+use step::step_event;
+pub use step::{Signal, StepState, Trouble};
 
 /// One saga as its log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,32 +35,6 @@ pub struct Ended {
     pub at_ms: u64,
 }
 
-/// One step as the log tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepState {
-    pub phase: StepPhase,
-    /// The reply of the action. `None` before it was applied, and where a person
-    /// settled it.
-    pub reply: Option<Bytes>,
-    /// The request of the present direction; every attempt sends these bytes.
-    pub request: Option<Bytes>,
-    /// Since when the present direction has not come to a definite outcome although it
-    /// was tried, for people.
-    pub troubled_since_ms: Option<u64>,
-    /// What the last call that did not succeed said: a reason code and a sentence.
-    pub last_trouble: Option<Trouble>,
-    /// What the step was last left open with, while its next try is out: until that is
-    /// answered, it is what is known.
-    pub last_open: Option<Last>,
-}
-
-/// What a call that did not succeed said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    pub reason: String,
-    pub message: String,
-}
-
 /// An event that cannot follow: the log was not written by this program, or belongs to
 /// another definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,21 +49,13 @@ impl State {
     /// The state after the first event.
     #[must_use]
     pub fn start(saga: SagaId, definition: &Definition, started: &Started) -> Self {
-        let untouched = StepState {
-            phase: StepPhase::Pending,
-            reply: None,
-            request: None,
-            troubled_since_ms: None,
-            last_trouble: None,
-            last_open: None,
-        };
         Self {
             saga,
             started_at_ms: started.at_ms,
             input: started.input.clone(),
             owner: started.node,
             epoch: Epoch(1),
-            steps: vec![untouched; definition.steps.len()],
+            steps: definition.steps.iter().map(StepState::untouched).collect(),
             cancel_requested: false,
             turned_back: None,
             ended: None,
@@ -153,8 +121,9 @@ impl State {
                 self.turned_back.is_none() && phases.all(is_done)
             }
             Ending::Compensated => {
-                let is_settled =
-                    |phase: StepPhase| phase == StepPhase::Applied || !phase.may_stand();
+                let is_settled = |phase: StepPhase| {
+                    matches!(phase, StepPhase::Applied | StepPhase::Kept) || !phase.may_stand()
+                };
                 self.turned_back.is_some() && phases.all(is_settled)
             }
         }
@@ -178,16 +147,20 @@ impl State {
         let turned_back = self.turned_back.is_some();
         let step = self.steps.get_mut(index.at()).ok_or(illegal(None))?;
         let phase = step.phase.after(step_event).ok_or(illegal(Some(step.phase)))?;
-        // Nothing is undone while going forward. Going back, nothing begins, and what surely
-        // did not happen is neither called again nor settled as applied.
+        // Nothing is undone while going forward. Going back, nothing begins, no signal is of
+        // use any more, and what surely did not happen is neither called again nor settled as
+        // applied.
         let fits = match step_event {
             StepEvent::Intended { direction: Direction::Backward, .. }
-            | StepEvent::Unrenderable { direction: Direction::Backward } => turned_back,
+            | StepEvent::Unrenderable { direction: Direction::Backward }
+            | StepEvent::Kept => turned_back,
             StepEvent::Intended { direction: Direction::Forward, .. }
             | StepEvent::Settled(Settled::Applied) => !turned_back || step.phase.may_stand(),
-            StepEvent::Unrenderable { direction: Direction::Forward } | StepEvent::Skipped => {
-                !turned_back
-            }
+            StepEvent::Unrenderable { direction: Direction::Forward }
+            | StepEvent::Skipped
+            | StepEvent::WaitBegan { .. }
+            | StepEvent::Signalled
+            | StepEvent::WaitEnded { .. } => !turned_back,
             _ => true,
         };
         // The request is written once, and every attempt sends it (F77).
@@ -195,7 +168,7 @@ impl State {
             Event::Intended { attempt, request, .. } => request.is_some() == (*attempt == 1),
             _ => true,
         };
-        if !(fits && is_pinned_once) {
+        if !(fits && is_pinned_once && step.may_see(event)) {
             return Err(illegal(Some(step.phase)));
         }
         if let StepPhase::Open { last, .. } = step.phase {
@@ -278,80 +251,4 @@ impl State {
     pub fn passed_pivot(&self, definition: &Definition) -> bool {
         definition.pivot().is_some_and(|pivot| self.step(pivot).phase == StepPhase::Applied)
     }
-}
-
-impl StepState {
-    /// Keeps what later calls need, and what people want to know.
-    fn remember(&mut self, event: &Event) {
-        match event {
-            Event::Intended { request: Some(request), direction, .. } => {
-                self.request = Some(request.clone());
-                if *direction == Direction::Backward {
-                    self.troubled_since_ms = None;
-                    self.last_trouble = None;
-                }
-            }
-            Event::Answered { outcome: Outcome::Applied { reply }, direction, .. } => {
-                if *direction == Direction::Forward {
-                    self.reply = Some(reply.clone());
-                }
-                self.settle();
-            }
-            Event::Resolved { resolution: Resolution::Applied { reply }, .. } => {
-                self.reply = Some(reply.clone());
-                self.settle();
-            }
-            Event::OperatorActed {
-                act: OperatorAct::Settle { settled: Settled::Applied, .. },
-                ..
-            } => self.settle(),
-            Event::Answered { outcome, at_ms, .. } => {
-                self.trouble(outcome.reason(), outcome.message(), *at_ms);
-            }
-            Event::Resolved { resolution, at_ms, .. } => {
-                self.trouble(resolution.reason(), resolution.message(), *at_ms);
-            }
-            Event::Unrenderable { message, at_ms, .. } => {
-                self.trouble("UNRENDERABLE", message, *at_ms);
-            }
-            _ => {}
-        }
-    }
-
-    fn settle(&mut self) {
-        self.request = None;
-        self.troubled_since_ms = None;
-        self.last_trouble = None;
-    }
-
-    fn trouble(&mut self, reason: &str, message: &str, at_ms: u64) {
-        self.troubled_since_ms.get_or_insert(at_ms);
-        self.last_trouble =
-            Some(Trouble { reason: reason.to_owned(), message: message.to_owned() });
-    }
-}
-
-/// The part of `event` that the phase of one step depends on.
-fn step_event(event: &Event) -> Option<(StepIndex, StepEvent)> {
-    let step = event.step()?;
-    let step_event = match event {
-        Event::Skipped { .. } => StepEvent::Skipped,
-        Event::Unrenderable { direction, .. } => StepEvent::Unrenderable { direction: *direction },
-        Event::Intended { direction, attempt, .. } => {
-            StepEvent::Intended { direction: *direction, attempt: *attempt }
-        }
-        Event::Answered { direction, attempt, outcome, at_ms, .. } => StepEvent::Answered {
-            direction: *direction,
-            attempt: *attempt,
-            learned: outcome.into(),
-            at_ms: *at_ms,
-        },
-        Event::Inquired { inquiry, .. } => StepEvent::Inquired { inquiry: *inquiry },
-        Event::Resolved { inquiry, resolution, at_ms, .. } => {
-            StepEvent::Resolved { inquiry: *inquiry, learned: resolution.into(), at_ms: *at_ms }
-        }
-        Event::OperatorActed { act, .. } => StepEvent::from(*act),
-        _ => return None,
-    };
-    Some((step, step_event))
 }

@@ -6,7 +6,7 @@ use saga_core::{
     Definition,
     Direction::{self, Backward, Forward},
     Ending, Epoch, Event, NodeId, OnUnknown, OperatorAct, Outcome, RetryPolicy, SagaId, Settled,
-    Started, State, Step, StepIndex, StepPhase, TurnBackReason, UnknownCause,
+    Started, State, Step, StepIndex, StepKind, StepPhase, TurnBackReason, UnknownCause,
 };
 use uuid::Uuid;
 
@@ -196,10 +196,12 @@ fn folded(log: &[Event]) -> State {
 fn definition() -> Definition {
     let step = |name: &str, after: &[StepIndex]| Step {
         name: name.to_owned(),
+        kind: StepKind::Call,
         after: after.iter().copied().collect(),
         conditional: true,
         pivot: false,
         compensable: true,
+        compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,

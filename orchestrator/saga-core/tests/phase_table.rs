@@ -26,7 +26,7 @@ fn every_legal_pair_is_in_the_table() {
         }
     }
     insta::assert_snapshot!("phase_table", table);
-    assert_eq!((legal, illegal), (85, 1467));
+    assert_eq!((legal, illegal), (97, 1865));
 }
 
 /// One of each phase, and of tries and pauses where they decide what is legal.
@@ -39,6 +39,7 @@ fn phases() -> Vec<StepPhase> {
     vec![
         StepPhase::Pending,
         StepPhase::Skipped,
+        StepPhase::Waiting { since_ms: 5 },
         StepPhase::Unrenderable { direction: Forward },
         StepPhase::Unrenderable { direction: Backward },
         StepPhase::InFlight { direction: Forward, tries: sure },
@@ -53,6 +54,7 @@ fn phases() -> Vec<StepPhase> {
         StepPhase::Rejected,
         StepPhase::Fenced,
         StepPhase::Undone,
+        StepPhase::Kept,
     ]
 }
 
@@ -72,6 +74,8 @@ fn events() -> Vec<StepEvent> {
     for inquiry in numbers {
         events.extend(learned().map(|learned| StepEvent::Resolved { inquiry, learned, at_ms: 9 }));
     }
+    events.extend([StepEvent::WaitBegan { at_ms: 9 }, StepEvent::Signalled, StepEvent::Kept]);
+    events.extend(learned().map(|learned| StepEvent::WaitEnded { learned }));
     events.extend([StepEvent::OwnerLost, StepEvent::RetryRequested]);
     events.extend([Settled::Applied, Settled::NotApplied].map(StepEvent::Settled));
     events
@@ -110,6 +114,8 @@ fn of_phase(phase: StepPhase) -> String {
         StepPhase::Rejected => "Rejected".to_owned(),
         StepPhase::Fenced => "Fenced".to_owned(),
         StepPhase::Undone => "Undone".to_owned(),
+        StepPhase::Waiting { since_ms } => format!("Waiting since {since_ms}"),
+        StepPhase::Kept => "Kept".to_owned(),
     }
 }
 
@@ -151,6 +157,10 @@ fn of_event(event: StepEvent) -> String {
         StepEvent::Resolved { inquiry, learned, .. } => {
             format!("inquiry#{inquiry} {}", of_learned(learned))
         }
+        StepEvent::WaitBegan { .. } => "wait".to_owned(),
+        StepEvent::Signalled => "signalled".to_owned(),
+        StepEvent::WaitEnded { learned } => format!("wait ended: {}", of_learned(learned)),
+        StepEvent::Kept => "kept".to_owned(),
         StepEvent::OwnerLost => "owner lost".to_owned(),
         StepEvent::RetryRequested => "retry requested".to_owned(),
         StepEvent::Settled(Settled::Applied) => "settled: applied".to_owned(),

@@ -119,6 +119,11 @@ pub(crate) enum SagaCommand {
     ///
     /// The operation id stays the same, so the participant does nothing twice.
     Retry(Retry),
+    /// Give a saga the signal that one of its steps waits for, such as an approval.
+    ///
+    /// The first signal counts; there is no second one. It may come before the step begins
+    /// to wait. `saga describe` names what a saga waits for.
+    Signal(Signal),
     /// Settle a call whose outcome stays unknown, after you looked at the participant.
     ///
     /// The saga goes on as if the participant had said so. Your name and reason are kept in
@@ -208,6 +213,26 @@ pub(crate) struct Retry {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) actor: Actor,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Signal {
+    #[command(flatten)]
+    pub(crate) saga: Named,
+    /// Name of the signal.
+    pub(crate) signal: String,
+    /// What it says in proto-JSON: the text itself, `@FILE`, or `-` for standard input
+    /// [default: nothing].
+    #[arg(long)]
+    pub(crate) input: Option<String>,
+    /// A file with what it says, as `--input @FILE`.
+    #[arg(short, long, conflicts_with = "input")]
+    pub(crate) file: Option<String>,
+    /// Makes a repeated command the same request [default: a new UUID].
+    #[arg(long)]
+    pub(crate) request_id: Option<String>,
     #[command(flatten)]
     pub(crate) consent: Consent,
 }

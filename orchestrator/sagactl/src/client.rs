@@ -17,8 +17,8 @@ use saga_proto::saga::v1::{
     ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest, ListEventsResponse,
     ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
     RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest, RetrySagaResponse,
-    SagaName, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
-    definition_service_client::DefinitionServiceClient,
+    SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse,
+    WaitSagaRequest, WaitSagaResponse, definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
@@ -171,6 +171,16 @@ impl Client {
         _: &WritePermit,
     ) -> Result<CancelSagaResponse, Failure> {
         self.answer(doing, self.sagas().cancel_saga(request)).await
+    }
+
+    /// Gives a saga a signal. Safe to repeat with the same request id.
+    pub(crate) async fn signal(
+        &self,
+        doing: &str,
+        request: SignalSagaRequest,
+        _: &WritePermit,
+    ) -> Result<SignalSagaResponse, Failure> {
+        self.answer(doing, self.sagas().signal_saga(request)).await
     }
 
     /// Has a saga try now.

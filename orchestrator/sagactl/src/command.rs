@@ -14,6 +14,7 @@ mod change;
 mod definition;
 mod saga;
 mod server;
+mod signal;
 mod start;
 
 /// Runs one command.

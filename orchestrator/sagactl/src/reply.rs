@@ -10,7 +10,7 @@ use saga_proto::{
         CancelSagaResponse, CheckDefinitionResponse, ForceOutcomeResponse, GetDefinitionResponse,
         GetSagaResponse, GetServerInfoResponse, ListDefinitionsResponse, ListEventsResponse,
         ListSagasResponse, ListStuckResponse, RegisterDefinitionResponse, RetrySagaResponse, Saga,
-        StartSagaResponse, WaitSagaResponse,
+        SignalSagaResponse, StartSagaResponse, WaitSagaResponse,
     },
 };
 
@@ -119,8 +119,8 @@ macro_rules! one_saga {
 }
 
 one_saga! {
-    CancelSagaResponse ForceOutcomeResponse GetSagaResponse RetrySagaResponse StartSagaResponse
-    WaitSagaResponse
+    CancelSagaResponse ForceOutcomeResponse GetSagaResponse RetrySagaResponse SignalSagaResponse
+    StartSagaResponse WaitSagaResponse
 }
 
 impl Reply for ListSagasResponse {

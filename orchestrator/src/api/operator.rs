@@ -8,7 +8,7 @@ use crate::{
     api::{
         detached,
         error::{invalid, status},
-        saga::{find, step_index},
+        saga::{find, find_row, step_index},
         view,
     },
     engine::{Engine, ReachError, Snapshot},
@@ -102,8 +102,9 @@ async fn force(
             return Err(invalid("OUTCOME_MISSING", "outcome", "say applied or not applied"));
         }
     };
-    let saga = find(engine, request.name).await?;
-    let snapshot = engine.snapshot(saga).await?;
+    let row = find_row(engine, request.name).await?;
+    let saga = row.saga;
+    let snapshot = engine.snapshot_of(row).await?;
     let step = step_index(&snapshot, &request.step)?;
     if !is_in_question(&snapshot, step, settled) {
         let message = format!(

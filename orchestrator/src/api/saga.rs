@@ -16,7 +16,7 @@ use crate::{
     api::{
         detached,
         error::{input_invalid, invalid, status},
-        page, view,
+        page, signal, view,
     },
     definition::CompiledDefinition,
     engine::{Engine, ReachError, Snapshot, StartSaga, StartedSaga},
@@ -53,8 +53,8 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::GetSagaResponse>, Status> {
         let engine = self.engine.clone();
         detached(async move {
-            let saga = find(&engine, request.into_inner().name).await?;
-            let snapshot = engine.snapshot(saga).await?;
+            let row = find_row(&engine, request.into_inner().name).await?;
+            let snapshot = engine.snapshot_of(row).await?;
             Ok(Response::new(pb::GetSagaResponse { saga: Some(view::saga(&snapshot)) }))
         })
         .await
@@ -101,6 +101,17 @@ impl SagaService for SagaApi {
         let engine = self.engine.clone();
         detached(async move { cancel(&engine, request.into_inner()).await.map(Response::new) })
             .await
+    }
+
+    async fn signal_saga(
+        &self,
+        request: Request<pb::SignalSagaRequest>,
+    ) -> Result<Response<pb::SignalSagaResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(
+            async move { signal::signal(&engine, request.into_inner()).await.map(Response::new) },
+        )
+        .await
     }
 }
 
@@ -245,7 +256,10 @@ pub(super) async fn find(engine: &Engine, name: Option<pb::SagaName>) -> Result<
     Ok(find_row(engine, name).await?.saga)
 }
 
-async fn find_row(engine: &Engine, name: Option<pb::SagaName>) -> Result<SagaRow, Status> {
+pub(super) async fn find_row(
+    engine: &Engine,
+    name: Option<pb::SagaName>,
+) -> Result<SagaRow, Status> {
     let missing = || {
         let remedy = "missing; give saga_id or business_key";
         invalid("SAGA_NAME_MISSING", "name", remedy)
@@ -331,8 +345,9 @@ async fn cancel(
         let limit = format!("at most {REASON_CHARS_MAX} characters");
         return Err(invalid("REASON_TOO_LONG", "reason", limit));
     }
-    let saga = find(engine, request.name).await?;
-    let before = engine.snapshot(saga).await?;
+    let row = find_row(engine, request.name).await?;
+    let saga = row.saga;
+    let before = engine.snapshot_of(row).await?;
     if before.state.ended().is_none() && !before.state.cancel_requested() {
         let at_ms = engine.shared.clock.now_ms();
         let asked = Event::CancelRequested { reason: request.reason, at_ms };

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use prost_types::Timestamp;
 use saga_core::{
-    Direction, Event, OperationId, OperatorAct, Outcome, Resolution, SagaId, StepIndex,
-    TurnBackReason, phase::StepPhase,
+    Direction, Event, OnTimeout, OperationId, OperatorAct, Outcome, Resolution, SagaId, StepIndex,
+    TurnBackReason, Verdict, phase::StepPhase,
 };
-use saga_log::{LogRow, SagaRow, Status as RowStatus};
+use saga_log::{LogRow, SagaRow, Standing, Status as RowStatus};
 use saga_proto::saga::v1::{self as pb, SagaState, StepState};
 
 use crate::{
     definition::CompiledDefinition,
-    driver::standing::{Care, standing},
+    driver::standing::{Care, WAITING_ON_OPERATOR, standing},
     engine::{EndState, Snapshot},
 };
 
@@ -54,8 +54,20 @@ pub(super) fn saga_of_row(row: &SagaRow) -> pb::Saga {
         }),
         turned_back: standing.turned_back.clone().unwrap_or_default(),
         owner: standing.owner.map(|node| node.to_string()).unwrap_or_default(),
+        waiting_on: awaited(standing).to_owned(),
+        why: match awaited(standing) {
+            "" => String::new(),
+            awaited => format!("It waits for {awaited}."),
+        },
         ..pb::Saga::default()
     }
+}
+
+/// What a saga waits for from outside, or nothing. That it waits for a person is said by
+/// why it is stuck.
+fn awaited(standing: &Standing) -> &str {
+    let awaited = standing.waiting_on.as_deref().filter(|_| standing.stuck.is_none());
+    awaited.filter(|it| *it != WAITING_ON_OPERATOR).unwrap_or_default()
 }
 
 /// A saga as its whole log tells it.
@@ -95,6 +107,7 @@ pub(super) fn ended(
 fn step(snapshot: &Snapshot, index: StepIndex) -> pb::SagaStep {
     let Snapshot { row, definition, state, .. } = snapshot;
     let step = state.step(index);
+    let gone = state.turned_back().is_some();
     let name = &definition.core.step(index).name;
     let (step_state, attempt) = match step.phase {
         StepPhase::Pending => (StepState::Pending, 0),
@@ -102,7 +115,11 @@ fn step(snapshot: &Snapshot, index: StepIndex) -> pb::SagaStep {
         StepPhase::Unrenderable { .. } => (StepState::Faulted, 0),
         StepPhase::Applied => (StepState::Applied, 0),
         StepPhase::Rejected => (StepState::Rejected, 0),
-        StepPhase::Fenced | StepPhase::Undone => (StepState::Compensated, 0),
+        StepPhase::Waiting { .. } if !gone => (StepState::Waiting, 0),
+        StepPhase::Waiting { .. } | StepPhase::Fenced | StepPhase::Undone => {
+            (StepState::Compensated, 0)
+        }
+        StepPhase::Kept => (StepState::Kept, 0),
         StepPhase::Inquiring { tries } => (StepState::Unknown, tries.attempt),
         StepPhase::InFlight { direction: Direction::Forward, tries } => {
             (StepState::InFlight, tries.attempt)
@@ -174,6 +191,10 @@ fn open_calls(snapshot: &Snapshot) -> String {
             match state.step(index).phase {
                 StepPhase::InFlight { direction: Direction::Forward, .. } => {
                     Some(format!("{name} is being called"))
+                }
+                StepPhase::Waiting { .. } if state.turned_back().is_none() => {
+                    let signal = definition.signals().find(|signal| signal.step == index);
+                    signal.map(|signal| format!("{name} waits for the signal {}", signal.name))
                 }
                 StepPhase::Inquiring { .. } => Some(format!("{name} is being inquired into")),
                 StepPhase::InFlight { .. } => Some(format!("{name} is being undone")),
@@ -259,6 +280,15 @@ impl Said {
                 let (direction, message) = (Some(*direction), message.clone());
                 Self { direction, message, ..Self::default() }
             }
+            Event::Signalled { request_id, .. } => {
+                Self { message: format!("request {request_id}"), ..Self::default() }
+            }
+            Event::WaitEnded { verdict, .. } => Self {
+                outcome: verdict_word(verdict),
+                reason: verdict.reason().to_owned(),
+                message: verdict.message().to_owned(),
+                ..Self::default()
+            },
             Event::CancelRequested { reason, .. } => {
                 Self { message: reason.clone(), ..Self::default() }
             }
@@ -279,7 +309,7 @@ impl Said {
             Event::Ended { ending, .. } => {
                 Self { message: format!("{ending:?}").to_lowercase(), ..Self::default() }
             }
-            Event::Skipped { .. } => Self::default(),
+            Event::Skipped { .. } | Event::WaitBegan { .. } | Event::Kept { .. } => Self::default(),
         }
     }
 }
@@ -291,6 +321,13 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
         Outcome::NotDone { .. } => "not done",
         Outcome::Fault { .. } => "fault",
         Outcome::Unknown { .. } => "unknown",
+    }
+}
+
+fn verdict_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted | Verdict::TimedOut { then: OnTimeout::Accept } => "applied",
+        Verdict::Refused { .. } | Verdict::TimedOut { then: OnTimeout::Refuse } => "rejected",
     }
 }
 

@@ -1,19 +1,21 @@
 //! From a file to a compiled definition: the steps of the check, in order.
 
-use std::time::Duration;
-
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
-use saga_core::{Definition, RetryPolicy, Step, StepIndex, StepSet};
+use saga_core::{Definition, RetryPolicy, Step, StepKind};
 
 use crate::definition::{
-    CallPlan, CallSpec, Compiled, CompiledDefinition, RefusalCodes, Report, StepPlan, canonical,
-    expression::{self, Expression, Reads, Scope},
-    file::{self, CallFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile, suggest},
+    Compiled, CompiledDefinition, Report, StepPlan, canonical,
+    file::{
+        self, ActionFile, CallFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile,
+        WaitFile, suggest,
+    },
     finding::{Findings, Span, render},
-    request, rules,
-    value_type::Type,
-    yaml,
+    rules, yaml,
 };
+
+mod plan;
+
+use plan::Types;
 
 /// Reads a file as far as its shape goes.
 pub(super) fn read(yaml: &str, findings: &mut Findings) -> Option<(yaml::Node, DefinitionFile)> {
@@ -41,16 +43,14 @@ pub(super) fn compile(
     rules::check(&file, &core, &mut findings);
 
     let input = input_type(&file, pool, &mut findings);
-    let methods = Methods::find(&file, pool, &mut findings);
+    let targets = Targets::find(&file, pool, &mut findings);
     let names: Vec<String> = file.steps.iter().map(|it| it.name.value.clone()).collect();
-    let steps: Vec<(String, Option<MessageDescriptor>)> = names
-        .iter()
-        .zip(&methods.actions)
-        .map(|(name, method)| (name.clone(), method.as_ref().map(MethodDescriptor::output)))
-        .collect();
+    let replies = (0..names.len()).map(|step| targets.reply(step));
+    let steps: Vec<(String, Option<MessageDescriptor>)> =
+        names.iter().cloned().zip(replies).collect();
     let types = Types { core: &core, input: input.as_ref(), steps: &steps };
     let plans: Vec<Option<StepPlan>> =
-        core.indices().map(|index| types.plan(&file, index, &methods, &mut findings)).collect();
+        core.indices().map(|index| types.plan(&file, index, &targets, &mut findings)).collect();
     let labels = types.labels(&file, &mut findings);
 
     let plans: Option<Vec<StepPlan>> = plans.into_iter().collect();
@@ -72,10 +72,18 @@ fn core_of(file: &DefinitionFile, findings: &mut Findings) -> Definition {
     let dependencies = rules::dependencies(file, findings);
     let steps = file.steps.iter().zip(dependencies).map(|(step, after)| Step {
         name: step.name.value.clone(),
+        kind: match &step.action {
+            ActionFile::Call(_) => StepKind::Call,
+            ActionFile::Wait(wait) => {
+                StepKind::Wait { timer: wait.timer.as_ref().map(|it| it.value) }
+            }
+            ActionFile::Given => StepKind::Given,
+        },
         after,
         conditional: step.when.is_some(),
         pivot: step.pivot.is_some(),
-        compensable: matches!(step.compensation, CompensationFile::Call { .. }),
+        compensable: step.undo().is_some(),
+        compensation_conditional: step.undo().is_some_and(|undo| undo.when.is_some()),
         on_unknown: step.on_unknown,
         retry: step.retry.as_ref().map_or(RetryPolicy::ACTION, |it| it.value),
         compensation_retry: match &step.compensation {
@@ -121,25 +129,52 @@ fn input_type(
     found
 }
 
-/// The methods of all calls, by step. `None`: not found, which is reported.
-struct Methods {
+/// What the calls and waits of a definition refer to, by step. `None`: not found, which is
+/// reported, or there is none.
+struct Targets {
     actions: Vec<Option<MethodDescriptor>>,
     compensations: Vec<Option<MethodDescriptor>>,
+    signals: Vec<Option<MessageDescriptor>>,
 }
 
-impl Methods {
+impl Targets {
     fn find(file: &DefinitionFile, pool: &DescriptorPool, findings: &mut Findings) -> Self {
-        let actions = file.steps.iter().map(|it| method(&it.action, pool, findings)).collect();
-        let compensations = file
-            .steps
-            .iter()
-            .map(|it| match &it.compensation {
-                CompensationFile::Call { call, .. } => method(call, pool, findings),
-                CompensationFile::Absent | CompensationFile::None(_) => None,
-            })
-            .collect();
-        Self { actions, compensations }
+        let (mut actions, mut compensations, mut signals) = (Vec::new(), Vec::new(), Vec::new());
+        for step in &file.steps {
+            actions.push(step.call().and_then(|call| method(call, pool, findings)));
+            compensations.push(step.undo().and_then(|call| method(call, pool, findings)));
+            signals.push(step.wait().and_then(|wait| signal_type(wait, pool, findings)));
+        }
+        Self { actions, compensations, signals }
     }
+
+    /// The type of a step's reply, where it has one.
+    fn reply(&self, step: usize) -> Option<MessageDescriptor> {
+        let reply = self.actions[step].as_ref().map(MethodDescriptor::output);
+        reply.or_else(|| self.signals[step].clone())
+    }
+}
+
+fn signal_type(
+    wait: &WaitFile,
+    pool: &DescriptorPool,
+    findings: &mut Findings,
+) -> Option<MessageDescriptor> {
+    let name = wait.of.as_ref()?;
+    let found = pool.get_message_by_name(&name.value);
+    if found.is_none() {
+        let message = format!("there is no message type `{}`", name.value);
+        let known: Vec<String> = pool.all_messages().map(|it| it.full_name().to_owned()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let near = suggest(&name.value, &known);
+        let remedy = if near.starts_with("did") {
+            near
+        } else {
+            "name a message that a participant serves by reflection: package.Message".to_owned()
+        };
+        findings.error("unknown-signal-type", name.span, message, remedy);
+    }
+    found
 }
 
 fn method(
@@ -167,127 +202,4 @@ fn method(
         findings.error("streaming-method", call.span, message, remedy);
     }
     Some(method)
-}
-
-/// What is known about types when calls are compiled.
-struct Types<'a> {
-    core: &'a Definition,
-    input: Option<&'a MessageDescriptor>,
-    steps: &'a [(String, Option<MessageDescriptor>)],
-}
-
-impl Types<'_> {
-    fn scope(&self, readable: StepSet) -> Scope<'_> {
-        Scope { input: self.input, steps: self.steps, readable }
-    }
-
-    fn plan(
-        &self,
-        file: &DefinitionFile,
-        index: StepIndex,
-        methods: &Methods,
-        findings: &mut Findings,
-    ) -> Option<StepPlan> {
-        let step = &file.steps[index.at()];
-        let before = self.core.ancestors(index);
-        let when = step.when.as_ref().map(|text| {
-            let made = expression::compile(text, &self.scope(before), findings)?;
-            if made.of != Type::Bool {
-                let message = format!("`{}` is a {}", text.value, made.of);
-                findings.error("wrong-type", text.span, message, "make it true or false");
-            }
-            Some(made)
-        });
-        let guarded = when.iter().flatten().fold(StepSet::EMPTY, |set, it| {
-            rules::check_reads(
-                self.core,
-                index,
-                false,
-                StepSet::EMPTY,
-                &[(it.reads, it.span)],
-                findings,
-            );
-            set.union(it.reads.asks)
-        });
-        let action = methods.actions[index.at()].as_ref().and_then(|method| {
-            let refusals = step.refusals.as_ref().map_or(RefusalCodes::NONE, |it| it.value);
-            let place = Place { index, compensation: false, readable: before, guarded, refusals };
-            self.call(&step.action, method, &place, findings)
-        });
-        let compensation = match (&step.compensation, &methods.compensations[index.at()]) {
-            (CompensationFile::Call { call, .. }, Some(method)) => {
-                let place = Place {
-                    index,
-                    compensation: true,
-                    readable: before.with(index),
-                    guarded,
-                    refusals: RefusalCodes::NONE,
-                };
-                Some(self.call(call, method, &place, findings)?)
-            }
-            _ => None,
-        };
-        let when = match when {
-            None => None,
-            Some(made) => Some(made?),
-        };
-        Some(StepPlan { when, action: action?, compensation })
-    }
-
-    fn call(
-        &self,
-        call: &CallFile,
-        method: &MethodDescriptor,
-        place: &Place,
-        findings: &mut Findings,
-    ) -> Option<CallPlan> {
-        let scope = self.scope(place.readable);
-        let request = request::compile(call.request.as_ref(), &method.input(), &scope, findings)?;
-        let all = request.reads();
-        let Place { index, compensation, guarded, .. } = *place;
-        rules::check_reads(self.core, index, compensation, guarded, &all, findings);
-        let reads = all.iter().fold(Reads::default(), |sum, (reads, _)| sum.union(*reads));
-        let spec = CallSpec {
-            participant: call.participant.clone(),
-            path: call.path.clone(),
-            timeout: Duration::from_millis(call.timeout_ms),
-            refusals: place.refusals,
-            reply_type: method.output(),
-        };
-        Some(CallPlan { spec, request, reads })
-    }
-
-    /// Labels are made when a saga starts: from its input, before any step.
-    fn labels(
-        &self,
-        file: &DefinitionFile,
-        findings: &mut Findings,
-    ) -> Option<Vec<(String, Expression)>> {
-        let scope = self.scope(StepSet::EMPTY);
-        let mut labels = Vec::with_capacity(file.labels.len());
-        for (name, text) in &file.labels {
-            let made = expression::compile(text, &scope, findings);
-            if let Some(made) = &made
-                && !matches!(
-                    made.of,
-                    Type::String | Type::Int | Type::UInt | Type::Bool | Type::Enum(_)
-                )
-            {
-                let message = format!("label `{}` is a {}", name.value, made.of);
-                let remedy = "make it text, a whole number or true/false";
-                findings.error("wrong-type", text.span, message, remedy);
-            }
-            labels.push(made.map(|made| (name.value.clone(), made)));
-        }
-        labels.into_iter().collect()
-    }
-}
-
-/// Where a call stands.
-struct Place {
-    index: StepIndex,
-    compensation: bool,
-    readable: StepSet,
-    guarded: StepSet,
-    refusals: RefusalCodes,
 }

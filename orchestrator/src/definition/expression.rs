@@ -6,7 +6,8 @@
 //! 64-bit number is never anything else. The functions are those of CEL that cannot run
 //! away: no regular expressions, no clock, no I/O (X27).
 //!
-//! Variables: `input`, `steps.<name>.reply`, `saga.id`, `saga.business_key`. Functions:
+//! Variables: `input`, `steps.<name>.reply`, `saga.id`, `saga.business_key`; in compensations
+//! `failure.step` and `failure.reason`; in the `accept` of a wait `signal`. Functions:
 //! `op("step")` is the operation id of a step's action; `size`, `string`, `int`, `uint`,
 //! `double`, `has`, `startsWith`, `endsWith`, `contains`; the macros `all`, `exists`,
 //! `exists_one`, `map`, `filter`; the operators of CEL.
@@ -24,8 +25,9 @@ use saga_core::{StepIndex, StepSet};
 
 use crate::definition::{finding::Span, value_type::Type};
 
-pub(crate) use check::{Scope, compile};
+pub(crate) use check::{Place, Scope, compile};
 pub(crate) use coerce::coerce;
+pub use eval::Failure;
 pub(crate) use eval::{EvalError, Frame};
 
 /// Bytes of an expression at most.
@@ -76,6 +78,12 @@ pub(crate) enum Ir {
     SagaId,
     BusinessKey,
     Operation(StepIndex),
+    /// What turned the saga back: a step's name, or empty.
+    FailureStep,
+    /// Why: a reason code.
+    FailureReason,
+    /// The signal that is judged.
+    Signal,
     /// The variable of the loop at this depth.
     Local(usize),
     Select(Box<Ir>, FieldDescriptor),

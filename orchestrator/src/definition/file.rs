@@ -2,7 +2,9 @@
 //! they refer to is not.
 
 mod fields;
+mod retry;
 mod step;
+mod wait;
 
 use crate::definition::{
     finding::{Findings, Span},
@@ -11,7 +13,8 @@ use crate::definition::{
 
 use fields::Fields;
 pub(crate) use fields::suggest;
-pub(crate) use step::{CallFile, CompensationFile, StepFile};
+pub(crate) use step::{ActionFile, CallFile, CompensationFile, StepFile};
+pub(crate) use wait::WaitFile;
 
 /// Bytes of a definition at most (X09).
 pub(crate) const DEFINITION_BYTES_MAX: usize = 256 * 1024;

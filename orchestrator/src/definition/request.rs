@@ -1,6 +1,8 @@
 //! Requests: a mapping from fields to expressions, checked against the request type.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost_reflect::{
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
+};
 
 use crate::definition::{
     expression::{self, EvalError, Expression, Frame, Ir, Reads, Scope, coerce},
@@ -116,7 +118,7 @@ fn compile_field(
                 return Some(literal(number, &kind, node.span));
             }
             let text = Spanned { value: text.clone(), span: node.span };
-            let made = expression::compile(&text, scope, findings)?;
+            let made = named(expression::compile(&text, scope, findings)?, &kind);
             fits(made.of.fits(field), &text, field, findings)?;
             Some(Template::Expression(made))
         }
@@ -144,7 +146,7 @@ fn compile_one(
                 return Some(literal(number, &kind, node.span));
             }
             let text = Spanned { value: text.clone(), span: node.span };
-            let made = expression::compile(&text, scope, findings)?;
+            let made = named(expression::compile(&text, scope, findings)?, &kind);
             fits(Type::List(Box::new(made.of.clone())).fits(field), &text, field, findings)?;
             Some(Template::Expression(made))
         }
@@ -192,6 +194,38 @@ fn enum_literal(text: &str, kind: &Kind, is_list: bool) -> Option<i32> {
     let Kind::Enum(of) = kind else { return None };
     let name = text.trim_matches(['\'', '"']);
     (!is_list).then(|| of.get_value_by_name(name)).flatten().map(|it| it.number())
+}
+
+/// The expression with numbers in place of the names of enum values: `a ? 'X' : 'Y'` on an
+/// enum field. As it was where it chooses anything but names of that enum.
+fn named(mut made: Expression, kind: &Kind) -> Expression {
+    fn is_named(ir: &Ir, of: &EnumDescriptor) -> bool {
+        match ir {
+            Ir::Literal(Value::String(name)) => of.get_value_by_name(name).is_some(),
+            Ir::Choose(_, yes, no) => is_named(yes, of) && is_named(no, of),
+            _ => false,
+        }
+    }
+    fn name(ir: &mut Ir, of: &EnumDescriptor) {
+        match ir {
+            Ir::Literal(value) => {
+                let number = value.as_str().and_then(|name| of.get_value_by_name(name));
+                *value = Value::EnumNumber(number.map_or(0, |it| it.number()));
+            }
+            Ir::Choose(_, yes, no) => {
+                name(yes, of);
+                name(no, of);
+            }
+            _ => {}
+        }
+    }
+    if let Kind::Enum(of) = kind
+        && is_named(&made.root, of)
+    {
+        name(&mut made.root, of);
+        made.of = Type::Enum(of.clone());
+    }
+    made
 }
 
 fn literal(number: i32, kind: &Kind, span: Span) -> Template {

@@ -1,5 +1,7 @@
 //! Static rules: what can be known to go wrong before any saga runs.
 
+mod waits;
+
 use saga_core::{Definition, OnUnknown, Step, StepIndex, StepSet};
 
 use crate::definition::{
@@ -9,7 +11,7 @@ use crate::definition::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 31] = [
+pub const RULES: [&str; 38] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -22,12 +24,15 @@ pub const RULES: [&str; 31] = [
     "expression-too-large",
     "expression-type",
     "name",
+    "no-operation",
+    "no-reply",
     "pivot-parallel",
     "pivot-twice",
     "refusal-after-pivot",
     "refusal-code",
     "retry-longer-than-deadline",
     "shape",
+    "signal-twice",
     "streaming-method",
     "too-large",
     "unknown-field",
@@ -36,9 +41,13 @@ pub const RULES: [&str; 31] = [
     "unknown-key",
     "unknown-method",
     "unknown-service",
+    "unknown-signal-type",
     "unknown-step",
     "unknown-variable",
     "unreachable-reply",
+    "wait-longer-than-deadline",
+    "wait-without-end",
+    "wait-without-type",
     "wrong-type",
     "yaml",
 ];
@@ -53,12 +62,23 @@ pub(crate) fn dependencies(file: &DefinitionFile, findings: &mut Findings) -> Ve
             findings.error("duplicate-step", step.name.span, message, "rename one of them");
         }
         let Some(after) = &step.after else {
-            sets.push(position.checked_sub(1).and_then(index_of).into_iter().collect());
+            // What the client brought along is there from the start.
+            let before = position.checked_sub(1);
+            let before = before.filter(|it| !step.is_given() || file.steps[*it].is_given());
+            sets.push(before.and_then(index_of).into_iter().collect());
             continue;
         };
         let mut set = StepSet::EMPTY;
         for name in after {
             match names.iter().position(|it| *it == name.value).and_then(index_of) {
+                Some(after) if step.is_given() && !file.steps[after.at()].is_given() => {
+                    let message = format!(
+                        "step {} has no action: it is applied from the start",
+                        step.name.value
+                    );
+                    let remedy = "take `after` out: it waits for nothing";
+                    findings.error("shape", name.span, message, remedy);
+                }
                 Some(index) => set = set.with(index),
                 None => {
                     let message = format!("there is no step `{}`", name.value);
@@ -93,6 +113,7 @@ pub(crate) fn check(file: &DefinitionFile, core: &Definition, findings: &mut Fin
         check_refusals(step, core, index, findings);
         check_budget(file, core, index, findings);
     }
+    waits::check(file, core, findings);
 }
 
 fn check_pivot(file: &DefinitionFile, core: &Definition, findings: &mut Findings) {
@@ -111,7 +132,9 @@ fn check_pivot(file: &DefinitionFile, core: &Definition, findings: &mut Findings
     }
     let before = core.ancestors(pivot);
     for index in core.indices() {
-        if index == pivot || before.contains(index) || core.is_after_pivot(index) {
+        let ordered = before.contains(index) || core.is_after_pivot(index);
+        // What is there from the start refuses nothing.
+        if index == pivot || ordered || file.steps[index.at()].is_given() {
             continue;
         }
         let step = &file.steps[index.at()].name;
@@ -134,6 +157,17 @@ fn check_compensation(
     let name = &step.name;
     let forward_only = core.step(index).pivot || core.is_after_pivot(index);
     match &step.compensation {
+        CompensationFile::Absent | CompensationFile::None(_) if step.is_given() => {
+            let message = format!(
+                "step {} does nothing: it has no action, and nothing undoes it",
+                name.value
+            );
+            let remedy = "add `action` or `wait`; or `compensation`, if the client brought the \
+                          effect along";
+            findings.error("compensation-missing", name.span, message, remedy);
+        }
+        // A signal has no effect.
+        CompensationFile::Absent if step.wait().is_some() => {}
         CompensationFile::Absent if !forward_only => {
             let message = format!("nothing undoes step {}", name.value);
             let remedy = "add `compensation`; or `pivot: true`, if the saga never turns back after \
@@ -173,11 +207,12 @@ fn check_budget(
     index: StepIndex,
     findings: &mut Findings,
 ) {
-    let (Some(deadline), step) = (&file.deadline_ms, &file.steps[index.at()]) else { return };
+    let step = &file.steps[index.at()];
+    let (Some(deadline), Some(call)) = (&file.deadline_ms, step.call()) else { return };
     if core.is_after_pivot(index) {
         return;
     }
-    let longest_ms = attempts_ms(core.step(index), step.action.timeout_ms);
+    let longest_ms = attempts_ms(core.step(index), call.timeout_ms);
     if deadline.value < longest_ms {
         let message = format!(
             "the attempts of step {} may take {}, the saga has {}",
@@ -231,8 +266,11 @@ pub(crate) fn check_reads(
         for read in reads.replies.iter() {
             let other = core.step(read);
             let asked = reads.asks.contains(read) || guarded.contains(read);
-            if other.conditional && read != index && !asked {
-                let message = format!("step {} may be skipped, and then has no reply", other.name);
+            if let Some(because) = waits::may_lack_its_reply(other)
+                && read != index
+                && !asked
+            {
+                let message = format!("step {} {because}, and then has no reply", other.name);
                 let remedy = format!(
                     "ask first: has(steps.{0}.reply) ? steps.{0}.reply.field : ..., or give this \
                      step `when: has(steps.{0}.reply)`",

@@ -3,9 +3,12 @@
 //! returns is a draft until its events are durable.
 
 use bytes::Bytes;
-use saga_core::{Action, Direction, Ending, Event, Next, SagaId, State, StepIndex, state::Illegal};
+use saga_core::{
+    Action, Direction, Ending, Event, Next, SagaId, State, StepIndex, TurnBackReason, Verdict,
+    state::Illegal,
+};
 
-use crate::definition::{CompiledDefinition, Rendered, RunData};
+use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +125,24 @@ impl Advance {
             Action::Call { step, direction, attempt } => {
                 return self.call(subject, step, direction, attempt, at_ms);
             }
+            Action::BeginWait { step } => {
+                let begins = self.with(subject, |known| subject.definition.begins(step, known));
+                self.record(match begins {
+                    Ok(true) => Event::WaitBegan { step, at_ms },
+                    Ok(false) => Event::Skipped { step, at_ms },
+                    Err(error) => unrenderable(step, Direction::Forward, &error, at_ms),
+                })?;
+            }
+            Action::Judge { step } => {
+                let judged = self.with(subject, |known| subject.definition.judge(step, known));
+                self.record(match judged {
+                    Ok(verdict) => Event::WaitEnded { step, verdict, at_ms },
+                    Err(error) => unrenderable(step, Direction::Forward, &error, at_ms),
+                })?;
+            }
+            Action::TimeOut { step, then } => {
+                self.record(Event::WaitEnded { step, verdict: Verdict::TimedOut { then }, at_ms })?;
+            }
             Action::Inquire { step, inquiry } => {
                 self.record(Event::Inquired { step, inquiry, at_ms })?;
                 self.orders.push(Order::Inquire { step, inquiry });
@@ -143,27 +164,31 @@ impl Advance {
         let pinned = if attempt == 1 { None } else { self.state.step(step).request.clone() };
         let (body, request) = match pinned {
             Some(body) => (body, None),
-            None => match self.render(subject, step, direction) {
-                Ok(Rendered::Request(body)) => (body.clone(), Some(body)),
-                Ok(Rendered::Skip) => return self.record(Event::Skipped { step, at_ms }),
-                Err(message) => {
-                    return self.record(Event::Unrenderable { step, direction, message, at_ms });
+            None => {
+                let made =
+                    self.with(subject, |known| subject.definition.render(step, direction, known));
+                match made {
+                    Ok(Rendered::Request(body)) => (body.clone(), Some(body)),
+                    Ok(Rendered::Skip) => {
+                        return self.record(match direction {
+                            Direction::Forward => Event::Skipped { step, at_ms },
+                            Direction::Backward => Event::Kept { step, at_ms },
+                        });
+                    }
+                    Err(error) => {
+                        return self.record(unrenderable(step, direction, &error, at_ms));
+                    }
                 }
-            },
+            }
         };
         self.record(Event::Intended { step, direction, attempt, request, at_ms })?;
         self.orders.push(Order::Call { step, direction, attempt, body });
         Ok(())
     }
 
-    fn render(
-        &self,
-        subject: Subject<'_>,
-        step: StepIndex,
-        direction: Direction,
-    ) -> Result<Rendered, String> {
-        let known = Known { state: &self.state, business_key: subject.business_key };
-        subject.definition.render(step, direction, &known).map_err(|error| error.to_string())
+    /// Lets the definition look at what the saga knows.
+    fn with<T>(&self, subject: Subject<'_>, look: impl FnOnce(&Known<'_>) -> T) -> T {
+        look(&Known { state: &self.state, subject })
     }
 
     fn record(&mut self, event: Event) -> Result<(), AdvanceError> {
@@ -173,10 +198,14 @@ impl Advance {
     }
 }
 
+fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_ms: u64) -> Event {
+    Event::Unrenderable { step, direction, message: error.to_string(), at_ms }
+}
+
 /// What expressions may read.
 struct Known<'k> {
     state: &'k State,
-    business_key: &'k str,
+    subject: Subject<'k>,
 }
 
 impl RunData for Known<'_> {
@@ -185,7 +214,7 @@ impl RunData for Known<'_> {
     }
 
     fn business_key(&self) -> &str {
-        self.business_key
+        self.subject.business_key
     }
 
     fn input(&self) -> &Bytes {
@@ -194,5 +223,21 @@ impl RunData for Known<'_> {
 
     fn reply(&self, step: StepIndex) -> Option<&Bytes> {
         self.state.step(step).reply.as_ref()
+    }
+
+    fn signal(&self, step: StepIndex) -> Option<&Bytes> {
+        self.state.step(step).signal.as_ref().map(|signal| &signal.payload)
+    }
+
+    fn failure(&self) -> Option<Failure<'_>> {
+        let because = self.state.turned_back()?;
+        let step =
+            because.step().map_or("", |step| self.subject.definition.core.step(step).name.as_str());
+        let reason = match because {
+            TurnBackReason::StepRejected { reason, .. } => reason,
+            TurnBackReason::DeadlinePassed => "DEADLINE",
+            other => other.code(),
+        };
+        Some(Failure { step, reason })
     }
 }

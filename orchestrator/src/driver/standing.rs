@@ -1,6 +1,6 @@
 //! Where a saga stands, for the index: what people list and what nodes claim.
 
-use saga_core::{Ending, NodeId, State, stuck};
+use saga_core::{Ending, NodeId, State, StepPhase, stuck};
 use saga_log::{Standing, Status, StuckRow};
 
 use crate::definition::CompiledDefinition;
@@ -51,9 +51,23 @@ pub(crate) fn standing(
         Care::Owned(node) => (Some(node), Some(now_ms)),
         Care::Parked { until_ms } => (None, until_ms),
     };
-    let waiting_on = wake_at_ms.is_none().then(|| WAITING_ON_OPERATOR.to_owned());
+    let waiting_on = awaited_signal(definition, state)
+        .or_else(|| wake_at_ms.is_none().then(|| WAITING_ON_OPERATOR.to_owned()));
     let status = if turned_back.is_some() { Status::Compensating } else { Status::Running };
     Standing { status, wake_at_ms, waiting_on, owner, stuck, turned_back, ended_at_ms: None }
+}
+
+/// The signal that a saga waits for, as in `signal approval`. A timer may end the wait too.
+pub(crate) fn awaited_signal(definition: &CompiledDefinition, state: &State) -> Option<String> {
+    if state.turned_back().is_some() || state.ended().is_some() {
+        return None;
+    }
+    let is_awaited = |step| {
+        let step = state.step(step);
+        matches!(step.phase, StepPhase::Waiting { .. }) && step.signal.is_none()
+    };
+    let awaited = definition.signals().find(|signal| is_awaited(signal.step))?;
+    Some(format!("signal {}", awaited.name))
 }
 
 /// One sentence that says what the step met last.

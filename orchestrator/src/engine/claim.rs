@@ -110,11 +110,12 @@ async fn take_over(
     mailbox: tokio::sync::mpsc::Receiver<crate::driver::Message>,
 ) -> Result<Left, DriveError> {
     let unread = |source| DriveError::Log { saga, source };
+    let loaded = shared.unfold(saga).await?;
+    // Behind the log: if the first row below succeeds, this is what the index says then.
     let index = shared.log.store().saga(saga).await.map_err(unread)?;
     let Some(index) = index.filter(|index| index.standing.ended_at_ms.is_none()) else {
         return Ok(Left::Lost);
     };
-    let loaded = shared.unfold(saga).await?;
     if loaded.state.ended().is_some() {
         return Ok(Left::Lost);
     }

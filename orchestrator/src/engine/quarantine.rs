@@ -34,10 +34,11 @@ impl Shared {
         reason: &str,
         message: &str,
     ) -> anyhow::Result<bool> {
+        let version = self.load_rows(saga, 0).await?.last().map_or(0, |row| row.version);
+        // Behind the log, so that it goes with this version if the append succeeds.
         let Some(index) = self.log.store().saga(saga).await? else {
             return Ok(true);
         };
-        let version = self.load_rows(saga, 0).await?.last().map_or(0, |row| row.version);
         let now_ms = self.clock.now_ms();
         let standing = Standing {
             owner: None,

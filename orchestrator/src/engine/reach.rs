@@ -67,7 +67,16 @@ impl Engine {
     /// [`ReachError`]: there is none, or the log cannot be asked or read.
     pub async fn snapshot(&self, saga: SagaId) -> Result<Snapshot, ReachError> {
         let row = self.shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
-        let Loaded { definition, state, version } = self.shared.unfold(saga).await?;
+        self.snapshot_of(row).await
+    }
+
+    /// The saga whose index entry was read just now.
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError`]: the log cannot be asked or read.
+    pub(crate) async fn snapshot_of(&self, row: SagaRow) -> Result<Snapshot, ReachError> {
+        let Loaded { definition, state, version } = self.shared.unfold(row.saga).await?;
         Ok(Snapshot { row, definition, state, version })
     }
 
@@ -143,7 +152,11 @@ impl Engine {
     /// True where the fact was appended, false where others were quicker.
     async fn tell_log(&self, saga: SagaId, fact: &Event) -> Result<bool, ReachError> {
         let shared = &self.shared;
-        let Snapshot { row, mut state, version, .. } = self.snapshot(saga).await?;
+        let Loaded { mut state, version, .. } = shared.unfold(saga).await?;
+        // Read behind the log: where the append below succeeds, no row came in between, and
+        // the index is what goes with this version. Read before it, a saga that parks in
+        // between would stay parked.
+        let row = shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
         state.apply(fact).map_err(|_| ReachError::DoesNotFit)?;
         let now_ms = shared.clock.now_ms();
         let index = if row.standing.owner.is_none() {

@@ -5,16 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use saga_core::{Event, SagaId, Started, State};
-use saga_log::{AppendError, NewSaga, SagaRow};
+use saga_log::{AppendError, SagaRow};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
     definitions::DefinitionError,
-    driver::{
-        Accepted, Creation, Run,
-        standing::{Care, standing},
-    },
+    driver::{Accepted, Creation, Run},
     engine::{
         Engine, Shared,
         live::{EndWatch, Seat},
@@ -147,19 +144,11 @@ fn first_row(
         definition: core.name.clone(),
         definition_version: core.version,
         definition_hash: start.definition.hash,
-        input: start.input,
+        input: start.input.clone(),
         node: shared.node,
         at_ms: now_ms,
     };
     let state = State::start(saga, core, &started);
-    let new = NewSaga {
-        namespace: start.namespace,
-        business_key: start.business_key,
-        definition: core.name.clone(),
-        definition_version: core.version,
-        request_hash: start.request_hash,
-        started_at_ms: now_ms,
-        standing: standing(&start.definition, &state, Care::Owned(shared.node), now_ms),
-    };
-    (state, Creation { started: Event::Started(started), new, accepted })
+    let StartSaga { namespace, request_hash, .. } = start;
+    (state, Creation { started: Event::Started(started), namespace, request_hash, accepted })
 }

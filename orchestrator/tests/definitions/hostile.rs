@@ -84,7 +84,7 @@ fn work_is_bounded() {
     for request in hostile {
         let definition = compile(&echo(request), &kinds()).unwrap().definition;
         let input = definition.encode_input_json(&json).unwrap();
-        let data = Data { input, replies: Vec::new() };
+        let data = Data { input, ..Data::default() };
         let began = Instant::now();
         let rendered = definition.render(StepIndex(0), Direction::Forward, &data);
         let took = began.elapsed();
@@ -102,6 +102,6 @@ fn a_large_order_is_well_within_the_bound() {
     let request = "children: 'input.children.map(c, {\"text\": c.text, \"i64\": c.i64})'";
     let definition = compile(&echo(request), &kinds()).unwrap().definition;
     let input = definition.encode_input_json(&json).unwrap();
-    let data = Data { input, replies: Vec::new() };
+    let data = Data { input, ..Data::default() };
     assert!(definition.render(StepIndex(0), Direction::Forward, &data).is_ok());
 }

@@ -88,8 +88,13 @@ fn deep_nesting_is_refused_and_never_overflows() {
 #[test]
 fn malformed_bytes_never_panic() {
     let definition = compile(YAML, &pool()).unwrap().definition;
-    let line =
-        OrderLine { item_id: "item".to_owned(), qty: -1, price_minor: i64::MAX, discount_minor: 3 };
+    let line = OrderLine {
+        item_id: "item".to_owned(),
+        qty: -1,
+        price_minor: i64::MAX,
+        discount_minor: 3,
+        ..OrderLine::default()
+    };
     let payment = PaymentInput { provider: "toss".to_owned(), ..PaymentInput::default() };
     let good = PlaceOrderInput {
         order_no: "order-000001".to_owned(),
@@ -97,6 +102,7 @@ fn malformed_bytes_never_panic() {
         lines: vec![line; 3],
         payment: Some(payment),
         currency: "KRW".to_owned(),
+        ..PlaceOrderInput::default()
     }
     .encode_to_vec();
     let mut refused = 0;

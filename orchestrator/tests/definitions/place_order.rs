@@ -15,7 +15,7 @@ fn input() -> order::v1::PlaceOrderInput {
         item_id: item.to_owned(),
         qty,
         price_minor: 250,
-        discount_minor: 0,
+        ..Default::default()
     };
     order::v1::PlaceOrderInput {
         order_no: "order-000001".to_owned(),
@@ -27,6 +27,7 @@ fn input() -> order::v1::PlaceOrderInput {
             amount_minor: 1,
         }),
         currency: "KRW".to_owned(),
+        ..Default::default()
     }
 }
 
@@ -49,6 +50,7 @@ fn data() -> Data {
             None,
             None,
         ],
+        ..Data::default()
     }
 }
 

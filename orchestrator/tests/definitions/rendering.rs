@@ -19,7 +19,7 @@ fn eval(field: &str, expression: &str) -> Result<Value, RenderError> {
     let yaml = echo(&format!("{field}: '{}'", expression.replace('\'', "''")));
     let definition = compile(&yaml, &kinds()).unwrap().definition;
     let input = definition.encode_input_json(INPUT).unwrap();
-    let data = Data { input, replies: Vec::new() };
+    let data = Data { input, ..Data::default() };
     let rendered = definition.render(StepIndex(0), Direction::Forward, &data)?;
     let Rendered::Request(bytes) = rendered else { panic!("there is no condition") };
     let all = kinds().get_message_by_name("kinds.All").unwrap();
@@ -64,6 +64,7 @@ fn expressions_mean_what_cel_says() {
         ("raw", "input.raw", Value::Bytes(Bytes::from_static(&[0, 1]))),
         ("color", "input.color", Value::EnumNumber(1)),
         ("color", "COLOR_RED", Value::EnumNumber(1)),
+        ("color", "1 > 2 ? 'COLOR_UNSPECIFIED' : 'COLOR_RED'", Value::EnumNumber(1)),
         ("i64", "int(input.color)", Value::I64(1)),
         ("numbers", "input.numbers", numbers(&[10, 20, i64::MIN])),
         ("numbers", "[1, input.i64]", numbers(&[1, 9_007_199_254_740_993])),
@@ -131,7 +132,7 @@ fn absence_is_copied() {
     let definition = compile(&yaml, &kinds()).unwrap().definition;
     let render = |json: &str| {
         let input = definition.encode_input_json(json).unwrap();
-        let data = Data { input: input.clone(), replies: Vec::new() };
+        let data = Data { input: input.clone(), ..Data::default() };
         let rendered = definition.render(StepIndex(0), Direction::Forward, &data).unwrap();
         (rendered, Rendered::Request(input))
     };
@@ -152,7 +153,7 @@ fn equal_messages_are_equal_bytes() {
     for _ in 0..10 {
         assert_eq!(definition.encode_input_json(&json).unwrap(), first);
         assert_eq!(definition.check_input_bytes("kinds.All", &first).unwrap(), first);
-        let data = Data { input: first.clone(), replies: Vec::new() };
+        let data = Data { input: first.clone(), ..Data::default() };
         let rendered = definition.render(StepIndex(0), Direction::Forward, &data).unwrap();
         assert_eq!(rendered, Rendered::Request(first.clone()));
     }
@@ -171,7 +172,7 @@ fn a_condition_that_is_false_skips_and_a_guard_sees_it() {
     let reply = definition.encode_input_json(r#"{"text": "said"}"#).unwrap();
     let render = |step, json: &str, reply: Option<&Bytes>| {
         let input = definition.encode_input_json(json).unwrap();
-        let data = Data { input, replies: vec![reply.cloned()] };
+        let data = Data { input, replies: vec![reply.cloned()], ..Data::default() };
         definition.render(StepIndex(step), Direction::Forward, &data).unwrap()
     };
     assert_eq!(render(0, "{}", None), Rendered::Skip);

@@ -1,6 +1,6 @@
 //! Every rule of the check, with a definition that breaks it and the report it gets.
 //!
-//! `cases/<rule>.yaml` is shop-typed; where it begins with `# types: kinds`, the types of
+//! `cases/<rule>.yaml` is shop-typed; other names are about several rules; where it begins with `# types: kinds`, the types of
 //! `sample` are used. Reports are snapshots beside it: `INSTA_UPDATE=always` writes them.
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -30,7 +30,8 @@ fn every_rule_has_a_report() {
                 (report.findings, report.rendered)
             }
         };
-        assert!(findings.iter().any(|it| it.rule == rule), "{rule} is not reported:\n{rendered}");
+        let named = !RULES.contains(&rule) || findings.iter().any(|it| it.rule == rule);
+        assert!(named, "{rule} is not reported:\n{rendered}");
         assert!(findings.iter().all(|it| !it.remedy.is_empty()), "{rule}: a remedy is missing");
         seen.extend(findings.iter().map(|it| it.rule));
         insta::with_settings!({

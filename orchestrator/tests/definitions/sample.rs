@@ -1,7 +1,7 @@
 //! Types and data for tests.
 
 use bytes::Bytes;
-use orchestrator::definition::{Compiled, CompiledDefinition, Report, RunData};
+use orchestrator::definition::{Compiled, CompiledDefinition, Failure, Report, RunData};
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use saga_core::{SagaId, StepIndex};
@@ -71,6 +71,10 @@ pub(crate) fn compile(yaml: &str, pool: &DescriptorPool) -> Result<Compiled, Rep
 pub(crate) struct Data {
     pub(crate) input: Bytes,
     pub(crate) replies: Vec<Option<Bytes>>,
+    /// The signal of every step that waits for one.
+    pub(crate) signal: Option<Bytes>,
+    /// Step and reason of what turned it back.
+    pub(crate) failure: Option<(&'static str, &'static str)>,
 }
 
 impl RunData for Data {
@@ -88,5 +92,13 @@ impl RunData for Data {
 
     fn reply(&self, step: StepIndex) -> Option<&Bytes> {
         self.replies.get(step.at())?.as_ref()
+    }
+
+    fn signal(&self, _: StepIndex) -> Option<&Bytes> {
+        self.signal.as_ref()
+    }
+
+    fn failure(&self) -> Option<Failure<'_>> {
+        self.failure.map(|(step, reason)| Failure { step, reason })
     }
 }

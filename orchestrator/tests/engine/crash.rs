@@ -10,14 +10,19 @@ use std::{
     time::Duration,
 };
 
+use orchestrator::engine::{Engine, Snapshot, StartedSaga};
 use saga_core::{
     Direction::{Backward, Forward},
-    Ending,
+    Ending, SagaId,
 };
 
 use super::{
+    mortal::{Death, MortalStore},
     script::{Fate, Scripted},
-    stores::{Death, Fresh, KINDS, MortalStore, engine, insist, once, order, start},
+    stores::{
+        Fresh, IMPATIENT, KINDS, PATIENT, approval, engine, insist, insist_on, once, order_of,
+        start_of,
+    },
 };
 
 type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
@@ -28,14 +33,35 @@ const ALL_DONE: Effects =
 const TURNED_BACK: Effects =
     &[("reserve", Forward), ("pay", Forward), ("pay", Backward), ("reserve", Backward)];
 
+/// One saga, and how it ends however often its owner dies.
+#[derive(Clone, Copy)]
+struct Course {
+    definition: &'static str,
+    script: Script,
+    /// What the approver says, where there is one.
+    signal: Option<&'static str>,
+    ending: Ending,
+    effects: Effects,
+}
+
+const SMOOTH: Course = Course {
+    definition: "test",
+    script: &[],
+    signal: None,
+    ending: Ending::Completed,
+    effects: ALL_DONE,
+};
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_smooth_saga_survives_every_death() {
-    check(&[], Ending::Completed, ALL_DONE, 5).await;
+    check(SMOOTH, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_at_the_pivot_survives_every_death() {
-    check(&[("insert", Forward, 0, Fate::Refuse)], Ending::Compensated, TURNED_BACK, 6).await;
+    let script: Script = &[("insert", Forward, 0, Fate::Refuse)];
+    let (ending, effects) = (Ending::Compensated, TURNED_BACK);
+    check(Course { script, ending, effects, ..SMOOTH }, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,33 +72,55 @@ async fn lost_replies_in_both_directions_survive_every_death() {
         ("pay", Backward, 1, Fate::LoseReply),
         ("reserve", Backward, 1, Fate::LoseRequest),
     ];
-    check(script, Ending::Compensated, TURNED_BACK, 7).await;
+    let (ending, effects) = (Ending::Compensated, TURNED_BACK);
+    check(Course { script, ending, effects, ..SMOOTH }, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outcome_that_stays_unknown_survives_every_death() {
     let script: Script = &[("pay", Forward, 0, Fate::LoseRequest)];
     let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
-    check(script, Ending::Compensated, effects, 5).await;
+    check(Course { script, ending: Ending::Compensated, effects, ..SMOOTH }, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_participant_that_is_down_survives_every_death() {
     let script: Script = &[("pay", Forward, 0, Fate::NotSent)];
     let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
-    check(script, Ending::Compensated, effects, 5).await;
+    check(Course { script, ending: Ending::Compensated, effects, ..SMOOTH }, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_survives_every_death() {
+    let effects: Effects = &[("reserve", Forward), ("insert", Forward)];
+    let signal = Some(r#"{"approved": true}"#);
+    check(Course { definition: PATIENT, signal, effects, ..SMOOTH }, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_survives_every_death() {
+    let effects: Effects = &[("reserve", Forward), ("reserve", Backward), ("paid", Backward)];
+    let (ending, signal) = (Ending::Compensated, Some("{}"));
+    check(Course { definition: PATIENT, signal, ending, effects, ..SMOOTH }, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_survives_every_death() {
+    let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
+    let ending = Ending::Compensated;
+    check(Course { definition: IMPATIENT, ending, effects, ..SMOOTH }, 4).await;
 }
 
 /// Lets the first owner die at each of its appends, on each kind of log. `appends_min` is
 /// how many there are at least when nobody dies: a pause that is over before the answer
 /// is appended saves one.
-async fn check(script: Script, ending: Ending, effects: Effects, appends_min: u32) {
+async fn check(course: Course, appends_min: u32) {
     for kind in KINDS {
         let fresh = Fresh::open(kind).await;
         let mut deaths = 0;
         for death in [Death::BeforeWrite, Death::AfterWrite] {
             for at_append in 0.. {
-                if !survives(&fresh, script, ending, effects, death, at_append).await {
+                if !survives(&fresh, course, death, at_append).await {
                     break;
                 }
                 deaths += 1;
@@ -83,14 +131,8 @@ async fn check(script: Script, ending: Ending, effects: Effects, appends_min: u3
 }
 
 /// False where the first owner lived to the end: there is no such append.
-async fn survives(
-    fresh: &Fresh,
-    script: Script,
-    ending: Ending,
-    effects: Effects,
-    death: Death,
-    at_append: u32,
-) -> bool {
+async fn survives(fresh: &Fresh, course: Course, death: Death, at_append: u32) -> bool {
+    let Course { definition, script, signal, ending, effects } = course;
     let kind = fresh.store.kind();
     let key = format!("{death:?} at append {at_append}");
     let participants = Scripted::new(script);
@@ -102,12 +144,21 @@ async fn survives(
         appends_left: AtomicU32::new(at_append),
         dead,
         dying: AtomicBool::new(false),
+        halt: None,
     });
     let first = engine(mortal.clone(), Arc::clone(&participants)).await;
-    let order = order(&first, &key).await;
+    let order = order_of(&first, definition, &key).await;
     let starting = tokio::spawn({
         let (first, order) = (first.clone(), order.clone());
-        async move { insist(&first, order).await.is_ok() }
+        async move {
+            if let Ok(StartedSaga::New { saga, .. }) = insist(&first, order).await
+                && signal.is_some()
+            {
+                let waits = |it: &Snapshot| it.row.standing.waiting_on.is_some();
+                once(&first, saga, waits).await;
+                approve(&first, saga, signal).await;
+            }
+        }
     });
     let ended = async {
         let saga = loop {
@@ -126,7 +177,8 @@ async fn survives(
 
     let second = engine(Arc::clone(&fresh.store), Arc::clone(&participants)).await;
     // The client asks again, with the same key: its first answer may never have come.
-    let saga = start(&second, &key).await;
+    let saga = start_of(&second, definition, &key).await;
+    approve(&second, saga, signal).await;
     let snapshot = once(&second, saga, |snapshot| snapshot.state.ended().is_some()).await;
     starting.abort();
 
@@ -136,4 +188,12 @@ async fn survives(
     assert_eq!(snapshot.state.ended().unwrap().ending, ending, "{kind} {key}");
     second.stop(Duration::ZERO).await;
     !lived
+}
+
+/// What the approver does, and does again, as the same request, where no answer came.
+async fn approve(engine: &Engine, saga: SagaId, signal: Option<&str>) {
+    if let Some(says) = signal {
+        let signal = approval(engine, "r-1", says).await;
+        insist_on(engine, saga, &signal).await.unwrap();
+    }
 }

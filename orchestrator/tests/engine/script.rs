@@ -14,6 +14,7 @@ use saga_core::{
     Direction::{Backward, Forward},
     NotDone, OperationId, Outcome, Resolution, UnknownCause,
 };
+use tokio::sync::Semaphore;
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) enum Fate {
     LoseReply,
     /// The request is lost.
     LoseRequest,
+    /// The effect happens once the test says so.
+    Held,
     /// The participant never answers.
     Hang,
     /// The participant cannot read the request.
@@ -40,6 +43,9 @@ enum Recorded {
     Fenced,
 }
 
+/// The step whose effect the client brought along, in every definition that has one.
+pub(crate) const GIVEN: &str = "paid";
+
 /// One effect that stands in a participant's books: a step and a direction.
 pub(crate) type Effect = (String, Direction);
 
@@ -50,10 +56,11 @@ struct Books {
 }
 
 /// Participants under a script. What is not in the script is applied.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scripted {
     script: HashMap<(&'static str, Direction, u32), Fate>,
     books: Mutex<Books>,
+    released: Semaphore,
 }
 
 impl Scripted {
@@ -64,7 +71,12 @@ impl Scripted {
             .iter()
             .map(|(step, direction, attempt, fate)| ((*step, *direction, *attempt), *fate))
             .collect();
-        Arc::new(Self { script, books: Mutex::default() })
+        Arc::new(Self { script, books: Mutex::default(), released: Semaphore::new(0) })
+    }
+
+    /// Lets one call through that is held.
+    pub(crate) fn release(&self) {
+        self.released.add_permits(1);
     }
 
     /// The effects in the order in which they happened.
@@ -88,7 +100,7 @@ impl Scripted {
         if request.direction == Backward {
             let original = OperationId::derive(request.saga, request.step, Forward);
             let never_came = *books.operations.entry(original).or_insert(Recorded::Fenced);
-            if never_came != Recorded::Applied {
+            if never_came != Recorded::Applied && request.step != GIVEN {
                 return Recorded::Applied; // Nothing to undo.
             }
         }
@@ -125,6 +137,10 @@ impl Caller for Scripted {
         let fate = self.fate(&request);
         match fate {
             Fate::Apply => answer(self.arrive(&request, Recorded::Applied)),
+            Fate::Held => {
+                self.released.acquire().await.unwrap().forget();
+                answer(self.arrive(&request, Recorded::Applied))
+            }
             Fate::Refuse => answer(self.arrive(&request, Recorded::Refused)),
             Fate::LoseReply => {
                 self.arrive(&request, Recorded::Applied);

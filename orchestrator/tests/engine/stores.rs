@@ -1,25 +1,21 @@
-//! Logs to test on, engines over them, and stores that fail on purpose.
+//! Logs to test on, and engines over them.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use orchestrator::{
     clock::SystemClock,
     descriptors::Descriptors,
-    engine::{Engine, EngineParts, Limits, Snapshot, StartError, StartSaga, StartedSaga},
+    engine::{
+        Engine, EngineParts, Limits, ReachError, SignalError, Signalled, Snapshot, StartError,
+        StartSaga, StartedSaga, StepSignal,
+    },
 };
 use prost::Message;
-use saga_core::{NodeId, SagaId};
-use saga_log::{
-    Append, ClaimQuery, DefinitionRow, ListQuery, Log, LogLimits, LogRow, NodeRow, OpenOptions,
-    SagaRow, Store, StoreError, StuckGroup, Written,
-};
+use saga_core::SagaId;
+use saga_log::{Log, LogLimits, OpenOptions, Store};
 
 use super::script::Scripted;
 
@@ -50,6 +46,46 @@ steps:
     action: { call: inventory/shop.inventory.v1.InventoryService/Commit, request: { reserve_op_id: op("reserve") }, timeout: 1s }
     retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
 "#;
+
+/// A payment that the client brought along, a reservation, an approval, and the pivot.
+/// TIMEOUT stands for how long the approval is waited for.
+const REFUND: &str = r#"
+kind: Saga
+name: refund
+version: 1
+input: shop.order.v1.PlaceOrderInput
+deadline: 1h
+steps:
+  - name: paid
+    compensation:
+      call: payment/shop.payment.v1.PaymentService/Cancel
+      when: failure.step == 'approval' && failure.reason == 'REFUND_DENIED'
+      request: { provider_key: input.order_no, reason: failure.reason }
+      timeout: 1s
+      retry: { first: 1ms, factor: 2, max: 4ms }
+  - name: reserve
+    action: { call: inventory/shop.inventory.v1.InventoryService/Reserve, request: { order_no: input.order_no }, timeout: 1s }
+    compensation: { call: inventory/shop.inventory.v1.InventoryService/Release, request: { reserve_op_id: op("reserve") }, timeout: 1s, retry: { first: 1ms, factor: 2, max: 4ms } }
+    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
+    resolve: { first: 1ms, factor: 2, max: 4ms }
+  - name: approval
+    wait:
+      signal: approval
+      type: shop.order.v1.RefundApproval
+      accept: signal.approved
+      refused: REFUND_DENIED
+      timeout: TIMEOUT
+  - name: insert
+    pivot: true
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: steps.approval.reply.note }, timeout: 1s }
+    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
+    resolve: { first: 1ms, factor: 2, max: 4ms }
+"#;
+
+/// The definition whose approval is waited for at length.
+pub(crate) const PATIENT: &str = "refund";
+/// The definition whose approval has to come at once.
+pub(crate) const IMPATIENT: &str = "refund-now";
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -135,12 +171,22 @@ pub(crate) async fn engine_with(
     };
     let engine = Engine::start(parts).await.unwrap();
     engine.register(SAGA, "test.yaml").await.unwrap();
+    let patient = REFUND.replace("TIMEOUT", "30m");
+    engine.register(&patient, "refund.yaml").await.unwrap();
+    let name = format!("name: {IMPATIENT}");
+    let impatient = REFUND.replace("TIMEOUT", "60ms").replace("name: refund\n", &(name + "\n"));
+    engine.register(&impatient, "refund-now.yaml").await.unwrap();
     engine
 }
 
 /// What to start: one saga with this key.
 pub(crate) async fn order(engine: &Engine, key: &str) -> StartSaga {
-    let definition = engine.definition("test", 0).await.unwrap();
+    order_of(engine, "test", key).await
+}
+
+/// As [`order`], of another definition.
+pub(crate) async fn order_of(engine: &Engine, definition: &str, key: &str) -> StartSaga {
+    let definition = engine.definition(definition, 0).await.unwrap();
     let input = definition.encode_input_json(r#"{"orderNo": "order-1"}"#).unwrap();
     StartSaga {
         namespace: String::new(),
@@ -153,10 +199,42 @@ pub(crate) async fn order(engine: &Engine, key: &str) -> StartSaga {
 
 /// Starts a saga and answers its id.
 pub(crate) async fn start(engine: &Engine, key: &str) -> SagaId {
-    let order = order(engine, key).await;
+    start_of(engine, "test", key).await
+}
+
+/// As [`start`], of another definition.
+pub(crate) async fn start_of(engine: &Engine, definition: &str, key: &str) -> SagaId {
+    let order = order_of(engine, definition, key).await;
     match insist(engine, order).await.unwrap() {
         StartedSaga::New { saga, .. } => saga,
         StartedSaga::Existing(row) => row.saga,
+    }
+}
+
+/// The answer of an approver, as the request with this id.
+pub(crate) async fn approval(engine: &Engine, request_id: &str, json: &str) -> StepSignal {
+    let definition = engine.definition(PATIENT, 0).await.unwrap();
+    let signal = definition.signals().next().unwrap();
+    let payload = signal.encode_json(json).unwrap();
+    StepSignal { step: signal.step, request_id: request_id.to_owned(), payload }
+}
+
+/// Gives a signal as a client does: asks again, as the same request, where the log is slow.
+pub(crate) async fn insist_on(
+    engine: &Engine,
+    saga: SagaId,
+    signal: &StepSignal,
+) -> Result<Signalled, SignalError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match engine.signal(saga, signal.clone()).await {
+            Err(SignalError::Reach(ReachError::Append(_) | ReachError::Contended))
+                if Instant::now() < deadline =>
+            {
+                tokio::task::yield_now().await;
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -187,124 +265,5 @@ pub(crate) async fn once(
         }
         assert!(Instant::now() < deadline, "it never came to that: {snapshot:#?}");
         tokio::task::yield_now().await;
-    }
-}
-
-/// The moment at which a node dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Death {
-    BeforeWrite,
-    AfterWrite,
-}
-
-/// A store that dies with its node at one append: from then on nothing that the node
-/// asks is ever answered.
-#[derive(Debug)]
-pub(crate) struct MortalStore {
-    pub(crate) inner: Arc<dyn Store>,
-    pub(crate) death: Death,
-    /// Rows of sagas that are still written; the one after them is the last.
-    pub(crate) appends_left: AtomicU32,
-    pub(crate) dead: tokio::sync::watch::Sender<bool>,
-    /// Set before the last write, so that whoever sees that write sees this too.
-    pub(crate) dying: AtomicBool,
-}
-
-impl MortalStore {
-    async fn alive(&self) {
-        if *self.dead.borrow() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-#[async_trait]
-impl Store for MortalStore {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
-        self.alive().await;
-        let dies = self
-            .appends_left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-            .is_err();
-        if !dies {
-            return self.inner.write(batch).await;
-        }
-        self.dying.store(true, Ordering::SeqCst);
-        if self.death == Death::AfterWrite {
-            self.inner.write(batch).await?;
-        }
-        self.dead.send_replace(true);
-        std::future::pending().await
-    }
-
-    async fn load(&self, saga: SagaId, after: u64, max: u32) -> Result<Vec<LogRow>, StoreError> {
-        self.alive().await;
-        self.inner.load(saga, after, max).await
-    }
-
-    async fn saga(&self, saga: SagaId) -> Result<Option<SagaRow>, StoreError> {
-        self.alive().await;
-        self.inner.saga(saga).await
-    }
-
-    async fn saga_by_key(&self, space: &str, key: &str) -> Result<Option<SagaRow>, StoreError> {
-        self.inner.saga_by_key(space, key).await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
-        self.inner.stuck_groups(examples_max).await
-    }
-
-    async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
-        self.alive().await;
-        self.inner.claimable(query).await
-    }
-
-    async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
-        self.inner.next_wake_at_ms().await
-    }
-
-    async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
-        self.alive().await;
-        self.inner.register_node(node, now_ms).await
-    }
-
-    async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
-        self.alive().await;
-        self.inner.beat(node, now_ms).await
-    }
-
-    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
-        self.alive().await;
-        self.inner.nodes().await
-    }
-
-    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
-        self.alive().await;
-        self.inner.forget_node(node).await
-    }
-
-    async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
-        self.inner.put_definition(row).await
-    }
-
-    async fn definition(
-        &self,
-        name: &str,
-        version: u32,
-    ) -> Result<Option<DefinitionRow>, StoreError> {
-        self.inner.definition(name, version).await
-    }
-
-    async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
-        self.inner.definitions().await
     }
 }

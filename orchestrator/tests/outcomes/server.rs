@@ -16,9 +16,10 @@ use prost::Message;
 use prost_reflect::DescriptorPool;
 use saga_core::{Direction, NotDone, OperationId, Outcome, SagaId, UnknownCause};
 use saga_proto::shop::inventory::v1::{
-    AuditRequest, AuditResponse, CommitRequest, CommitResponse, GetStockRequest, GetStockResponse,
-    PutItemRequest, PutItemResponse, ReleaseRequest, ReleaseResponse, ReserveRequest,
-    ReserveResponse,
+    AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
+    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, ReleaseRequest,
+    ReleaseResponse, ReserveRequest, ReserveResponse, RestockRequest, RestockResponse,
+    SetStockRequest, SetStockResponse,
     inventory_service_server::{InventoryService, InventoryServiceServer},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -89,6 +90,27 @@ impl InventoryService for Participant {
         &self,
         _: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn decrease(
+        &self,
+        _: Request<DecreaseRequest>,
+    ) -> Result<Response<DecreaseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn restock(
+        &self,
+        _: Request<RestockRequest>,
+    ) -> Result<Response<RestockResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn set_stock(
+        &self,
+        _: Request<SetStockRequest>,
+    ) -> Result<Response<SetStockResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 

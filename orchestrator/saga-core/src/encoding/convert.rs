@@ -4,10 +4,16 @@ use bytes::Bytes;
 
 use super::{
     DecodeError, step_index,
-    wire::{Act, ActKind, BackReason, Ending, Learned, LearnedKind, TurnedBack},
+    wire::{
+        Act, ActKind, BackReason, Ending, Learned, LearnedKind, TurnedBack, VerdictKind, WaitEnded,
+    },
 };
-use crate::event::{
-    self, NotDone, OperatorAct, Outcome, Resolution, Settled, TurnBackReason, UnknownCause,
+use crate::{
+    definition::{OnTimeout, StepIndex},
+    event::{
+        self, NotDone, OperatorAct, Outcome, Resolution, Settled, TurnBackReason, UnknownCause,
+        Verdict,
+    },
 };
 
 impl Learned {
@@ -111,6 +117,36 @@ impl TryFrom<Learned> for Resolution {
             _ => return Err(DecodeError::Unknown { what: "resolution" }),
         };
         Ok(resolution)
+    }
+}
+
+impl WaitEnded {
+    pub(super) fn of(step: StepIndex, verdict: &Verdict) -> Self {
+        let (kind, reason) = match verdict {
+            Verdict::Accepted => (VerdictKind::Accepted, String::new()),
+            Verdict::Refused { reason } => (VerdictKind::Refused, reason.clone()),
+            Verdict::TimedOut { then: OnTimeout::Accept } => {
+                (VerdictKind::TimedOutAccepted, String::new())
+            }
+            Verdict::TimedOut { then: OnTimeout::Refuse } => {
+                (VerdictKind::TimedOutRefused, String::new())
+            }
+        };
+        Self { step: step.0.into(), verdict: kind.into(), reason }
+    }
+}
+
+impl TryFrom<WaitEnded> for Verdict {
+    type Error = DecodeError;
+
+    fn try_from(ended: WaitEnded) -> Result<Self, DecodeError> {
+        match ended.verdict() {
+            VerdictKind::Accepted => Ok(Self::Accepted),
+            VerdictKind::Refused => Ok(Self::Refused { reason: ended.reason }),
+            VerdictKind::TimedOutAccepted => Ok(Self::TimedOut { then: OnTimeout::Accept }),
+            VerdictKind::TimedOutRefused => Ok(Self::TimedOut { then: OnTimeout::Refuse }),
+            VerdictKind::Unspecified => Err(DecodeError::Unknown { what: "verdict" }),
+        }
     }
 }
 

@@ -13,7 +13,10 @@ pub(super) struct Row {
 pub(super) struct Event {
     #[prost(uint64, tag = "1")]
     pub(super) at_ms: u64,
-    #[prost(oneof = "event::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(
+        oneof = "event::Kind",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+    )]
     pub(super) kind: Option<event::Kind>,
 }
 
@@ -44,6 +47,14 @@ pub(super) mod event {
         OperatorActed(super::OperatorActed),
         #[prost(message, tag = "13")]
         Ended(super::Ended),
+        #[prost(message, tag = "14")]
+        WaitBegan(super::OfStep),
+        #[prost(message, tag = "15")]
+        Signalled(super::Signalled),
+        #[prost(message, tag = "16")]
+        WaitEnded(super::WaitEnded),
+        #[prost(message, tag = "17")]
+        Kept(super::OfStep),
     }
 }
 
@@ -165,6 +176,26 @@ pub(super) struct Ended {
     pub(super) ending: i32,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Signalled {
+    #[prost(uint32, tag = "1")]
+    pub(super) step: u32,
+    #[prost(string, tag = "2")]
+    pub(super) request_id: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) payload: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct WaitEnded {
+    #[prost(uint32, tag = "1")]
+    pub(super) step: u32,
+    #[prost(enumeration = "VerdictKind", tag = "2")]
+    pub(super) verdict: i32,
+    #[prost(string, tag = "3")]
+    pub(super) reason: String,
+}
+
 /// An outcome of a call, or the resolution of an inquiry.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Learned {
@@ -197,6 +228,16 @@ pub(super) enum LearnedKind {
     InProgress = 11,
     Unanswered = 12,
     Unsupported = 13,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
+#[repr(i32)]
+pub(super) enum VerdictKind {
+    Unspecified = 0,
+    Accepted = 1,
+    Refused = 2,
+    TimedOutAccepted = 3,
+    TimedOutRefused = 4,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]

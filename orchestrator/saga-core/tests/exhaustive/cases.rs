@@ -1,9 +1,14 @@
 //! The sagas that are walked.
 
-use saga_core::{Definition, Jitter, OnUnknown, RetryPolicy, Step, StepIndex};
+use saga_core::{
+    Definition, Jitter, OnTimeout, OnUnknown, RetryPolicy, Step, StepIndex, StepKind, Timer,
+};
 
 /// Every pause is this long, so that the states of a walk stay few.
 pub(crate) const PAUSE_MS: u64 = 10;
+
+/// How long a step waits for its signal: longer than a pause.
+pub(crate) const TIMER_MS: u64 = 50;
 
 /// Far behind every pause of a run: it passes only where the walker says so.
 pub(crate) const DEADLINE_MS: u64 = 1_000_000;
@@ -38,6 +43,20 @@ pub(crate) const CHAIN: Shape = Shape { name: "chain", steps: chain };
 /// The pivot and another step side by side: what the static check warns of.
 pub(crate) const PIVOT_BESIDE: Shape = Shape { name: "pivot beside step", steps: pivot_beside };
 
+/// An effect g that the client brought along, a, the wait w, and the pivot p. Without a
+/// signal in time, w is refused; g and a are undone on a condition.
+pub(crate) const WAIT: Shape = Shape { name: "wait", steps: wait_then_pivot };
+
+/// a, then b beside the wait w, which has a condition and goes on without a signal; then
+/// the pivot.
+pub(crate) const WAIT_BESIDE: Shape = Shape { name: "wait beside step", steps: wait_beside };
+
+/// a, the pivot b, the wait w without a timer, and c.
+pub(crate) const WAIT_BEHIND: Shape = Shape { name: "wait behind pivot", steps: wait_behind };
+
+/// a, the wait w, which is the pivot, and c.
+pub(crate) const WAIT_IS_PIVOT: Shape = Shape { name: "wait is pivot", steps: wait_is_pivot };
+
 pub(crate) fn all() -> Vec<Case> {
     use OnUnknown::{FinishThenUndo, Park, Resolve, Retry};
     let mut cases = Vec::new();
@@ -51,6 +70,8 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend([Retry, Park].map(|policy| DIAMOND.case(policy, 1, 2)));
     cases.push(CHAIN.case(Resolve, 1, 2));
     cases.push(PIVOT_BESIDE.case(Resolve, 1, 2));
+    let waits = [WAIT, WAIT_BESIDE, WAIT_BEHIND, WAIT_IS_PIVOT];
+    cases.extend(waits.map(|shape| shape.case(Resolve, 1, 2)));
     cases
 }
 
@@ -104,6 +125,37 @@ fn pivot_beside() -> Vec<Step> {
     vec![step("a", &[]), pivot("b", &[0]), step("c", &[0])]
 }
 
+fn wait_then_pivot() -> Vec<Step> {
+    let conditional = |step| Step { compensation_conditional: true, ..step };
+    let given = Step { kind: StepKind::Given, ..step("g", &[]) };
+    vec![
+        conditional(given),
+        conditional(step("a", &[0])),
+        wait("w", &[1], Some(OnTimeout::Refuse)),
+        pivot("p", &[2]),
+    ]
+}
+
+fn wait_beside() -> Vec<Step> {
+    let w = Step { conditional: true, ..wait("w", &[0], Some(OnTimeout::Accept)) };
+    vec![step("a", &[]), step("b", &[0]), w, pivot("p", &[1, 2])]
+}
+
+fn wait_behind() -> Vec<Step> {
+    let c = Step { compensable: false, ..step("c", &[2]) };
+    vec![step("a", &[]), pivot("b", &[0]), wait("w", &[1], None), c]
+}
+
+fn wait_is_pivot() -> Vec<Step> {
+    let w = Step { pivot: true, ..wait("w", &[0], Some(OnTimeout::Refuse)) };
+    vec![step("a", &[]), w, Step { compensable: false, ..step("c", &[1]) }]
+}
+
+fn wait(name: &str, after: &[u8], then: Option<OnTimeout>) -> Step {
+    let timer = then.map(|then| Timer { after_ms: TIMER_MS, then });
+    Step { kind: StepKind::Wait { timer }, compensable: false, ..step(name, after) }
+}
+
 fn pivot(name: &str, after: &[u8]) -> Step {
     Step { pivot: true, compensable: false, ..step(name, after) }
 }
@@ -111,10 +163,12 @@ fn pivot(name: &str, after: &[u8]) -> Step {
 fn step(name: &str, after: &[u8]) -> Step {
     Step {
         name: name.to_owned(),
+        kind: StepKind::Call,
         after: after.iter().copied().map(StepIndex).collect(),
         conditional: false,
         pivot: false,
         compensable: true,
+        compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,

@@ -23,6 +23,11 @@ pub(crate) enum Fate {
     Driven,
     Skipped,
     Unrenderable(Request),
+    /// The condition of a compensation is false.
+    Kept,
+    /// The signal of a step comes, and says yes.
+    SignalSaysYes,
+    SignalSaysNo,
     DiesBeforeAppend,
     TimePasses,
     OwnerDies,
@@ -37,7 +42,7 @@ pub(crate) enum Fate {
 
 impl Fate {
     /// Those that the real core meets.
-    pub(crate) const ALL: [Self; 37] = [
+    pub(crate) const ALL: [Self; 40] = [
         Self::Answered(Act),
         Self::Answered(Ask),
         Self::Answered(Undo),
@@ -68,6 +73,9 @@ impl Fate {
         Self::Skipped,
         Self::Unrenderable(Act),
         Self::Unrenderable(Undo),
+        Self::Kept,
+        Self::SignalSaysYes,
+        Self::SignalSaysNo,
         Self::TimePasses,
         Self::OwnerDies,
         Self::CancelRequested,
@@ -83,6 +91,7 @@ impl Fate {
             Self::Answered(_)
                 | Self::Arrives(_)
                 | Self::Driven
+                | Self::SignalSaysYes
                 | Self::TimePasses
                 | Self::PersonSettles
         )

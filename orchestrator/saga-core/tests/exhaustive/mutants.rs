@@ -1,6 +1,8 @@
 //! The walker under test: each mutant breaks one rule on purpose, in the decisions, in
 //! what is recorded or at the participant, and must be caught by that rule.
 
+mod waits;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -26,7 +28,7 @@ struct Mutant {
 #[test]
 fn every_mutant_is_caught_by_the_rule_it_breaks() {
     let mutants = mutants();
-    assert_eq!(mutants.len(), 27);
+    assert_eq!(mutants.len(), 37);
     let mut broken = BTreeSet::new();
     for Mutant { name, subject, case, breaks } in mutants {
         match Walk::over(&case, &subject) {
@@ -46,6 +48,7 @@ fn mutants() -> Vec<Mutant> {
         of_decisions_about_the_way(),
         of_records(),
         of_participants(),
+        waits::of_waits(),
     ]
     .into_iter()
     .flatten()

@@ -5,13 +5,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Definition, Direction, Epoch, Event, Next, NodeId, NotDone, OperatorAct, Outcome,
-    Resolution, Settled, State, StepIndex, StepPhase, UnknownCause, phase::Pause,
+    Action, Definition, Direction, Epoch, Event, Next, NodeId, OperatorAct, Settled, State,
+    StepIndex, StepPhase, phase::Pause,
 };
 use uuid::Uuid;
 
+mod answers;
+mod signals;
+
 use crate::{
-    cases::{DEADLINE_MS, PAUSE_MS},
+    cases::{DEADLINE_MS, PAUSE_MS, TIMER_MS},
     fate::Fate,
     rules::{self, Rule},
     walk::{Order, Subject, needs_a_person},
@@ -55,8 +58,8 @@ pub(crate) struct Move {
 type Taken<T> = Result<T, (Rule, String)>;
 
 impl Node {
-    pub(crate) fn first(state: State, misfortunes_left: u8) -> Self {
-        let world = World::new(state.steps().len());
+    pub(crate) fn first(definition: &Definition, state: State, misfortunes_left: u8) -> Self {
+        let world = World::new(definition);
         Self { state, world, now_ms: 0, cancel: None, misfortunes_left }
     }
 
@@ -66,6 +69,7 @@ impl Node {
         let mut hasher = DefaultHasher::new();
         for step in self.state.steps() {
             self.timeless(step.phase).hash(&mut hasher);
+            step.signal.is_some().hash(&mut hasher);
         }
         self.state.cancel_requested().hash(&mut hasher);
         self.state.turned_back().is_some().hash(&mut hasher);
@@ -79,7 +83,14 @@ impl Node {
 
     fn timeless(&self, phase: StepPhase) -> StepPhase {
         let age_ms = |at_ms: u64| self.now_ms.saturating_sub(at_ms).min(PAUSE_MS);
-        let StepPhase::Open { direction, tries, last, pause } = phase else { return phase };
+        let (direction, tries, last, pause) = match phase {
+            StepPhase::Open { direction, tries, last, pause } => (direction, tries, last, pause),
+            StepPhase::Waiting { since_ms } => {
+                let since_ms = self.now_ms.saturating_sub(since_ms).min(TIMER_MS);
+                return StepPhase::Waiting { since_ms };
+            }
+            other => return other,
+        };
         let pause = match pause {
             Pause::After { at_ms } => Pause::After { at_ms: age_ms(at_ms) },
             Pause::NotBefore { at_ms } => Pause::NotBefore { at_ms: age_ms(at_ms) },
@@ -123,10 +134,24 @@ impl Node {
             Next::Do(actions) => {
                 may(Fate::Driven, 0);
                 for (at, action) in actions.iter().enumerate() {
-                    let Action::Call { step, direction, attempt: 1 } = *action else { continue };
+                    let (step, direction) = match *action {
+                        Action::Call { step, direction, attempt: 1 } => (step, direction),
+                        Action::BeginWait { step } | Action::Judge { step } => {
+                            (step, Direction::Forward)
+                        }
+                        _ => continue,
+                    };
                     may(Fate::Unrenderable(direction.into()), at);
-                    if direction == Direction::Forward && course.definition.step(step).conditional {
-                        may(Fate::Skipped, at);
+                    let rules = course.definition.step(step);
+                    let judges = matches!(action, Action::Judge { .. });
+                    match direction {
+                        Direction::Forward if rules.conditional && !judges => {
+                            may(Fate::Skipped, at);
+                        }
+                        Direction::Backward if rules.compensation_conditional => {
+                            may(Fate::Kept, at);
+                        }
+                        _ => {}
                     }
                 }
                 if course.subject.order == Order::SendThenAppend {
@@ -148,6 +173,10 @@ impl Node {
             if matches!(step.phase, StepPhase::Open { .. }) {
                 may(Fate::PersonSettlesEarly, at);
             }
+        }
+        for step in self.signals_that_count(course.definition) {
+            may(Fate::SignalSaysYes, step.at());
+            may(Fate::SignalSaysNo, step.at());
         }
         may(Fate::RetryRequested, 0);
         may(Fate::OwnerDies, 0);
@@ -172,7 +201,11 @@ impl Node {
         let at_ms = node.now_ms;
         let events = match (step.fate, decision) {
             (
-                Fate::Driven | Fate::Skipped | Fate::Unrenderable(_) | Fate::DiesBeforeAppend,
+                Fate::Driven
+                | Fate::Skipped
+                | Fate::Kept
+                | Fate::Unrenderable(_)
+                | Fate::DiesBeforeAppend,
                 Next::Do(actions),
             ) => {
                 node.drive(course, actions, step, log)?;
@@ -198,6 +231,8 @@ impl Node {
                 let index = course.definition.indices().nth(step.at);
                 vec![node.settle_by_hand(index.expect("the move is about a step"))]
             }
+            (Fate::SignalSaysYes, _) => vec![node.signal(step.at, Mood::Accepts)],
+            (Fate::SignalSaysNo, _) => vec![node.signal(step.at, Mood::Refuses)],
             (Fate::RetryRequested, _) => vec![self.acted(OperatorAct::Retry)],
             (fate, _) => {
                 let message = node.world.network.remove(step.at);
@@ -228,17 +263,13 @@ impl Node {
         for (at, action) in actions.iter().enumerate() {
             rules::judge_action(course.definition, self, action)?;
             let (event, message) = self.announce(action);
-            let event = match (step.fate, action) {
-                (Fate::Skipped, Action::Call { step: skipped, .. }) if at == step.at => {
-                    Event::Skipped { step: *skipped, at_ms: self.now_ms }
+            let met = if at == step.at { self.met(step.fate, action) } else { None };
+            let event = match met {
+                Some(met) => met,
+                None => {
+                    self.end_wait(action);
+                    event
                 }
-                (Fate::Unrenderable(_), Action::Call { step: of, direction, .. })
-                    if at == step.at =>
-                {
-                    let (message, at_ms) = (String::new(), self.now_ms);
-                    Event::Unrenderable { step: *of, direction: *direction, message, at_ms }
-                }
-                _ => event,
             };
             let is_sent = matches!(event, Event::Intended { .. } | Event::Inquired { .. });
             if step.fate != Fate::DiesBeforeAppend {
@@ -255,6 +286,24 @@ impl Node {
         Ok(())
     }
 
+    /// What is recorded instead of the ordinary, where the saga's data do not allow it.
+    fn met(&self, fate: Fate, action: &Action) -> Option<Event> {
+        let at_ms = self.now_ms;
+        let (step, direction) = match *action {
+            Action::Call { step, direction, .. } => (step, direction),
+            Action::BeginWait { step } | Action::Judge { step } => (step, Direction::Forward),
+            _ => return None,
+        };
+        match fate {
+            Fate::Skipped => Some(Event::Skipped { step, at_ms }),
+            Fate::Kept => Some(Event::Kept { step, at_ms }),
+            Fate::Unrenderable(_) => {
+                Some(Event::Unrenderable { step, direction, message: String::new(), at_ms })
+            }
+            _ => None,
+        }
+    }
+
     /// The event that makes `action` durable, and the request that may leave then.
     fn announce(&self, action: &Action) -> (Event, Option<Message>) {
         let at_ms = self.now_ms;
@@ -268,6 +317,9 @@ impl Node {
             Action::Inquire { step, inquiry } => {
                 (Event::Inquired { step, inquiry, at_ms }, sent(step, Request::Inquiry, inquiry))
             }
+            Action::BeginWait { step } => (Event::WaitBegan { step, at_ms }, None),
+            Action::Judge { step } => (self.judged(step), None),
+            Action::TimeOut { step, then } => (self.timed_out(step, then), None),
             Action::TurnBack { reason } => (Event::TurnedBack { reason, at_ms }, None),
             Action::End { ending } => (Event::Ended { ending, at_ms }, None),
         }
@@ -290,24 +342,6 @@ impl Node {
             self.world.send(Message { awaited: false, ..message });
         }
         message.awaited.then(|| self.answer(message, fate, record))
-    }
-
-    fn answer(&self, message: Message, fate: Fate, record: Option<Record>) -> Event {
-        let heard = match fate {
-            Fate::Answered(_) | Fate::Duplicated(_) | Fate::Refused(_) => record,
-            _ => None,
-        };
-        let at_ms = self.now_ms;
-        let Message { step, number, .. } = message;
-        let direction = match message.request {
-            Request::Inquiry => {
-                let resolution = resolution(fate, heard);
-                return Event::Resolved { step, inquiry: number, resolution, at_ms };
-            }
-            Request::Action => Direction::Forward,
-            Request::Compensation => Direction::Backward,
-        };
-        Event::Answered { step, direction, attempt: number, outcome: outcome(fate, heard), at_ms }
     }
 
     /// A person looks at the participant and does there what is needed, then says what
@@ -336,29 +370,5 @@ impl Node {
     fn acted(&self, act: OperatorAct) -> Event {
         let (actor, reason) = ("somebody".to_owned(), "looked at the participant".to_owned());
         Event::OperatorActed { actor, reason, act, at_ms: self.now_ms }
-    }
-}
-
-fn outcome(fate: Fate, heard: Option<Record>) -> Outcome {
-    let (reason, message) = (String::new(), String::new());
-    match (heard, fate) {
-        (Some(Record::Applied), _) => Outcome::Applied { reply: Bytes::new() },
-        (Some(_), _) | (None, Fate::Refused(_)) => Outcome::Rejected { reason, message },
-        (None, Fate::NotSent(_)) => {
-            Outcome::NotDone { cause: NotDone::NotSent, message, retry_after_ms: None }
-        }
-        (None, Fate::Fault(_)) => Outcome::Fault { reason, message },
-        (None, _) => Outcome::Unknown { cause: UnknownCause::TimedOut, message },
-    }
-}
-
-fn resolution(fate: Fate, heard: Option<Record>) -> Resolution {
-    let (reason, message) = (String::new(), String::new());
-    match (heard, fate) {
-        (Some(Record::Applied), _) => Resolution::Applied { reply: Bytes::new() },
-        (Some(Record::Rejected), _) => Resolution::Rejected { reason, message },
-        (Some(Record::Fenced), _) => Resolution::Fenced,
-        (None, Fate::InProgress) => Resolution::InProgress,
-        (None, _) => Resolution::Unanswered { message },
     }
 }

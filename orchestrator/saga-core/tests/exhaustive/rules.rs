@@ -8,6 +8,8 @@ use saga_core::{
     StuckReason, phase::Tries, stuck,
 };
 
+mod waits;
+
 use crate::{
     cases::DEADLINE_MS,
     node::{Cancel, Node},
@@ -50,10 +52,17 @@ pub(crate) enum Rule {
     ParkedIsLeftAlone,
     /// F81: a cancel wins or comes too late, and the ending says the same.
     CancelIsDecided,
+    /// The first signal of a step is kept from the moment its sender was told, and no other
+    /// is taken.
+    FirstSignalIsKept,
+    /// A signal that came decides, not the clock.
+    SignalDecides,
+    /// A timer decides when its time is over and no signal came; not before, not later.
+    TimerHolds,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::CallIsInTheLog,
         Self::LogFolds,
         Self::EndIsLast,
@@ -70,6 +79,9 @@ impl Rule {
         Self::DeadlineHolds,
         Self::ParkedIsLeftAlone,
         Self::CancelIsDecided,
+        Self::FirstSignalIsKept,
+        Self::SignalDecides,
+        Self::TimerHolds,
     ];
 }
 
@@ -107,7 +119,8 @@ pub(crate) fn judge_action(definition: &Definition, node: &Node, action: &Action
             judge(Rule::SettledThenUndone, books.action == Some(Record::Applied), said)?;
             let later = definition.indices().filter(|it| definition.ancestors(*it).contains(step));
             for later in later {
-                let left = definition.step(later).compensable && node.world.stands(later);
+                let kept = node.state.step(later).phase == StepPhase::Kept;
+                let left = definition.step(later).compensable && node.world.stands(later) && !kept;
                 let gone = !(left || node.world.may_yet_be_applied(later));
                 judge(Rule::UndoneInOrder, gone, || format!("{action:?} while {later} stands"))?;
             }
@@ -117,7 +130,9 @@ pub(crate) fn judge_action(definition: &Definition, node: &Node, action: &Action
             judge(Rule::PivotIsFinal, !pivot_may_stand(definition, node), said)
         }
         Action::End { ending } => judge_ending(definition, node, ending),
-        Action::Inquire { .. } => Ok(()),
+        Action::BeginWait { step } => judge_call(definition, node, step, 1),
+        Action::TimeOut { step, .. } => waits::judge_time_out(definition, node, step),
+        Action::Inquire { .. } | Action::Judge { .. } => Ok(()),
     }
 }
 
@@ -165,10 +180,12 @@ fn is_in_doubt(phase: StepPhase) -> bool {
 
 /// Judges one state, and what is to happen in it.
 pub(crate) fn judge_node(moment: &Moment<'_>, node: &Node, decision: &Next) -> Judged {
+    judge_kept(moment.definition, node)?;
     judge_effects(moment, node)?;
     for step in moment.definition.indices() {
         judge_step(node, step)?;
     }
+    waits::judge_signals(moment.definition, node)?;
     match (node.state.ended(), decision) {
         (Some(ended), Next::Finished(ending)) if ended.ending == *ending => {
             judge_end_is_last(node)?;
@@ -177,6 +194,15 @@ pub(crate) fn judge_node(moment: &Moment<'_>, node: &Node, decision: &Next) -> J
         (Some(_), other) => Err((Rule::EndIsLast, format!("{other:?} after the end"))),
         (None, other) => judge_rest(moment.definition, node, other),
     }
+}
+
+/// Only a compensation with a condition may leave an effect where it is.
+fn judge_kept(definition: &Definition, node: &Node) -> Judged {
+    definition.indices().try_for_each(|step| {
+        let kept = node.state.step(step).phase == StepPhase::Kept;
+        let may = definition.step(step).compensation_conditional;
+        judge(Rule::CompensatedIsClean, !kept || may, || format!("step {step} is kept"))
+    })
 }
 
 fn judge_effects(moment: &Moment<'_>, node: &Node) -> Judged {
@@ -209,6 +235,7 @@ fn judge_step(node: &Node, step: StepIndex) -> Judged {
     let true_to_life = match phase {
         StepPhase::Pending
         | StepPhase::Skipped
+        | StepPhase::Waiting { .. }
         | StepPhase::Unrenderable { direction: Direction::Forward } => {
             books.action.is_none() && !sent
         }
@@ -227,6 +254,7 @@ fn judge_step(node: &Node, step: StepIndex) -> Judged {
         }
         StepPhase::Rejected | StepPhase::Fenced => closed && books.applied == 0,
         StepPhase::Undone => books.compensation && !node.world.may_stand(step),
+        StepPhase::Kept => node.world.stands(step) && !books.compensation,
     };
     judge(Rule::OutcomeIsTrue, true_to_life, || format!("step {step}: {phase:?}, {books:?}"))?;
 
@@ -237,6 +265,9 @@ fn judge_step(node: &Node, step: StepIndex) -> Judged {
 }
 
 fn judge_rest(definition: &Definition, node: &Node, decision: &Next) -> Judged {
+    if let Next::Wait { until_ms } = decision {
+        waits::judge_waiting(definition, node, *until_ms)?;
+    }
     let said = || format!("{decision:?} at {}", node.now_ms);
     match decision {
         Next::Do(actions) => judge(Rule::NoLimbo, !actions.is_empty(), said),
@@ -252,7 +283,8 @@ fn judge_rest(definition: &Definition, node: &Node, decision: &Next) -> Judged {
                 StuckReason::RejectedAfterPivot | StuckReason::Unrenderable => true,
                 _ => false,
             });
-            judge(Rule::NoLimbo, is_out || only_a_person, said)
+            let only_a_signal = waits::waits_without_timer(definition, node);
+            judge(Rule::NoLimbo, is_out || only_a_person || only_a_signal, said)
         }
         Next::Finished(_) => Err((Rule::EndIsLast, "finished without an end".to_owned())),
     }
@@ -286,7 +318,9 @@ fn judge_ending(definition: &Definition, node: &Node, ending: Ending) -> Judged 
                 judge(Rule::CompletedIsWhole, whole && !undone, said)?;
             }
             Ending::Compensated => {
-                let left = if rules.compensable || rules.pivot {
+                let left = if node.state.step(step).phase == StepPhase::Kept {
+                    false
+                } else if rules.compensable || rules.pivot {
                     node.world.may_stand(step)
                 } else {
                     node.world.may_yet_be_applied(step)

@@ -129,7 +129,8 @@ impl<'w> Walk<'w> {
             runs_from: HashMap::new(),
             counts: Counts::default(),
         };
-        walk.counts.runs = walk.visit(&Node::first(state, case.misfortunes_max))?;
+        let first = Node::first(&case.definition, state, case.misfortunes_max);
+        walk.counts.runs = walk.visit(&first)?;
         walk.counts.states = walk.runs_from.len();
         Ok(walk.counts)
     }

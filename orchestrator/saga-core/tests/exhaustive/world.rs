@@ -1,7 +1,7 @@
 //! Everything outside of the engine: the network, and a participant with its operation
 //! log for each step. What really took effect is written here and nowhere else.
 
-use saga_core::{Direction, StepIndex};
+use saga_core::{Definition, Direction, StepIndex, StepKind};
 
 /// Which request of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,8 +64,9 @@ impl Barrier {
         Self { knows_repeats: true, inquiry_fences: true, undo_has_its_own_key: true };
 }
 
-/// How a participant meets an operation that it sees for the first time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a participant meets an operation that it sees for the first time, or what a signal
+/// says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mood {
     Accepts,
     Refuses,
@@ -74,13 +75,20 @@ pub(crate) enum Mood {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) books: Vec<Books>,
+    /// What the first signal of each step says, once its sender was told that it is kept.
+    pub(crate) signals: Vec<Option<Mood>>,
     /// Sorted, so that the same requests are the same network.
     pub(crate) network: Vec<Message>,
 }
 
 impl World {
-    pub(crate) fn new(steps: usize) -> Self {
-        Self { books: vec![Books::default(); steps], network: Vec::new() }
+    pub(crate) fn new(definition: &Definition) -> Self {
+        let books = definition.steps.iter().map(|step| match step.kind {
+            StepKind::Given => Books::of_applied(),
+            StepKind::Call | StepKind::Wait { .. } => Books::default(),
+        });
+        let signals = vec![None; definition.steps.len()];
+        Self { books: books.collect(), signals, network: Vec::new() }
     }
 
     pub(crate) fn of(&self, step: StepIndex) -> &Books {
@@ -126,6 +134,18 @@ impl World {
 }
 
 impl Books {
+    fn of_applied() -> Self {
+        Self { action: Some(Record::Applied), applied: 1, ..Self::default() }
+    }
+
+    /// A wait ended. There is no participant; what the books say is what is true.
+    pub(crate) fn after_wait(mood: Mood) -> Self {
+        match mood {
+            Mood::Accepts => Self::of_applied(),
+            Mood::Refuses => Self { action: Some(Record::Rejected), ..Self::default() },
+        }
+    }
+
     /// A request arrives. The answer is what the operation log says then.
     pub(crate) fn receive(&mut self, request: Request, barrier: Barrier, mood: Mood) -> Record {
         match request {

@@ -5,12 +5,15 @@ use saga_core::{
     Definition,
     Direction::{self, Backward, Forward},
     Ending, Epoch, Event, NodeId, NotDone, OnUnknown, OperatorAct, Outcome, Resolution,
-    RetryPolicy, Settled, Started, Step, StepIndex, TurnBackReason, UnknownCause,
+    RetryPolicy, Settled, Started, Step, StepIndex, StepKind, TurnBackReason, UnknownCause,
 };
 use uuid::Uuid;
 
+mod waits;
+
 pub(crate) struct Log {
     pub(crate) name: &'static str,
+    pub(crate) definition: Definition,
     pub(crate) events: Vec<Event>,
 }
 
@@ -19,13 +22,15 @@ const GIFT: StepIndex = StepIndex(1);
 const ORDER: StepIndex = StepIndex(2);
 
 /// reserve, then a gift on a condition, then the order, which is the pivot.
-pub(crate) fn definition() -> Definition {
+fn definition() -> Definition {
     let step = |name: &str, after: &[StepIndex]| Step {
         name: name.to_owned(),
+        kind: StepKind::Call,
         after: after.iter().copied().collect(),
         conditional: false,
         pivot: false,
         compensable: true,
+        compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,
@@ -44,8 +49,8 @@ pub(crate) fn definition() -> Definition {
 }
 
 pub(crate) fn logs() -> Vec<Log> {
-    let log = |name, events| Log { name, events };
-    vec![
+    let log = |name, events| Log { name, definition: definition(), events };
+    let mut logs = vec![
         log("completed", completed()),
         log("compensated", compensated()),
         log("operated", operated()),
@@ -53,7 +58,9 @@ pub(crate) fn logs() -> Vec<Log> {
         log("fenced", fenced()),
         log("overdue", turned_back(TurnBackReason::DeadlinePassed)),
         log("unrenderable", unrenderable()),
-    ]
+    ];
+    logs.extend(waits::logs());
+    logs
 }
 
 fn completed() -> Vec<Event> {

@@ -5,7 +5,8 @@ use saga_core::{
     Action, Definition,
     Direction::{self, Backward, Forward},
     Epoch, Event, Jitter, Next, NodeId, NotDone, OnUnknown, OperatorAct, Outcome, Resolution,
-    RetryPolicy, SagaId, Started, State, Step, StepIndex, TurnBackReason, UnknownCause, next,
+    RetryPolicy, SagaId, Started, State, Step, StepIndex, StepKind, TurnBackReason, UnknownCause,
+    next,
 };
 use uuid::Uuid;
 
@@ -29,10 +30,12 @@ pub(crate) const INQUIRIES: RetryPolicy =
 pub(crate) fn definition() -> Definition {
     let step = |name: &str, after: &[StepIndex]| Step {
         name: name.to_owned(),
+        kind: StepKind::Call,
         after: after.iter().copied().collect(),
         conditional: false,
         pivot: false,
         compensable: true,
+        compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
         retry: PLAIN,
         compensation_retry: PLAIN,

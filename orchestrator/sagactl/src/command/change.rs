@@ -84,6 +84,6 @@ pub(super) async fn settle(session: &Session, arguments: Settle) -> Result<Exit,
 }
 
 /// The saga as the person sees it before the question.
-async fn seen(client: &Client, name: &SagaName) -> Result<Saga, Failure> {
+pub(super) async fn seen(client: &Client, name: &SagaName) -> Result<Saga, Failure> {
     Ok(escaped(&client.saga(name).await?).saga.unwrap_or_default())
 }

@@ -5,7 +5,7 @@ use saga_proto::saga::v1::{ListSagasRequest, Saga, SagaState, StuckGroup};
 use crate::{
     cli::{List, Named, SagaCommand},
     client::Client,
-    command::{change, start},
+    command::{change, signal, start},
     exit::Exit,
     failure::Failure,
     reply::escaped,
@@ -23,6 +23,7 @@ pub(super) async fn run(session: &Session, command: SagaCommand) -> Result<Exit,
         SagaCommand::Wait(arguments) => start::wait(session, arguments).await,
         SagaCommand::Cancel(arguments) => change::cancel(session, arguments).await,
         SagaCommand::Retry(arguments) => change::retry(session, arguments).await,
+        SagaCommand::Signal(arguments) => signal::signal(session, arguments).await,
         SagaCommand::Settle(arguments) => change::settle(session, arguments).await,
     }
 }

@@ -59,8 +59,8 @@ fn awaited(session: &Session, shown: &str, saga: Option<&Saga>, limit: Duration)
     })
 }
 
-/// The input as JSON text. Whether it fits the input type is for the server to say.
-fn input(argument: &str) -> Result<String, Failure> {
+/// JSON text as it was typed. Whether it fits its type is for the server to say.
+pub(super) fn input(argument: &str) -> Result<String, Failure> {
     let json = match argument.strip_prefix('@') {
         Some(file) => text_of(file)?,
         None if argument == "-" => text_of("-")?,

@@ -145,6 +145,7 @@ fn undo(step: &SagaStep, saga: &Saga, calls: &[Call<'_>]) -> String {
         StepState::Compensated => "undone".to_owned(),
         StepState::Compensating => format!("try {tries}"),
         StepState::Applied if turned_back => "planned".to_owned(),
+        StepState::Kept => "not asked for".to_owned(),
         state if turned_back && is_open(state) => "only if applied".to_owned(),
         _ => String::new(),
     }
@@ -254,7 +255,12 @@ fn options(saga: &Saga, name: &str) -> Vec<(String, &'static str)> {
     if !live {
         return vec![(format!("sagactl saga log {name}"), "its whole history")];
     }
-    if saga.stuck.is_some() || saga.wake_at.is_some() {
+    if let Some(signal) = saga.waiting_on.strip_prefix("signal ") {
+        options.push((
+            format!("sagactl saga signal {name} {signal} --input '{{..}}'"),
+            "what it waits for",
+        ));
+    } else if saga.stuck.is_some() || saga.wake_at.is_some() {
         options.push((format!("sagactl saga retry {name}"), "ask or call again now"));
     }
     if let Some(step) = troubled(saga).filter(|it| can_be_settled(saga, it)) {
@@ -288,7 +294,7 @@ mod tests {
     use super::*;
     use crate::report::example::{
         compensated_events, compensated_saga, look, running_saga, stuck_events, stuck_groups,
-        stuck_saga,
+        stuck_saga, waiting_saga,
     };
 
     #[test]
@@ -336,6 +342,25 @@ mod tests {
         YOU CAN     sagactl saga retry order/10043    ask or call again now
                     sagactl saga cancel order/10043   turns back, unless it has passed its pivot
                     sagactl saga wait order/10043     until it has ended
+        ");
+    }
+
+    #[test]
+    fn a_waiting_saga_names_its_signal() {
+        assert_snapshot!(report(&waiting_saga(), &[], None, &look()), @"
+        order/10046   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
+        refund@3 · started 41m ago · moves by itself in 6d · 17 log rows
+
+        WHY   approval waits for the signal approval.
+
+          #  STEP            STATE        TRY  TOOK  RESULT  UNDO
+        ✔ 1  request_refund  applied      1
+        ▸ 2  approval        waiting
+        · 3  give_back       not started
+
+        YOU CAN     sagactl saga signal order/10046 approval --input '{..}'   what it waits for
+                    sagactl saga cancel order/10046                           turns back, unless it has passed its pivot
+                    sagactl saga wait order/10046                             until it has ended
         ");
     }
 

@@ -82,6 +82,21 @@ pub(crate) fn running_saga() -> Saga {
     }
 }
 
+pub(crate) fn waiting_saga() -> Saga {
+    let steps = vec![
+        step("request_refund", StepState::Applied, 1, ""),
+        step("approval", StepState::Waiting, 0, ""),
+        step("give_back", StepState::Pending, 0, ""),
+    ];
+    Saga {
+        wake_at: ago(-6 * 24 * 3_600),
+        waiting_on: "signal approval".to_owned(),
+        why: "approval waits for the signal approval.".to_owned(),
+        definition: "refund".to_owned(),
+        ..saga("10046", SagaState::Running, steps)
+    }
+}
+
 pub(crate) fn completed_saga() -> Saga {
     let ended_at = Some(WireTime { seconds: NOW_S - 41 * 60 + 2, nanos: 410_000_000 });
     Saga { ended_at, ..saga("10044", SagaState::Completed, Vec::new()) }

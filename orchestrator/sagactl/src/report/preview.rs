@@ -1,8 +1,12 @@
 //! What a change would do, shown before the question.
 
-use saga_proto::saga::v1::{ForceOutcomeRequest, Saga, SettledOutcome, StepState};
+use saga_proto::saga::v1::{
+    ForceOutcomeRequest, Saga, SettledOutcome, SignalSagaRequest, StepState,
+    signal_saga_request::Payload,
+};
 
 use crate::{
+    look::plain,
     name::shown_key,
     report::words::{saga_state, step_state},
 };
@@ -39,6 +43,8 @@ pub(crate) fn retry(saga: &Saga) -> String {
             state,
             StepState::Pending
                 | StepState::Skipped
+                | StepState::Waiting
+                | StepState::Kept
                 | StepState::Applied
                 | StepState::Rejected
                 | StepState::Compensated
@@ -52,6 +58,26 @@ pub(crate) fn retry(saga: &Saga) -> String {
         ));
     }
     text
+}
+
+/// What a signal means for this saga.
+pub(crate) fn signal(saga: &Saga, request: &SignalSagaRequest) -> String {
+    let says = match &request.payload {
+        Some(Payload::Json(json)) => plain(json),
+        _ => "nothing".to_owned(),
+    };
+    let awaited = match saga.waiting_on.as_str() {
+        "" => "no signal; it is kept for the step that will",
+        awaited => awaited,
+    };
+    format!(
+        "{} will get the signal {}.\n  \
+         it says: {says}\n  \
+         the saga waits for: {awaited}\n  \
+         The first signal counts. There is no way back.",
+        intro(saga),
+        plain(&request.signal)
+    )
 }
 
 /// What the engine will take for true.
@@ -86,7 +112,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::report::example::stuck_saga;
+    use crate::report::example::{stuck_saga, waiting_saga};
 
     #[test]
     fn a_cancel_names_what_is_undone() {
@@ -103,6 +129,27 @@ mod tests {
         assert_snapshot!(retry(&stuck_saga()), @"
         order/10042 (place-order@3, STUCK) will make its next call or inquiry now.
           verify_payment: UNKNOWN after 7 tries, last TIMED_OUT
+        ");
+    }
+
+    #[test]
+    fn a_signal_is_repeated_with_what_it_says() {
+        let request = SignalSagaRequest {
+            signal: "approval".to_owned(),
+            payload: Some(Payload::Json("{\"approved\": true}".to_owned())),
+            ..SignalSagaRequest::default()
+        };
+        assert_snapshot!(signal(&waiting_saga(), &request), @r#"
+        order/10046 (refund@3, running) will get the signal approval.
+          it says: {"approved": true}
+          the saga waits for: signal approval
+          The first signal counts. There is no way back.
+        "#);
+        assert_snapshot!(signal(&stuck_saga(), &SignalSagaRequest::default()), @"
+        order/10042 (place-order@3, STUCK) will get the signal .
+          it says: nothing
+          the saga waits for: no signal; it is kept for the step that will
+          The first signal counts. There is no way back.
         ");
     }
 

@@ -31,6 +31,8 @@ pub(crate) fn step_state(state: StepState) -> (Mark, &'static str) {
         StepState::Compensating => (Mark::Moving, "compensating"),
         StepState::Compensated => (Mark::Undone, "compensated"),
         StepState::Faulted => (Mark::Trouble, "FAULTED"),
+        StepState::Waiting => (Mark::Moving, "waiting"),
+        StepState::Kept => (Mark::Good, "kept"),
     }
 }
 

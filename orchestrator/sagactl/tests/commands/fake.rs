@@ -281,6 +281,33 @@ impl SagaService for Fake {
         };
         Ok(Response::new(CancelSagaResponse { saga: Some(saga), effect: effect.into() }))
     }
+
+    async fn signal_saga(
+        &self,
+        request: Request<SignalSagaRequest>,
+    ) -> Result<Response<SignalSagaResponse>, Status> {
+        let request = request.into_inner();
+        let saga = self.find(request.name.as_ref())?;
+        let says = match &request.payload {
+            Some(signal_saga_request::Payload::Json(json)) => json.as_str(),
+            _ => "nothing",
+        };
+        match saga.state() {
+            SagaState::Completed => {
+                Err(refusal(Code::FailedPrecondition, "SAGA_ENDED", "it is completed"))
+            }
+            SagaState::Compensating => Err(refusal(Code::Unavailable, "LOG_UNAVAILABLE", "gone")),
+            _ => {
+                let id_chars = request.request_id.chars().count();
+                let existed = request.request_id == "again";
+                self.note(format!(
+                    "signal {} {} {says} {id_chars}",
+                    saga.business_key, request.signal
+                ));
+                Ok(Response::new(SignalSagaResponse { saga: Some(saga), existed }))
+            }
+        }
+    }
 }
 
 #[tonic::async_trait]

@@ -188,6 +188,7 @@ fn nothing_is_changed_without_a_yes() {
     for words in [
         "saga cancel order/running",
         "saga retry order/stuck",
+        "saga signal order/running approval",
         "saga settle order/stuck --step verify_payment --outcome applied --reason looked",
     ] {
         let declined = sagactl(&fake, words);
@@ -229,6 +230,38 @@ fn a_cancel_exits_with_what_it_does() {
         assert_eq!(cancelled.exit, exit, "{key}: {cancelled:?}");
     }
     assert_eq!(fake.changes()[0], r#"cancel running "why""#);
+}
+
+#[test]
+fn a_signal_says_what_was_typed_and_may_be_repeated() {
+    let fake = Fake::start();
+    let signal = |words: &str, input: &str| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        run(&fake.address, &[&["saga", "signal"], words.as_slice(), &["--yes"]].concat(), input)
+    };
+    let given = signal("order/running approval --input {\"approved\":true}", "");
+    assert_eq!(given.exit, 0, "{given:?}");
+    assert!(given.talk.contains("has the signal"), "{given:?}");
+    let again = signal("order/running approval --input - --request-id again", "{}");
+    assert!(again.talk.contains("had this signal before"), "{again:?}");
+    assert_eq!(signal("order/running hint", "").exit, 0);
+    assert_eq!(
+        fake.changes(),
+        [
+            "signal running approval {\"approved\":true} 36",
+            "signal running approval {} 5",
+            "signal running hint nothing 36",
+        ]
+    );
+
+    assert_eq!(signal("order/completed approval", "").exit, 6);
+    assert_eq!(signal("order/running approval --input {", "").exit, 2);
+    assert_eq!(signal("order/running approval -f /no/such/file", "").exit, 2);
+    assert_eq!(signal("order/running", "").exit, 2);
+    let unknown = signal("order/turning approval --request-id r-7", "");
+    assert_eq!(unknown.exit, 7, "{unknown:?}");
+    assert!(unknown.talk.contains("--request-id r-7"), "{unknown:?}");
+    assert_eq!(fake.changes(), [""; 0]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, operators};
 
+use prost_reflect::Value;
+
 use super::{
     Arithmetic, Comparison, Function, Ir,
     check::{Checker, Flaw, Typed, flaw},
@@ -42,14 +44,34 @@ impl Checker<'_> {
         {
             return check_function(&call.func_name, call.target.is_some(), args);
         }
-        check_operator(&call.func_name, args)
+        let typed = check_operator(&call.func_name, args)?;
+        self.check_failure_step(&typed.0)?;
+        Ok(typed)
+    }
+
+    /// `failure.step` is compared with names of steps. Another name would never be equal.
+    fn check_failure_step(&self, ir: &Ir) -> Result<(), Flaw> {
+        let names = match ir {
+            Ir::Compare(_, a, b) => match (&**a, &**b) {
+                (Ir::FailureStep, name) | (name, Ir::FailureStep) => std::slice::from_ref(name),
+                _ => return Ok(()),
+            },
+            Ir::In(item, all) => match (&**item, &**all) {
+                (Ir::FailureStep, Ir::List(names)) => names.as_slice(),
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        names.iter().try_for_each(|name| match name {
+            Ir::Literal(Value::String(name)) if !name.is_empty() => self.step(name).map(|_| ()),
+            _ => Ok(()),
+        })
     }
 
     fn check_op(&mut self, args: &[IdedExpr]) -> Result<Typed, Flaw> {
         match args {
             [IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }] => {
-                let (step, _) = self.step(name.inner())?;
-                Ok((Ir::Operation(step), Type::String))
+                Ok((Ir::Operation(self.operation(name.inner())?), Type::String))
             }
             _ => {
                 let remedy = "write op(\"step_name\")";

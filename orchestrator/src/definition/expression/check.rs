@@ -5,7 +5,7 @@ use cel::{
     parser::Parser,
 };
 use prost_reflect::{MessageDescriptor, Value};
-use saga_core::{StepIndex, StepSet};
+use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
 use super::{EXPRESSION_BYTES_MAX, Expression, Ir, Reads};
 use crate::definition::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
@@ -26,6 +26,21 @@ pub(crate) struct Scope<'a> {
     pub(crate) steps: &'a [(String, Option<MessageDescriptor>)],
     /// Steps whose replies may be read here.
     pub(crate) readable: StepSet,
+    /// How the steps come to be applied.
+    pub(crate) core: &'a Definition,
+    /// What else may be read here.
+    pub(crate) place: Place<'a>,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Before or in an action, or in a label.
+    Forward,
+    /// In a compensation: it may ask what turned the saga back.
+    Compensation,
+    /// In the `accept` of a wait: it may read the signal, of this type where it is known.
+    Accept(Option<&'a MessageDescriptor>),
 }
 
 /// What is wrong with an expression.
@@ -181,6 +196,8 @@ impl Checker<'_> {
                 let remedy = "write saga.id or saga.business_key";
                 Err(flaw("expression-type", "`saga` is not a value", remedy))
             }
+            "failure" => Err(self.failure_is_no_value()),
+            "signal" => self.check_signal(),
             _ => {
                 let mut known = vec!["input", "steps", "saga"];
                 known.extend(self.locals.iter().map(|(local, _)| local.as_str()));
@@ -213,7 +230,30 @@ impl Checker<'_> {
         Ok((Ir::Select(Box::new(operand), field), of))
     }
 
-    /// `saga.id`, `saga.business_key` and `steps.<name>.reply`.
+    fn failure_is_no_value(&self) -> Flaw {
+        if matches!(self.scope.place, Place::Compensation) {
+            let remedy = "write failure.step or failure.reason";
+            return flaw("expression-type", "`failure` is not a value", remedy);
+        }
+        let remedy = "read it in a compensation: only there something has failed";
+        flaw("unknown-variable", "there is no `failure` here", remedy)
+    }
+
+    fn check_signal(&self) -> Result<Typed, Flaw> {
+        match self.scope.place {
+            Place::Accept(of) => {
+                let of = of.cloned().ok_or_else(unknown_type)?;
+                Ok((Ir::Signal, Type::Message(of)))
+            }
+            Place::Forward | Place::Compensation => {
+                let remedy = "read a signal in `accept`, and behind its step as steps.<name>.reply";
+                Err(flaw("unknown-variable", "there is no `signal` here", remedy))
+            }
+        }
+    }
+
+    /// `saga.id`, `saga.business_key`, `failure.step`, `failure.reason` and
+    /// `steps.<name>.reply`.
     fn check_special(&mut self, select: &SelectExpr) -> Result<Option<Typed>, Flaw> {
         let is_root = |expr: &Expr, name: &str| {
             let shadowed = self.locals.iter().any(|(local, _)| local == name);
@@ -227,6 +267,17 @@ impl Checker<'_> {
                     let message = format!("a saga has no `{other}`");
                     Err(flaw("unknown-field", message, suggest(other, &["id", "business_key"])))
                 }
+            };
+        }
+        if is_root(&select.operand.expr, "failure") {
+            return match (self.scope.place, select.field.as_str()) {
+                (Place::Compensation, "step") => Ok(Some((Ir::FailureStep, Type::String))),
+                (Place::Compensation, "reason") => Ok(Some((Ir::FailureReason, Type::String))),
+                (Place::Compensation, other) => {
+                    let message = format!("a failure has no `{other}`");
+                    Err(flaw("unknown-field", message, suggest(other, &["step", "reason"])))
+                }
+                _ => Err(self.failure_is_no_value()),
             };
         }
         if is_root(&select.operand.expr, "steps") {
@@ -249,6 +300,11 @@ impl Checker<'_> {
             let message = format!("a step has no `{}`", select.field);
             return Err(flaw("unknown-field", message, "write steps.<name>.reply"));
         }
+        if self.scope.core.step(index).kind == StepKind::Given {
+            let message = format!("step {step} has no action, and so no reply");
+            let remedy = "read what the client brought along from the input";
+            return Err(flaw("no-reply", message, remedy));
+        }
         if !self.scope.readable.contains(index) {
             let message = format!("step {step} need not have run when this is evaluated");
             let remedy = format!("add {step} to `after` of this step, or read something else");
@@ -261,6 +317,19 @@ impl Checker<'_> {
         self.reads.replies = self.reads.replies.with(index);
         let of = reply.ok_or_else(unknown_type)?;
         Ok((Ir::Reply(index), Type::Message(of)))
+    }
+
+    /// The step of that name, which has an operation id.
+    pub(super) fn operation(&self, name: &str) -> Result<StepIndex, Flaw> {
+        let (step, _) = self.step(name)?;
+        let why = match self.scope.core.step(step).kind {
+            StepKind::Call => return Ok(step),
+            StepKind::Wait { .. } => "waits and calls nothing",
+            StepKind::Given => "has no action",
+        };
+        let message = format!("step {name} {why}: it has no operation id");
+        let remedy = "name the step whose effect it is; for a given one, its id is in the input";
+        Err(flaw("no-operation", message, remedy))
     }
 
     /// The step of that name, and the type of its reply.

@@ -52,6 +52,15 @@ pub(crate) enum EvalError {
     WrongType,
 }
 
+/// What turned a saga back, for its compensations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure<'a> {
+    /// Name of the step that was refused, or could not be done. Empty: it was none.
+    pub step: &'a str,
+    /// The reason code of the refusal; `DEADLINE` or `CANCELLED` where it was none.
+    pub reason: &'a str,
+}
+
 /// What expressions of one rendering see.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
@@ -59,6 +68,10 @@ pub(crate) struct Frame<'a> {
     pub(crate) input: Option<Value>,
     /// Replies that are read, by step.
     pub(crate) replies: Vec<Option<Value>>,
+    /// The signal that is judged.
+    pub(crate) signal: Option<Value>,
+    /// What turned the saga back.
+    pub(crate) failure: Option<Failure<'a>>,
     /// The saga.
     pub(crate) saga: SagaId,
     /// The business key it was started with.
@@ -75,7 +88,16 @@ impl<'a> Frame<'a> {
     /// A frame with a full tank.
     pub(crate) fn new(saga: SagaId, business_key: &'a str, steps: &'a [String]) -> Self {
         let replies = steps.iter().map(|_| None).collect();
-        Self { input: None, replies, saga, business_key, steps, fuel: Cell::new(FUEL) }
+        Self {
+            input: None,
+            replies,
+            signal: None,
+            failure: None,
+            saga,
+            business_key,
+            steps,
+            fuel: Cell::new(FUEL),
+        }
     }
 
     /// The value of an expression.
@@ -134,6 +156,9 @@ impl<'a> Frame<'a> {
             Ir::Literal(value) => return Ok(Cow::Borrowed(value)),
             Ir::Input => return self.input.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType),
             Ir::Reply(step) => return self.reply(*step),
+            Ir::Signal => {
+                return self.signal.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType);
+            }
             Ir::Select(of, field) => return select(self.value(of, locals)?, field),
             Ir::Local(depth) => return self.local(*depth, locals),
             Ir::Choose(test, then, other) => {
@@ -149,6 +174,8 @@ impl<'a> Frame<'a> {
             Ir::SagaId => Value::String(self.saga.to_string()),
             Ir::BusinessKey => Value::String(self.business_key.to_owned()),
             Ir::Operation(step) => self.operation(*step)?,
+            Ir::FailureStep => self.failure(|failure| failure.step)?,
+            Ir::FailureReason => self.failure(|failure| failure.reason)?,
             Ir::Has(of, field) => Value::Bool(has(&*self.value(of, locals)?, field)?),
             Ir::Not(of) => Value::Bool(!self.test(of, locals)?),
             Ir::Negate(of) => negated(&*self.value(of, locals)?)?,
@@ -208,6 +235,11 @@ impl<'a> Frame<'a> {
         let name = self.steps.get(step.at()).ok_or(EvalError::WrongType)?;
         let operation = OperationId::derive(self.saga, name, Direction::Forward);
         Ok(Value::String(operation.to_string()))
+    }
+
+    fn failure(&self, part: impl Fn(&Failure<'a>) -> &'a str) -> Result<Value, EvalError> {
+        let failure = self.failure.as_ref().ok_or(EvalError::WrongType)?;
+        Ok(Value::String(part(failure).to_owned()))
     }
 
     fn test<'f>(&'f self, ir: &'f Ir, locals: &mut Locals<'f>) -> Result<bool, EvalError> {

@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         found.map_or(self.span, |(it, _)| it.span)
     }
 
+    /// Where the mapping begins.
+    pub(super) fn first_span(&self) -> Span {
+        self.span
+    }
+
     /// The value of a key that may be absent.
     pub(super) fn optional(&self, key: &str) -> Option<&'a Node> {
         let (_, node) = self.entries.iter().find(|(it, _)| it.value == key)?;

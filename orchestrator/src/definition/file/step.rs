@@ -1,9 +1,13 @@
 //! The steps of a definition as they stand in the file.
 
 use http::uri::PathAndQuery;
-use saga_core::{Jitter, OnUnknown, RetryPolicy, STEPS_MAX};
+use saga_core::{OnUnknown, RetryPolicy, STEPS_MAX};
 
-use super::fields::{Fields, list, scalar};
+use super::{
+    fields::{Fields, list, scalar},
+    retry::read_retry,
+    wait::{WaitFile, read_wait},
+};
 use crate::definition::{
     RefusalCodes,
     file::is_name,
@@ -38,13 +42,24 @@ pub(crate) struct StepFile {
     pub(crate) when: Option<Spanned<String>>,
     /// Where `pivot: true` stands.
     pub(crate) pivot: Option<Span>,
-    pub(crate) action: CallFile,
+    pub(crate) action: ActionFile,
     pub(crate) compensation: CompensationFile,
     pub(crate) on_unknown: OnUnknown,
     pub(crate) retry: Option<Spanned<RetryPolicy>>,
     pub(crate) resolve: Option<RetryPolicy>,
     /// Where `refusals` stands, and its codes.
     pub(crate) refusals: Option<Spanned<RefusalCodes>>,
+}
+
+/// What the file says about how a step comes to be applied.
+#[derive(Debug)]
+pub(crate) enum ActionFile {
+    /// `action`.
+    Call(CallFile),
+    /// `wait`.
+    Wait(WaitFile),
+    /// Neither: the client brought the effect along.
+    Given,
 }
 
 /// What the file says about undoing a step.
@@ -59,6 +74,37 @@ pub(crate) enum CompensationFile {
     Call { span: Span, call: CallFile, retry: Option<RetryPolicy> },
 }
 
+impl StepFile {
+    /// The call of its action, where it has one.
+    pub(crate) fn call(&self) -> Option<&CallFile> {
+        match &self.action {
+            ActionFile::Call(call) => Some(call),
+            ActionFile::Wait(_) | ActionFile::Given => None,
+        }
+    }
+
+    /// The call that undoes it, where there is one.
+    pub(crate) fn undo(&self) -> Option<&CallFile> {
+        match &self.compensation {
+            CompensationFile::Call { call, .. } => Some(call),
+            CompensationFile::Absent | CompensationFile::None(_) => None,
+        }
+    }
+
+    /// What it waits for, where it does.
+    pub(crate) fn wait(&self) -> Option<&WaitFile> {
+        match &self.action {
+            ActionFile::Wait(wait) => Some(wait),
+            ActionFile::Call(_) | ActionFile::Given => None,
+        }
+    }
+
+    /// Whether the client brought its effect along.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(self.action, ActionFile::Given)
+    }
+}
+
 /// A call as it stands in the file.
 #[derive(Debug)]
 pub(crate) struct CallFile {
@@ -71,6 +117,8 @@ pub(crate) struct CallFile {
     /// A mapping from fields to expressions. `None`: an empty request.
     pub(crate) request: Option<Node>,
     pub(crate) timeout_ms: u64,
+    /// Of a compensation: it is made only where this is true.
+    pub(crate) when: Option<Spanned<String>>,
 }
 
 /// Reads the steps. Returns `None` where any of them is not usable.
@@ -92,6 +140,7 @@ fn read_step(node: &Node, findings: &mut Findings) -> Option<StepFile> {
         "when",
         "pivot",
         "action",
+        "wait",
         "compensation",
         "on_unknown",
         "retry",
@@ -112,8 +161,7 @@ fn read_step(node: &Node, findings: &mut Findings) -> Option<StepFile> {
     let when = fields.optional_text("when", findings);
     let pivot = fields.flag("pivot", findings).then(|| fields.key_span("pivot"));
     let step_retry = read_retry(&fields, "retry", RetryPolicy::ACTION, findings);
-    let action = fields.required("action", findings);
-    let action = action.and_then(|it| read_call(it, "an action", findings));
+    let action = read_action(&fields, findings);
     let compensation = read_compensation(&fields, findings);
     let on_unknown = read_on_unknown(&fields, findings);
     let resolve = read_retry(&fields, "resolve", RetryPolicy::RESOLVE, findings);
@@ -140,6 +188,47 @@ fn read_step(node: &Node, findings: &mut Findings) -> Option<StepFile> {
     })
 }
 
+/// The action, the wait, or neither. Says so where a key stands there that only a call has.
+fn read_action(
+    fields: &Fields<'_>,
+    findings: &mut Findings,
+) -> Option<(ActionFile, Option<Spanned<RetryPolicy>>)> {
+    let (without, callless): (&str, &[&str]) =
+        match (fields.optional("action"), fields.optional("wait")) {
+            (Some(node), None) => {
+                let (call, retry) = read_call(node, "an action", findings)?;
+                return Some((ActionFile::Call(call), retry));
+            }
+            (Some(_), Some(_)) => {
+                let span = fields.key_span("wait");
+                let remedy = "make two steps of it: one that waits, one that calls";
+                findings.error("shape", span, "a step has either `action` or `wait`", remedy);
+                return None;
+            }
+            (None, Some(_)) => (
+                "a step that waits",
+                &["compensation", "on_unknown", "retry", "resolve", "refusals"],
+            ),
+            (None, None) => (
+                "a step without action",
+                &["when", "pivot", "on_unknown", "retry", "resolve", "refusals"],
+            ),
+        };
+    for key in callless.iter().filter(|key| fields.optional(key).is_some()) {
+        let remedy = match *key {
+            "when" => "put `when` on its compensation: it is undone where that is true",
+            "compensation" => "take it out: a signal has no effect that could be undone",
+            _ if fields.optional("wait").is_some() => "take it out: nothing is called",
+            _ => "take it out, or add `action`",
+        };
+        findings.error("shape", fields.key_span(key), format!("{without} has no `{key}`"), remedy);
+    }
+    match fields.optional("wait") {
+        Some(node) => Some((ActionFile::Wait(read_wait(node, findings)?), None)),
+        None => Some((ActionFile::Given, None)),
+    }
+}
+
 fn read_names(node: &Node, what: &str, findings: &mut Findings) -> Vec<Spanned<String>> {
     let items = list(node, what, findings).unwrap_or(&[]);
     items.iter().filter_map(|it| scalar(it, what, findings)).collect()
@@ -162,12 +251,15 @@ fn read_call(
     what: &'static str,
     findings: &mut Findings,
 ) -> Option<(CallFile, Option<Spanned<RetryPolicy>>)> {
-    let known = ["call", "request", "timeout", "retry"];
-    let fields = Fields::read(node, what, &known, findings)?;
-    let default = if what == "an action" { RetryPolicy::ACTION } else { RetryPolicy::COMPENSATION };
+    let (known, default): (&[&str], _) = match what {
+        "an action" => (&["call", "request", "timeout", "retry"], RetryPolicy::ACTION),
+        _ => (&["call", "request", "timeout", "retry", "when"], RetryPolicy::COMPENSATION),
+    };
+    let fields = Fields::read(node, what, known, findings)?;
     let retry = read_retry(&fields, "retry", default, findings);
     let timeout = fields.optional_duration("timeout", findings);
     let request = fields.optional("request").cloned();
+    let when = fields.optional_text("when", findings);
     let call = fields.text("call", findings)?;
     let target = split_call(&call.value);
     if target.is_none() {
@@ -184,6 +276,7 @@ fn read_call(
         span: call.span,
         request,
         timeout_ms: timeout.map_or(TIMEOUT_MS, |it| it.value),
+        when,
     };
     Some((call, retry))
 }
@@ -221,70 +314,6 @@ fn read_on_unknown(fields: &Fields<'_>, findings: &mut Findings) -> OnUnknown {
     }
 }
 
-fn read_retry(
-    fields: &Fields<'_>,
-    key: &'static str,
-    default: RetryPolicy,
-    findings: &mut Findings,
-) -> Option<Spanned<RetryPolicy>> {
-    let node = fields.optional(key)?;
-    let span = fields.key_span(key);
-    let known = ["first", "factor", "max", "jitter", "attempts"];
-    let fields = Fields::read(node, key, &known, findings)?;
-    let mut policy = default;
-    if let Some(first) = fields.optional_duration("first", findings) {
-        policy.delay_first_ms = first.value;
-    }
-    if let Some(max) = fields.optional_duration("max", findings) {
-        policy.delay_max_ms = max.value;
-    }
-    if let Some(factor) = fields.optional_text("factor", findings) {
-        match permille(&factor.value) {
-            Some(permille) => policy.factor_permille = permille,
-            None => {
-                let message = format!("factor `{}` is not a number from 1 to 100", factor.value);
-                findings.error("shape", factor.span, message, "write `factor: 2`");
-            }
-        }
-    }
-    if let Some(jitter) = fields.optional_text("jitter", findings) {
-        match jitter.value.as_str() {
-            "full" => policy.jitter = Jitter::Full,
-            "none" => policy.jitter = Jitter::None,
-            other => {
-                let message = format!("jitter is `{other}`");
-                findings.error("shape", jitter.span, message, "write full or none");
-            }
-        }
-    }
-    if let Some(attempts) = fields.optional_text("attempts", findings) {
-        match attempts.value.parse::<u32>() {
-            Ok(count) if (1..=1000).contains(&count) => policy.attempts_max = count,
-            _ => {
-                let message = format!("attempts `{}` is not from 1 to 1000", attempts.value);
-                findings.error("shape", attempts.span, message, "write `attempts: 8`");
-            }
-        }
-    }
-    // `max` below `first` would silently win over it.
-    if policy.delay_max_ms < policy.delay_first_ms {
-        let remedy = "make `max` at least as long as `first`";
-        findings.error("shape", span, "the longest pause is shorter than the first", remedy);
-    }
-    Some(Spanned { value: policy, span })
-}
-
-/// A factor such as `1.5`, in thousandths.
-fn permille(text: &str) -> Option<u32> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    if part.is_empty() || 3 < part.len() || !part.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let part = format!("{part:0<3}").parse::<u32>().ok()?;
-    let permille = whole.parse::<u32>().ok()?.checked_mul(1000)?.checked_add(part)?;
-    (1000..=100_000).contains(&permille).then_some(permille)
-}
-
 fn read_refusals(node: &Node, findings: &mut Findings) -> RefusalCodes {
     let mut codes = RefusalCodes::NONE;
     for name in read_names(node, "refusals", findings) {
@@ -307,7 +336,7 @@ fn read_refusals(node: &Node, findings: &mut Findings) -> RefusalCodes {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::fields::duration_ms, *};
+    use super::super::fields::duration_ms;
 
     #[test]
     fn durations_have_a_unit_and_do_not_overflow() {
@@ -316,11 +345,5 @@ mod tests {
         let expected = [Some(100), Some(2_000), Some(300_000), Some(3_600_000), Some(259_200_000)];
         assert_eq!(ms[..5], expected);
         assert_eq!(ms[5..], [None; 5]);
-    }
-
-    #[test]
-    fn factors_are_exact_thousandths() {
-        let read = ["2", "1.5", "1.005", "0.5", "1.0001", "x", "101"].map(permille);
-        assert_eq!(read, [Some(2000), Some(1500), Some(1005), None, None, None, None]);
     }
 }

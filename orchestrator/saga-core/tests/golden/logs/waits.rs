@@ -1,0 +1,107 @@
+//! Logs of a saga that waits for a signal, and of an effect that the client brought along.
+
+use bytes::Bytes;
+use saga_core::{
+    Definition,
+    Direction::{Backward, Forward},
+    Ending, Event, OnTimeout, OnUnknown, RetryPolicy, Step, StepIndex, StepKind, Timer,
+    TurnBackReason, Verdict,
+};
+
+use super::{Log, answered, applied, intended, started};
+
+const PAID: StepIndex = StepIndex(0);
+const APPROVAL: StepIndex = StepIndex(1);
+const REFUND: StepIndex = StepIndex(2);
+
+/// A payment that the client brought along and that is undone on a condition, the approval
+/// with a timer, and the refund, which is the pivot.
+fn definition() -> Definition {
+    let timer = Timer { after_ms: 60_000, then: OnTimeout::Refuse };
+    let step = |name: &str, kind: StepKind, after: &[StepIndex]| Step {
+        name: name.to_owned(),
+        kind,
+        after: after.iter().copied().collect(),
+        conditional: false,
+        pivot: false,
+        compensable: false,
+        compensation_conditional: false,
+        on_unknown: OnUnknown::Resolve,
+        retry: RetryPolicy::ACTION,
+        compensation_retry: RetryPolicy::COMPENSATION,
+        resolve_retry: RetryPolicy::RESOLVE,
+    };
+    let paid = step("paid", StepKind::Given, &[]);
+    Definition {
+        name: "golden-wait".to_owned(),
+        version: 1,
+        deadline_ms: None,
+        steps: vec![
+            Step { compensable: true, compensation_conditional: true, ..paid },
+            step("approval", StepKind::Wait { timer: Some(timer) }, &[PAID]),
+            Step { pivot: true, ..step("refund", StepKind::Call, &[APPROVAL]) },
+        ],
+    }
+}
+
+pub(super) fn logs() -> Vec<Log> {
+    let log = |name, rest: Vec<Event>| {
+        let events = std::iter::once(started()).chain(rest).collect();
+        Log { name, definition: definition(), events }
+    };
+    let refund = || {
+        vec![
+            intended(REFUND, Forward, 1),
+            answered(REFUND, Forward, 1, applied(b"refunded")),
+            Event::Ended { ending: Ending::Completed, at_ms: 9_000 },
+        ]
+    };
+    let turned_back = |reason: &str| Event::TurnedBack {
+        reason: TurnBackReason::StepRejected { step: APPROVAL, reason: reason.to_owned() },
+        at_ms: 8_000,
+    };
+    let compensated = || Event::Ended { ending: Ending::Compensated, at_ms: 9_000 };
+    let began = || Event::WaitBegan { step: APPROVAL, at_ms: 2_000 };
+    vec![
+        log(
+            "signal_accepted",
+            [vec![signalled(), began(), ended(Verdict::Accepted)], refund()].concat(),
+        ),
+        log(
+            "signal_refused",
+            vec![
+                began(),
+                signalled(),
+                ended(Verdict::Refused { reason: "REFUND_DENIED".to_owned() }),
+                turned_back("REFUND_DENIED"),
+                Event::Kept { step: PAID, at_ms: 8_000 },
+                compensated(),
+            ],
+        ),
+        log(
+            "signal_never_came",
+            vec![
+                began(),
+                ended(Verdict::TimedOut { then: OnTimeout::Refuse }),
+                turned_back("SIGNAL_TIMEOUT"),
+                intended(PAID, Backward, 1),
+                answered(PAID, Backward, 1, applied(b"")),
+                compensated(),
+            ],
+        ),
+        log(
+            "signal_not_needed",
+            [vec![began(), ended(Verdict::TimedOut { then: OnTimeout::Accept })], refund()]
+                .concat(),
+        ),
+    ]
+}
+
+fn signalled() -> Event {
+    let (request_id, payload) = ("r-1".to_owned(), Bytes::from_static(b"\x08\x01"));
+    Event::Signalled { step: APPROVAL, request_id, payload, at_ms: 1_500 }
+}
+
+fn ended(verdict: Verdict) -> Event {
+    Event::WaitEnded { step: APPROVAL, verdict, at_ms: 2_500 }
+}

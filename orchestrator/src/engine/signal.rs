@@ -1,0 +1,99 @@
+//! Gives a saga the signal that one of its steps waits for, or will wait for.
+//!
+//! The log decides: of two signals for one step the first that is appended counts, and
+//! whoever asks is told what the log says then.
+
+use bytes::Bytes;
+use saga_core::{Event, SagaId, StepIndex};
+
+use crate::engine::{Engine, ReachError, Snapshot};
+
+/// A signal for one step. The payload was checked against the definition.
+#[derive(Clone, Debug)]
+pub struct StepSignal {
+    pub step: StepIndex,
+    /// Tells a repeated request from another one.
+    pub request_id: String,
+    /// As bytes of the type that the definition declares.
+    pub payload: Bytes,
+}
+
+/// What became of a signal that the saga has.
+#[derive(Debug)]
+pub enum Signalled {
+    /// It is durable now.
+    Now(Box<Snapshot>),
+    /// An earlier request with the same id had given it.
+    Before(Box<Snapshot>),
+}
+
+/// Why a saga does not take a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum SignalError {
+    /// The saga cannot be reached. Its variants say whether the signal may be kept.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// The same request id came with another payload. Nothing was done.
+    #[error("the request id was used for another signal")]
+    RequestIdReused,
+    /// Another request has given the signal. The first one counts; nothing was done.
+    #[error("the signal was given before")]
+    AlreadyGiven,
+    /// The saga has ended. Nothing was done.
+    #[error("the saga has ended")]
+    Ended,
+    /// The saga is turning back, or the step was skipped or has gone on without. Nothing
+    /// was done.
+    #[error("the signal comes too late")]
+    TooLate,
+}
+
+impl Engine {
+    /// Puts a signal into the log of a saga, whoever drives it. A parked saga becomes due
+    /// at once; a step that has not begun finds the signal when it does.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] says per variant whether the signal may be kept.
+    pub async fn signal(&self, saga: SagaId, signal: StepSignal) -> Result<Signalled, SignalError> {
+        let at_ms = self.shared.clock.now_ms();
+        let StepSignal { step, request_id, payload } = signal;
+        let fact = Event::Signalled { step, request_id, payload, at_ms };
+        let before = self.snapshot(saga).await?;
+        match answer(&before, &fact) {
+            Some(Ok(())) => return Ok(Signalled::Before(Box::new(before))),
+            Some(Err(refused)) => return Err(refused),
+            None => {}
+        }
+        match self.tell(saga, fact.clone()).await {
+            // Somebody was quicker; the log says who.
+            Ok(()) | Err(ReachError::DoesNotFit) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let after = self.snapshot(saga).await?;
+        match answer(&after, &fact) {
+            Some(Ok(())) => Ok(Signalled::Now(Box::new(after))),
+            Some(Err(refused)) => Err(refused),
+            None => Err(ReachError::Contended.into()),
+        }
+    }
+}
+
+/// What the log says about this signal. `None`: nothing yet, and it may be given.
+fn answer(snapshot: &Snapshot, fact: &Event) -> Option<Result<(), SignalError>> {
+    let Event::Signalled { step, request_id, payload, .. } = fact else { return None };
+    let state = &snapshot.state;
+    let given = state.step(*step).signal.as_ref();
+    if let Some(given) = given.filter(|given| given.request_id == *request_id) {
+        let same = given.payload == *payload;
+        return Some(if same { Ok(()) } else { Err(SignalError::RequestIdReused) });
+    }
+    if state.ended().is_some() {
+        return Some(Err(SignalError::Ended));
+    }
+    if given.is_some() {
+        return Some(Err(SignalError::AlreadyGiven));
+    }
+    let fits = state.clone().apply(fact).is_ok();
+    (!fits).then_some(Err(SignalError::TooLate))
+}

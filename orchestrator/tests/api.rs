@@ -1,0 +1,10 @@
+//! The gRPC services as clients see them: what is refused, with which reason, and what the
+//! replies say.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "api"]
+mod api {
+    mod server;
+    mod signals;
+}

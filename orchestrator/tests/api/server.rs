@@ -1,0 +1,92 @@
+//! A server of its own for a test, over a log in memory.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use orchestrator::{
+    config::Config,
+    descriptors::Descriptors,
+    participants::{ParticipantConfig, Participants},
+    server::Orchestrator,
+};
+use prost::Message;
+use saga_proto::saga::v1::{
+    self as pb, definition_service_client::DefinitionServiceClient, saga_name,
+    saga_service_client::SagaServiceClient,
+};
+use tokio::sync::oneshot;
+use tonic::{Status, transport::Channel};
+use tonic_types::StatusExt;
+
+/// A server that runs until it is dropped. Its participants are configured, and nobody
+/// listens at their addresses.
+pub(crate) struct Server {
+    pub(crate) sagas: SagaServiceClient<Channel>,
+    pub(crate) definitions: DefinitionServiceClient<Channel>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let addresses = vec!["http://127.0.0.1:1".to_owned()];
+        let nobody = ParticipantConfig { addresses, ..ParticipantConfig::default() };
+        let participants = BTreeMap::from([("order".to_owned(), nobody)]);
+        let config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log: "memory:".to_owned(),
+            participants: participants.clone(),
+            ..Config::default()
+        };
+        let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET);
+        let types = Descriptors::Fixed(Arc::new(types.unwrap()));
+        let participants = Arc::new(Participants::new(&participants).unwrap());
+        let server = Orchestrator::start_with(config, participants, types).await.unwrap();
+        let address = format!("http://{}", server.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(server.run(async {
+            // An error says that the test has ended.
+            let _ = stopped.await;
+        }));
+        let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+        let sagas = SagaServiceClient::new(channel.clone());
+        Self { sagas, definitions: DefinitionServiceClient::new(channel), _stop: stop }
+    }
+
+    pub(crate) async fn register(&mut self, yaml: &str) -> Result<(), Status> {
+        let (yaml, file_name) = (yaml.to_owned(), "test.yaml".to_owned());
+        let request = pb::RegisterDefinitionRequest { yaml, file_name };
+        self.definitions.register_definition(request).await.map(|_| ())
+    }
+
+    pub(crate) async fn start_saga(&mut self, definition: &str, key: &str) {
+        let request = pb::StartSagaRequest {
+            definition: definition.to_owned(),
+            business_key: key.to_owned(),
+            ..pb::StartSagaRequest::default()
+        };
+        self.sagas.start_saga(request).await.unwrap();
+    }
+
+    pub(crate) async fn saga(&mut self, key: &str) -> pb::Saga {
+        let request = pb::GetSagaRequest { name: named(key) };
+        self.sagas.get_saga(request).await.unwrap().into_inner().saga.unwrap()
+    }
+
+    pub(crate) async fn ended(&mut self, key: &str) -> pb::Saga {
+        let request = pb::WaitSagaRequest { name: named(key), timeout: None };
+        let reply = self.sagas.wait_saga(request).await.unwrap().into_inner();
+        assert!(reply.ended, "{reply:?}");
+        reply.saga.unwrap()
+    }
+}
+
+pub(crate) fn named(key: &str) -> Option<pb::SagaName> {
+    let name = Some(saga_name::Name::BusinessKey(key.to_owned()));
+    Some(pb::SagaName { name, namespace: String::new() })
+}
+
+/// The code of an error and its reason.
+pub(crate) fn reason(status: &Status) -> (tonic::Code, String) {
+    let info = status.get_details_error_info().expect("every error has a reason");
+    assert_eq!(info.domain, "saga.v1");
+    (status.code(), info.reason)
+}

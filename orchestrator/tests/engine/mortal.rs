@@ -1,0 +1,160 @@
+//! A store that dies with its node, or halts between two reads.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use saga_core::{NodeId, SagaId};
+use saga_log::{
+    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, NodeRow, SagaRow, Store, StoreError,
+    StuckGroup, Written,
+};
+use tokio::sync::Semaphore;
+
+/// The moment at which a node dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    BeforeWrite,
+    AfterWrite,
+}
+
+/// A store that dies with its node at one append: from then on nothing that the node
+/// asks is ever answered.
+#[derive(Debug)]
+pub(crate) struct MortalStore {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) death: Death,
+    /// Rows of sagas that are still written; the one after them is the last.
+    pub(crate) appends_left: AtomicU32,
+    pub(crate) dead: tokio::sync::watch::Sender<bool>,
+    /// Set before the last write, so that whoever sees that write sees this too.
+    pub(crate) dying: AtomicBool,
+    /// Halts once, between two reads.
+    pub(crate) halt: Option<Arc<Halt>>,
+}
+
+/// A moment between two reads, held for as long as the test wants.
+#[derive(Debug)]
+pub(crate) struct Halt {
+    pub(crate) armed: AtomicBool,
+    pub(crate) reached: Semaphore,
+    pub(crate) go_on: Semaphore,
+}
+
+impl Default for Halt {
+    fn default() -> Self {
+        let (reached, go_on) = (Semaphore::new(0), Semaphore::new(0));
+        Self { armed: AtomicBool::new(false), reached, go_on }
+    }
+}
+
+impl MortalStore {
+    async fn alive(&self) {
+        if *self.dead.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn halted<T>(&self, read: T) -> T {
+        if let Some(halt) = &self.halt
+            && halt.armed.swap(false, Ordering::SeqCst)
+        {
+            halt.reached.add_permits(1);
+            halt.go_on.acquire().await.unwrap().forget();
+        }
+        read
+    }
+}
+
+#[async_trait]
+impl Store for MortalStore {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
+        self.alive().await;
+        let dies = self
+            .appends_left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_err();
+        if !dies {
+            return self.inner.write(batch).await;
+        }
+        self.dying.store(true, Ordering::SeqCst);
+        if self.death == Death::AfterWrite {
+            self.inner.write(batch).await?;
+        }
+        self.dead.send_replace(true);
+        std::future::pending().await
+    }
+
+    async fn load(&self, saga: SagaId, after: u64, max: u32) -> Result<Vec<LogRow>, StoreError> {
+        self.alive().await;
+        self.halted(self.inner.load(saga, after, max).await).await
+    }
+
+    async fn saga(&self, saga: SagaId) -> Result<Option<SagaRow>, StoreError> {
+        self.alive().await;
+        self.halted(self.inner.saga(saga).await).await
+    }
+
+    async fn saga_by_key(&self, space: &str, key: &str) -> Result<Option<SagaRow>, StoreError> {
+        self.inner.saga_by_key(space, key).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
+        self.inner.stuck_groups(examples_max).await
+    }
+
+    async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
+        self.alive().await;
+        self.inner.claimable(query).await
+    }
+
+    async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.next_wake_at_ms().await
+    }
+
+    async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
+        self.alive().await;
+        self.inner.register_node(node, now_ms).await
+    }
+
+    async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
+        self.alive().await;
+        self.inner.beat(node, now_ms).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.alive().await;
+        self.inner.nodes().await
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        self.alive().await;
+        self.inner.forget_node(node).await
+    }
+
+    async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
+        self.inner.put_definition(row).await
+    }
+
+    async fn definition(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<DefinitionRow>, StoreError> {
+        self.inner.definition(name, version).await
+    }
+
+    async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
+        self.inner.definitions().await
+    }
+}
