@@ -1,0 +1,239 @@
+//! The participants: an operation log with the barrier for each step, and the ledger of the
+//! provider behind one of them. What really took effect is written here and nowhere else.
+
+use saga_core::StepIndex;
+
+use crate::subject::{Barrier, ProviderRules, Subject};
+
+/// What the orchestrator asks of a step's participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ask {
+    Action,
+    Undo,
+    Inquiry,
+}
+
+/// One of the two operations of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Op {
+    Action,
+    Undo,
+}
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Said {
+    Applied,
+    Rejected,
+    /// Only of an inquiry.
+    Fenced,
+    /// Nothing came: the call was given up.
+    Nothing,
+    /// The call never left.
+    NotSent,
+}
+
+/// How an operation that is seen for the first time is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Accepts,
+    Refuses,
+}
+
+/// What the operation log says of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// The provider is to be asked, or is being asked.
+    Intended,
+    Applied,
+    Rejected,
+    Fenced,
+}
+
+/// One step's participant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Books {
+    pub action: Option<Record>,
+    pub undo: Option<Record>,
+    /// How often the action took effect in the participant's own database.
+    pub applied: u8,
+    /// How often its effect was undone there.
+    pub undone: u8,
+    /// The operation id under which the action was recorded.
+    id: u8,
+}
+
+/// What a participant does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    Answer(Said),
+    /// The provider has to be asked first.
+    AskProvider(Op),
+}
+
+impl Books {
+    /// A request arrives. `id` is the action's operation id.
+    pub fn receive(&mut self, ask: Ask, id: u8, site: Site<'_>, mood: Mood) -> Received {
+        match ask {
+            Ask::Action => self.act(id, site, mood),
+            Ask::Inquiry => self.inquire(site),
+            Ask::Undo => self.undo(site),
+        }
+    }
+
+    fn act(&mut self, id: u8, site: Site<'_>, mood: Mood) -> Received {
+        let barrier = site.barrier();
+        let known = self.action.filter(|_| self.id == id);
+        self.id = id;
+        match known {
+            Some(Record::Applied) if !barrier.knows_repeated_actions => self.take_effect(),
+            Some(Record::Applied) => Received::Answer(Said::Applied),
+            Some(Record::Rejected | Record::Fenced) => Received::Answer(Said::Rejected),
+            Some(Record::Intended) => Received::AskProvider(Op::Action),
+            None if site.asks_provider => {
+                if site.provider().intends_before_asking {
+                    self.action = Some(Record::Intended);
+                }
+                Received::AskProvider(Op::Action)
+            }
+            None if mood == Mood::Refuses => {
+                self.action = barrier.remembers_refusals.then_some(Record::Rejected);
+                Received::Answer(Said::Rejected)
+            }
+            None => self.take_effect(),
+        }
+    }
+
+    fn take_effect(&mut self) -> Received {
+        self.action = Some(Record::Applied);
+        self.applied += 1;
+        Received::Answer(Said::Applied)
+    }
+
+    fn inquire(&mut self, site: Site<'_>) -> Received {
+        let barrier = site.barrier();
+        match self.action {
+            Some(Record::Applied) => Received::Answer(Said::Applied),
+            Some(Record::Rejected) => Received::Answer(Said::Rejected),
+            Some(Record::Fenced) => Received::Answer(Said::Fenced),
+            Some(Record::Intended) if barrier.inquiry_waits_for_provider => {
+                Received::AskProvider(Op::Action)
+            }
+            Some(Record::Intended) | None => {
+                if barrier.inquiry_fences {
+                    self.action = Some(Record::Fenced);
+                }
+                Received::Answer(Said::Fenced)
+            }
+        }
+    }
+
+    /// Undoing what never came succeeds, and keeps it from ever coming.
+    fn undo(&mut self, site: Site<'_>) -> Received {
+        let barrier = site.barrier();
+        let known = match self.action {
+            // The row that is found is the action's.
+            Some(Record::Applied) if !barrier.undo_has_its_own_id => Some(Record::Applied),
+            _ => self.undo.filter(|it| barrier.knows_repeated_undos || *it == Record::Intended),
+        };
+        match (known, self.action) {
+            (Some(Record::Intended), _) => Received::AskProvider(Op::Undo),
+            (Some(_), _) => Received::Answer(Said::Applied),
+            (None, Some(Record::Intended)) => Received::AskProvider(Op::Action),
+            (None, Some(Record::Applied)) if site.asks_provider => {
+                self.undo = Some(Record::Intended);
+                Received::AskProvider(Op::Undo)
+            }
+            (None, original) => {
+                self.undo = Some(Record::Applied);
+                if original.is_none() {
+                    self.action = Some(Record::Fenced);
+                }
+                if original == Some(Record::Applied) {
+                    self.undone += 1;
+                }
+                Received::Answer(Said::Applied)
+            }
+        }
+    }
+
+    /// The provider has answered for good. Another answer may have been recorded before.
+    pub fn settle(&mut self, op: Op, mood: Mood, site: Site<'_>) {
+        let record = match op {
+            Op::Action => &mut self.action,
+            Op::Undo => &mut self.undo,
+        };
+        let is_open = *record == Some(Record::Intended)
+            || (record.is_none() && !site.provider().intends_before_asking);
+        if !is_open {
+            return;
+        }
+        match (op, mood) {
+            (Op::Action, Mood::Refuses) => *record = Some(Record::Rejected),
+            (Op::Action, Mood::Accepts) => {
+                *record = Some(Record::Applied);
+                self.applied += 1;
+            }
+            (Op::Undo, _) => {
+                *record = Some(Record::Applied);
+                self.undone += 1;
+            }
+        }
+    }
+}
+
+/// Which participant, under which rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'s> {
+    pub subject: &'s Subject,
+    pub step: StepIndex,
+    /// Whether its effect is made by an outside provider.
+    pub asks_provider: bool,
+}
+
+impl Site<'_> {
+    fn barrier(&self) -> Barrier {
+        self.subject.barrier
+    }
+
+    fn provider(&self) -> ProviderRules {
+        self.subject.provider
+    }
+}
+
+/// The outside provider: a second, independent book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// How it met the charge, which it remembers by its key.
+    pub charge: Option<bool>,
+    pub captured: u8,
+    pub refund: bool,
+    pub refunded: u8,
+}
+
+impl Ledger {
+    /// A call arrives. The answer to a repeated key is the first one.
+    pub fn receive(&mut self, op: Op, rules: ProviderRules, mood: Mood) -> Mood {
+        let knows = rules.tries_share_a_key;
+        match (op, self.charge) {
+            (Op::Action, Some(false)) => Mood::Refuses,
+            (Op::Action, Some(true)) if knows => Mood::Accepts,
+            (Op::Action, None) if mood == Mood::Refuses => {
+                self.charge = Some(false);
+                Mood::Refuses
+            }
+            (Op::Action, _) => {
+                self.charge = Some(true);
+                self.captured += 1;
+                Mood::Accepts
+            }
+            (Op::Undo, _) => {
+                if !(knows && self.refund) {
+                    self.refund = true;
+                    self.refunded += 1;
+                }
+                Mood::Accepts
+            }
+        }
+    }
+}

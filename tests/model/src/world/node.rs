@@ -1,0 +1,49 @@
+//! What a node has in memory while it drives the saga. It never runs ahead of the log.
+
+use std::sync::Arc;
+
+use crate::{
+    fold::{Fold, Try},
+    participant::Ask,
+    world::log::Row,
+};
+
+#[derive(Clone, Debug)]
+pub struct Memory {
+    pub fold: Arc<Fold>,
+    /// Rows of the log that `fold` holds.
+    pub version: u32,
+    /// Calls and inquiries whose answers it waits for.
+    pub awaited: Vec<Try>,
+    /// The row that it waits for. Until it is told, it does nothing else.
+    pub pending: Option<Pending>,
+    /// Whether the end of a pause would change something.
+    pub pauses: bool,
+}
+
+/// A row whose writer does not know yet what became of it.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub row: Arc<Row>,
+    /// Whether it is in the log.
+    pub is_landed: bool,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn of(fold: Arc<Fold>, version: u32) -> Self {
+        Self { fold, version, awaited: Vec::new(), pending: None, pauses: false }
+    }
+
+    /// Whether it can take up a fact.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    /// No longer waits for the answer to `ask`; returns which try it was.
+    pub fn heard(&mut self, step: saga_core::StepIndex, ask: Ask) -> Option<Try> {
+        let at = self.awaited.iter().position(|it| (it.step, it.ask) == (step, ask))?;
+        Some(self.awaited.remove(at))
+    }
+}

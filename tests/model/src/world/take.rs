@@ -1,0 +1,379 @@
+//! What becomes of a world by a move.
+
+use std::sync::Arc;
+
+use saga_core::Event;
+
+use crate::{
+    fold::{Course, Fact, Slot, Try},
+    participant::{Ask, Mood, Said},
+    tally::{Happened, Happening},
+    world::{
+        Cancel, World,
+        log::{Author, Laned, Row, Teller},
+        moves::Move,
+        network::{Leg, Message},
+        node::{Memory, Pending},
+    },
+};
+
+/// A world that is being changed.
+struct Taking<'c> {
+    course: Course<'c>,
+    world: World,
+    happened: Happened,
+}
+
+impl World {
+    /// The world after `step`, and what of it is counted.
+    #[must_use]
+    pub(crate) fn after(&self, course: Course<'_>, step: Move) -> (Self, Happened) {
+        let mut taking = Taking { course, world: self.clone(), happened: Happened::default() };
+        taking.take(step);
+        taking.clear();
+        taking.world.key = taking.world.present_key();
+        (taking.world, taking.happened)
+    }
+}
+
+impl Taking<'_> {
+    fn take(&mut self, step: Move) {
+        self.happened.add(Happening::of(step));
+        match step {
+            Move::Land { row } => self.land(row),
+            Move::Learn { slot } => self.learn(slot),
+            Move::Deliver { message, mood } => {
+                let message = self.world.network.remove(message);
+                self.deliver(message, mood);
+            }
+            Move::DeliverAndKeep { message, mood } => {
+                self.world.left.repeats -= 1;
+                let message = self.world.network.remove(message);
+                self.put(Message { to: None, ..message });
+                self.deliver(message, mood);
+            }
+            Move::Lose { message } => {
+                self.world.left.losses -= 1;
+                self.world.network.remove(message);
+            }
+            Move::GiveUp { slot, awaited } => {
+                if !self.world.is_hopeless(slot, awaited) {
+                    self.world.left.losses -= 1;
+                }
+                self.answer(slot, awaited, Said::Nothing);
+            }
+            Move::FailToSend { slot, awaited } => {
+                self.world.left.losses -= 1;
+                self.unsend(slot, awaited);
+                self.answer(slot, awaited, Said::NotSent);
+            }
+            Move::EndPause { slot } => self.begin(slot, vec![Fact::Late]),
+            Move::Die { slot } => {
+                self.world.left.takeovers -= 1;
+                self.leave(slot);
+            }
+            Move::TakeOver { slot } => self.take_over(slot),
+            Move::CancelAtNode { slot } => {
+                self.world.cancel = Cancel::Asked;
+                self.begin(slot, vec![Fact::Cancel]);
+            }
+            Move::CancelInLog => self.cancel_in_log(),
+            Move::WriteAgain { slot } => self.write_again(slot),
+            Move::LoseRow { row } => {
+                self.world.left.losses -= 1;
+                self.world.lane.remove(row);
+            }
+        }
+    }
+
+    fn land(&mut self, at: usize) {
+        let Laned { row, teller } = self.world.lane.remove(at);
+        if row.fits(&self.world.log) || !self.course.subject.log.compares_version {
+            self.accept(&row);
+            return;
+        }
+        self.happened.add(Happening::RowRefused);
+        match teller {
+            Teller::Writer(slot) => self.refused(slot),
+            // The client asks again, or lets it be.
+            Teller::Client => self.world.cancel = Cancel::Possible,
+            Teller::LostWriter(_) | Teller::Nobody => {}
+        }
+    }
+
+    fn accept(&mut self, row: &Arc<Row>) {
+        self.judge(row);
+        let log = &self.world.log;
+        let fold = if Arc::ptr_eq(&row.before, &log.fold) {
+            row.after.clone()
+        } else {
+            let Some(fold) = log.fold.with(&row.events, &self.course.scope.definition) else {
+                self.world.broken.does_not_fold = true;
+                return;
+            };
+            fold
+        };
+        self.world.log.take(row, fold);
+        for memory in self.world.nodes.iter_mut().flatten() {
+            if let Some(pending) = memory.pending.as_mut().filter(|it| Arc::ptr_eq(&it.row, row)) {
+                pending.is_landed = true;
+            }
+        }
+        if row.author == Author::Client {
+            self.world.cancel = Cancel::Asked;
+        }
+    }
+
+    /// Notes which rules a row breaks by being accepted.
+    fn judge(&mut self, row: &Row) {
+        let log = &self.world.log;
+        let broken = &mut self.world.broken;
+        let is_by_other = match row.author {
+            Author::Owner(slot) => {
+                let epoch = row.before.state.epoch();
+                (crate::fold::node_id(slot), epoch) != (log.fold.owner(), log.fold.state.epoch())
+            }
+            Author::NewOwner(_) | Author::Client => false,
+        };
+        broken.written_by_other |= is_by_other;
+        broken.built_on_older |= !row.fits(log);
+        broken.written_behind_end |= log.fold.state.ended().is_some();
+    }
+
+    /// A node is told that its row was refused. Where that is its own row's doing, it waits
+    /// to be told of that one.
+    fn refused(&mut self, slot: Slot) {
+        let log = self.course.subject.log;
+        let Some(memory) = self.memory(slot) else { return };
+        let Some(pending) = memory.pending.take() else { return };
+        if pending.is_landed && log.recognises_own_row {
+            memory.pending = Some(pending);
+            self.happened.add(Happening::OwnRowRecognised);
+            return;
+        }
+        let is_owner = matches!(pending.row.author, Author::Owner(_));
+        let goes_on = is_owner && self.world.owns(slot) && !self.world.has_ended();
+        if !goes_on {
+            if pending.row.facts.contains(&Fact::Cancel) {
+                self.world.cancel = Cancel::Possible;
+            }
+            self.happened.add(Happening::OwnerTurnedAway);
+            self.leave(slot);
+            return;
+        }
+        self.happened.add(Happening::DecidedAgain);
+        let (fold, version) = (self.world.log.fold.clone(), self.world.log.version);
+        if let Some(memory) = self.memory(slot) {
+            (memory.fold, memory.version) = (fold, version);
+        }
+        self.begin(slot, pending.row.facts.clone());
+    }
+
+    fn learn(&mut self, slot: Slot) {
+        let Some(memory) = self.memory(slot) else { return };
+        let Some(Pending { row, .. }) = memory.pending.take() else { return };
+        memory.fold = row.after.clone();
+        memory.version = row.base + 1;
+        memory.pauses = row.pauses;
+        for laned in &mut self.world.lane {
+            if laned.teller == Teller::LostWriter(slot) {
+                laned.teller = Teller::Nobody;
+            }
+        }
+        if self.course.subject.log.appends_before_sending {
+            if !self.world.owns(slot) && !row.tries.is_empty() {
+                self.happened.add(Happening::SentByReplacedOwner);
+            }
+            self.send(slot, &row.tries);
+        }
+        if row.after.state.ended().is_some() {
+            self.leave(slot);
+        }
+    }
+
+    /// A node takes up facts: it drafts the next row and writes it.
+    fn begin(&mut self, slot: Slot, facts: Vec<Fact>) {
+        let course = self.course;
+        let Some(memory) = self.memory(slot) else { return };
+        let draft = memory.fold.draft(course, slot, &facts);
+        memory.pauses = draft.pauses;
+        if !draft.decisions_fit {
+            self.world.broken.does_not_fold = true;
+            return;
+        }
+        if draft.events.is_empty() {
+            return;
+        }
+        let is_new = facts.contains(&Fact::Owned);
+        let row = Arc::new(Row {
+            author: if is_new { Author::NewOwner(slot) } else { Author::Owner(slot) },
+            base: memory.version,
+            before: memory.fold.clone(),
+            facts,
+            events: draft.events,
+            after: Arc::new(draft.after),
+            tries: draft.tries,
+            pauses: draft.pauses,
+        });
+        memory.pending = Some(Pending { row: row.clone(), is_landed: false });
+        if !course.subject.log.appends_before_sending {
+            self.send(slot, &row.tries);
+        }
+        self.world.lane.push(Laned { row, teller: Teller::Writer(slot) });
+    }
+
+    fn send(&mut self, slot: Slot, tries: &[Try]) {
+        for tried in tries {
+            self.world.broken.sent_before_log |= !self.world.log.announces(*tried);
+            let shares = self.course.subject.barrier.attempts_share_an_id;
+            let id = match tried.ask {
+                Ask::Action if !shares => u8::try_from(tried.number).unwrap_or(u8::MAX),
+                _ => 0,
+            };
+            let Try { step, ask, .. } = *tried;
+            self.put(Message { step, leg: Leg::Request, ask, to: Some(slot), id });
+            if let Some(memory) = self.memory(slot) {
+                memory.awaited.push(*tried);
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: Message, mood: Mood) {
+        if let (Leg::Reply(said), Some(slot)) = (message.leg, message.to) {
+            let heard = self.memory(slot).and_then(|it| it.heard(message.step, message.ask));
+            if let Some(tried) = heard {
+                self.begin(slot, vec![Fact::Answer { tried, said }]);
+            }
+            return;
+        }
+        if message.leg == Leg::Request {
+            self.happened.add(Happening::of_request(&self.world, message));
+        }
+        let (books, ledger, sent) = self.world.delivered(self.course, message, mood);
+        self.world.books[message.step.at()] = books;
+        self.world.ledger = ledger;
+        if let Some(sent) = sent {
+            self.put(sent);
+        }
+    }
+
+    /// The node takes `said` for the answer, and nobody waits for the real one any more.
+    fn answer(&mut self, slot: Slot, awaited: usize, said: Said) {
+        let Some(memory) = self.memory(slot) else { return };
+        let tried = memory.awaited.remove(awaited);
+        for message in &mut self.world.network {
+            if (message.to, message.step, message.ask) == (Some(slot), tried.step, tried.ask) {
+                message.to = None;
+            }
+        }
+        self.begin(slot, vec![Fact::Answer { tried, said }]);
+    }
+
+    /// Takes back a request that did not leave.
+    fn unsend(&mut self, slot: Slot, awaited: usize) {
+        let Some(tried) = self.world.node(slot).map(|it| it.awaited[awaited]) else { return };
+        let unsent = |it: &Message| {
+            (it.to, it.step, it.ask, it.leg) == (Some(slot), tried.step, tried.ask, Leg::Request)
+        };
+        if let Some(at) = self.world.network.iter().position(unsent) {
+            self.world.network.remove(at);
+        }
+    }
+
+    fn take_over(&mut self, slot: Slot) {
+        if self.world.is_cared_for() {
+            self.world.left.takeovers -= 1;
+            self.happened.add(Happening::LivingOwnerReplaced);
+        }
+        let log = &self.world.log;
+        let memory = Memory::of(log.fold.clone(), log.version);
+        self.world.nodes[usize::from(slot)] = Some(memory);
+        if self.course.subject.log.takes_over_by_append {
+            self.begin(slot, vec![Fact::Owned]);
+        } else {
+            self.send_what_is_out(slot);
+        }
+    }
+
+    /// What a node does that takes a saga for its own without saying so.
+    fn send_what_is_out(&mut self, slot: Slot) {
+        let fold = self.world.log.fold.clone();
+        let tries = self.course.scope.definition.indices().filter_map(|step| {
+            let (ask, number) = crate::fold::out(fold.phase(step))?;
+            Some(Try { step, ask, number })
+        });
+        let tries: Vec<Try> = tries.collect();
+        self.send(slot, &tries);
+    }
+
+    fn cancel_in_log(&mut self) {
+        let log = &self.world.log;
+        let events = vec![Event::CancelRequested { reason: String::new(), at_ms: 0 }];
+        let Some(after) = log.fold.with(&events, &self.course.scope.definition) else { return };
+        let row = Row {
+            author: Author::Client,
+            base: log.version,
+            before: log.fold.clone(),
+            facts: vec![Fact::Cancel],
+            events,
+            after,
+            tries: Vec::new(),
+            pauses: false,
+        };
+        self.world.cancel = Cancel::UnderWay;
+        self.world.lane.push(Laned { row: Arc::new(row), teller: Teller::Client });
+    }
+
+    fn write_again(&mut self, slot: Slot) {
+        self.world.left.repeats -= 1;
+        for laned in &mut self.world.lane {
+            if laned.teller == Teller::Writer(slot) {
+                laned.teller = Teller::LostWriter(slot);
+            }
+        }
+        let pending = self.world.node(slot).and_then(|memory| memory.pending.as_ref());
+        if let Some(row) = pending.map(|it| it.row.clone()) {
+            self.world.lane.push(Laned { row, teller: Teller::Writer(slot) });
+        }
+    }
+
+    /// The node has nothing in memory any more; what it sent goes on without it.
+    fn leave(&mut self, slot: Slot) {
+        self.world.nodes[usize::from(slot)] = None;
+        for message in &mut self.world.network {
+            message.to = message.to.filter(|it| *it != slot);
+        }
+        for laned in &mut self.world.lane {
+            if matches!(laned.teller, Teller::Writer(it) | Teller::LostWriter(it) if it == slot) {
+                laned.teller = Teller::Nobody;
+            }
+        }
+    }
+
+    /// Removes what can change nothing any more, and sorts the rest.
+    fn clear(&mut self) {
+        let Self { course, world, happened } = self;
+        if course.subject.log.compares_version {
+            let log = &world.log;
+            world.lane.retain(|it| {
+                matches!(it.teller, Teller::Writer(_) | Teller::Client) || it.row.fits(log)
+            });
+        }
+        let network = std::mem::take(&mut world.network);
+        let (spent, mut rest): (Vec<_>, Vec<_>) =
+            network.into_iter().partition(|it| world.is_spent(*course, *it));
+        for message in spent {
+            happened.add(Happening::of_spent(world, message));
+        }
+        rest.sort_unstable();
+        world.network = rest;
+    }
+
+    fn put(&mut self, message: Message) {
+        self.world.network.push(message);
+    }
+
+    fn memory(&mut self, slot: Slot) -> Option<&mut Memory> {
+        self.world.nodes[usize::from(slot)].as_mut()
+    }
+}
