@@ -1,10 +1,11 @@
 //! The RPCs. What they do is said in the contract and done by the request messages.
 
-use saga_participant::Participant;
+use saga_participant::{Lane, Participant};
 use saga_proto::shop::inventory::v1::{
-    AuditRequest, AuditResponse, CommitRequest, CommitResponse, GetStockRequest, GetStockResponse,
-    PutItemRequest, PutItemResponse, ReleaseRequest, ReleaseResponse, ReserveRequest,
-    ReserveResponse, inventory_service_server::InventoryService,
+    AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
+    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, ReleaseRequest,
+    ReleaseResponse, ReserveRequest, ReserveResponse, RestockRequest, RestockResponse,
+    SetStockRequest, SetStockResponse, inventory_service_server::InventoryService,
 };
 use tonic::{Request, Response, Status};
 
@@ -14,12 +15,13 @@ use crate::Inventory;
 #[derive(Debug)]
 pub struct Api {
     participant: Participant<Inventory>,
+    lane: Option<Lane<ReserveRequest>>,
 }
 
 impl Api {
-    /// The RPCs of `participant`.
-    pub fn new(participant: Participant<Inventory>) -> Self {
-        Self { participant }
+    /// The RPCs of `participant`; reservations go through `lane`, where there is one.
+    pub fn new(participant: Participant<Inventory>, lane: Option<Lane<ReserveRequest>>) -> Self {
+        Self { participant, lane }
     }
 }
 
@@ -29,7 +31,10 @@ impl InventoryService for Api {
         &self,
         request: Request<ReserveRequest>,
     ) -> Result<Response<ReserveResponse>, Status> {
-        self.participant.apply(request).await
+        match &self.lane {
+            Some(lane) => self.participant.apply_together(lane, request).await,
+            None => self.participant.apply(request).await,
+        }
     }
 
     async fn commit(
@@ -43,6 +48,27 @@ impl InventoryService for Api {
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn decrease(
+        &self,
+        request: Request<DecreaseRequest>,
+    ) -> Result<Response<DecreaseResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn restock(
+        &self,
+        request: Request<RestockRequest>,
+    ) -> Result<Response<RestockResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn set_stock(
+        &self,
+        request: Request<SetStockRequest>,
+    ) -> Result<Response<SetStockResponse>, Status> {
         self.participant.apply(request).await
     }
 

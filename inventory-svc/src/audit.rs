@@ -1,14 +1,14 @@
 //! `Audit`: the invariants of the stock, over the whole database at one moment.
 
 use saga_participant::{
-    OperationError, Query, Tx,
+    OperationError, Query, Sql, Tx,
     audit::{Rule, violations},
 };
 use saga_proto::shop::inventory::v1::{AuditRequest, AuditResponse};
 
 use crate::Inventory;
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 10] = [
     Rule::new(
         "I1: no quantity is negative, and no more is reserved than there is",
         "item",
@@ -41,6 +41,15 @@ const RULES: [Rule; 5] = [
             having reserved <> coalesce(sum(reserved_delta), 0) order by item_id limit 100",
     ),
     Rule::new(
+        "I2: what is sold is the sum of the movements",
+        "item",
+        "/* audit: sold by movements */
+            select item_id, sold, cast(coalesce(sum(sold_delta), 0) as bigint)
+            from stock left join movements using (item_id)
+            group by item_id, sold
+            having sold <> coalesce(sum(sold_delta), 0) order by item_id limit 100",
+    ),
+    Rule::new(
         "what is reserved is what reservations hold",
         "item",
         "/* audit: held */
@@ -66,6 +75,82 @@ const RULES: [Rule; 5] = [
                 from stock
             ) as it where sold <> committed order by item_id limit 100",
     ),
+    Rule {
+        text: "I4, I5: what moved stock is an operation that took effect",
+        noun: "operation",
+        sql: Sql {
+            postgres: "/* audit: movers */
+                select cast(op_id as text), count(*), cast(0 as bigint) from movements
+                where kind <> 'INITIAL' and not exists (
+                    select 1 from op_log
+                    where op_log.op_id = movements.op_id and state = 'APPLIED'
+                ) group by op_id order by op_id limit 100",
+            sqlite: "/* audit: movers */
+                select lower(hex(op_id)), count(*), 0 from movements
+                where kind <> 'INITIAL' and not exists (
+                    select 1 from op_log
+                    where op_log.op_id = movements.op_id and state = 'APPLIED'
+                ) group by op_id order by op_id limit 100",
+        },
+    },
+    Rule {
+        text: "I4: an operation that took stock has one reservation",
+        noun: "operation",
+        sql: Sql {
+            postgres: "/* audit: takers */
+                select cast(op_id as text), cast(0 as bigint), cast(1 as bigint) from op_log
+                where kind in ('Reserve', 'Decrease') and state = 'APPLIED' and not exists (
+                    select 1 from reservations where reservations.op_id = op_log.op_id
+                ) order by op_id limit 100",
+            sqlite: "/* audit: takers */
+                select lower(hex(op_id)), 0, 1 from op_log
+                where kind in ('Reserve', 'Decrease') and state = 'APPLIED' and not exists (
+                    select 1 from reservations where reservations.op_id = op_log.op_id
+                ) order by op_id limit 100",
+        },
+    },
+    Rule {
+        text: "I4: a reservation moved what its lines say",
+        noun: "reservation",
+        sql: Sql {
+            postgres: "/* audit: lines */
+                select cast(op_id as text),
+                    cast(coalesce(sum(reserved_delta + sold_delta), 0) as bigint),
+                    cast(sum(qty) as bigint)
+                from reservation_lines left join movements using (op_id, item_id)
+                group by op_id
+                having coalesce(sum(reserved_delta + sold_delta), 0) <> sum(qty)
+                order by op_id limit 100",
+            sqlite: "/* audit: lines */
+                select lower(hex(op_id)), coalesce(sum(reserved_delta + sold_delta), 0), sum(qty)
+                from reservation_lines left join movements using (op_id, item_id)
+                group by op_id
+                having coalesce(sum(reserved_delta + sold_delta), 0) <> sum(qty)
+                order by op_id limit 100",
+        },
+    },
+    Rule {
+        text: "I5: a reservation is released by one operation, and others by none",
+        noun: "reservation",
+        sql: Sql {
+            postgres: "/* audit: releases */
+                select cast(op_id as text), releases, expected from (
+                    select op_id, case state when 'RELEASED' then 1 else 0 end as expected, (
+                        select count(*) from op_log
+                        where op_log.reverses = reservations.op_id and op_log.state = 'APPLIED'
+                    ) as releases
+                    from reservations
+                ) as it where releases <> expected order by op_id limit 100",
+            sqlite: "/* audit: releases */
+                select lower(hex(op_id)), releases, expected from (
+                    select op_id, case state when 'RELEASED' then 1 else 0 end as expected, (
+                        select count(*) from op_log
+                        where op_log.reverses = reservations.op_id and op_log.state = 'APPLIED'
+                    ) as releases
+                    from reservations
+                ) as it where releases <> expected order by op_id limit 100",
+        },
+    },
 ];
 
 impl Query<Inventory> for AuditRequest {

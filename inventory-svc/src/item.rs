@@ -14,12 +14,12 @@ use uuid::Uuid;
 use crate::{
     Inventory,
     reserve::ITEM_ID_CHARS_MAX,
-    stock::{lock, refusal},
+    stock::{Guard, hold, refusal},
 };
 
 const ITEMS_ASKED_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 500;
-const OWNER_CHARS_MAX: usize = 64;
+pub(crate) const OWNER_CHARS_MAX: usize = 64;
 
 /// An item as it is registered, with its first stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Operation<Inventory> for PutItemRequest {
             initial_stock: self.initial_stock,
         };
         check_item(&item)?;
-        lock(tx, &[&item.item_id]).await?;
+        hold(tx, Guard::Locks, &[&item.item_id]).await?;
         if read_stock(tx, &[&item.item_id]).await?.is_empty() {
             at_least_1("initial_stock", item.initial_stock, "STOCK_INVALID")?;
             let new = std::slice::from_ref(&item);
@@ -238,7 +238,7 @@ async fn change_item(
     item: &SeedItem,
     status: ItemStatus,
 ) -> Result<(), OperationError> {
-    let sql = "/* read_owner */ select owner_id, currency from items where item_id = $1";
+    let sql = "/* read_terms */ select owner_id, currency from items where item_id = $1";
     let row = tx.row(sql, &[Arg::Text(&item.item_id)]).await?;
     let Some(row) = row else { return Err(registered_at_once(&item.item_id)) };
     if row.text(0)? != item.owner_id {
@@ -266,7 +266,7 @@ async fn change_item(
     Ok(())
 }
 
-fn fixed(reason: &'static str, item_id: &str, what: &str) -> OperationError {
+pub(crate) fn fixed(reason: &'static str, item_id: &str, what: &str) -> OperationError {
     OperationError::Rejected(Refusal {
         code: RefusalCode::FailedPrecondition,
         reason,
@@ -283,7 +283,14 @@ fn registered_at_once(item_id: &str) -> OperationError {
     }
 }
 
-async fn read_stock(
+/// Who owns an item, which never changes.
+pub(crate) async fn owner(tx: &mut Tx, item_id: &str) -> Result<Option<String>, OperationError> {
+    let sql = "/* read_owner */ select owner_id from items where item_id = $1";
+    let row = tx.row(sql, &[Arg::Text(item_id)]).await?;
+    Ok(row.map(|row| row.text(0)).transpose()?)
+}
+
+pub(crate) async fn read_stock(
     tx: &mut Tx,
     item_ids: &[&str],
 ) -> Result<HashMap<String, Stock>, OperationError> {

@@ -1,50 +1,63 @@
 //! The shop's inventory service.
 //!
 //! It keeps items, their stock, and reservations: an order first *reserves* all its lines
-//! or none, and later *commits* them (they are sold) or *releases* them. A row of `stock`
-//! says how much is in the house, how much of that is promised, and how much was sold;
-//! every change of it is also a row of `movements`, so that it can always be explained.
+//! or none, and later *commits* them (they are sold) or *releases* them. What was sold can
+//! come back, and the owner sets what is in the house. A row of `stock` says how much that
+//! is, how much of it is promised, and how much was sold; every change of it is also a row
+//! of `movements`, so that it can always be explained.
 //!
-//! Reading order: [`api`] (the RPCs), `item`, `reserve`, `settle` (commit and release),
-//! `stock` (the one place that changes stock), `audit`.
+//! Reading order: [`api`] (the RPCs), [`config`] (three ways to keep changes of the same
+//! stock apart), `stock` (the one place that changes stock), `item`, `reserve` (and
+//! decrease), `reservation`, `settle` (commit and release), `restock`, `set_stock`,
+//! `audit`.
 
 use saga_participant::{
-    Database, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
+    Database, Lane, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
 use saga_proto::shop::inventory::v1::inventory_service_server::InventoryServiceServer;
-use serde::Deserialize;
 use tonic::service::Routes;
 
 pub mod api;
 mod audit;
+pub mod config;
 mod item;
+mod reservation;
 mod reserve;
+mod restock;
+mod set_stock;
 mod settle;
 mod stock;
 
+pub use config::{Config, StockConfig, Strategy};
 pub use item::{SeedItem, seed};
 
-/// The service.
+/// The service: what its operations need to know.
 #[derive(Debug)]
-pub struct Inventory;
-
-/// What is configured under `[service]`: nothing yet.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {}
+pub struct Inventory {
+    stock: StockConfig,
+}
 
 /// The service's tables.
 pub const SCHEMA: Schema = Schema {
     component: "inventory",
-    migrations: &[Migration {
-        name: "0001_stock",
-        script: Sql {
-            postgres: include_str!("../migrations/postgres/0001_stock.sql"),
-            sqlite: include_str!("../migrations/sqlite/0001_stock.sql"),
+    migrations: &[
+        Migration {
+            name: "0001_stock",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0001_stock.sql"),
+                sqlite: include_str!("../migrations/sqlite/0001_stock.sql"),
+            },
         },
-    }],
+        Migration {
+            name: "0002_sales",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0002_sales.sql"),
+                sqlite: include_str!("../migrations/sqlite/0002_sales.sql"),
+            },
+        },
+    ],
 };
 
 /// Brings the tables up to date. Returns how many migrations were applied.
@@ -57,15 +70,16 @@ pub async fn migrate(database: &Database) -> Result<usize, SchemaError> {
 }
 
 /// The service on `database`, whose tables are up to date.
-pub fn app(database: Database) -> App {
+pub fn app(database: Database, config: Config) -> App {
     let setup = Setup {
         database: database.clone(),
         domain: "inventory.shop",
-        service: Inventory,
+        service: Inventory { stock: config.stock },
         resumers: Vec::new(),
     };
     let participant = Participant::new(setup);
-    let inventory = InventoryServiceServer::new(api::Api::new(participant.clone()))
+    let lane = config.stock.lane().map(Lane::new);
+    let inventory = InventoryServiceServer::new(api::Api::new(participant.clone(), lane))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     App {
@@ -86,7 +100,8 @@ impl Service for Inventory {
     const SCHEMA: Schema = SCHEMA;
     type Config = Config;
 
-    async fn app(database: Database, _: Config) -> anyhow::Result<App> {
-        Ok(app(database))
+    async fn app(database: Database, config: Config) -> anyhow::Result<App> {
+        config.stock.check()?;
+        Ok(app(database, config))
     }
 }

@@ -1,51 +1,202 @@
-//! `Reserve`: promises the stock of all lines of an order, or of none.
+//! `Reserve` and `Decrease`: the stock of all lines of an order is promised, or sold, or
+//! none of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use saga_participant::{
-    Arg, Operation, OperationError, OperationMeta, Sql, Tx, error::RefusalCode, fields,
+    Arg, BatchOperation, Member, OperationError, OperationMeta, Patience, ServiceOperation, Sql,
+    Tx, fields,
 };
-use saga_proto::shop::inventory::v1::{Line, ReserveRequest, ReserveResponse};
+use saga_proto::shop::inventory::v1::{
+    DecreaseRequest, DecreaseResponse, Line, ReserveRequest, ReserveResponse,
+};
+use uuid::Uuid;
 
 use crate::{
     Inventory,
-    stock::{self, Movement, Quantities},
+    stock::{self, Guard, Movement, Mover, Quantities},
 };
+
+mod offer;
 
 const LINES_MAX: usize = 2_000;
 const QTY_MAX: i64 = 1_000_000;
 pub(crate) const ITEM_ID_CHARS_MAX: usize = 64;
 
-impl Operation<Inventory> for ReserveRequest {
+impl ServiceOperation<Inventory> for ReserveRequest {
     const KIND: &'static str = "Reserve";
     type Reply = ReserveResponse;
 
+    fn patience(service: &Inventory) -> Patience {
+        service.stock.order_patience()
+    }
+
     async fn apply(
         self,
+        service: &Inventory,
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<ReserveResponse, OperationError> {
-        fields::identifier("order_no", &self.order_no, 6..=64)?;
-        let wanted = merge(&self.lines)?;
-        stock::lock(tx, &wanted.item_ids()).await?;
-        let found = read_offers(tx, &wanted).await?;
-        let (total_minor, currency) = judge(&wanted, &found)?;
+        take_one(tx, service.stock.guard(), Take::Promise, promise(&self, op)).await.map(reserved)
+    }
+}
 
-        stock::move_units(tx, op, Movement::Reserve, &wanted).await?;
-        let expires_at_ms = self.hold_until.map(|it| it.seconds.saturating_mul(1_000));
-        insert_reservation(tx, op, &self.order_no, expires_at_ms, &wanted).await?;
-        Ok(ReserveResponse {
-            reserve_op_id: op.op_id.to_string(),
-            items: u32::try_from(wanted.len()).unwrap_or(u32::MAX),
-            total_minor,
-            currency,
+impl BatchOperation<Inventory> for ReserveRequest {
+    async fn apply_all(
+        members: &[Member<Self>],
+        service: &Inventory,
+        tx: &mut Tx,
+    ) -> Result<Vec<Result<ReserveResponse, OperationError>>, OperationError> {
+        let wishes: Vec<Wish<'_>> = members.iter().map(|it| promise(&it.request, &it.op)).collect();
+        let taken = take(tx, service.stock.guard(), Take::Promise, &wishes).await?;
+        Ok(taken.into_iter().map(|it| it.map(reserved)).collect())
+    }
+}
+
+impl ServiceOperation<Inventory> for DecreaseRequest {
+    const KIND: &'static str = "Decrease";
+    type Reply = DecreaseResponse;
+
+    fn patience(service: &Inventory) -> Patience {
+        service.stock.order_patience()
+    }
+
+    async fn apply(
+        self,
+        service: &Inventory,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> Result<DecreaseResponse, OperationError> {
+        let Self { order_no, lines } = &self;
+        let wish = Wish { op, order_no, lines, expires_at_ms: NO_LIMIT };
+        let taken = take_one(tx, service.stock.guard(), Take::Sale, wish).await?;
+        Ok(DecreaseResponse {
+            reserve_op_id: taken.op_id.to_string(),
+            units: taken.quantities.units(),
+            total_minor: taken.total_minor,
+            currency: taken.currency,
         })
     }
 }
 
+/// What is done with the stock of an order.
+#[derive(Clone, Copy, Debug)]
+enum Take {
+    /// It is promised.
+    Promise,
+    /// It is sold.
+    Sale,
+}
+
+impl Take {
+    fn movement(self) -> Movement {
+        match self {
+            Self::Promise => Movement::Reserve,
+            Self::Sale => Movement::Decrease,
+        }
+    }
+
+    /// The state of the reservation that it makes.
+    fn state(self) -> &'static str {
+        match self {
+            Self::Promise => "HELD",
+            Self::Sale => "COMMITTED",
+        }
+    }
+}
+
+/// Stands for null in a list of times.
+const NO_LIMIT: i64 = -1;
+
+/// What an order asks for.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    op: &'a OperationMeta,
+    order_no: &'a str,
+    lines: &'a [Line],
+    expires_at_ms: i64,
+}
+
+fn promise<'a>(request: &'a ReserveRequest, op: &'a OperationMeta) -> Wish<'a> {
+    let ReserveRequest { order_no, lines, hold_until } = request;
+    let until_ms = hold_until.as_ref().map(|it| it.seconds.saturating_mul(1_000).max(0));
+    Wish { op, order_no, lines, expires_at_ms: until_ms.unwrap_or(NO_LIMIT) }
+}
+
+/// What an order got.
+struct Taken {
+    op_id: Uuid,
+    quantities: Quantities,
+    total_minor: i64,
+    currency: String,
+}
+
+fn reserved(taken: Taken) -> ReserveResponse {
+    ReserveResponse {
+        reserve_op_id: taken.op_id.to_string(),
+        items: u32::try_from(taken.quantities.len()).unwrap_or(u32::MAX),
+        total_minor: taken.total_minor,
+        currency: taken.currency,
+    }
+}
+
+async fn take_one(
+    tx: &mut Tx,
+    guard: Guard,
+    what: Take,
+    wish: Wish<'_>,
+) -> Result<Taken, OperationError> {
+    let mut taken = take(tx, guard, what, &[wish]).await?;
+    taken.pop().expect("one wish has one outcome")
+}
+
+/// Takes for one order after another, as if they had come like this; of each all lines or
+/// none. Sale status, price and quantity are looked at where the stock is taken (S1-5).
+async fn take(
+    tx: &mut Tx,
+    guard: Guard,
+    what: Take,
+    wishes: &[Wish<'_>],
+) -> Result<Vec<Result<Taken, OperationError>>, OperationError> {
+    let wanted: Vec<Result<Quantities, OperationError>> = wishes.iter().map(wanted).collect();
+    let item_ids: BTreeSet<&str> =
+        wanted.iter().flatten().flat_map(|it| it.iter().map(|(id, _)| id)).collect();
+    let item_ids: Vec<&str> = item_ids.into_iter().collect();
+    let held = stock::hold(tx, guard, &item_ids).await?;
+    let mut offers = offer::read(tx, &item_ids).await?;
+    let judged: Vec<Result<Taken, OperationError>> = wishes
+        .iter()
+        .zip(wanted)
+        .map(|(wish, quantities)| {
+            let quantities = quantities?;
+            let (total_minor, currency) = offer::judge(&quantities, &offers)?;
+            offer::take_from(&mut offers, &quantities);
+            Ok(Taken { op_id: wish.op.op_id, quantities, total_minor, currency })
+        })
+        .collect();
+
+    let granted: Vec<(&Wish<'_>, &Quantities)> = wishes
+        .iter()
+        .zip(&judged)
+        .filter_map(|(wish, taken)| Some((wish, &taken.as_ref().ok()?.quantities)))
+        .collect();
+    if !granted.is_empty() {
+        insert_reservations(tx, what, &granted).await?;
+        let movers: Vec<Mover<'_>> = granted.iter().map(|(wish, it)| (wish.op, *it)).collect();
+        stock::move_units(tx, &held, what.movement(), &movers).await?;
+    }
+    Ok(judged)
+}
+
+fn wanted(wish: &Wish<'_>) -> Result<Quantities, OperationError> {
+    fields::identifier("order_no", wish.order_no, 6..=64)?;
+    fields::within("lines", wish.lines.len(), 1..=LINES_MAX)?;
+    merge(wish.lines)
+}
+
 /// Adds up lines of the same item (14 % of real orders have such lines).
-fn merge(lines: &[Line]) -> Result<Quantities, OperationError> {
-    fields::within("lines", lines.len(), 1..=LINES_MAX)?;
+pub(crate) fn merge(lines: &[Line]) -> Result<Quantities, OperationError> {
+    fields::within("lines", lines.len(), 0..=LINES_MAX)?;
     let mut merged = BTreeMap::new();
     for (index, line) in lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{index}].{name}");
@@ -54,127 +205,65 @@ fn merge(lines: &[Line]) -> Result<Quantities, OperationError> {
         // 2,000 lines of 1,000,000 units are far from the end of an i64.
         *merged.entry(line.item_id.clone()).or_insert(0_i64) += line.qty;
     }
-    Ok(merged.into_iter().collect())
+    Ok(merged.into())
 }
 
-/// An item as it is offered now.
-struct Offer {
-    available: i64,
-    price_minor: i64,
-    currency: String,
-    on_sale: bool,
-}
-
-/// Reads the items after their rows were locked, in a statement of its own: one that waits
-/// for a lock would still show what other tables held before it waited.
-async fn read_offers(
-    tx: &mut Tx,
-    wanted: &Quantities,
-) -> Result<HashMap<String, Offer>, OperationError> {
-    const READ: Sql = Sql {
-        postgres: "/* read_offers */
-            select item_id, on_hand - reserved, price_minor, currency, status
-            from items join stock using (item_id) where item_id = any($1)",
-        sqlite: "/* read_offers */
-            select item_id, on_hand - reserved, price_minor, currency, status
-            from items join stock using (item_id)
-            where item_id in (select value from json_each($1))",
-    };
-    let rows = tx.rows(READ, &[Arg::Texts(&wanted.item_ids())]).await?;
-    let mut offers = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let offer = Offer {
-            available: row.int(1)?,
-            price_minor: row.int(2)?,
-            currency: row.text(3)?,
-            on_sale: row.text(4)? == "ON_SALE",
-        };
-        offers.insert(row.text(0)?, offer);
-    }
-    Ok(offers)
-}
-
-/// The total and its currency; or what forbids the order, the gravest first.
-fn judge(
-    wanted: &Quantities,
-    found: &HashMap<String, Offer>,
-) -> Result<(i64, String), OperationError> {
-    let such = |holds: &dyn Fn(&Offer, i64) -> bool| -> Vec<&str> {
-        let named =
-            wanted.iter().filter(|(id, qty)| found.get(*id).is_some_and(|it| holds(it, *qty)));
-        named.map(|(id, _)| id).collect()
-    };
-    let missing: Vec<&str> =
-        wanted.iter().map(|(id, _)| id).filter(|id| !found.contains_key(*id)).collect();
-    if !missing.is_empty() {
-        let (code, what) = (RefusalCode::NotFound, "items that do not exist");
-        return Err(stock::refusal(code, "ITEM_NOT_FOUND", what, &missing));
-    }
-    let code = RefusalCode::FailedPrecondition;
-    let off_sale = such(&|offer, _| !offer.on_sale);
-    if !off_sale.is_empty() {
-        return Err(stock::refusal(
-            code,
-            "ITEM_NOT_ON_SALE",
-            "items that are not on sale",
-            &off_sale,
-        ));
-    }
-    let short = such(&|offer, qty| offer.available < qty);
-    if !short.is_empty() {
-        return Err(stock::refusal(code, "OUT_OF_STOCK", "items that are short", &short));
-    }
-    let mut currencies: Vec<&str> = found.values().map(|it| it.currency.as_str()).collect();
-    currencies.sort_unstable();
-    currencies.dedup();
-    let [currency] = currencies[..] else {
-        let what = "items whose prices are in several currencies";
-        return Err(stock::refusal(code, "CURRENCY_MIXED", what, &wanted.item_ids()));
-    };
-    Ok((total_minor(wanted, found)?, currency.to_owned()))
-}
-
-fn total_minor(wanted: &Quantities, found: &HashMap<String, Offer>) -> Result<i64, OperationError> {
-    let mut total_minor = 0_i64;
-    for (item_id, qty) in wanted.iter() {
-        let price_minor = found.get(item_id).map_or(0, |offer| offer.price_minor);
-        let sum = price_minor.checked_mul(qty).and_then(|line| total_minor.checked_add(line));
-        total_minor = sum.ok_or_else(|| {
-            let remedy = format!("fewer: the total goes beyond {} minor units", i64::MAX);
-            OperationError::invalid("lines", item_id, remedy)
-        })?;
-    }
-    Ok(total_minor)
-}
-
-async fn insert_reservation(
-    tx: &mut Tx,
-    op: &OperationMeta,
-    order_no: &str,
-    expires_at_ms: Option<i64>,
-    quantities: &Quantities,
-) -> Result<(), OperationError> {
-    const INSERT_LINES: Sql = Sql {
-        postgres: "/* insert_reservation_lines */
-            insert into reservation_lines (op_id, item_id, qty)
-            select $3, item_id, qty
-            from unnest($1::text[], $2::bigint[]) as line (item_id, qty)",
-        sqlite: "/* insert_reservation_lines */
-            with item as materialized (select key, value from json_each($1)),
-                qty as materialized (select key, value from json_each($2))
-            insert into reservation_lines (op_id, item_id, qty)
-            select $3, item.value, qty.value
-            from item join qty using (key)",
-    };
-    tx.execute(
-        "/* insert_reservation */
+const INSERT_RESERVATIONS: Sql = Sql {
+    postgres: "/* insert_reservations */
         insert into reservations (op_id, order_no, state, expires_at_ms, reserved_at_ms)
-        values ($1, $2, 'HELD', $3, $4)",
-        &[Arg::Uuid(op.op_id), Arg::Text(order_no), expires_at_ms.into(), Arg::Int(op.at_ms)],
-    )
-    .await?;
-    let item_ids = quantities.item_ids();
-    let lines = [Arg::Texts(&item_ids), Arg::Ints(quantities.qtys()), Arg::Uuid(op.op_id)];
-    tx.execute(INSERT_LINES, &lines).await?;
+        select op_id, order_no, $5, nullif(expires_at_ms, -1), at_ms
+        from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
+            as wish (op_id, order_no, expires_at_ms, at_ms)",
+    sqlite: "/* insert_reservations */
+        with op as materialized (select key, value from json_each($1)),
+            order_no as materialized (select key, value from json_each($2)),
+            expires as materialized (select key, value from json_each($3)),
+            at as materialized (select key, value from json_each($4))
+        insert into reservations (op_id, order_no, state, expires_at_ms, reserved_at_ms)
+        select unhex(op.value), order_no.value, $5, nullif(expires.value, -1), at.value
+        from op join order_no using (key) join expires using (key) join at using (key)",
+};
+
+const INSERT_LINES: Sql = Sql {
+    postgres: "/* insert_reservation_lines */
+        insert into reservation_lines (op_id, item_id, qty)
+        select op_id, item_id, qty
+        from unnest($1::uuid[], $2::text[], $3::bigint[]) as line (op_id, item_id, qty)",
+    sqlite: "/* insert_reservation_lines */
+        with op as materialized (select key, value from json_each($1)),
+            item as materialized (select key, value from json_each($2)),
+            qty as materialized (select key, value from json_each($3))
+        insert into reservation_lines (op_id, item_id, qty)
+        select unhex(op.value), item.value, qty.value
+        from op join item using (key) join qty using (key)",
+};
+
+async fn insert_reservations(
+    tx: &mut Tx,
+    what: Take,
+    granted: &[(&Wish<'_>, &Quantities)],
+) -> Result<(), OperationError> {
+    let op_ids: Vec<Uuid> = granted.iter().map(|(wish, _)| wish.op.op_id).collect();
+    let order_nos: Vec<&str> = granted.iter().map(|(wish, _)| wish.order_no).collect();
+    let expires: Vec<i64> = granted.iter().map(|(wish, _)| wish.expires_at_ms).collect();
+    let at_ms: Vec<i64> = granted.iter().map(|(wish, _)| wish.op.at_ms).collect();
+    let args = [
+        Arg::Uuids(&op_ids),
+        Arg::Texts(&order_nos),
+        Arg::Ints(&expires),
+        Arg::Ints(&at_ms),
+        Arg::Text(what.state()),
+    ];
+    tx.execute(INSERT_RESERVATIONS, &args).await?;
+
+    let lines = granted
+        .iter()
+        .flat_map(|(wish, quantities)| quantities.iter().map(|(id, qty)| (wish.op.op_id, id, qty)));
+    let lines: Vec<(Uuid, &str, i64)> = lines.collect();
+    let op_ids: Vec<Uuid> = lines.iter().map(|it| it.0).collect();
+    let item_ids: Vec<&str> = lines.iter().map(|it| it.1).collect();
+    let qtys: Vec<i64> = lines.iter().map(|it| it.2).collect();
+    let args = [Arg::Uuids(&op_ids), Arg::Texts(&item_ids), Arg::Ints(&qtys)];
+    tx.execute(INSERT_LINES, &args).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `Commit` and `Release`: a reservation is sold or given back.
 
 use saga_participant::{
-    Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Sql, Tx,
+    OperationError, OperationMeta, Patience, Refusal, RefusalCode, ServiceOperation, Tx,
     operation::parse_op_id,
 };
 use saga_proto::shop::inventory::v1::{
@@ -11,35 +11,44 @@ use uuid::Uuid;
 
 use crate::{
     Inventory,
-    stock::{self, Movement, Quantities},
+    reservation::{self, State},
+    stock::{self, Guard, Movement, Quantities},
 };
 
-impl Operation<Inventory> for CommitRequest {
+impl ServiceOperation<Inventory> for CommitRequest {
     const KIND: &'static str = "Commit";
     type Reply = CommitResponse;
 
+    fn patience(service: &Inventory) -> Patience {
+        service.stock.order_patience()
+    }
+
     async fn apply(
         self,
+        service: &Inventory,
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<CommitResponse, OperationError> {
         let reserve_op_id = parse_op_id("reserve_op_id", &self.reserve_op_id)?;
-        let state = lock_reservation(tx, reserve_op_id).await?;
-        let lines = read_lines(tx, reserve_op_id).await?;
-        match state.as_str() {
-            "HELD" => {
-                let settling = Settling { reserve_op_id, to: "COMMITTED", by: Movement::Commit };
+        let state = reservation::lock(tx, reserve_op_id).await?;
+        let lines = reservation::lines(tx, reserve_op_id).await?;
+        match state {
+            State::Held => {
+                let (to, by) = (State::Committed, Movement::Commit);
+                let settling = Settling { reserve_op_id, to, by, guard: service.stock.guard() };
                 settle(tx, op, settling, &lines).await?;
             }
             // Sold by another operation. There is nothing left to do.
-            "COMMITTED" => {}
-            _ => return Err(not_held(reserve_op_id, "RESERVATION_NOT_HELD", "was released")),
+            State::Committed => {}
+            State::Released => {
+                return Err(not_held(reserve_op_id, "RESERVATION_NOT_HELD", "was released"));
+            }
         }
         Ok(CommitResponse { units: lines.units() })
     }
 }
 
-impl Operation<Inventory> for ReleaseRequest {
+impl ServiceOperation<Inventory> for ReleaseRequest {
     const KIND: &'static str = "Release";
     type Reply = ReleaseResponse;
 
@@ -47,60 +56,35 @@ impl Operation<Inventory> for ReleaseRequest {
         parse_op_id("reserve_op_id", &self.reserve_op_id).map(Some)
     }
 
+    fn patience(service: &Inventory) -> Patience {
+        service.stock.set_patience()
+    }
+
     async fn apply(
         self,
+        service: &Inventory,
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<ReleaseResponse, OperationError> {
         let reserve_op_id = parse_op_id("reserve_op_id", &self.reserve_op_id)?;
-        let state = lock_reservation(tx, reserve_op_id).await?;
-        if state != "HELD" {
+        if reservation::lock(tx, reserve_op_id).await? != State::Held {
             return Err(not_held(reserve_op_id, "RESERVATION_COMMITTED", "is sold; use Restock"));
         }
-        let lines = read_lines(tx, reserve_op_id).await?;
-        let settling = Settling { reserve_op_id, to: "RELEASED", by: Movement::Release };
+        let lines = reservation::lines(tx, reserve_op_id).await?;
+        let (to, by) = (State::Released, Movement::Release);
+        let settling = Settling { reserve_op_id, to, by, guard: service.stock.guard() };
         settle(tx, op, settling, &lines).await?;
         Ok(ReleaseResponse { units: lines.units() })
     }
-}
-
-/// Locks the reservation and tells its state. Whoever holds locks of stock never asks for
-/// one of a reservation, so this order cannot deadlock.
-async fn lock_reservation(tx: &mut Tx, reserve_op_id: Uuid) -> Result<String, OperationError> {
-    const LOCK: Sql = Sql {
-        postgres: "/* lock_reservation */
-            select state from reservations where op_id = $1 for update",
-        sqlite: "/* lock_reservation */ select state from reservations where op_id = $1",
-    };
-    match tx.row(LOCK, &[Arg::Uuid(reserve_op_id)]).await? {
-        Some(row) => Ok(row.text(0)?),
-        None => Err(OperationError::Rejected(Refusal {
-            code: RefusalCode::NotFound,
-            reason: "RESERVATION_NOT_FOUND",
-            message: format!("no operation {reserve_op_id} has reserved anything"),
-            metadata: vec![("reserve_op_id", reserve_op_id.to_string())],
-        })),
-    }
-}
-
-async fn read_lines(tx: &mut Tx, reserve_op_id: Uuid) -> Result<Quantities, OperationError> {
-    let rows = tx
-        .rows(
-            "/* read_reservation_lines */
-            select item_id, qty from reservation_lines where op_id = $1 order by item_id",
-            &[Arg::Uuid(reserve_op_id)],
-        )
-        .await?;
-    let lines = rows.iter().map(|row| Ok((row.text(0)?, row.int(1)?)));
-    Ok(lines.collect::<Result<Quantities, sqlx::Error>>()?)
 }
 
 /// Where a reservation goes, and how.
 #[derive(Clone, Copy)]
 struct Settling {
     reserve_op_id: Uuid,
-    to: &'static str,
+    to: State,
     by: Movement,
+    guard: Guard,
 }
 
 async fn settle(
@@ -109,14 +93,10 @@ async fn settle(
     settling: Settling,
     lines: &Quantities,
 ) -> Result<(), OperationError> {
-    stock::lock(tx, &lines.item_ids()).await?;
-    stock::move_units(tx, op, settling.by, lines).await?;
-    tx.execute(
-        "/* settle_reservation */ update reservations set state = $2 where op_id = $1",
-        &[Arg::Uuid(settling.reserve_op_id), Arg::Text(settling.to)],
-    )
-    .await?;
-    Ok(())
+    let Settling { reserve_op_id, to, by, guard } = settling;
+    let held = stock::hold(tx, guard, &lines.item_ids()).await?;
+    stock::move_units(tx, &held, by, &[(op, lines)]).await?;
+    reservation::change(tx, reserve_op_id, to).await
 }
 
 fn not_held(reserve_op_id: Uuid, reason: &'static str, what: &str) -> OperationError {

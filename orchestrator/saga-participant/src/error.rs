@@ -28,6 +28,8 @@ pub mod reason {
     pub const OPERATION_IN_PROGRESS: &str = "OPERATION_IN_PROGRESS";
     /// A deadlock, or a row that stayed locked too long.
     pub const LOCK_CONFLICT: &str = "LOCK_CONFLICT";
+    /// Other transactions were in the way of every try; nothing was done (S1-15).
+    pub const PLEASE_RETRY: &str = "PLEASE_RETRY";
     /// More transactions wait than are allowed to.
     pub const OVERLOADED: &str = "OVERLOADED";
     /// A field that breaks a rule.
@@ -117,6 +119,19 @@ pub enum OperationError {
         retry_after_ms: u64,
     },
 
+    /// It comes too early: another operation, which is sure to come, has to be first.
+    /// Rolled back: no effect of this or of any earlier call of the operation; not
+    /// recorded; not tried again here. Try again after the pause.
+    #[error("{message}")]
+    TooEarly {
+        /// The reason code, such as `RESERVATION_HELD`.
+        reason: &'static str,
+        /// A sentence for people.
+        message: String,
+        /// The pause before the next try.
+        retry_after_ms: u64,
+    },
+
     /// Too much is waiting already. No effect of this call; an earlier call of the same
     /// operation may have had one. Try again after a pause.
     #[error("overloaded: {waiting_max} transactions are waiting already")]
@@ -170,6 +185,22 @@ impl OperationError {
         Self::Invalid { reason: reason::FIELD_INVALID, field, value, remedy }
     }
 
+    /// Whether other transactions were in the way and nothing was done, so that trying
+    /// again may help.
+    pub(crate) fn is_conflict(&self) -> bool {
+        match self {
+            Self::Conflict { .. } => true,
+            Self::Database(source) => is_lock_conflict(source),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn please_retry(attempts: u32, retry_after_ms: u64) -> Self {
+        let message =
+            format!("others were in the way {attempts} times; nothing was done, please retry");
+        Self::Conflict { reason: reason::PLEASE_RETRY, message, retry_after_ms }
+    }
+
     pub(crate) fn commit_unknown() -> Self {
         let message = "the database did not answer the commit; ask again with the same id";
         Self::Unknown { reason: reason::COMMIT_UNKNOWN, message: message.to_owned() }
@@ -216,7 +247,8 @@ impl OperationError {
             Self::Invalid { reason, field, value, remedy } => {
                 invalid_status(domain, reason, field, value, remedy)
             }
-            Self::Conflict { reason, retry_after_ms, .. } => {
+            Self::Conflict { reason, retry_after_ms, .. }
+            | Self::TooEarly { reason, retry_after_ms, .. } => {
                 retry_status(Code::Aborted, reason, domain, &message, *retry_after_ms)
             }
             Self::Overloaded { .. } => {

@@ -6,21 +6,24 @@
 //! effect and always the same answer, however often and in whatever order its calls,
 //! its compensation and inquiries arrive.
 //!
-//! Reading order: [`operation`] (what a service implements), [`error`] (how it refuses), [`fields`] (checks of requests),
-//! [`database`] (PostgreSQL and SQLite behind one small facade), [`op_log`] (the table and
-//! the barrier), [`participant`] (the one line in every handler), [`provider`] (operations
-//! that call an outside provider), [`service`] (the inquiry that orchestrators use),
-//! [`schema`] (migrations), [`audit`] (rules over tables), [`serve`] (what every service binary shares), `testkit` (the
-//! suite that any service can run).
+//! Reading order: [`operation`] (what a service implements), [`error`] (how it refuses),
+//! [`fields`] (checks of requests), [`database`] (PostgreSQL and SQLite behind one small
+//! facade), [`op_log`] (the table and the barrier), [`participant`] (the one line in every
+//! handler), [`patience`] (trying again), [`lane`] (operations that share a transaction),
+//! [`provider`] (operations that call an outside provider), [`service`] (the inquiry that
+//! orchestrators use), [`schema`] (migrations), [`audit`] (rules over tables), [`serve`]
+//! (what every service binary shares), `testkit` (the suite that any service can run).
 
 pub mod audit;
 pub mod database;
 pub mod error;
 pub mod fields;
 mod in_flight;
+pub mod lane;
 pub mod op_log;
 pub mod operation;
 pub mod participant;
+pub mod patience;
 pub mod provider;
 pub mod schema;
 pub mod serve;
@@ -31,8 +34,10 @@ pub mod testkit;
 
 pub use database::{Arg, Database, Limits, Row, Sql, Tx};
 pub use error::{OperationError, Refusal, RefusalCode};
-pub use operation::{Operation, OperationMeta, Query};
+pub use lane::{BatchOperation, Lane, LaneLimits, Member};
+pub use operation::{Operation, OperationMeta, Query, ServiceOperation};
 pub use participant::{Participant, Setup};
+pub use patience::Patience;
 pub use provider::{Intent, ProviderOperation, Resumer, Settled, Verdict};
 pub use schema::{Migration, Schema};
 pub use service::ParticipantApi;

@@ -13,6 +13,8 @@ use crate::{
     operation::OperationMeta,
 };
 
+pub(crate) mod batch;
+
 /// The reason column of a compensation that found nothing to undo.
 const NOTHING_TO_UNDO: &str = "NOTHING_TO_UNDO";
 

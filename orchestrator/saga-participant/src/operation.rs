@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     database::Tx,
     error::{OperationError, reason},
+    patience::Patience,
 };
 
 /// The operation's id, a UUID: the same for every try. Required on every changing call.
@@ -103,7 +104,7 @@ pub fn parse_op_id(field: &str, text: &str) -> Result<Uuid, OperationError> {
 ///
 /// Replies must not hold map fields: their order is not fixed, and a stored reply is
 /// repeated byte for byte.
-pub trait Operation<S>: prost::Message + Default + Send + 'static {
+pub trait Operation<S>: prost::Message + Default + Clone + Send + 'static {
     /// Its name in the operation log, such as `Reserve`. Never changes.
     const KIND: &'static str;
     /// What is answered.
@@ -132,6 +133,60 @@ pub trait Operation<S>: prost::Message + Default + Send + 'static {
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> impl Future<Output = Result<Self::Reply, OperationError>> + Send;
+}
+
+/// An [`Operation`] that also needs the service itself, such as its settings. Every
+/// [`Operation`] is one.
+pub trait ServiceOperation<S>: prost::Message + Default + Clone + Send + 'static {
+    /// As [`Operation::KIND`].
+    const KIND: &'static str;
+    /// As [`Operation::Reply`].
+    type Reply: prost::Message + Default + Send + 'static;
+
+    /// As [`Operation::reverses`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`Operation::reverses`].
+    fn reverses(&self) -> Result<Option<Uuid>, OperationError> {
+        Ok(None)
+    }
+
+    /// How often the transaction is tried where others are in its way.
+    fn patience(_: &S) -> Patience {
+        Patience::ONCE
+    }
+
+    /// As [`Operation::apply`], with the service.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Operation::apply`]. After [`OperationError::Conflict`] it is called again
+    /// in a new transaction, as [`ServiceOperation::patience`] says.
+    fn apply(
+        self,
+        service: &S,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> impl Future<Output = Result<Self::Reply, OperationError>> + Send;
+}
+
+impl<S, O: Operation<S>> ServiceOperation<S> for O {
+    const KIND: &'static str = O::KIND;
+    type Reply = O::Reply;
+
+    fn reverses(&self) -> Result<Option<Uuid>, OperationError> {
+        Operation::reverses(self)
+    }
+
+    fn apply(
+        self,
+        _: &S,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> impl Future<Output = Result<Self::Reply, OperationError>> + Send {
+        Operation::apply(self, tx, op)
+    }
 }
 
 /// A question. It changes nothing, needs no id and is not recorded.

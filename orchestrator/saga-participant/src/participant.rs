@@ -14,7 +14,7 @@ use crate::{
     error::{OperationError, Refusal, RefusalCode, reason},
     in_flight::InFlight,
     op_log::{self, Answered, Begun, Claim, State, Stored},
-    operation::{NOTHING_TO_UNDO_KEY, Operation, OperationMeta, Query, request_hash},
+    operation::{NOTHING_TO_UNDO_KEY, OperationMeta, Query, ServiceOperation, request_hash},
     provider::Resumer,
     telemetry,
 };
@@ -82,12 +82,18 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// # Errors
     ///
     /// The codes are explained in [`crate::error`].
-    pub async fn apply<O: Operation<S>>(
+    pub async fn apply<O: ServiceOperation<S>>(
         &self,
         request: Request<O>,
     ) -> Result<Response<O::Reply>, Status> {
-        let answered = self.apply_inner(request).await.map_err(|it| self.status(&it))??;
-        self.response(&answered)
+        let ended = match Call::<O>::read::<S>(request) {
+            Ok(call) => {
+                let patience = O::patience(&self.shared.service);
+                patience.keep(|| self.apply_call(call.clone())).await
+            }
+            Err(error) => Err(error),
+        };
+        self.response(&ended.map_err(|it| self.status(&it))??)
     }
 
     /// Answers a query.
@@ -105,46 +111,29 @@ impl<S: Send + Sync + 'static> Participant<S> {
         answer.map(Response::new).map_err(|it| self.status(&it))
     }
 
-    async fn apply_inner<O: Operation<S>>(
-        &self,
-        request: Request<O>,
-    ) -> Result<Result<Answered, Status>, OperationError> {
-        let op = OperationMeta::read(request.metadata(), now_ms())?;
-        let request = request.into_inner();
-        let reverses = checked_reversal(&op, request.reverses()?)?;
-        let request_hash = request_hash(O::KIND, &request.encode_to_vec());
+    /// Tries a call once, in a task that goes on to its end.
+    pub(crate) async fn apply_call<O: ServiceOperation<S>>(&self, call: Call<O>) -> Ended {
         let permit = self.shared.database.enter_write().await?;
-
         let participant = self.clone();
-        let span = telemetry::operation_span(O::KIND, &op);
+        let span = telemetry::operation_span(O::KIND, &call.op);
         let work = async move {
-            let claim = Claim {
-                op: &op,
-                kind: O::KIND,
-                request_hash: &request_hash,
-                reverses,
-                request: None,
-            };
-            let ended = participant.apply_claim(&claim, request, permit).await;
+            let ended = participant.apply_claim(call, permit).await;
             telemetry::ended(&ended);
             ended
         };
         self.shared.database.finish(work.instrument(span)).await
     }
 
-    async fn apply_claim<O: Operation<S>>(
-        &self,
-        claim: &Claim<'_>,
-        request: O,
-        permit: Permit,
-    ) -> Result<Result<Answered, Status>, OperationError> {
-        let (tx, begun) = self.begin(claim, permit).await?;
-        match self.conclude(tx, claim, begun, O::Reply::default()).await? {
+    async fn apply_claim<O: ServiceOperation<S>>(&self, call: Call<O>, permit: Permit) -> Ended {
+        let claim = call.claim::<S>();
+        let (tx, begun) = self.begin(&claim, permit).await?;
+        match self.conclude(tx, &claim, begun, O::Reply::default()).await? {
             Concluded::Ended(ended) => Ok(ended),
             Concluded::Fresh(mut tx) => {
                 tx.mark().await?;
-                let ended = request.apply(&mut tx, claim.op).await;
-                self.record(tx, claim.op, ended).await
+                let request = call.request.clone();
+                let ended = request.apply(&self.shared.service, &mut tx, &call.op).await;
+                self.record(tx, &call.op, ended).await
             }
             Concluded::Intended(_) => Err(OperationError::broken()),
         }
@@ -212,7 +201,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
         mut tx: Tx,
         op: &OperationMeta,
         ended: Result<R, OperationError>,
-    ) -> Result<Result<Answered, Status>, OperationError> {
+    ) -> Ended {
         match ended {
             Ok(reply) => {
                 let answered = Answered { reply: reply.encode_to_vec(), nothing_to_undo: false };
@@ -279,6 +268,39 @@ impl<S: Send + Sync + 'static> Participant<S> {
     }
 }
 
+/// How a call ended: answered, refused with a status that is recorded, or neither.
+pub(crate) type Ended = Result<Result<Answered, Status>, OperationError>;
+
+/// A call of an operation that keeps the rules every call has to keep.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<O> {
+    pub(crate) op: OperationMeta,
+    pub(crate) request: O,
+    pub(crate) request_hash: [u8; 32],
+    pub(crate) reverses: Option<uuid::Uuid>,
+}
+
+impl<O> Call<O> {
+    pub(crate) fn read<S>(request: Request<O>) -> Result<Self, OperationError>
+    where
+        O: ServiceOperation<S>,
+    {
+        let op = OperationMeta::read(request.metadata(), now_ms())?;
+        let request = request.into_inner();
+        let reverses = checked_reversal(&op, request.reverses()?)?;
+        let request_hash = request_hash(O::KIND, &request.encode_to_vec());
+        Ok(Self { op, request, request_hash, reverses })
+    }
+
+    pub(crate) fn claim<S>(&self) -> Claim<'_>
+    where
+        O: ServiceOperation<S>,
+    {
+        let Self { op, request_hash, reverses, .. } = self;
+        Claim { op, kind: O::KIND, request_hash, reverses: *reverses, request: None }
+    }
+}
+
 /// What is left to do after a claim.
 pub(crate) enum Concluded {
     /// Nothing.
@@ -290,7 +312,7 @@ pub(crate) enum Concluded {
 }
 
 /// How a call of an operation that has a row already is answered.
-fn repeat(claim: &Claim<'_>, stored: Stored) -> Result<Concluded, OperationError> {
+pub(crate) fn repeat(claim: &Claim<'_>, stored: Stored) -> Result<Concluded, OperationError> {
     if stored.state == State::Fenced {
         return Err(OperationError::Rejected(Refusal {
             code: RefusalCode::FailedPrecondition,

@@ -34,7 +34,11 @@ pub(crate) fn ended(ended: &Result<Result<Answered, Status>, OperationError>) {
             RefusalCode::FailedPrecondition | RefusalCode::NotFound => "refused",
         },
         Err(OperationError::Invalid { .. }) => "invalid",
-        Err(OperationError::Conflict { .. } | OperationError::Overloaded { .. }) => "try again",
+        Err(
+            OperationError::Conflict { .. }
+            | OperationError::TooEarly { .. }
+            | OperationError::Overloaded { .. },
+        ) => "try again",
         Err(OperationError::Configuration { .. }) => "configuration",
         Err(OperationError::Unknown { .. } | OperationError::Database(_)) => "unknown",
     };

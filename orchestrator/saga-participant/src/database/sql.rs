@@ -41,6 +41,11 @@ pub enum Arg<'a> {
     Ints(&'a [i64]),
     /// `text[]`; in SQLite the text of a JSON array, for `json_each`.
     Texts(&'a [&'a str]),
+    /// `uuid[]`; in SQLite the text of a JSON array of hexadecimal texts, for `json_each`
+    /// and `unhex`.
+    Uuids(&'a [Uuid]),
+    /// `bytea[]`; in SQLite as [`Arg::Uuids`].
+    Blobs(&'a [&'a [u8]]),
 }
 
 impl<'a> From<Option<&'a str>> for Arg<'a> {
@@ -94,6 +99,8 @@ pub(super) fn postgres_arguments(args: &[Arg<'_>]) -> Result<PgArguments, sqlx::
             Arg::Null => arguments.add(UntypedNull),
             Arg::Ints(numbers) => arguments.add(numbers),
             Arg::Texts(texts) => arguments.add(texts),
+            Arg::Uuids(ids) => arguments.add(ids),
+            Arg::Blobs(blobs) => arguments.add(blobs),
         }
         .map_err(sqlx::Error::Encode)?;
     }
@@ -111,10 +118,17 @@ pub(super) fn sqlite_arguments(args: &[Arg<'_>]) -> Result<SqliteArguments, sqlx
             Arg::Null => arguments.add(None::<i64>),
             Arg::Ints(numbers) => arguments.add(json(&numbers)?),
             Arg::Texts(texts) => arguments.add(json(&texts)?),
+            Arg::Uuids(ids) => arguments.add(json_of_hex(ids.iter().map(|id| &id.as_bytes()[..]))?),
+            Arg::Blobs(blobs) => arguments.add(json_of_hex(blobs.iter().copied())?),
         }
         .map_err(sqlx::Error::Encode)?;
     }
     Ok(arguments)
+}
+
+fn json_of_hex<'a>(blobs: impl Iterator<Item = &'a [u8]>) -> Result<String, sqlx::Error> {
+    let hex = |blob: &[u8]| blob.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json(&blobs.map(hex).collect::<Vec<_>>())
 }
 
 fn json(list: &impl serde::Serialize) -> Result<String, sqlx::Error> {

@@ -12,6 +12,10 @@ use crate::error::OperationError;
 #[derive(Debug)]
 pub struct Tx {
     of: TxOf,
+    /// A statement was refused. What came before it must not be committed without it,
+    /// even where the database would let it (SQLite) or would roll back and call that a
+    /// success (PostgreSQL).
+    failed: bool,
     _permit: Permit,
 }
 
@@ -23,7 +27,7 @@ pub(super) enum TxOf {
 
 impl Tx {
     pub(super) fn new(of: TxOf, permit: Permit) -> Self {
-        Self { of, _permit: permit }
+        Self { of, failed: false, _permit: permit }
     }
 
     /// Whether this is a transaction of PostgreSQL.
@@ -41,19 +45,8 @@ impl Tx {
         sql: impl Into<Sql>,
         args: &[Arg<'_>],
     ) -> Result<u64, sqlx::Error> {
-        let sql = sql.into();
-        match &mut self.of {
-            TxOf::Postgres(tx) => {
-                let arguments = sql::postgres_arguments(args)?;
-                let done = sqlx::query_with(sql.postgres, arguments).execute(&mut **tx).await?;
-                Ok(done.rows_affected())
-            }
-            TxOf::Sqlite(tx) => {
-                let arguments = sql::sqlite_arguments(args)?;
-                let done = sqlx::query_with(sql.sqlite, arguments).execute(&mut **tx).await?;
-                Ok(done.rows_affected())
-            }
-        }
+        let done = self.of.execute(sql.into(), args).await;
+        self.noted(done)
     }
 
     /// Runs a statement; returns its rows.
@@ -66,19 +59,8 @@ impl Tx {
         sql: impl Into<Sql>,
         args: &[Arg<'_>],
     ) -> Result<Vec<Row>, sqlx::Error> {
-        let sql = sql.into();
-        match &mut self.of {
-            TxOf::Postgres(tx) => {
-                let arguments = sql::postgres_arguments(args)?;
-                let rows = sqlx::query_with(sql.postgres, arguments).fetch_all(&mut **tx).await?;
-                Ok(rows.into_iter().map(Row::postgres).collect())
-            }
-            TxOf::Sqlite(tx) => {
-                let arguments = sql::sqlite_arguments(args)?;
-                let rows = sqlx::query_with(sql.sqlite, arguments).fetch_all(&mut **tx).await?;
-                Ok(rows.into_iter().map(Row::sqlite).collect())
-            }
-        }
+        let rows = self.of.rows(sql.into(), args).await;
+        self.noted(rows)
     }
 
     /// The first row of a statement, if there is one.
@@ -100,11 +82,13 @@ impl Tx {
     ///
     /// As of [`Tx::execute`].
     pub async fn script(&mut self, sql: impl Into<Sql>) -> Result<(), sqlx::Error> {
-        let sql = sql.into();
-        match &mut self.of {
-            TxOf::Postgres(tx) => sqlx::raw_sql(sql.postgres).execute(&mut **tx).await.map(drop),
-            TxOf::Sqlite(tx) => sqlx::raw_sql(sql.sqlite).execute(&mut **tx).await.map(drop),
-        }
+        let done = self.of.script(sql.into()).await;
+        self.noted(done)
+    }
+
+    fn noted<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        self.failed |= done.is_err();
+        done
     }
 
     /// Marks the place that [`Tx::undo_to_mark`] goes back to.
@@ -112,17 +96,25 @@ impl Tx {
         self.script("/* mark */ savepoint effect").await
     }
 
-    /// Takes back everything since [`Tx::mark`].
+    /// Takes back everything since [`Tx::mark`], a statement that was refused with it.
     pub(crate) async fn undo_to_mark(&mut self) -> Result<(), sqlx::Error> {
-        self.script("/* undo_to_mark */ rollback to savepoint effect").await
+        self.script("/* undo_to_mark */ rollback to savepoint effect").await?;
+        self.failed = false;
+        Ok(())
     }
 
-    /// Makes the changes durable.
+    /// Makes the changes durable, unless one of its statements was refused: then all are
+    /// taken back (D10).
     ///
     /// # Errors
     ///
     /// [`OperationError::Unknown`]: nobody knows whether the changes were made durable.
     pub async fn commit(self) -> Result<(), OperationError> {
+        if self.failed {
+            tracing::error!("a transaction went on after a statement was refused");
+            self.rollback().await;
+            return Err(OperationError::broken());
+        }
         let committed = match self.of {
             TxOf::Postgres(tx) => tx.commit().await,
             TxOf::Sqlite(tx) => tx.commit().await,
@@ -142,6 +134,45 @@ impl Tx {
         };
         if let Err(source) = undone {
             tracing::debug!(error = %source, "a rollback was not answered");
+        }
+    }
+}
+
+impl TxOf {
+    async fn execute(&mut self, sql: Sql, args: &[Arg<'_>]) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Postgres(tx) => {
+                let arguments = sql::postgres_arguments(args)?;
+                let done = sqlx::query_with(sql.postgres, arguments).execute(&mut **tx).await?;
+                Ok(done.rows_affected())
+            }
+            Self::Sqlite(tx) => {
+                let arguments = sql::sqlite_arguments(args)?;
+                let done = sqlx::query_with(sql.sqlite, arguments).execute(&mut **tx).await?;
+                Ok(done.rows_affected())
+            }
+        }
+    }
+
+    async fn rows(&mut self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Postgres(tx) => {
+                let arguments = sql::postgres_arguments(args)?;
+                let rows = sqlx::query_with(sql.postgres, arguments).fetch_all(&mut **tx).await?;
+                Ok(rows.into_iter().map(Row::postgres).collect())
+            }
+            Self::Sqlite(tx) => {
+                let arguments = sql::sqlite_arguments(args)?;
+                let rows = sqlx::query_with(sql.sqlite, arguments).fetch_all(&mut **tx).await?;
+                Ok(rows.into_iter().map(Row::sqlite).collect())
+            }
+        }
+    }
+
+    async fn script(&mut self, sql: Sql) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(tx) => sqlx::raw_sql(sql.postgres).execute(&mut **tx).await.map(drop),
+            Self::Sqlite(tx) => sqlx::raw_sql(sql.sqlite).execute(&mut **tx).await.map(drop),
         }
     }
 }

@@ -24,8 +24,12 @@ pub(crate) const SCHEMA: Schema = Schema {
     migrations: &[Migration {
         name: "0001_bump",
         script: Sql {
-            postgres: "create table bump (op_id uuid primary key, amount bigint not null)",
-            sqlite: "create table bump (op_id blob primary key, amount integer not null) strict",
+            postgres: "create table bump (
+                op_id uuid primary key, amount bigint not null check (amount <> 666)
+            )",
+            sqlite: "create table bump (
+                op_id blob primary key, amount integer not null check (amount <> 666)
+            ) strict",
         },
     }],
 };
@@ -71,6 +75,10 @@ pub(crate) fn hold(name: &str) -> Arc<Hold> {
 
 const TOTAL: &str = "/* total */ select cast(coalesce(sum(amount), 0) as bigint) from bump";
 
+pub(crate) async fn total(tx: &mut Tx) -> Result<Total, OperationError> {
+    Ok(Total { total: tx.row(TOTAL, &[]).await?.unwrap().int(0)? })
+}
+
 impl Operation<Counter> for Bump {
     const KIND: &'static str = "Bump";
     type Reply = Total;
@@ -94,7 +102,7 @@ impl Operation<Counter> for Bump {
                 message: format!("{} is negative", self.amount),
                 metadata: vec![("amount", self.amount.to_string()), ("at", op.op_id.to_string())],
             })),
-            _ => Ok(Total { total: tx.row(TOTAL, &[]).await?.unwrap().int(0)? }),
+            _ => total(tx).await,
         }
     }
 }
@@ -121,7 +129,7 @@ impl Operation<Counter> for Unbump {
             }));
         }
         tx.execute("/* unbump */ delete from bump where op_id = $1", &[Arg::Uuid(bump)]).await?;
-        Ok(Total { total: tx.row(TOTAL, &[]).await?.unwrap().int(0)? })
+        total(tx).await
     }
 }
 

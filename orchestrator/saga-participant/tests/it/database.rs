@@ -17,6 +17,7 @@ on_both_databases!(
     s1_17_who_waits_too_long_is_refused,
     every_kind_of_value_comes_back,
     a_callers_departure_loses_no_acknowledged_write,
+    d10_a_transaction_that_swallowed_an_error_commits_nothing,
 );
 
 /// Starts a bump; `hold` keeps its transaction open.
@@ -98,6 +99,15 @@ async fn every_kind_of_value_comes_back(scratch: Scratch) {
         let rows = tx.rows(sql, &args).await?;
         assert_eq!((rows[1].text(0)?.as_str(), rows[1].int(1)?), ("y\"\n", i64::MAX));
         let sql = saga_participant::Sql {
+            postgres: "select id, blob from unnest($1::uuid[], $2::bytea[]) as t (id, blob)",
+            sqlite: "select unhex(a.value), unhex(b.value)
+                from json_each($1) a join json_each($2) b using (key)",
+        };
+        let args = [Arg::Uuids(&[id, id]), Arg::Blobs(&[b"", b"\x00\xff"])];
+        let rows = tx.rows(sql, &args).await?;
+        assert_eq!((rows[0].uuid(0)?, rows[0].bytes(1)?), (id, Vec::new()));
+        assert_eq!(rows[1].bytes(1)?, b"\0\xff");
+        let sql = saga_participant::Sql {
             postgres: "select $1::uuid, $2::bytea",
             sqlite: "select $1, $2",
         };
@@ -139,6 +149,25 @@ async fn a_callers_departure_loses_no_acknowledged_write(scratch: Scratch) {
         Ok(())
     };
     after.read(count).await.unwrap();
+}
+
+/// D10: PostgreSQL answers the commit of an aborted transaction with success and keeps
+/// nothing; SQLite keeps what came before the statement that it refused.
+async fn d10_a_transaction_that_swallowed_an_error_commits_nothing(scratch: Scratch) {
+    let database = scratch.open(&SCHEMA).await;
+    let swallow = |mut tx: saga_participant::Tx| async move {
+        let insert = "insert into bump (op_id, amount) values ($1, 1)";
+        let op_id = Arg::Uuid(new_op_id());
+        tx.execute(insert, &[op_id]).await?;
+        assert!(tx.execute(insert, &[op_id]).await.is_err());
+        tx.commit().await
+    };
+    let error = database.write(swallow).await.unwrap_err();
+    assert_eq!(reason_of(&error.status("counter.test")), "INTERNAL_FAULT");
+    let count = |mut tx: saga_participant::Tx| async move {
+        Ok(tx.row("select count(*) from bump", &[]).await?.unwrap().int(0)?)
+    };
+    assert_eq!(database.read(count).await.unwrap(), 0);
 }
 
 async fn two_rows(database: &Database) {

@@ -7,6 +7,7 @@ mod barrier;
 mod charge;
 mod counter;
 mod database;
+mod lane;
 mod provider;
 mod schema;
 mod serve;

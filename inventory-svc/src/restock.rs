@@ -1,0 +1,115 @@
+//! `Restock`: what was sold comes back.
+
+use std::collections::BTreeMap;
+
+use saga_participant::{
+    OperationError, OperationMeta, Patience, Refusal, RefusalCode, ServiceOperation, Tx, fields,
+    operation::parse_op_id,
+};
+use saga_proto::shop::inventory::v1::{Line, RestockRequest, RestockResponse, restock_request};
+use uuid::Uuid;
+
+use crate::{
+    Inventory,
+    reservation::{self, State},
+    reserve,
+    stock::{self, Movement, Quantities},
+};
+
+/// A sale is held back for as long as a saga's last step may need.
+const HELD_RETRY_AFTER_MS: u64 = 500;
+
+impl ServiceOperation<Inventory> for RestockRequest {
+    const KIND: &'static str = "Restock";
+    type Reply = RestockResponse;
+
+    fn patience(service: &Inventory) -> Patience {
+        service.stock.set_patience()
+    }
+
+    /// Stock rises, the sales count falls (S1-6).
+    async fn apply(
+        self,
+        service: &Inventory,
+        tx: &mut Tx,
+        op: &OperationMeta,
+    ) -> Result<RestockResponse, OperationError> {
+        let wanted = reserve::merge(&self.lines)?;
+        let reserve_op_id = lock_sale(tx, self.sale.as_ref()).await?;
+        let sold = reservation::still_sold(tx, reserve_op_id).await?;
+        let back = if self.lines.is_empty() { sold } else { within_sold(wanted, &sold)? };
+        if 0 < back.len() {
+            let held = stock::hold(tx, service.stock.guard(), &back.item_ids()).await?;
+            reservation::note_restocked(tx, reserve_op_id, &back).await?;
+            stock::move_units(tx, &held, Movement::Restock, &[(op, &back)]).await?;
+        }
+        let lines = back.iter().map(|(item_id, qty)| Line { item_id: item_id.to_owned(), qty });
+        Ok(RestockResponse {
+            units: back.units(),
+            lines: lines.collect(),
+            reserve_op_id: reserve_op_id.to_string(),
+        })
+    }
+}
+
+/// Finds the sale and locks it, so that two that give back the same units do not.
+async fn lock_sale(
+    tx: &mut Tx,
+    sale: Option<&restock_request::Sale>,
+) -> Result<Uuid, OperationError> {
+    match sale {
+        Some(restock_request::Sale::ReserveOpId(reserve_op_id)) => {
+            let reserve_op_id = parse_op_id("reserve_op_id", reserve_op_id)?;
+            match reservation::lock(tx, reserve_op_id).await? {
+                State::Committed => Ok(reserve_op_id),
+                State::Held => Err(not_yet_sold(&format!("reservation {reserve_op_id}"))),
+                State::Released => Err(refused(
+                    "RESERVATION_NOT_SOLD",
+                    format!("reservation {reserve_op_id} was released"),
+                )),
+            }
+        }
+        Some(restock_request::Sale::OrderNo(order_no)) => {
+            fields::identifier("order_no", order_no, 6..=64)?;
+            let live = reservation::lock_live(tx, order_no).await?;
+            let sold: Vec<Uuid> =
+                live.iter().filter(|it| it.1 == State::Committed).map(|it| it.0).collect();
+            match sold[..] {
+                [reserve_op_id] => Ok(reserve_op_id),
+                [] if live.is_empty() => Err(reservation::not_found("order_no", order_no)),
+                [] => Err(not_yet_sold(&format!("what order {order_no} has reserved"))),
+                _ => Err(refused(
+                    "RESERVATION_AMBIGUOUS",
+                    format!("order {order_no} was sold {} times; name one", sold.len()),
+                )),
+            }
+        }
+        None => Err(OperationError::invalid("sale", "", "reserve_op_id or order_no")),
+    }
+}
+
+/// What comes back, if so much of it is still sold.
+fn within_sold(wanted: Quantities, sold: &Quantities) -> Result<Quantities, OperationError> {
+    let sold: BTreeMap<&str, i64> = sold.iter().collect();
+    let exceeds = |(item_id, qty): &(&str, i64)| sold.get(item_id).copied().unwrap_or(0) < *qty;
+    let exceeding: Vec<&str> = wanted.iter().filter(exceeds).map(|it| it.0).collect();
+    if exceeding.is_empty() {
+        return Ok(wanted);
+    }
+    let (code, what) = (RefusalCode::FailedPrecondition, "items of which less is still sold");
+    Err(stock::refusal(code, "EXCEEDS_SOLD", what, &exceeding))
+}
+
+/// A saga is between its pivot and its last step. What it will sell can be given back then.
+fn not_yet_sold(what: &str) -> OperationError {
+    OperationError::TooEarly {
+        reason: "RESERVATION_HELD",
+        message: format!("{what} is not sold yet; nothing was done, try again"),
+        retry_after_ms: HELD_RETRY_AFTER_MS,
+    }
+}
+
+fn refused(reason: &'static str, message: String) -> OperationError {
+    let code = RefusalCode::FailedPrecondition;
+    OperationError::Rejected(Refusal { code, reason, message, metadata: Vec::new() })
+}
