@@ -2,9 +2,11 @@
 
 use saga_participant::Participant;
 use saga_proto::shop::order::v1::{
-    AuditRequest, AuditResponse, CreatePendingRequest, CreatePendingResponse, GetOrderRequest,
+    AuditRequest, AuditResponse, CancelLineRequest, CancelLineResponse, CreatePendingRequest,
+    CreatePendingResponse, FinishCancelLineRequest, FinishCancelLineResponse, GetOrderRequest,
     GetOrderResponse, InsertOrderRequest, InsertOrderResponse, ListHistoryRequest,
-    ListHistoryResponse, TransitionRequest, TransitionResponse, order_service_server::OrderService,
+    ListHistoryResponse, RestoreLineRequest, RestoreLineResponse, TransitionRequest,
+    TransitionResponse, order_service_server::OrderService,
 };
 use tonic::{Request, Response, Status};
 
@@ -43,6 +45,27 @@ impl OrderService for Api {
         &self,
         request: Request<TransitionRequest>,
     ) -> Result<Response<TransitionResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn cancel_line(
+        &self,
+        request: Request<CancelLineRequest>,
+    ) -> Result<Response<CancelLineResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn restore_line(
+        &self,
+        request: Request<RestoreLineRequest>,
+    ) -> Result<Response<RestoreLineResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn finish_cancel_line(
+        &self,
+        request: Request<FinishCancelLineRequest>,
+    ) -> Result<Response<FinishCancelLineResponse>, Status> {
         self.participant.apply(request).await
     }
 

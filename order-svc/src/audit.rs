@@ -9,7 +9,7 @@ use saga_proto::shop::order::v1::{AuditRequest, AuditResponse};
 
 use crate::Orders;
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 11] = [
     Rule::new(
         "I6: an order has one first status",
         "order",
@@ -37,9 +37,10 @@ const RULES: [Rule; 5] = [
         select order_no, id, cast(0 as bigint) from order_status as it
         where prev_id is not null and not exists (
             select 1 from order_status as prev
-            join transitions on transitions.from_status = prev.status
+            join transitions on transitions.from_status = prev.counts_as
             where prev.id = it.prev_id and prev.order_no = it.order_no
-                and transitions.to_status = it.status and prev.id < it.id
+                and transitions.to_status = it.status and transitions.scope = it.scope
+                and prev.id < it.id and (it.restores is null or it.restores = prev.from_status)
         ) order by order_no limit 100",
     ),
     Rule::new(
@@ -55,13 +56,84 @@ const RULES: [Rule; 5] = [
         ) as it where total_minor <> of_lines order by order_no limit 100",
     ),
     Rule::new(
-        "an order that was inserted as paid names its payment",
+        "an order that was paid names its payment",
         "order",
         "/* audit: payments */
-        select orders.order_no, cast(0 as bigint), cast(1 as bigint)
+        select distinct orders.order_no, cast(0 as bigint), cast(1 as bigint)
         from orders join order_status using (order_no)
-        where prev_id is null and status = 'PAYMENT_SUCCESS' and payment_id is null
-        order by order_no limit 100",
+        where status = 'PAYMENT_SUCCESS' and payment_id is null
+        order by orders.order_no limit 100",
+    ),
+    Rule::new(
+        "the lines that are cancelled are those of the history, or all of a CANCELED order",
+        "order",
+        "/* audit: cancelled lines */
+        select order_no, canceled, expected from (
+            select order_no, (
+                select count(*) from order_lines
+                where order_lines.order_no = order_heads.order_no and state = 'CANCELED'
+            ) as canceled, case when status = 'CANCELED' then (
+                select count(*) from order_lines
+                where order_lines.order_no = order_heads.order_no
+            ) else (
+                select count(*) from order_status
+                where order_status.order_no = order_heads.order_no and line_no is not null
+            ) end as expected
+            from order_heads
+        ) as it where canceled <> expected order by order_no limit 100",
+    ),
+    Rule::new(
+        "a line whose cancel the history tells is cancelled",
+        "order",
+        "/* audit: told lines */
+        select order_no, count(*), cast(0 as bigint)
+        from order_status join order_lines using (order_no, line_no)
+        where state <> 'CANCELED' group by order_no order by order_no limit 100",
+    ),
+    Rule::new(
+        "an order is CANCELED with its last line",
+        "order",
+        "/* audit: last lines */
+        select order_no, cast(0 as bigint), cast(1 as bigint) from order_heads
+        where status <> 'CANCELED' and (
+            select min(state) || max(state) from order_lines
+            where order_lines.order_no = order_heads.order_no
+        ) = 'CANCELEDCANCELED' order by order_no limit 100",
+    ),
+    Rule::new(
+        "a line is cancelled only while the whole order stands still",
+        "order",
+        "/* audit: lines in cancel */
+        select order_no, count(*), cast(0 as bigint)
+        from order_lines join order_heads using (order_no)
+        where state = 'CANCELING' and not exists (
+            select 1 from transitions
+            where transitions.from_status = counts_as and transitions.scope = 'LINE'
+        )
+        group by order_no order by order_no limit 100",
+    ),
+    Rule::new(
+        "a delivery is under way while the order is prepared for it, and only then (S1-9)",
+        "order",
+        "/* audit: deliveries */
+        select order_no, under_way, expected from (
+            select order_no, (
+                select count(*) from deliveries
+                where deliveries.order_no = order_heads.order_no and state = 'PREPARING'
+            ) as under_way, cast(case when counts_as = 'DELIVERY_PREPARATION' or (
+                status = 'CANCEL_REQUESTED' and from_status = 'DELIVERY_PREPARATION'
+            ) then 1 else 0 end as bigint) as expected
+            from order_heads
+        ) as it where under_way <> expected order by order_no limit 100",
+    ),
+    Rule::new(
+        "an order whose lines grant credits names their account",
+        "order",
+        "/* audit: credit */
+        select distinct orders.order_no, cast(0 as bigint), cast(1 as bigint)
+        from orders join order_lines using (order_no)
+        where credits <> 0 and credit_account is null
+        order by orders.order_no limit 100",
     ),
 ];
 
@@ -72,6 +144,15 @@ impl Query<Orders> for AuditRequest {
         let violations = violations(tx, &RULES).await?;
         let counted = tx.row("/* audit: count */ select count(*) from orders", &[]).await?;
         let orders = counted.map_or(Ok(0), |row| row.int(0))?;
-        Ok(AuditResponse { violations, orders })
+        let summed = tx.row(BALANCE, &[]).await?;
+        let balance_minor = summed.map_or(Ok(0), |row| row.int(0))?;
+        Ok(AuditResponse { violations, orders, balance_minor })
     }
 }
+
+/// What the shop should have: orders that are not paid yet, or not any more, owe nothing.
+const BALANCE: &str = "/* audit: balance */
+    select cast(coalesce(sum(price_minor * qty - discount_minor), 0) as bigint)
+    from order_lines join order_heads using (order_no)
+    where state <> 'CANCELED' and status not in ('PAYMENT_PENDING', 'PAYMENT_CONFIRM',
+        'PAYMENT_OUT_OF_STOCK', 'PAYMENT_NO_PAYMENT_INFO', 'REFUND_COMPLETED')";

@@ -4,8 +4,9 @@
 //! new row that names the row it follows, and only one row may follow another: of
 //! simultaneous changes exactly one wins, without a lock and without a clock.
 //!
-//! Reading order: [`api`] (the RPCs), `place` (new orders), `history` (status), `read`,
-//! `audit`.
+//! Reading order: [`api`] (the RPCs), `place` (new orders), `history` (the chain of status
+//! rows), `transition` (changes of a whole order), `cancel_line` (of one line), `order`,
+//! `line` and `delivery` (their rows), `read`, `audit`.
 
 use saga_participant::{
     Database, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
@@ -18,9 +19,14 @@ use tonic::service::Routes;
 
 pub mod api;
 mod audit;
+mod cancel_line;
+mod delivery;
 mod history;
+mod line;
+mod order;
 mod place;
 mod read;
+mod transition;
 
 /// The service.
 #[derive(Debug)]
@@ -34,13 +40,22 @@ pub struct Config {}
 /// The service's tables.
 pub const SCHEMA: Schema = Schema {
     component: "order",
-    migrations: &[Migration {
-        name: "0001_orders",
-        script: Sql {
-            postgres: include_str!("../migrations/postgres/0001_orders.sql"),
-            sqlite: include_str!("../migrations/sqlite/0001_orders.sql"),
+    migrations: &[
+        Migration {
+            name: "0001_orders",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0001_orders.sql"),
+                sqlite: include_str!("../migrations/sqlite/0001_orders.sql"),
+            },
         },
-    }],
+        Migration {
+            name: "0002_cancels",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0002_cancels.sql"),
+                sqlite: include_str!("../migrations/sqlite/0002_cancels.sql"),
+            },
+        },
+    ],
 };
 
 /// Brings the tables up to date. Returns how many migrations were applied.

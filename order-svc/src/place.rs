@@ -1,7 +1,7 @@
 //! New orders: `InsertOrder` (paid) and `CreatePending` (not yet).
 
 use saga_participant::{
-    Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Sql, Tx, fields,
+    Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Tx, fields,
 };
 use saga_proto::shop::order::v1::{
     CreatePendingRequest, CreatePendingResponse, InsertOrderRequest, InsertOrderResponse,
@@ -9,10 +9,14 @@ use saga_proto::shop::order::v1::{
 };
 use uuid::Uuid;
 
-use crate::{Orders, history};
+use crate::{Orders, history, line, order::check_order_no};
 
-const LINES_MAX: usize = 2_000;
+/// Lines of one order.
+pub(crate) const LINES_MAX: usize = 2_000;
 const QTY_MAX: i64 = 1_000_000;
+
+/// Credits that one order may grant: as many as a payment may be granted for.
+const CREDITS_MAX: i64 = 1_000_000;
 
 impl Operation<Orders> for InsertOrderRequest {
     const KIND: &'static str = "InsertOrder";
@@ -30,13 +34,15 @@ impl Operation<Orders> for InsertOrderRequest {
             currency: self.currency,
             lines: self.lines,
             payment_id: Some(self.payment_id),
+            credit_account: self.credit_account,
         };
         let total_minor = order.checked_total_minor()?;
         if total_minor != self.paid_minor {
             return Err(total_mismatch(&order.order_no, total_minor, self.paid_minor));
         }
         let status_id = order.insert(tx, op, total_minor, OrderStatus::PaymentSuccess).await?;
-        Ok(InsertOrderResponse { order_no: order.order_no, status_id, total_minor })
+        let credits = order.credits();
+        Ok(InsertOrderResponse { order_no: order.order_no, status_id, total_minor, credits })
     }
 }
 
@@ -56,6 +62,7 @@ impl Operation<Orders> for CreatePendingRequest {
             currency: self.currency,
             lines: self.lines,
             payment_id: None,
+            credit_account: self.credit_account,
         };
         let total_minor = order.checked_total_minor()?;
         let status_id = order.insert(tx, op, total_minor, OrderStatus::PaymentPending).await?;
@@ -76,6 +83,8 @@ struct NewOrder {
     currency: String,
     lines: Vec<OrderLine>,
     payment_id: Option<String>,
+    /// Empty where the lines grant no credit.
+    credit_account: String,
 }
 
 impl NewOrder {
@@ -93,7 +102,17 @@ impl NewOrder {
                 OperationError::invalid(format!("lines[{index}]"), line_minor, remedy)
             })?;
         }
+        fields::text("credit_account", &self.credit_account, 0..=64)?;
+        fields::within("credits of all lines", self.credits(), 0..=CREDITS_MAX)?;
+        if self.credit_account.is_empty() && self.credits() != 0 {
+            let remedy = "from 1 to 64 characters: the lines grant credit";
+            return Err(OperationError::invalid("credit_account", "", remedy));
+        }
         Ok(total_minor)
+    }
+
+    fn credits(&self) -> i64 {
+        self.lines.iter().map(|it| it.credits).sum()
     }
 
     /// Inserts order, lines and first status; returns the id of the status.
@@ -108,8 +127,8 @@ impl NewOrder {
             .execute(
                 "/* insert_order */
                 insert into orders (order_no, customer_id, currency, total_minor, payment_id,
-                    placed_by, placed_at_ms)
-                values ($1, $2, $3, $4, $5, $6, $7)
+                    credit_account, placed_by, placed_at_ms)
+                values ($1, $2, $3, $4, $5, $6, $7, $8)
                 on conflict do nothing",
                 &[
                     Arg::Text(&self.order_no),
@@ -117,6 +136,7 @@ impl NewOrder {
                     Arg::Text(&self.currency),
                     Arg::Int(total_minor),
                     self.payment_id.as_deref().into(),
+                    Some(&*self.credit_account).filter(|it| !it.is_empty()).into(),
                     Arg::Uuid(op.op_id),
                     Arg::Int(op.at_ms),
                 ],
@@ -125,14 +145,9 @@ impl NewOrder {
         if inserted == 0 {
             return Err(duplicate(&self.order_no));
         }
-        insert_lines(tx, &self.order_no, &self.lines).await?;
+        line::insert(tx, &self.order_no, &self.lines).await?;
         history::insert_first(tx, op, &self.order_no, status).await
     }
-}
-
-/// An order number: letters, digits, `_` and `-`.
-pub(crate) fn check_order_no(order_no: &str) -> Result<(), OperationError> {
-    fields::identifier("order_no", order_no, 6..=64)
 }
 
 /// Price times quantity, less the discount (S1-7).
@@ -143,45 +158,8 @@ fn checked_line_minor(index: usize, line: &OrderLine) -> Result<i64, OperationEr
     fields::within(&field("price_minor"), line.price_minor, 0..=i64::MAX / QTY_MAX)?;
     let gross_minor = line.price_minor * line.qty;
     fields::within(&field("discount_minor"), line.discount_minor, 0..=gross_minor)?;
+    fields::within(&field("credits"), line.credits, 0..=CREDITS_MAX)?;
     Ok(gross_minor - line.discount_minor)
-}
-
-/// All lines in one statement: orders have up to 2,000.
-async fn insert_lines(
-    tx: &mut Tx,
-    order_no: &str,
-    lines: &[OrderLine],
-) -> Result<(), OperationError> {
-    const INSERT: Sql = Sql {
-        postgres: "/* insert_order_lines */
-            insert into order_lines (order_no, line_no, item_id, qty, price_minor, discount_minor)
-            select $1, line_no, item_id, qty, price_minor, discount_minor
-            from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
-                as line (item_id, qty, price_minor, discount_minor, line_no)",
-        // Materialized, the arrays are read once and joined by an index.
-        sqlite: "/* insert_order_lines */
-            with item as materialized (select key, value from json_each($2)),
-                qty as materialized (select key, value from json_each($3)),
-                price as materialized (select key, value from json_each($4)),
-                discount as materialized (select key, value from json_each($5))
-            insert into order_lines (order_no, line_no, item_id, qty, price_minor, discount_minor)
-            select $1, key + 1, item.value, qty.value, price.value, discount.value
-            from item join qty using (key) join price using (key) join discount using (key)",
-    };
-    let item_ids: Vec<&str> = lines.iter().map(|line| line.item_id.as_str()).collect();
-    let numbers = |of: fn(&OrderLine) -> i64| lines.iter().map(of).collect::<Vec<i64>>();
-    tx.execute(
-        INSERT,
-        &[
-            Arg::Text(order_no),
-            Arg::Texts(&item_ids),
-            Arg::Ints(&numbers(|line| line.qty)),
-            Arg::Ints(&numbers(|line| line.price_minor)),
-            Arg::Ints(&numbers(|line| line.discount_minor)),
-        ],
-    )
-    .await?;
-    Ok(())
 }
 
 fn total_mismatch(order_no: &str, total_minor: i64, paid_minor: i64) -> OperationError {

@@ -1,25 +1,47 @@
-//! Orders pass the participant suite over the wire. Their actions have no compensation.
+//! Orders pass the participant suite over the wire: the actions, and those that have a
+//! compensation together with it.
 
 use std::sync::Arc;
 
 use saga_participant::{
     on_both_databases,
-    testkit::{Answer, Body, Scratch, Subject, answer, certify_action, resolve, with_op_id},
+    testkit::{
+        Answer, Body, Scratch, Subject, answer, certify, certify_action, new_op_id, resolve,
+        with_op_id,
+    },
 };
 use saga_proto::{
     saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::order::v1::InsertOrderRequest,
+    shop::order::v1::{
+        CancelLineRequest, InsertOrderRequest, OrderStatus, RestoreLineRequest, TransitionRequest,
+    },
 };
-use tonic::{Status, async_trait};
+use tonic::{Code, Status, async_trait};
 use uuid::Uuid;
 
-use crate::shop::{Shop, paid};
+use crate::shop::{Shop, change, paid};
 
-on_both_databases!(the_suite_holds);
+on_both_databases!(
+    the_suite_holds_for_inserts,
+    the_suite_holds_for_transitions_and_their_undo,
+    the_suite_holds_for_cancels_of_lines_and_their_undo,
+);
 
-async fn the_suite_holds(scratch: Scratch) {
+async fn the_suite_holds_for_inserts(scratch: Scratch) {
     let shop = Arc::new(Shop::open(scratch).await);
     certify_action(Arc::new(Inserts(shop.clone()))).await.assert_all_hold();
+    shop.assert_sound().await;
+}
+
+async fn the_suite_holds_for_transitions_and_their_undo(scratch: Scratch) {
+    let shop = Arc::new(Shop::open(scratch).await);
+    certify(Arc::new(Requests(shop.clone()))).await.assert_all_hold();
+    shop.assert_sound().await;
+}
+
+async fn the_suite_holds_for_cancels_of_lines_and_their_undo(scratch: Scratch) {
+    let shop = Arc::new(Shop::open(scratch).await);
+    certify(Arc::new(LineCancels(shop.clone()))).await.assert_all_hold();
     shop.assert_sound().await;
 }
 
@@ -43,5 +65,79 @@ impl Subject for Inserts {
 
     async fn standing(&self) -> i64 {
         self.0.audit().await.orders
+    }
+}
+
+/// The paid order on which the operation acts, inserted by whoever comes first.
+async fn order_of(shop: &Shop, op_id: Uuid) -> Result<String, Status> {
+    let order_no = op_id.to_string();
+    match shop.client().insert_order(with_op_id(new_op_id(), paid(&order_no))).await {
+        Err(status) if status.code() != Code::AlreadyExists => Err(status),
+        _ => Ok(order_no),
+    }
+}
+
+/// Requests to cancel an order, and their rejection.
+struct Requests(Arc<Shop>);
+
+#[async_trait]
+impl Subject for Requests {
+    async fn act(&self, op_id: Uuid, body: Body) -> Result<Answer, Status> {
+        let order_no = order_of(&self.0, op_id).await?;
+        let request = change(&order_no, OrderStatus::CancelRequested);
+        let request = match body {
+            Body::Plain => request,
+            Body::Other => TransitionRequest { reason: "another".to_owned(), ..request },
+            Body::Refused => change(&order_no, OrderStatus::Delivered),
+        };
+        answer(self.0.client().transition(with_op_id(op_id, request)).await)
+    }
+
+    async fn undo(&self, op_id: Uuid, original: Uuid) -> Result<Answer, Status> {
+        let undo = TransitionRequest {
+            reverses_op_id: original.to_string(),
+            ..change(&original.to_string(), OrderStatus::CancelRejected)
+        };
+        answer(self.0.client().transition(with_op_id(op_id, undo)).await)
+    }
+
+    async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
+        resolve(&self.0.channel, op_id, mode).await
+    }
+
+    async fn standing(&self) -> i64 {
+        let sql = "/* standing */ select count(*) from order_heads
+            where status = 'CANCEL_REQUESTED'";
+        self.0.number(sql).await
+    }
+}
+
+struct LineCancels(Arc<Shop>);
+
+#[async_trait]
+impl Subject for LineCancels {
+    async fn act(&self, op_id: Uuid, body: Body) -> Result<Answer, Status> {
+        let order_no = order_of(&self.0, op_id).await?;
+        let line_no = match body {
+            Body::Plain => 1,
+            Body::Other => 2,
+            Body::Refused => 3,
+        };
+        let request = CancelLineRequest { order_no, line_no, customer_id: String::new() };
+        answer(self.0.client().cancel_line(with_op_id(op_id, request)).await)
+    }
+
+    async fn undo(&self, op_id: Uuid, original: Uuid) -> Result<Answer, Status> {
+        let request = RestoreLineRequest { cancel_op_id: original.to_string() };
+        answer(self.0.client().restore_line(with_op_id(op_id, request)).await)
+    }
+
+    async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
+        resolve(&self.0.channel, op_id, mode).await
+    }
+
+    async fn standing(&self) -> i64 {
+        let sql = "/* standing */ select count(*) from order_lines where state = 'CANCELING'";
+        self.0.number(sql).await
     }
 }

@@ -121,6 +121,17 @@ async fn invalid_fields_are_named_with_value_and_remedy(scratch: Scratch) {
         (with_line(line("A", 2, 100, 201)), "lines[0].discount_minor is \"201\": from 0 to 200"),
         (with_line(line("A", 2, 100, -1)), "lines[0].discount_minor is \"-1\""),
         (with_line(line("\n", 2, 100, 0)), "lines[0].item_id is "),
+        (
+            with_line(OrderLine { credits: -1, ..line("A", 1, 1, 0) }),
+            "lines[0].credits is \"-1\": from 0 to",
+        ),
+        (
+            InsertOrderRequest {
+                lines: vec![OrderLine { credits: 500_001, ..line("A", 1, 1, 0) }; 2],
+                ..paid("order-1")
+            },
+            "credits of all lines is \"1000002\": from 0 to 1000000",
+        ),
     ];
     for (order, told) in cases {
         let status = shop.insert(order).await.unwrap_err();

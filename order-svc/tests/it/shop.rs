@@ -2,31 +2,46 @@
 
 use order_svc::SCHEMA;
 use saga_participant::{
-    Arg, Database, Sql,
+    Arg, Database, OperationError, Sql, Tx,
     testkit::{self, Scratch, new_op_id, reason_of, with_op_id},
 };
 use saga_proto::shop::order::v1::{
-    AuditRequest, AuditResponse, CreatePendingRequest, GetOrderRequest, GetOrderResponse,
+    AuditRequest, AuditResponse, CancelLineRequest, CancelLineResponse, CreatePendingRequest,
+    FinishCancelLineRequest, FinishCancelLineResponse, GetOrderRequest, GetOrderResponse,
     InsertOrderRequest, InsertOrderResponse, ListHistoryRequest, OrderLine, OrderStatus,
-    StatusChange, TransitionRequest, TransitionResponse, order_service_client::OrderServiceClient,
+    RestoreLineRequest, RestoreLineResponse, StatusChange, TransitionRequest, TransitionResponse,
+    order_service_client::OrderServiceClient,
 };
 use tonic::{Code, Response, Status, transport::Channel};
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 pub(crate) struct Shop {
     pub(crate) database: Database,
     pub(crate) channel: Channel,
-    _scratch: Scratch,
+    pub(crate) _scratch: Scratch,
 }
 
 pub(crate) fn is(status: &Status, code: Code, reason: &str) {
     assert_eq!((status.code(), reason_of(status).as_str()), (code, reason), "{status:?}");
 }
 
-pub(crate) fn line(item_id: &str, qty: i64, price_minor: i64, discount_minor: i64) -> OrderLine {
-    OrderLine { item_id: item_id.to_owned(), qty, price_minor, discount_minor }
+/// Whether it is a refusal of a change of status that `from` does not allow.
+pub(crate) fn is_illegal(status: &Status, from: &str) {
+    is(status, Code::FailedPrecondition, "ILLEGAL_TRANSITION");
+    assert_eq!(fact(status, "from"), from);
 }
 
-/// A paid order of two lines.
+/// A fact of a refusal for programs.
+pub(crate) fn fact(status: &Status, name: &str) -> String {
+    status.get_details_error_info().unwrap().metadata.remove(name).unwrap_or_default()
+}
+
+pub(crate) fn line(item_id: &str, qty: i64, price_minor: i64, discount_minor: i64) -> OrderLine {
+    OrderLine { item_id: item_id.to_owned(), qty, price_minor, discount_minor, credits: 0 }
+}
+
+/// A paid order of two lines, of 700 and 100.
 pub(crate) fn paid(order_no: &str) -> InsertOrderRequest {
     InsertOrderRequest {
         order_no: order_no.to_owned(),
@@ -35,17 +50,36 @@ pub(crate) fn paid(order_no: &str) -> InsertOrderRequest {
         lines: vec![line("A", 3, 250, 50), line("B", 1, 100, 0)],
         payment_id: "payment-1".to_owned(),
         paid_minor: 800,
+        credit_account: String::new(),
     }
 }
 
 pub(crate) fn pending(order_no: &str) -> CreatePendingRequest {
-    let InsertOrderRequest { order_no, customer_id, currency, lines, .. } = paid(order_no);
-    CreatePendingRequest { order_no, customer_id, currency, lines }
+    let InsertOrderRequest { order_no, customer_id, currency, lines, credit_account, .. } =
+        paid(order_no);
+    CreatePendingRequest { order_no, customer_id, currency, lines, credit_account }
+}
+
+/// A change of status that the shop itself asks for.
+pub(crate) fn change(order_no: &str, to: OrderStatus) -> TransitionRequest {
+    let payment_id = if to == OrderStatus::PaymentSuccess { "payment-1" } else { "" };
+    TransitionRequest {
+        order_no: order_no.to_owned(),
+        to: to.into(),
+        reason: "because".to_owned(),
+        payment_id: payment_id.to_owned(),
+        ..TransitionRequest::default()
+    }
 }
 
 impl Shop {
     pub(crate) async fn open(scratch: Scratch) -> Self {
         let database = scratch.open(&SCHEMA).await;
+        Self::serve(scratch, database).await
+    }
+
+    /// Serves a database as it is.
+    pub(crate) async fn serve(scratch: Scratch, database: Database) -> Self {
         let channel = testkit::serve(order_svc::app(database.clone())).await;
         Self { database, channel, _scratch: scratch }
     }
@@ -68,25 +102,69 @@ impl Shop {
         self.client().create_pending(request).await.unwrap().into_inner().status_id
     }
 
+    pub(crate) async fn change(
+        &self,
+        op_id: Uuid,
+        request: TransitionRequest,
+    ) -> Result<TransitionResponse, Status> {
+        let request = with_op_id(op_id, request);
+        self.client().transition(request).await.map(Response::into_inner)
+    }
+
     pub(crate) async fn transition(
         &self,
         order_no: &str,
         to: OrderStatus,
         expected_head: i64,
     ) -> Result<TransitionResponse, Status> {
-        let request = TransitionRequest {
-            order_no: order_no.to_owned(),
-            to: to.into(),
-            reason: "because".to_owned(),
-            expected_head,
-        };
-        let request = with_op_id(new_op_id(), request);
-        self.client().transition(request).await.map(Response::into_inner)
+        self.change(new_op_id(), TransitionRequest { expected_head, ..change(order_no, to) }).await
+    }
+
+    pub(crate) async fn cancel_line(
+        &self,
+        op_id: Uuid,
+        order_no: &str,
+        line_no: i64,
+    ) -> Result<CancelLineResponse, Status> {
+        let (order_no, customer_id) = (order_no.to_owned(), "customer-1".to_owned());
+        let request = with_op_id(op_id, CancelLineRequest { order_no, line_no, customer_id });
+        self.client().cancel_line(request).await.map(Response::into_inner)
+    }
+
+    pub(crate) async fn restore_line(
+        &self,
+        op_id: Uuid,
+        cancel_op_id: Uuid,
+    ) -> Result<RestoreLineResponse, Status> {
+        let cancel_op_id = cancel_op_id.to_string();
+        let request = with_op_id(op_id, RestoreLineRequest { cancel_op_id });
+        self.client().restore_line(request).await.map(Response::into_inner)
+    }
+
+    pub(crate) async fn finish_line(
+        &self,
+        op_id: Uuid,
+        cancel_op_id: Uuid,
+    ) -> Result<FinishCancelLineResponse, Status> {
+        let cancel_op_id = cancel_op_id.to_string();
+        let request = with_op_id(op_id, FinishCancelLineRequest { cancel_op_id });
+        self.client().finish_cancel_line(request).await.map(Response::into_inner)
+    }
+
+    /// Cancels a line from begin to end.
+    pub(crate) async fn drop_line(&self, order_no: &str, line_no: i64) -> OrderStatus {
+        let cancel = new_op_id();
+        self.cancel_line(cancel, order_no, line_no).await.unwrap();
+        self.finish_line(new_op_id(), cancel).await.unwrap().status()
     }
 
     pub(crate) async fn order(&self, order_no: &str) -> Result<GetOrderResponse, Status> {
         let request = GetOrderRequest { order_no: order_no.to_owned() };
         self.client().get_order(request).await.map(Response::into_inner)
+    }
+
+    pub(crate) async fn status(&self, order_no: &str) -> OrderStatus {
+        self.order(order_no).await.unwrap().status()
     }
 
     pub(crate) async fn history(&self, order_no: &str) -> Result<Vec<StatusChange>, Status> {
@@ -105,10 +183,70 @@ impl Shop {
     /// Changes a table by hand, as no operation does.
     pub(crate) async fn tamper(&self, sql: impl Into<Sql>) -> Result<(), String> {
         let sql = sql.into();
-        let change = move |mut tx: saga_participant::Tx| async move {
+        let change = move |mut tx: Tx| async move {
             tx.execute(sql, &[] as &[Arg<'_>]).await?;
             tx.commit().await
         };
         self.database.write(change).await.map_err(|it| format!("{it:?}"))
+    }
+
+    /// Appends a status by hand, behind the newest row.
+    pub(crate) async fn append(&self, row: RawStatus) -> Result<(), String> {
+        let change = move |mut tx: Tx| async move {
+            row.insert(&mut tx).await?;
+            tx.commit().await
+        };
+        self.database.write(change).await.map_err(|it| format!("{it:?}"))
+    }
+
+    /// The first number of a statement's first row.
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
+        let read = move |mut tx: Tx| async move {
+            let row = tx.row(sql, &[]).await?;
+            Ok::<i64, OperationError>(row.unwrap().int(0)?)
+        };
+        self.database.read(read).await.unwrap()
+    }
+}
+
+/// A status row as somebody might write it who goes round the service.
+#[derive(Clone, Debug)]
+pub(crate) struct RawStatus {
+    pub(crate) order_no: String,
+    pub(crate) to: &'static str,
+    /// What it pretends that the row before counts as. None: what that one does.
+    pub(crate) from: Option<&'static str>,
+    /// What a rejection pretends to restore. None: what was before the request.
+    pub(crate) restores: Option<&'static str>,
+    pub(crate) line_no: Option<i64>,
+    pub(crate) at_ms: i64,
+}
+
+impl RawStatus {
+    pub(crate) fn of(order_no: &str, to: &'static str) -> Self {
+        let order_no = order_no.to_owned();
+        Self { order_no, to, from: None, restores: None, line_no: None, at_ms: 0 }
+    }
+
+    pub(crate) async fn insert(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        tx.execute(
+            "insert into order_status (order_no, prev_id, from_status, status, restores, line_no,
+                reason, op_id, changed_at_ms)
+            select order_no, id, coalesce($2, counts_as), $3, coalesce($4,
+                case when $3 in ('CANCEL_REJECTED', 'REFUND_REJECTED') then from_status end),
+                $5, '', $6, $7
+            from order_heads where order_no = $1",
+            &[
+                Arg::Text(&self.order_no),
+                self.from.into(),
+                Arg::Text(self.to),
+                self.restores.into(),
+                self.line_no.into(),
+                Arg::Uuid(new_op_id()),
+                Arg::Int(self.at_ms),
+            ],
+        )
+        .await
+        .map(|inserted| assert_eq!(inserted, 1))
     }
 }
