@@ -1,66 +1,135 @@
 //! Audit: the invariants of the payments, over the whole database.
 //!
-//! It judges our own books only. Whether the money is really there, the provider's ledger
-//! tells.
+//! It judges our own books only, and what webhooks made us look at. Whether the money is
+//! really there, the provider's ledger tells.
 
-use saga_participant::{OperationError, Query, Tx};
+use saga_participant::{
+    OperationError, Query, Tx,
+    audit::{Rule, violations},
+};
 use saga_proto::shop::payment::v1::{AuditRequest, AuditResponse};
 
 use crate::Payments;
 
-/// Violations that are told of each rule.
-const SHOWN_MAX: usize = 20;
-
-/// Each selects the offenders' names in the sentence that follows it.
-const RULES: [(&str, &str); 5] = [
-    (
-        "/* audit: one_attempt */
-        select payments.order_no from payments
+const RULES: [Rule; 9] = [
+    Rule::new(
+        "E4: captured attempts of a payment",
+        "order",
+        "/* audit: captured_attempts */
+        select payments.order_no, count(attempts.op_id),
+            max(case when payments.status in ('COMPLETED', 'PARTIALLY_CANCELLED', 'CANCELLED')
+                then 1 else 0 end)
+        from payments
         left join attempts
             on attempts.payment_id = payments.payment_id and attempts.state = 'CAPTURED'
-        where (attempts.op_id is not null)
-            <> (payments.status in ('COMPLETED', 'PARTIALLY_CANCELLED', 'CANCELLED'))
-        limit 21",
-        "order {}: the payment's status and the captured attempts disagree",
+        group by payments.payment_id, payments.order_no
+        having count(attempts.op_id)
+            <> max(case when payments.status in ('COMPLETED', 'PARTIALLY_CANCELLED', 'CANCELLED')
+                then 1 else 0 end)
+        limit 100",
     ),
-    (
-        "/* audit: open_attempt */
-        select payments.order_no from payments
+    Rule::new(
+        "I10: open attempts of a payment",
+        "order",
+        "/* audit: open_attempts */
+        select payments.order_no, count(attempts.op_id),
+            max(case when payments.status = 'CONFIRMING' then 1 else 0 end)
+        from payments
         left join attempts
             on attempts.payment_id = payments.payment_id and attempts.state = 'OPEN'
-        where (attempts.op_id is not null) <> (payments.status = 'CONFIRMING')
-        limit 21",
-        "order {}: the payment is confirming without an open attempt, or the reverse",
+        group by payments.payment_id, payments.order_no
+        having count(attempts.op_id)
+            <> max(case when payments.status = 'CONFIRMING' then 1 else 0 end)
+        limit 100",
     ),
-    (
+    Rule::new(
+        "E4: what we gave back is the sum of the cancels",
+        "order",
         "/* audit: balance */
-        select payments.order_no from payments
+        select payments.order_no,
+            max(payments.cancelled_minor - payments.cancelled_elsewhere_minor),
+            cast(coalesce(sum(cancels.cancelled_minor), 0) as bigint)
+        from payments
         left join cancels on cancels.payment_id = payments.payment_id and cancels.state = 'DONE'
         group by payments.payment_id, payments.order_no
         having max(payments.cancelled_minor - payments.cancelled_elsewhere_minor)
             <> coalesce(sum(cancels.cancelled_minor), 0)
-        limit 21",
-        "order {}: what was given back is not the sum of the cancels",
+        limit 100",
     ),
-    (
+    // From here on the numbers are counts of rows that agree: 0 where there must be 1.
+    Rule::new(
+        "I4: an attempt has an operation in the same state",
+        "order",
         "/* audit: attempts_and_log */
-        select payments.order_no from attempts
+        select payments.order_no, 0, 1 from attempts
         join payments on payments.payment_id = attempts.payment_id
         left join op_log on op_log.op_id = attempts.op_id
         where coalesce(op_log.state, '') <> case attempts.state
             when 'OPEN' then 'INTENDED' when 'CAPTURED' then 'APPLIED' else 'REJECTED' end
-        limit 21",
-        "order {}: an attempt and the operation log disagree (I4)",
+        limit 100",
     ),
-    (
+    Rule::new(
+        "I4: a cancel has an operation in the same state",
+        "order",
         "/* audit: cancels_and_log */
-        select payments.order_no from cancels
+        select payments.order_no, 0, 1 from cancels
         join payments on payments.payment_id = cancels.payment_id
         left join op_log on op_log.op_id = cancels.op_id
         where coalesce(op_log.state, '') <> case cancels.state
             when 'OPEN' then 'INTENDED' when 'DONE' then 'APPLIED' else 'REJECTED' end
-        limit 21",
-        "order {}: a cancel and the operation log disagree (I4)",
+        limit 100",
+    ),
+    Rule::new(
+        "I4: a cancel of a stray has an operation in the same state",
+        "payment",
+        "/* audit: stray_cancels_and_log */
+        select stray_cancels.provider_key, 0, 1 from stray_cancels
+        left join op_log on op_log.op_id = stray_cancels.op_id
+        where coalesce(op_log.state, '') <> case stray_cancels.state
+            when 'OPEN' then 'INTENDED' when 'REFUSED' then 'REJECTED' else 'APPLIED' end
+        limit 100",
+    ),
+    Rule::new(
+        "I9: an account has what its payments granted less what was revoked",
+        "account",
+        "/* audit: credit_balance */
+        select credit_accounts.account, credit_accounts.balance,
+            cast(coalesce(sum(case kind when 'GRANT' then credits else -credits end), 0)
+                as bigint)
+        from credit_accounts
+        left join credit_ledger on credit_ledger.account = credit_accounts.account
+        group by credit_accounts.account, credit_accounts.balance
+        having credit_accounts.balance
+            <> coalesce(sum(case kind when 'GRANT' then credits else -credits end), 0)
+        limit 100",
+    ),
+    Rule::new(
+        "I9: a payment that granted credit was approved",
+        "order",
+        "/* audit: credit_payments */
+        select payments.order_no, 0, 1 from credit_ledger
+        join payments on payments.payment_id = credit_ledger.payment_id
+        where credit_ledger.kind = 'GRANT' and payments.approved_at_ms is null
+        limit 100",
+    ),
+    // Money for an order that is paid with another payment: a second capture (F73).
+    Rule::new(
+        "E4: an order is charged once",
+        "order",
+        "/* audit: double_charge */
+        select sightings.order_no,
+            cast(sum(sightings.balance_minor) + max(payments.amount_minor
+                - payments.cancelled_minor) as bigint),
+            max(payments.amount_minor - payments.cancelled_minor)
+        from sightings
+        join payments on payments.order_no = sightings.order_no
+            and payments.status in ('COMPLETED', 'PARTIALLY_CANCELLED')
+        where 0 < sightings.balance_minor and not exists (
+            select 1 from payments as ours
+            where ours.provider = sightings.provider
+                and ours.provider_key = sightings.provider_key and ours.status <> 'FAILED')
+        group by sightings.order_no
+        limit 100",
     ),
 ];
 
@@ -68,16 +137,7 @@ impl Query<Payments> for AuditRequest {
     type Reply = AuditResponse;
 
     async fn answer(self, tx: &mut Tx) -> Result<AuditResponse, OperationError> {
-        let mut violations = Vec::new();
-        for (sql, sentence) in RULES {
-            let offenders = tx.rows(sql, &[]).await?;
-            for offender in offenders.iter().take(SHOWN_MAX) {
-                violations.push(sentence.replace("{}", &offender.text(0)?));
-            }
-            if SHOWN_MAX < offenders.len() {
-                violations.push(sentence.replace("{}", "(and more)"));
-            }
-        }
+        let violations = violations(tx, &RULES).await?;
         let totals = tx
             .row(
                 "/* audit: totals */

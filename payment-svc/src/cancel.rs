@@ -1,26 +1,31 @@
 //! Cancel: money goes back, all of it or an amount, judged by the balance.
 //!
-//! As the compensation of a Confirm it relies on the kit: a Confirm that never came is
+//! As the compensation of a Confirm or a Verify it relies on the kit: one that never came is
 //! fenced, one that was refused needs no undoing, and one whose outcome is unknown is
-//! settled at the provider first. So what comes here was captured.
+//! settled at the provider first. So what comes here was captured, or is a [`stray`].
 
 use saga_participant::{
-    Intent, OperationError, OperationMeta, ProviderOperation, Settled, Tx, Verdict,
+    Intent, OperationError, OperationMeta, ProviderOperation, Refusal, Settled, Tx, Verdict,
     operation::parse_op_id,
 };
-use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, cancel_request};
+use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse};
 use uuid::Uuid;
 
 use crate::{
     Payments,
-    limits::{check_provider_key, check_reason, parse_payment_id},
+    limits::{check_order_no, check_reason},
     payments::{
-        self, Payment, Status, attempts,
+        self, Payment, Status,
         cancels::{self, NewCancel},
     },
-    provider::{Asking, CancelAnswer, CancelRefusal, Refund, toss},
+    provider::{CancelAnswer, CancelRefusal, Refund, decided},
     reason::{self, refusal},
 };
+
+mod stray;
+mod target;
+use stray::Stray;
+use target::Target;
 
 /// What the provider is told where the caller gives no reason; it insists on one.
 const REASON_DEFAULT: &str = "cancelled by the shop";
@@ -31,13 +36,13 @@ pub struct CancelPlan {
     /// The provider's key of the payment.
     #[prost(string, tag = "1")]
     pub provider_key: String,
-    /// The order it was for.
+    /// The order it was for. Of a stray: the order that it must be for, or empty.
     #[prost(string, tag = "2")]
     pub order_no: String,
-    /// What we held when the cancel was intended, in minor units.
+    /// What we held when the cancel was intended, in minor units. Of a stray: 0.
     #[prost(int64, tag = "3")]
     pub balance_minor: i64,
-    /// How much to give back, in minor units.
+    /// How much to give back, in minor units. Of a stray: 0, which is all of it.
     #[prost(int64, tag = "4")]
     pub amount_minor: i64,
     /// Why.
@@ -46,13 +51,28 @@ pub struct CancelPlan {
     /// When the cancel was intended, in milliseconds since the Unix epoch.
     #[prost(int64, tag = "6")]
     pub intended_at_ms: i64,
+    /// The provider.
+    #[prost(string, tag = "7")]
+    pub provider: String,
+    /// Whether our tables do not know the payment.
+    #[prost(bool, tag = "8")]
+    pub is_stray: bool,
+}
+
+/// What the provider said of a payment of ours, or of a stray.
+#[derive(Clone, Debug)]
+pub enum CancelOutcome {
+    /// Of a payment of ours.
+    Ours(CancelAnswer),
+    /// Of a stray.
+    Stray(Stray),
 }
 
 impl ProviderOperation<Payments> for CancelRequest {
     const KIND: &'static str = "Cancel";
     type Reply = CancelResponse;
     type Plan = CancelPlan;
-    type Answer = CancelAnswer;
+    type Answer = CancelOutcome;
 
     fn reverses(&self) -> Result<Option<Uuid>, OperationError> {
         match self.reverses_op_id.as_str() {
@@ -71,153 +91,158 @@ impl ProviderOperation<Payments> for CancelRequest {
             return Err(OperationError::invalid("amount_minor", self.amount_minor, remedy));
         }
         check_reason("reason", &self.reason)?;
-        let payment = find_payment(self, tx).await?;
-        let balance_minor = payment.balance_minor();
-        match payment.status {
-            Status::Confirming => return Err(payments::in_progress()),
-            Status::Prepared | Status::Failed => return Err(not_captured(&payment)),
-            Status::Cancelled if self.amount_minor == 0 => {
-                return Ok(Intent::Answer(reply(&payment, 0, 0)));
+        if !self.order_no.is_empty() {
+            check_order_no("order_no", &self.order_no)?;
+        }
+        match target::find(self, tx).await? {
+            Target::Ours(payment) => intend_ours(self, payment, tx, op).await,
+            Target::Stray { provider, provider_key } => {
+                stray::intend(self, provider, provider_key, tx, op).await.map(Intent::Call)
             }
-            Status::Cancelled | Status::Completed | Status::PartiallyCancelled => {}
         }
-        if balance_minor < self.amount_minor {
-            return Err(refusal_of_amount(&payment, self.amount_minor, balance_minor).into());
-        }
-        let amount_minor = match self.amount_minor {
-            0 => balance_minor,
-            some => some,
-        };
-        let reason = if self.reason.is_empty() { REASON_DEFAULT } else { &self.reason };
-        let new = NewCancel {
-            op_id: op.op_id,
-            payment_id: payment.payment_id,
-            amount_minor,
-            reason,
-            now_ms: op.at_ms,
-        };
-        if !cancels::open(tx, new).await? {
-            return Err(payments::in_progress());
-        }
-        Ok(Intent::Call(CancelPlan {
-            provider_key: payment.provider_key.unwrap_or_default(),
-            order_no: payment.order_no,
-            balance_minor,
-            amount_minor,
-            reason: reason.to_owned(),
-            intended_at_ms: op.at_ms,
-        }))
     }
 
     async fn call(
         plan: CancelPlan,
         service: &Payments,
         op: &OperationMeta,
-    ) -> Settled<CancelAnswer> {
-        let refund = Refund {
-            provider_key: plan.provider_key,
-            order_no: plan.order_no,
-            balance_minor: plan.balance_minor,
-            amount_minor: plan.amount_minor,
-            reason: plan.reason,
+    ) -> Settled<CancelOutcome> {
+        let asking = service.asking(op, plan.intended_at_ms);
+        let provider = match service.provider(&plan.provider) {
+            Ok(provider) => provider.as_ref(),
+            Err(unconfigured) => return unconfigured,
         };
-        let asking = Asking {
-            idempotency_key: op.op_id.to_string(),
-            intended_at_ms: plan.intended_at_ms,
-            now_ms: service.clock.now_ms(),
-        };
-        service.provider.cancel(&refund, &asking).await.into()
+        if plan.is_stray {
+            return stray::give_back(plan, provider, &asking).await;
+        }
+        match decided(provider.cancel(&plan.into(), &asking).await) {
+            Ok(answer) => Settled::Definite(CancelOutcome::Ours(answer)),
+            Err(undecided) => undecided,
+        }
     }
 
     async fn record(
         self,
-        answer: CancelAnswer,
+        outcome: CancelOutcome,
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<Verdict<CancelResponse>, OperationError> {
-        let intended = cancels::find(tx, op.op_id).await?;
-        let (payment_id, amount_minor) = intended.ok_or(sqlx::Error::RowNotFound)?;
-        let payment = payments::by_id(tx, payment_id).await?.ok_or(sqlx::Error::RowNotFound)?;
-        match answer {
-            CancelAnswer::Cancelled { balance_minor } => {
-                // Where somebody else gave money back too, only our part is ours.
-                let held_minor = payment.balance_minor();
-                let balance_minor = balance_minor.clamp(0, held_minor);
-                let ours_minor = amount_minor.min(held_minor - balance_minor);
-                payments::give_back(tx, &payment, balance_minor, ours_minor).await?;
-                cancels::done(tx, op.op_id, ours_minor).await?;
-                Ok(Verdict::Applied(reply(&payment, ours_minor, balance_minor)))
-            }
-            CancelAnswer::Refused(CancelRefusal::NotCancelable { code }) => {
-                cancels::refused(tx, op.op_id, &code).await?;
-                let message = format!("the provider does not cancel payment {payment_id}: {code}");
-                let metadata = vec![("code", code)];
-                Ok(Verdict::Rejected(refusal(reason::NOT_CANCELABLE, message, metadata)))
-            }
-            CancelAnswer::Refused(CancelRefusal::MoreThanBalance { balance_minor }) => {
-                cancels::refused(tx, op.op_id, reason::AMOUNT_EXCEEDS_BALANCE).await?;
-                Ok(Verdict::Rejected(refusal_of_amount(&payment, amount_minor, balance_minor)))
-            }
+        match outcome {
+            CancelOutcome::Ours(answer) => record_ours(answer, tx, op).await,
+            CancelOutcome::Stray(stray) => stray::record(&self, stray, tx, op).await,
         }
     }
 }
 
-/// The payment that a cancel names: by its id, by the provider's key, or by the Confirm
-/// that it undoes. Where it names it twice, both must be the same.
-async fn find_payment(request: &CancelRequest, tx: &mut Tx) -> Result<Payment, OperationError> {
-    let undone = match request.reverses()? {
-        None => None,
-        Some(op_id) => match attempts::payment_of(tx, op_id).await? {
-            Some(payment_id) => Some(payment_id),
-            None => {
-                let remedy = "the operation id of a Confirm";
-                return Err(OperationError::invalid("reverses_op_id", op_id, remedy));
-            }
-        },
-    };
-    let named = match &request.payment {
-        None => None,
-        Some(cancel_request::Payment::PaymentId(text)) => {
-            payments::by_id(tx, parse_payment_id("payment_id", text)?).await?
-        }
-        Some(cancel_request::Payment::ProviderKey(key)) => {
-            check_provider_key("provider_key", key)?;
-            payments::by_provider_key(tx, toss::NAME, key).await?
-        }
-    };
-    match (named, undone) {
-        (Some(named), Some(undone)) if named.payment_id != undone => {
-            let remedy = format!("the payment of that Confirm, which is {undone}");
-            Err(OperationError::invalid("payment", named.payment_id, remedy))
-        }
-        (Some(named), _) => Ok(named),
-        (None, Some(undone)) if request.payment.is_none() => payments::by_id(tx, undone)
-            .await?
-            .ok_or(OperationError::Database(sqlx::Error::RowNotFound)),
-        (None, None) if request.payment.is_none() => {
-            let remedy = "a payment_id, a provider_key, or the reverses_op_id of a Confirm";
-            Err(OperationError::invalid("payment", "", remedy))
-        }
-        (None, _) => Err(not_found("there is no such payment".to_owned())),
+impl From<CancelPlan> for Refund {
+    fn from(plan: CancelPlan) -> Self {
+        let CancelPlan { provider_key, order_no, balance_minor, amount_minor, reason, .. } = plan;
+        Self { provider_key, order_no, balance_minor, amount_minor, reason }
     }
+}
+
+async fn intend_ours(
+    request: &CancelRequest,
+    payment: Payment,
+    tx: &mut Tx,
+    op: &OperationMeta,
+) -> Result<Intent<CancelPlan, CancelResponse>, OperationError> {
+    let balance_minor = payment.balance_minor();
+    if !request.order_no.is_empty() && request.order_no != payment.order_no {
+        return Ok(Intent::Answer(CancelResponse::default()));
+    }
+    match payment.status {
+        Status::Confirming => return Err(payments::in_progress()),
+        Status::Prepared | Status::Failed if request.order_no.is_empty() => {
+            return Err(not_captured(&payment.payment_id.to_string()).into());
+        }
+        Status::Prepared | Status::Failed => {
+            return Ok(Intent::Answer(CancelResponse::default()));
+        }
+        Status::Cancelled if request.amount_minor == 0 => {
+            return Ok(Intent::Answer(reply(&payment, 0, 0)));
+        }
+        Status::Cancelled | Status::Completed | Status::PartiallyCancelled => {}
+    }
+    if balance_minor < request.amount_minor {
+        return Err(refusal_of_amount(&payment, request.amount_minor, balance_minor).into());
+    }
+    let amount_minor = match request.amount_minor {
+        0 => balance_minor,
+        some => some,
+    };
+    let reason = reason_of(request).to_owned();
+    let new = NewCancel {
+        op_id: op.op_id,
+        payment_id: payment.payment_id,
+        amount_minor,
+        reason: &reason,
+        now_ms: op.at_ms,
+    };
+    if !cancels::open(tx, new).await? {
+        return Err(payments::in_progress());
+    }
+    Ok(Intent::Call(CancelPlan {
+        provider_key: payment.provider_key.unwrap_or_default(),
+        order_no: payment.order_no,
+        balance_minor,
+        amount_minor,
+        reason,
+        intended_at_ms: op.at_ms,
+        provider: payment.provider,
+        is_stray: false,
+    }))
+}
+
+async fn record_ours(
+    answer: CancelAnswer,
+    tx: &mut Tx,
+    op: &OperationMeta,
+) -> Result<Verdict<CancelResponse>, OperationError> {
+    let intended = cancels::find(tx, op.op_id).await?;
+    let (payment_id, amount_minor) = intended.ok_or(sqlx::Error::RowNotFound)?;
+    let payment = payments::by_id(tx, payment_id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    match answer {
+        CancelAnswer::Cancelled { balance_minor } => {
+            // Where somebody else gave money back too, only our part is ours.
+            let held_minor = payment.balance_minor();
+            let balance_minor = balance_minor.clamp(0, held_minor);
+            let ours_minor = amount_minor.min(held_minor - balance_minor);
+            payments::give_back(tx, &payment, balance_minor, ours_minor).await?;
+            cancels::done(tx, op.op_id, ours_minor).await?;
+            Ok(Verdict::Applied(reply(&payment, ours_minor, balance_minor)))
+        }
+        CancelAnswer::Refused(CancelRefusal::NotCancelable { code }) => {
+            cancels::refused(tx, op.op_id, &code).await?;
+            Ok(Verdict::Rejected(not_cancelable(&payment_id.to_string(), code)))
+        }
+        CancelAnswer::Refused(CancelRefusal::MoreThanBalance { balance_minor }) => {
+            cancels::refused(tx, op.op_id, reason::AMOUNT_EXCEEDS_BALANCE).await?;
+            Ok(Verdict::Rejected(refusal_of_amount(&payment, amount_minor, balance_minor)))
+        }
+    }
+}
+
+fn reason_of(request: &CancelRequest) -> &str {
+    if request.reason.is_empty() { REASON_DEFAULT } else { &request.reason }
 }
 
 pub(crate) fn not_found(message: String) -> OperationError {
     refusal(reason::PAYMENT_NOT_FOUND, message, Vec::new()).into()
 }
 
-fn not_captured(payment: &Payment) -> OperationError {
-    let Payment { payment_id, .. } = payment;
-    let message = format!("payment {payment_id} was not captured: there is nothing to give back");
-    let metadata = vec![("code", "NOT_CAPTURED".to_owned())];
-    refusal(reason::NOT_CANCELABLE, message, metadata).into()
+fn not_cancelable(payment: &str, code: String) -> Refusal {
+    let message = format!("the provider does not cancel payment {payment}: {code}");
+    refusal(reason::NOT_CANCELABLE, message, vec![("code", code)])
 }
 
-fn refusal_of_amount(
-    payment: &Payment,
-    amount_minor: i64,
-    balance_minor: i64,
-) -> saga_participant::Refusal {
+fn not_captured(payment: &str) -> Refusal {
+    let message = format!("payment {payment} was not captured: there is nothing to give back");
+    let metadata = vec![("code", "NOT_CAPTURED".to_owned())];
+    refusal(reason::NOT_CANCELABLE, message, metadata)
+}
+
+fn refusal_of_amount(payment: &Payment, amount_minor: i64, balance_minor: i64) -> Refusal {
     let Payment { payment_id, .. } = payment;
     let message =
         format!("payment {payment_id} has a balance of {balance_minor}, not {amount_minor}");

@@ -1,9 +1,9 @@
 //! Limits of what a caller may send, and the checks of them.
 
-use saga_participant::OperationError;
+use saga_participant::{OperationError, fields};
 use uuid::Uuid;
 
-use crate::provider::toss;
+use crate::provider;
 
 /// The largest amount, in minor units: sums of a billion of them still fit.
 pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000;
@@ -13,6 +13,12 @@ pub const PROVIDER_KEY_CHARS_MAX: usize = 200;
 
 /// Characters of the reason of a cancel.
 pub const REASON_CHARS_MAX: usize = 200;
+
+/// Characters of the name of a credit account.
+pub const ACCOUNT_CHARS_MAX: usize = 64;
+
+/// Credits that one payment may buy.
+pub const CREDITS_MAX: i64 = 1_000_000;
 
 /// Whether `text` is an order number: `^[A-Za-z0-9_-]{6,64}$`, as Toss has it.
 pub fn is_order_no(text: &str) -> bool {
@@ -59,7 +65,7 @@ pub(crate) fn check_currency(field: &str, currency: &str) -> Result<(), Operatio
 }
 
 pub(crate) fn check_provider(field: &str, provider: &str) -> Result<(), OperationError> {
-    check(provider == toss::NAME, field, provider, "the provider of this service, which is toss")
+    check(provider::NAMES.contains(&provider), field, provider, "toss or portone")
 }
 
 pub(crate) fn check_provider_key(field: &str, key: &str) -> Result<(), OperationError> {
@@ -68,6 +74,14 @@ pub(crate) fn check_provider_key(field: &str, key: &str) -> Result<(), Operation
 
 pub(crate) fn check_reason(field: &str, reason: &str) -> Result<(), OperationError> {
     check(reason.is_empty() || is_reason(reason), field, reason, "at most 200 characters")
+}
+
+pub(crate) fn check_account(field: &str, account: &str) -> Result<(), OperationError> {
+    fields::text(field, account, 1..=ACCOUNT_CHARS_MAX)
+}
+
+pub(crate) fn check_credits(field: &str, credits: i64) -> Result<(), OperationError> {
+    fields::within(field, credits, 1..=CREDITS_MAX)
 }
 
 pub(crate) fn parse_payment_id(field: &str, text: &str) -> Result<Uuid, OperationError> {

@@ -1,11 +1,14 @@
-//! The tables: payments, attempts, cancels. Every function runs in the caller's
-//! transaction.
+//! The tables: payments, and beside it one module for each of the others. Every function
+//! runs in the caller's transaction.
 
 use saga_participant::{Arg, OperationError, Row, Sql, Tx};
 use uuid::Uuid;
 
 pub(crate) mod attempts;
 pub(crate) mod cancels;
+pub(crate) mod credits;
+pub(crate) mod sightings;
+pub(crate) mod strays;
 
 /// Where a payment stands with us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,23 @@ async fn one(
     args: &[Arg<'_>],
 ) -> Result<Option<Payment>, sqlx::Error> {
     tx.row(sql, args).await?.as_ref().map(Payment::read).transpose()
+}
+
+/// Lets one transaction at a time decide what becomes of a provider's payment, also where
+/// there is no row of it yet. Held until the transaction ends.
+pub(crate) async fn lock_key(
+    tx: &mut Tx,
+    provider: &str,
+    provider_key: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = Sql {
+        postgres: "/* payments::lock_key */
+            select pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))",
+        // A transaction that may write has the whole database for itself.
+        sqlite: "/* payments::lock_key */ select $1, $2",
+    };
+    tx.execute(sql, &[Arg::Text(provider), Arg::Text(provider_key)]).await?;
+    Ok(())
 }
 
 /// The order's live payment, locked.
@@ -236,13 +256,15 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewPayment<'_>) -> Result<bool, sql
 pub(crate) async fn begin_confirming(
     tx: &mut Tx,
     payment_id: Uuid,
+    provider: &str,
     provider_key: &str,
 ) -> Result<(), OperationError> {
     let updated = tx
         .execute(
             "/* payments::begin_confirming */
-            update payments set status = 'CONFIRMING', provider_key = $2 where payment_id = $1",
-            &[Arg::Uuid(payment_id), Arg::Text(provider_key)],
+            update payments set status = 'CONFIRMING', provider = $2, provider_key = $3
+            where payment_id = $1",
+            &[Arg::Uuid(payment_id), Arg::Text(provider), Arg::Text(provider_key)],
         )
         .await;
     match updated {
@@ -277,7 +299,7 @@ pub(crate) async fn complete(
     Ok(())
 }
 
-/// The provider took no money, and will take none.
+/// The payment settles no order. What the buyer may have paid is not ours.
 pub(crate) async fn fail(tx: &mut Tx, payment_id: Uuid) -> Result<(), sqlx::Error> {
     tx.execute(
         "/* payments::fail */ update payments set status = 'FAILED' where payment_id = $1",

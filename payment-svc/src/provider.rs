@@ -1,13 +1,23 @@
 //! What the service asks of a payment provider, whichever it is, and what it may learn.
 //!
-//! A provider is never believed by halves: what is not an answer for good is unknown, and
-//! unknown is never a refusal.
+//! A provider is never believed by halves: what is not an answer for good is
+//! [`Settled::Unknown`], and unknown is never a refusal.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use saga_participant::Settled;
 
+mod http;
+pub mod portone;
 pub mod toss;
+mod verify;
+
+pub use http::ProviderConfigError;
+pub use verify::{find, verify};
+
+/// The providers that this program can talk to.
+pub const NAMES: [&str; 2] = [toss::NAME, portone::NAME];
 
 /// A payment provider.
 #[async_trait]
@@ -15,44 +25,42 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Its name in requests and in the database, such as `toss`.
     fn name(&self) -> &'static str;
 
-    /// Captures the buyer's payment, or finds out that it is captured, or refused. Comes
-    /// to an end by itself. May be called any number of times with the same arguments.
-    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Asked<ConfirmAnswer>;
+    /// Captures the buyer's payment, or finds out that it is captured, or refused. Where
+    /// buyers pay without the shop it only finds out. Comes to an end by itself. May be
+    /// called any number of times with the same arguments.
+    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Settled<ConfirmAnswer>;
 
     /// Gives money back, or finds out that it was given back, or that it cannot be. Comes
     /// to an end by itself. May be called any number of times with the same arguments; of
     /// two different refunds of one payment the first must be settled before the second.
-    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Asked<CancelAnswer>;
+    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Settled<CancelAnswer>;
 
     /// Shows what the provider knows of a payment. Changes nothing.
-    async fn look_up(&self, wanted: Wanted<'_>) -> Asked<Option<Seen>>;
+    async fn look_up(&self, wanted: Wanted<'_>) -> Settled<Option<Seen>>;
 }
 
-/// What is known after asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked<A> {
-    /// An answer for good.
-    Answered(A),
-    /// The request was not sent: nothing was done by it.
-    NotSent {
-        /// What happened, for people.
-        message: String,
-    },
-    /// Nobody knows what was done.
-    Unknown {
-        /// What happened, for people.
-        message: String,
-    },
-    /// The provider is at it, or asks for a pause.
-    Wait {
-        /// What happened, for people.
-        message: String,
-    },
-    /// The provider does not accept our key: for the operator.
-    Configuration {
-        /// What happened, for people.
-        message: String,
-    },
+/// The providers that are configured.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    /// One of each name at most; of two the first is asked.
+    pub configured: Vec<Arc<dyn Provider>>,
+}
+
+impl Providers {
+    /// The provider of that name, if it is configured.
+    pub fn named(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.configured.iter().find(|it| it.name() == name)
+    }
+}
+
+/// The answer, or what was learned instead of one.
+pub(crate) fn decided<A, B>(settled: Settled<A>) -> Result<A, Settled<B>> {
+    match settled {
+        Settled::Definite(answer) => Ok(answer),
+        Settled::Unknown { message } => Err(Settled::Unknown { message }),
+        Settled::Wait { message } => Err(Settled::Wait { message }),
+        Settled::Configuration { message } => Err(Settled::Configuration { message }),
+    }
 }
 
 /// When an operation is asked about, and under which key.
@@ -95,10 +103,48 @@ pub struct Refund {
     pub reason: String,
 }
 
+impl Charge {
+    /// Whether `seen` is for this order and has this amount.
+    pub(crate) fn agrees_with(&self, seen: &Seen) -> bool {
+        seen.provider_key == self.provider_key
+            && seen.order_no == self.order_no
+            && self.has_amount_of(seen)
+    }
+
+    /// Whether `seen` has this amount.
+    pub(crate) fn has_amount_of(&self, seen: &Seen) -> bool {
+        seen.amount_minor == self.amount_minor
+            && seen.currency.as_ref().is_none_or(|it| *it == self.currency)
+    }
+}
+
 impl Refund {
     /// What we hold after it, in minor units.
     pub fn balance_after_minor(&self) -> i64 {
         self.balance_minor - self.amount_minor
+    }
+
+    /// Whether all of the balance is to be given back.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.amount_minor == self.balance_minor
+    }
+
+    /// Whether `seen` is the captured payment that this is about.
+    pub(crate) fn is_of(&self, seen: &Seen) -> bool {
+        seen.provider_key == self.provider_key
+            && seen.order_no == self.order_no
+            && matches!(seen.standing, Standing::Captured { .. })
+    }
+
+    /// In a reply to our own request: at least that much was given back. The provider's
+    /// word for it is not asked: a remaining cancel after a partial one stays "partial".
+    pub(crate) fn is_done_by(&self, seen: &Seen) -> bool {
+        self.is_of(seen) && (0..=self.balance_after_minor()).contains(&seen.balance_minor)
+    }
+
+    /// In a look-up: the balance is the wanted one.
+    pub(crate) fn is_done_exactly(&self, seen: &Seen) -> bool {
+        self.is_of(seen) && seen.balance_minor == self.balance_after_minor()
     }
 }
 
@@ -133,6 +179,8 @@ pub struct Seen {
 pub enum Standing {
     /// Not captured, but it may still be.
     Open,
+    /// Confirmed, and the buyer has some days to deposit the money.
+    AwaitsDeposit,
     /// Captured; the balance tells how much of it was given back.
     Captured {
         /// When it was approved. 0: the provider does not tell.
@@ -177,11 +225,18 @@ pub enum ConfirmRefusal {
     },
     /// The buyer's window has passed.
     SessionExpired,
-    /// The buyer agreed to pay another amount.
+    /// The buyer paid another amount, or agreed to pay another one.
     AmountDiffers {
-        /// What the buyer agreed to pay, in minor units.
+        /// That amount, in minor units.
         actual_minor: i64,
     },
+    /// The buyer has not paid, or has the money back.
+    NotPaid {
+        /// `OPEN`, `FAILED`, `EXPIRED` or `CANCELLED`.
+        status: &'static str,
+    },
+    /// The provider knows of no such payment.
+    NotFound,
     /// The buyer's payment is for another order, or the order is paid with another payment.
     UsedElsewhere {
         /// The order that the provider names.

@@ -14,6 +14,12 @@ pub const SESSION_EXPIRED: &str = "SESSION_EXPIRED";
 pub const NOT_CANCELABLE: &str = "NOT_CANCELABLE";
 /// More than is left.
 pub const AMOUNT_EXCEEDS_BALANCE: &str = "AMOUNT_EXCEEDS_BALANCE";
+/// The buyer has not paid, or has the money back.
+pub const NOT_PAID: &str = "NOT_PAID";
+/// The buyer paid for another order.
+pub const ORDER_MISMATCH: &str = "ORDER_MISMATCH";
+/// The payment granted another number, or to another account.
+pub const CREDIT_ALREADY_GRANTED: &str = "CREDIT_ALREADY_GRANTED";
 /// There is no such payment.
 pub const PAYMENT_NOT_FOUND: &str = "PAYMENT_NOT_FOUND";
 /// Another operation on the payment is not settled yet: nothing was done, try again.

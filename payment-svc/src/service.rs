@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use saga_participant::{
-    Database, Migration, Participant, ParticipantApi, Resumer, Schema, Settled, Setup, Sql,
+    Database, Migration, OperationMeta, Participant, ParticipantApi, Resumer, Schema, Settled,
+    Setup, Sql,
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
 use saga_proto::shop::payment::v1::{
     AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest, ConfirmResponse,
-    GetPaymentRequest, GetPaymentResponse, PrepareRequest, PrepareResponse,
+    GetCreditRequest, GetCreditResponse, GetPaymentRequest, GetPaymentResponse, GrantCreditRequest,
+    GrantCreditResponse, PrepareRequest, PrepareResponse, RevokeCreditRequest,
+    RevokeCreditResponse, VerifyRequest, VerifyResponse,
     payment_service_server::{self, PaymentServiceServer},
 };
 use serde::Deserialize;
@@ -18,9 +21,11 @@ use tonic::{Request, Response, Status, service::Routes};
 use crate::{
     clock::Clock,
     provider::{
-        Asked, Provider,
+        Asking, Provider, Providers,
+        portone::{PortOne, PortOneConfig},
         toss::{Toss, TossConfig},
     },
+    webhooks::{WebhookConfig, Webhooks},
 };
 
 /// The domain of this service's error reasons.
@@ -29,30 +34,72 @@ const DOMAIN: &str = "payment.shop";
 /// The tables.
 pub const SCHEMA: Schema = Schema {
     component: "payment",
-    migrations: &[Migration {
-        name: "0001_payments",
-        script: Sql {
-            postgres: include_str!("../migrations/postgres/0001_payments.sql"),
-            sqlite: include_str!("../migrations/sqlite/0001_payments.sql"),
+    migrations: &[
+        Migration {
+            name: "0001_payments",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0001_payments.sql"),
+                sqlite: include_str!("../migrations/sqlite/0001_payments.sql"),
+            },
         },
-    }],
+        Migration {
+            name: "0002_strays_credits_sightings",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0002_strays_credits_sightings.sql"),
+                sqlite: include_str!("../migrations/sqlite/0002_strays_credits_sightings.sql"),
+            },
+        },
+    ],
 };
 
 /// What the operations need beside the database.
 #[derive(Clone, Debug)]
 pub struct Payments {
     /// Who is asked for the money.
-    pub provider: Arc<dyn Provider>,
+    pub providers: Providers,
     /// Tells how old an unsettled operation is.
     pub clock: Arc<Clock>,
+}
+
+impl Payments {
+    /// The provider of that name. Where it is not configured, the operator has to look.
+    pub(crate) fn provider<A>(&self, name: &str) -> Result<&Arc<dyn Provider>, Settled<A>> {
+        self.providers.named(name).ok_or_else(|| {
+            let message = format!("provider {name} is not configured; add `[service.{name}]`");
+            Settled::Configuration { message }
+        })
+    }
+
+    /// How an operation asks its provider: with its id for a key.
+    pub(crate) fn asking(&self, op: &OperationMeta, intended_at_ms: i64) -> Asking {
+        let idempotency_key = op.op_id.to_string();
+        Asking { idempotency_key, intended_at_ms, now_ms: self.clock.now_ms() }
+    }
 }
 
 /// What is configured under `[service]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentConfig {
-    /// The provider.
+    /// Toss Payments.
     pub toss: TossConfig,
+    /// PortOne V1. None: its payments are not taken.
+    #[serde(default)]
+    pub portone: Option<PortOneConfig>,
+    /// Where the providers' webhooks come in. None: they are not listened to.
+    #[serde(default)]
+    pub webhooks: Option<WebhookConfig>,
+}
+
+impl PaymentConfig {
+    /// The providers that are configured.
+    fn providers(&self) -> anyhow::Result<Providers> {
+        let mut configured: Vec<Arc<dyn Provider>> = vec![Arc::new(Toss::new(&self.toss)?)];
+        if let Some(portone) = &self.portone {
+            configured.push(Arc::new(PortOne::new(portone)?));
+        }
+        Ok(Providers { configured })
+    }
 }
 
 /// The service as its binary sees it.
@@ -69,8 +116,13 @@ impl Service for PaymentService {
     type Config = PaymentConfig;
 
     async fn app(database: Database, config: PaymentConfig) -> anyhow::Result<App> {
-        let provider = Arc::new(Toss::new(&config.toss)?);
-        Ok(app(database, Payments { provider, clock: Arc::default() }))
+        let payments = Payments { providers: config.providers()?, clock: Arc::default() };
+        let participant = participant(database, payments);
+        if let Some(webhooks) = config.webhooks {
+            let webhooks = Webhooks::bind(webhooks).await?;
+            tokio::spawn(webhooks.run(participant.clone()));
+        }
+        Ok(app_of(participant))
     }
 }
 
@@ -85,7 +137,11 @@ pub async fn migrate(database: &Database) -> Result<usize, SchemaError> {
 
 /// The service in a program that holds several. The schema must be up to date.
 pub fn app(database: Database, payments: Payments) -> App {
-    let participant = participant(database.clone(), payments);
+    app_of(participant(database, payments))
+}
+
+fn app_of(participant: Participant<Payments>) -> App {
+    let database = participant.database().clone();
     let payment_server = PaymentServiceServer::new(PaymentApi { participant: participant.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -101,20 +157,12 @@ pub fn app(database: Database, payments: Payments) -> App {
 
 /// The operations behind their barrier, without a server.
 pub fn participant(database: Database, payments: Payments) -> Participant<Payments> {
-    let resumers = vec![Resumer::of::<ConfirmRequest>(), Resumer::of::<CancelRequest>()];
+    let resumers = vec![
+        Resumer::of::<ConfirmRequest>(),
+        Resumer::of::<VerifyRequest>(),
+        Resumer::of::<CancelRequest>(),
+    ];
     Participant::new(Setup { database, domain: DOMAIN, service: payments, resumers })
-}
-
-impl<A> From<Asked<A>> for Settled<A> {
-    fn from(asked: Asked<A>) -> Self {
-        match asked {
-            Asked::Answered(answer) => Self::Definite(answer),
-            // An earlier try of the same operation may have been sent.
-            Asked::NotSent { message } | Asked::Unknown { message } => Self::Unknown { message },
-            Asked::Wait { message } => Self::Wait { message },
-            Asked::Configuration { message } => Self::Configuration { message },
-        }
-    }
 }
 
 /// The handlers.
@@ -140,11 +188,39 @@ impl payment_service_server::PaymentService for PaymentApi {
         self.participant.perform(request).await
     }
 
+    async fn verify(
+        &self,
+        request: Request<VerifyRequest>,
+    ) -> Result<Response<VerifyResponse>, Status> {
+        self.participant.perform(request).await
+    }
+
     async fn cancel(
         &self,
         request: Request<CancelRequest>,
     ) -> Result<Response<CancelResponse>, Status> {
         self.participant.perform(request).await
+    }
+
+    async fn grant_credit(
+        &self,
+        request: Request<GrantCreditRequest>,
+    ) -> Result<Response<GrantCreditResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn revoke_credit(
+        &self,
+        request: Request<RevokeCreditRequest>,
+    ) -> Result<Response<RevokeCreditResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn get_credit(
+        &self,
+        request: Request<GetCreditRequest>,
+    ) -> Result<Response<GetCreditResponse>, Status> {
+        self.participant.answer(request).await
     }
 
     async fn get_payment(

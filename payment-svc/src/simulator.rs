@@ -1,9 +1,10 @@
 //! A payment provider to develop and test against. It keeps real books: what it says it
 //! captured is on its disk before it says so, and its ledger judges what the shop did.
 //!
-//! It speaks the wire of Toss Payments (`toss`). What it does with money (`book`), the
-//! faults it makes (`fault`) and the way a request runs (`exchange`) know no wire format,
-//! so that a second wire needs only a module beside `toss`.
+//! It speaks the wires of Toss Payments (`toss`) and of PortOne V1 (`portone`). What it does
+//! with money (`book`), the faults it makes (`fault`) and the way a request runs (`exchange`)
+//! know no wire format. Both wires show the same payments: where buyers pay without the
+//! shop (`buyer_pays`), and where the shop confirms.
 //!
 //! Not for production: everybody who reaches its port may open payments and move its clock.
 
@@ -11,10 +12,13 @@ use std::{
     collections::HashSet,
     io,
     path::Path,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 
@@ -28,14 +32,19 @@ mod fault;
 mod file;
 mod idempotency;
 mod lane;
+mod ledger;
+mod portone;
 mod session;
 mod toss;
+mod webhook;
 
 pub use book::{DuplicateOrders, OrderLedger};
 pub use command::main;
 pub use error::SimulatorError;
 pub use fault::{Fault, FaultCounts, FaultMix, FaultScript, Operation};
+pub use ledger::LedgerPage;
 pub use session::{Session, Stage};
+pub use webhook::{WebhookOrder, WebhookScript, WebhookWire, WebhooksSent};
 
 use crate::clock::Clock;
 use book::Payment;
@@ -44,9 +53,6 @@ use lane::Lane;
 
 /// Payments that are opened in one transaction.
 const OPENINGS_PER_JOB: usize = 500;
-
-/// Orders of the ledger that are read at once.
-const LEDGER_PAGE: u32 = 5_000;
 
 /// How the simulated provider behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -70,15 +76,6 @@ impl Default for SimulatorConfig {
     }
 }
 
-/// A page of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerPage {
-    /// Orders that money moved for, in order of their numbers.
-    pub orders: Vec<OrderLedger>,
-    /// Where the next page begins. None: this is the last one.
-    pub next_after: Option<String>,
-}
-
 /// A simulated provider. Clones share one file and one clock.
 #[derive(Clone, Debug)]
 pub struct Simulator {
@@ -94,6 +91,8 @@ struct Shared {
     /// Identities of the requests that are under way.
     running: Mutex<HashSet<String>>,
     traces: AtomicU64,
+    /// Access tokens that were given out since the start.
+    tokens: AtomicU64,
 }
 
 /// How a look-up names a payment.
@@ -117,6 +116,7 @@ impl Simulator {
             clock: Clock::moved_by(file.clock_offset_ms),
             running: Mutex::default(),
             traces: AtomicU64::new(1),
+            tokens: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -131,7 +131,9 @@ impl Simulator {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let routes = toss::routes(self.shared.clone()).merge(admin::routes(self.shared.clone()));
+        let routes = toss::routes(self.shared.clone())
+            .merge(portone::routes(self.shared.clone()))
+            .merge(admin::routes(self.shared.clone()));
         let service = routes.into_make_service_with_connect_info::<Scissors>();
         axum::serve(SeverableListener(listener), service).with_graceful_shutdown(shutdown).await
     }
@@ -213,6 +215,32 @@ impl Simulator {
         Ok(authenticated)
     }
 
+    /// The buyer pays without the shop, or deposits what the shop has confirmed. False:
+    /// there is no such payment, it is paid, or its time is over.
+    ///
+    /// # Errors
+    ///
+    /// [`SimulatorError::Write`]: it may have happened.
+    pub async fn buyer_pays(&self, payment_key: &str) -> Result<bool, SimulatorError> {
+        let payment_key = payment_key.to_owned();
+        let (duplicates, now_ms) = (self.shared.config.duplicate_orders, self.now_ms());
+        let paid = self
+            .shared
+            .lane
+            .run(move |connection| {
+                Box::pin(
+                    async move { book::pay(connection, &payment_key, duplicates, now_ms).await },
+                )
+            })
+            .await?;
+        Ok(paid.is_ok())
+    }
+
+    /// How many access tokens it gave out since it was opened.
+    pub fn tokens_issued(&self) -> u64 {
+        self.shared.tokens.load(Ordering::Relaxed)
+    }
+
     /// Plans faults for the next requests, whatever payment they are about. The faults of
     /// a payment's own script come first.
     ///
@@ -266,56 +294,6 @@ impl Simulator {
             .await?;
         self.shared.clock.set_offset_ms(offset_ms);
         Ok(self.now_ms())
-    }
-
-    /// The whole ledger, in order of the order numbers.
-    ///
-    /// # Errors
-    ///
-    /// [`SimulatorError::Read`].
-    pub async fn ledger(&self) -> Result<Vec<OrderLedger>, SimulatorError> {
-        let mut orders: Vec<OrderLedger> = Vec::new();
-        let mut after = Some(String::new());
-        while let Some(key) = after {
-            let page = self.ledger_page(&key, LEDGER_PAGE).await?;
-            orders.extend(page.orders);
-            after = page.next_after;
-        }
-        Ok(orders)
-    }
-
-    /// At most `limit` orders of the ledger, behind the order number `after`.
-    ///
-    /// # Errors
-    ///
-    /// [`SimulatorError::Read`].
-    pub async fn ledger_page(&self, after: &str, limit: u32) -> Result<LedgerPage, SimulatorError> {
-        let limit = limit.max(1);
-        let after = after.to_owned();
-        let page = |reads| async move { book::ledger_page(&reads, &after, limit).await };
-        let orders =
-            self.shared.read(page).await.map_err(|source| SimulatorError::Read { source })?;
-        let is_full = orders.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-        let next_after = orders.last().filter(|_| is_full).map(|it| it.order_no.clone());
-        Ok(LedgerPage { orders, next_after })
-    }
-
-    /// What happened to the money of one order. All zero: nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`SimulatorError::Read`].
-    pub async fn order_ledger(&self, order_no: &str) -> Result<OrderLedger, SimulatorError> {
-        let wanted = order_no.to_owned();
-        let order = |reads| async move { book::order_ledger(&reads, &wanted).await };
-        let order =
-            self.shared.read(order).await.map_err(|source| SimulatorError::Read { source })?;
-        Ok(order.unwrap_or_else(|| OrderLedger {
-            order_no: order_no.to_owned(),
-            captured_minor: 0,
-            cancelled_minor: 0,
-            captures: 0,
-        }))
     }
 }
 

@@ -5,12 +5,13 @@
 //! by a look-up: first of the payment, then of the order.
 
 use async_trait::async_trait;
+use saga_participant::Settled;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Asked, Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, ConfirmRefusal, Provider,
-    Refund, Seen, Standing, Wanted,
+    Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, ConfirmRefusal, Provider,
+    ProviderConfigError, Refund, Seen, Standing, Wanted,
 };
 
 mod codes;
@@ -67,23 +68,6 @@ impl TossConfig {
     }
 }
 
-/// Why an adapter cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum TossConfigError {
-    /// The address is of no use to this build.
-    #[error(
-        "the provider's address is {found:?}; this build speaks no TLS, so it must begin with \
-         http:// and name the simulator or a proxy that speaks TLS"
-    )]
-    BaseUrl {
-        /// The address.
-        found: String,
-    },
-    /// The HTTP client refuses the configuration.
-    #[error("the HTTP client cannot be made")]
-    Client(#[source] reqwest::Error),
-}
-
 /// The adapter.
 #[derive(Debug)]
 pub struct Toss {
@@ -95,8 +79,8 @@ impl Toss {
     ///
     /// # Errors
     ///
-    /// [`TossConfigError`] says what to correct.
-    pub fn new(config: &TossConfig) -> Result<Self, TossConfigError> {
+    /// [`ProviderConfigError`] says what to correct.
+    pub fn new(config: &TossConfig) -> Result<Self, ProviderConfigError> {
         Ok(Self { wire: Wire::new(config)? })
     }
 }
@@ -107,7 +91,7 @@ impl Provider for Toss {
         NAME
     }
 
-    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Asked<ConfirmAnswer> {
+    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Settled<ConfirmAnswer> {
         if asking.key_is_old() {
             let said = "the key is too old to ask again with".to_owned();
             return self.settle_confirm(charge, asking, Meaning::Unlisted, said).await;
@@ -129,7 +113,9 @@ impl Provider for Toss {
                 Meaning::Configuration => return configuration(code),
                 meaning => (meaning, format!("the provider answered {status} {code}")),
             },
-            Reply::NotSent { message } => return Asked::NotSent { message },
+            Reply::Payment(Seen { standing: Standing::AwaitsDeposit, .. }) => {
+                (Meaning::Wait, "the buyer's deposit is awaited".to_owned())
+            }
             other => (Meaning::Unlisted, message_of(other)),
         };
         self.settle_confirm(charge, asking, meaning, said).await
@@ -140,23 +126,21 @@ impl Provider for Toss {
     /// balance as it was, that request is over and did nothing, and the next key of a
     /// fixed row of keys is used. Each try walks the row from its start, so that nothing
     /// needs to be remembered.
-    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Asked<CancelAnswer> {
+    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Settled<CancelAnswer> {
         if asking.key_is_old() {
             let said = "the key is too old to ask again with".to_owned();
             return self.settle_cancel(refund, said).await;
         }
-        let is_whole = refund.amount_minor == refund.balance_minor;
         let body = CancelBody {
             cancel_reason: &refund.reason,
-            cancel_amount: (!is_whole).then_some(refund.amount_minor),
+            cancel_amount: (!refund.is_whole()).then_some(refund.amount_minor),
         };
         let mut said = String::new();
         for number in 1..=CANCEL_KEYS_MAX {
             let key = cancel_key(asking, number);
             let (status, code) = match self.wire.cancel(&refund.provider_key, &body, &key).await {
-                Reply::Payment(seen) if is_cancelled(&seen, refund) => return cancelled(&seen),
+                Reply::Payment(seen) if refund.is_done_by(&seen) => return cancelled(&seen),
                 Reply::Error { status, code } => (status, code),
-                Reply::NotSent { message } => return Asked::NotSent { message },
                 other => return self.settle_cancel(refund, message_of(other)).await,
             };
             said = format!("the provider answered {status} {code}");
@@ -165,7 +149,7 @@ impl Provider for Toss {
                 Meaning::AlreadyCancelled | Meaning::MoreThanBalance | Meaning::NotCancelable => {
                     return self.settle_refused_cancel(refund, code).await;
                 }
-                Meaning::Wait => return Asked::Wait { message: said },
+                Meaning::Wait => return Settled::Wait { message: said },
                 _ if !(400..500).contains(&status) => {
                     return self.settle_cancel(refund, said).await;
                 }
@@ -175,14 +159,14 @@ impl Provider for Toss {
                 _ => {}
             }
         }
-        Asked::Unknown { message: said }
+        Settled::Unknown { message: said }
     }
 
-    async fn look_up(&self, wanted: Wanted<'_>) -> Asked<Option<Seen>> {
+    async fn look_up(&self, wanted: Wanted<'_>) -> Settled<Option<Seen>> {
         match self.wire.look_up(wanted).await {
-            Reply::Payment(seen) => Asked::Answered(Some(seen)),
+            Reply::Payment(seen) => Settled::Definite(Some(seen)),
             Reply::Error { status: 404, code } if code == "NOT_FOUND_PAYMENT" => {
-                Asked::Answered(None)
+                Settled::Definite(None)
             }
             Reply::Error { status, code } if meaning(status, &code) == Meaning::Configuration => {
                 configuration(&code)
@@ -200,24 +184,30 @@ impl Toss {
         asking: &Asking,
         meaning: Meaning,
         said: String,
-    ) -> Asked<ConfirmAnswer> {
-        let unsettled = match meaning {
-            Meaning::Wait => Asked::Wait { message: said },
-            _ => Asked::Unknown { message: said },
-        };
+    ) -> Settled<ConfirmAnswer> {
         let by_key = match self.look_up(Wanted::Key(&charge.provider_key)).await {
-            Asked::Answered(found) => found,
-            Asked::Configuration { message } => return Asked::Configuration { message },
-            _ => return unsettled,
+            Settled::Definite(found) => Ok(found),
+            Settled::Configuration { message } => return Settled::Configuration { message },
+            _ => Err(()),
         };
-        if let Some(seen) = by_key
-            && let Some(settled) = judge_confirm(&seen, charge)
-        {
-            return settled;
+        let awaits_deposit = matches!(&by_key, Ok(Some(seen)) if is_awaited(seen, charge));
+        let unsettled = match meaning {
+            _ if awaits_deposit => Settled::Wait { message: said },
+            Meaning::Wait => Settled::Wait { message: said },
+            _ => Settled::Unknown { message: said },
+        };
+        match by_key {
+            Ok(Some(seen)) => {
+                if let Some(settled) = judge_confirm(&seen, charge) {
+                    return settled;
+                }
+            }
+            Ok(None) => {}
+            Err(()) => return unsettled,
         }
         let by_order = match self.look_up(Wanted::Order(&charge.order_no)).await {
-            Asked::Answered(found) => found,
-            Asked::Configuration { message } => return Asked::Configuration { message },
+            Settled::Definite(found) => found,
+            Settled::Configuration { message } => return Settled::Configuration { message },
             _ => return unsettled,
         };
         match by_order {
@@ -239,22 +229,22 @@ impl Toss {
 
     /// Decides a cancel whose reply said nothing. Only success can be seen: while the
     /// request may be on its way, a balance that did not change means nothing.
-    async fn settle_cancel(&self, refund: &Refund, said: String) -> Asked<CancelAnswer> {
+    async fn settle_cancel(&self, refund: &Refund, said: String) -> Settled<CancelAnswer> {
         match self.look_up(Wanted::Key(&refund.provider_key)).await {
-            Asked::Answered(Some(seen)) if is_cancelled_exactly(&seen, refund) => cancelled(&seen),
-            Asked::Configuration { message } => Asked::Configuration { message },
-            _ => Asked::Unknown { message: said },
+            Settled::Definite(Some(seen)) if refund.is_done_exactly(&seen) => cancelled(&seen),
+            Settled::Configuration { message } => Settled::Configuration { message },
+            _ => Settled::Unknown { message: said },
         }
     }
 
     /// Decides a cancel that the provider refuses: it may refuse because it was done.
-    async fn settle_refused_cancel(&self, refund: &Refund, code: String) -> Asked<CancelAnswer> {
+    async fn settle_refused_cancel(&self, refund: &Refund, code: String) -> Settled<CancelAnswer> {
         let seen = match self.look_up(Wanted::Key(&refund.provider_key)).await {
-            Asked::Answered(Some(seen)) if is_same_capture(&seen, refund) => seen,
-            Asked::Configuration { message } => return Asked::Configuration { message },
-            _ => return Asked::Unknown { message: format!("the provider answered {code}") },
+            Settled::Definite(Some(seen)) if refund.is_of(&seen) => seen,
+            Settled::Configuration { message } => return Settled::Configuration { message },
+            _ => return Settled::Unknown { message: format!("the provider answered {code}") },
         };
-        if is_cancelled_exactly(&seen, refund) {
+        if refund.is_done_exactly(&seen) {
             return cancelled(&seen);
         }
         let refusal = if seen.balance_minor < refund.amount_minor {
@@ -262,13 +252,13 @@ impl Toss {
         } else {
             CancelRefusal::NotCancelable { code }
         };
-        Asked::Answered(CancelAnswer::Refused(refusal))
+        Settled::Definite(CancelAnswer::Refused(refusal))
     }
 
     async fn is_untouched(&self, refund: &Refund) -> bool {
         match self.look_up(Wanted::Key(&refund.provider_key)).await {
-            Asked::Answered(Some(seen)) => {
-                is_same_capture(&seen, refund) && seen.balance_minor == refund.balance_minor
+            Settled::Definite(Some(seen)) => {
+                refund.is_of(&seen) && seen.balance_minor == refund.balance_minor
             }
             _ => false,
         }
@@ -296,19 +286,17 @@ fn cancel_key(asking: &Asking, number: u32) -> String {
 /// amount, and nothing of it given back.
 fn is_done(seen: &Seen, charge: &Charge) -> bool {
     matches!(seen.standing, Standing::Captured { .. })
-        && agrees(seen, charge)
+        && charge.agrees_with(seen)
         && seen.balance_minor == charge.amount_minor
 }
 
-fn agrees(seen: &Seen, charge: &Charge) -> bool {
-    seen.provider_key == charge.provider_key
-        && seen.order_no == charge.order_no
-        && seen.amount_minor == charge.amount_minor
-        && seen.currency.as_ref().is_none_or(|it| *it == charge.currency)
+/// Confirmed, and the buyer may take some days to deposit the money (F80).
+fn is_awaited(seen: &Seen, charge: &Charge) -> bool {
+    charge.agrees_with(seen) && seen.standing == Standing::AwaitsDeposit
 }
 
 /// What a look-up says of a confirm. `None`: nothing for good.
-fn judge_confirm(seen: &Seen, charge: &Charge) -> Option<Asked<ConfirmAnswer>> {
+fn judge_confirm(seen: &Seen, charge: &Charge) -> Option<Settled<ConfirmAnswer>> {
     if seen.provider_key != charge.provider_key {
         return None;
     }
@@ -317,7 +305,7 @@ fn judge_confirm(seen: &Seen, charge: &Charge) -> Option<Asked<ConfirmAnswer>> {
         return Some(refused(ConfirmRefusal::UsedElsewhere { order_no }));
     }
     match &seen.standing {
-        Standing::Captured { .. } if agrees(seen, charge) => Some(captured(seen)),
+        Standing::Captured { .. } if charge.agrees_with(seen) => Some(captured(seen)),
         // Somebody captured another amount for our order. That money has to be looked at
         // by a person, and a refusal would hide it.
         Standing::Captured { .. } => None,
@@ -326,50 +314,33 @@ fn judge_confirm(seen: &Seen, charge: &Charge) -> Option<Asked<ConfirmAnswer>> {
         }
         Standing::Expired => Some(refused(ConfirmRefusal::SessionExpired)),
         // The provider never captures an amount that the buyer did not agree to.
-        Standing::Open if !agrees(seen, charge) => {
+        Standing::Open if !charge.agrees_with(seen) => {
             let actual_minor = seen.amount_minor;
             Some(refused(ConfirmRefusal::AmountDiffers { actual_minor }))
         }
-        Standing::Open | Standing::Strange { .. } => None,
+        Standing::Open | Standing::AwaitsDeposit | Standing::Strange { .. } => None,
     }
 }
 
-fn is_same_capture(seen: &Seen, refund: &Refund) -> bool {
-    seen.provider_key == refund.provider_key
-        && seen.order_no == refund.order_no
-        && matches!(seen.standing, Standing::Captured { .. })
-}
-
-/// A reply to our own cancel: at least that much was given back. The status is not asked:
-/// a remaining cancel after a partial one stays "partially cancelled".
-fn is_cancelled(seen: &Seen, refund: &Refund) -> bool {
-    is_same_capture(seen, refund)
-        && (0..=refund.balance_after_minor()).contains(&seen.balance_minor)
-}
-
-fn is_cancelled_exactly(seen: &Seen, refund: &Refund) -> bool {
-    is_same_capture(seen, refund) && seen.balance_minor == refund.balance_after_minor()
-}
-
-fn captured(seen: &Seen) -> Asked<ConfirmAnswer> {
+fn captured(seen: &Seen) -> Settled<ConfirmAnswer> {
     let approved_at_ms = match seen.standing {
         Standing::Captured { approved_at_ms } => approved_at_ms,
         _ => 0,
     };
-    Asked::Answered(ConfirmAnswer::Captured { approved_at_ms, balance_minor: seen.balance_minor })
+    Settled::Definite(ConfirmAnswer::Captured { approved_at_ms, balance_minor: seen.balance_minor })
 }
 
-fn refused(refusal: ConfirmRefusal) -> Asked<ConfirmAnswer> {
-    Asked::Answered(ConfirmAnswer::Refused(refusal))
+fn refused(refusal: ConfirmRefusal) -> Settled<ConfirmAnswer> {
+    Settled::Definite(ConfirmAnswer::Refused(refusal))
 }
 
-fn cancelled(seen: &Seen) -> Asked<CancelAnswer> {
-    Asked::Answered(CancelAnswer::Cancelled { balance_minor: seen.balance_minor })
+fn cancelled(seen: &Seen) -> Settled<CancelAnswer> {
+    Settled::Definite(CancelAnswer::Cancelled { balance_minor: seen.balance_minor })
 }
 
-fn configuration<A>(code: &str) -> Asked<A> {
+fn configuration<A>(code: &str) -> Settled<A> {
     let message = format!("the provider does not accept our key: {code}; check `secret_key`");
-    Asked::Configuration { message }
+    Settled::Configuration { message }
 }
 
 fn message_of(reply: Reply) -> String {
@@ -380,8 +351,6 @@ fn message_of(reply: Reply) -> String {
             seen.order_no, seen.amount_minor, seen.standing
         ),
         Reply::Error { status, code } => format!("the provider answered {status} {code}"),
-        Reply::Strange { message } | Reply::Lost { message } | Reply::NotSent { message } => {
-            message
-        }
+        Reply::Lost { message } => message,
     }
 }

@@ -13,7 +13,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{FaultScript, Session, Shared, Simulator, SimulatorError};
+use super::{FaultScript, Session, Shared, Simulator, SimulatorError, WebhookScript};
 
 const PAGE_ORDERS_MAX: u32 = 10_000;
 
@@ -22,6 +22,8 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/simulator/v1/payments", post(open_payments))
         .route("/simulator/v1/payments/{payment_key}/authenticate", post(authenticate))
+        .route("/simulator/v1/payments/{payment_key}/pay", post(pay))
+        .route("/simulator/v1/webhooks", post(send_webhooks))
         .route("/simulator/v1/faults", get(fired).post(plan))
         .route("/simulator/v1/clock", get(clock).post(move_clock))
         .route("/simulator/v1/ledger", get(ledger))
@@ -48,6 +50,14 @@ async fn open_payments(State(it): State<Simulator>, Json(body): Json<Payments>) 
 
 async fn authenticate(State(it): State<Simulator>, Path(payment_key): Path<String>) -> Response {
     answer(it.buyer_authenticates(&payment_key).await)
+}
+
+async fn pay(State(it): State<Simulator>, Path(payment_key): Path<String>) -> Response {
+    answer(it.buyer_pays(&payment_key).await)
+}
+
+async fn send_webhooks(State(it): State<Simulator>, Json(body): Json<WebhookScript>) -> Response {
+    answer(it.send_webhooks(&body).await)
 }
 
 async fn plan(State(it): State<Simulator>, Json(script): Json<FaultScript>) -> Response {

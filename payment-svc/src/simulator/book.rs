@@ -2,7 +2,14 @@
 //! function runs inside the caller's transaction.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::SqliteConnection;
+
+mod deposit;
+mod ledger;
+
+pub(super) use deposit::{deposit_later, pay};
+pub use ledger::OrderLedger;
+pub(super) use ledger::{ledger_page, order_ledger};
 
 /// A buyer has this long to authenticate, from the moment the payment is requested.
 pub(super) const AUTHENTICATE_WITHIN_MS: i64 = 30 * 60 * 1000;
@@ -21,19 +28,6 @@ pub enum DuplicateOrders {
     Captured,
 }
 
-/// What happened to the money of one order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
-pub struct OrderLedger {
-    /// The order.
-    pub order_no: String,
-    /// Taken from buyers, in minor units.
-    pub captured_minor: i64,
-    /// Given back to buyers, in minor units.
-    pub cancelled_minor: i64,
-    /// Payments that were captured for it. More than one is a double charge.
-    pub captures: i64,
-}
-
 /// A payment, as far as its row tells.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(super) struct Payment {
@@ -46,8 +40,21 @@ pub(super) struct Payment {
     authenticated_at_ms: Option<i64>,
     pub(super) approved_at_ms: Option<i64>,
     pub(super) failure_code: Option<String>,
+    /// Whether the buyer deposits the money after the confirm.
+    by_deposit: bool,
+    deposit_due_at_ms: Option<i64>,
     #[sqlx(skip)]
     pub(super) refunds: Vec<Refund>,
+}
+
+/// The shop asks to give money back.
+pub(super) struct Return<'a> {
+    pub(super) payment_key: &'a str,
+    /// None: all that is left.
+    pub(super) amount_minor: Option<i64>,
+    /// What the shop thinks is left, where it says so.
+    pub(super) expected_balance_minor: Option<i64>,
+    pub(super) reason: &'a str,
 }
 
 /// Money that was given back.
@@ -64,6 +71,7 @@ pub(super) struct Refund {
 pub(super) enum Standing {
     Requested,
     Authenticated,
+    AwaitsDeposit,
     Expired,
     Aborted,
     Captured,
@@ -87,6 +95,8 @@ impl Payment {
             }
             ("CAPTURED", _, _) => Standing::CancelledInPart,
             ("ABORTED", _, _) => Standing::Aborted,
+            _ if self.deposit_due_at_ms.is_some_and(|it| now_ms <= it) => Standing::AwaitsDeposit,
+            _ if self.deposit_due_at_ms.is_some() => Standing::Expired,
             (_, None, _) if now_ms <= self.requested_at_ms + AUTHENTICATE_WITHIN_MS => {
                 Standing::Requested
             }
@@ -107,6 +117,8 @@ pub(super) enum Refusal {
     NotCaptured,
     AlreadyCancelled,
     MoreThanBalance,
+    /// The balance is not the one that the request expects.
+    BalanceDiffers,
 }
 
 /// The shop asks to capture a payment.
@@ -127,9 +139,10 @@ pub(super) async fn capture(
     };
     match payment.standing(now_ms) {
         Standing::Authenticated => {}
-        Standing::Captured | Standing::CancelledInPart | Standing::Cancelled => {
-            return Ok(Err(Refusal::AlreadyProcessed));
-        }
+        Standing::AwaitsDeposit
+        | Standing::Captured
+        | Standing::CancelledInPart
+        | Standing::Cancelled => return Ok(Err(Refusal::AlreadyProcessed)),
         Standing::Requested | Standing::Expired | Standing::Aborted => {
             return Ok(Err(Refusal::NoSession));
         }
@@ -142,22 +155,29 @@ pub(super) async fn capture(
     {
         return Ok(Err(Refusal::DuplicateOrder));
     }
+    if payment.by_deposit {
+        return deposit::await_deposit(connection, payment, now_ms).await.map(Ok);
+    }
+    take_money(connection, payment, now_ms).await.map(Ok)
+}
+
+async fn take_money(
+    connection: &mut SqliteConnection,
+    payment: Payment,
+    now_ms: i64,
+) -> Result<Payment, sqlx::Error> {
     sqlx::query(
-        "/* book::capture */
+        "/* book::take_money */
         update session set state = 'CAPTURED', approved_at_ms = ? where payment_key = ?",
     )
     .bind(now_ms)
-    .bind(charge.payment_key)
+    .bind(&payment.payment_key)
     .execute(&mut *connection)
     .await?;
-    enter(
-        connection,
-        &payment,
-        Entry { kind: "CAPTURE", amount_minor: payment.amount_minor, reason: "", now_ms },
-    )
-    .await?;
-    let captured = "CAPTURED".to_owned();
-    Ok(Ok(Payment { state: captured, approved_at_ms: Some(now_ms), ..payment }))
+    let amount_minor = payment.amount_minor;
+    let entry = Entry { kind: "CAPTURE", amount_minor, reason: "", now_ms };
+    enter(connection, &payment, entry).await?;
+    Ok(Payment { state: "CAPTURED".to_owned(), approved_at_ms: Some(now_ms), ..payment })
 }
 
 /// The buyer's bank refuses. The payment is over.
@@ -178,14 +198,12 @@ pub(super) async fn abort(
     Ok(())
 }
 
-/// The shop asks to give money back. No amount: all that is left.
 pub(super) async fn refund(
     connection: &mut SqliteConnection,
-    payment_key: &str,
-    amount_minor: Option<i64>,
-    reason: &str,
+    wanted: Return<'_>,
     now_ms: i64,
 ) -> Result<Result<Payment, Refusal>, sqlx::Error> {
+    let Return { payment_key, reason, .. } = wanted;
     let Some(payment) = by_key(connection, payment_key).await? else {
         return Ok(Err(Refusal::NoPayment));
     };
@@ -197,13 +215,44 @@ pub(super) async fn refund(
     if balance_minor == 0 {
         return Ok(Err(Refusal::AlreadyCancelled));
     }
-    let amount_minor = amount_minor.unwrap_or(balance_minor);
+    if wanted.expected_balance_minor.is_some_and(|it| it != balance_minor) {
+        return Ok(Err(Refusal::BalanceDiffers));
+    }
+    let amount_minor = wanted.amount_minor.unwrap_or(balance_minor);
     if balance_minor < amount_minor {
         return Ok(Err(Refusal::MoreThanBalance));
     }
     enter(connection, &payment, Entry { kind: "CANCEL", amount_minor, reason, now_ms }).await?;
     let refunds = refunds(connection, payment_key).await?;
     Ok(Ok(Payment { refunds, ..payment }))
+}
+
+/// What happened to money, oldest first: the payment as it was right after it. At most as
+/// many as `limit`, of one payment or of all.
+pub(super) async fn history(
+    connection: &mut SqliteConnection,
+    payment_key: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Payment>, sqlx::Error> {
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "/* book::history */
+        select seq, payment_key from book
+        where ? is null or payment_key = ?
+        order by seq limit ?",
+    )
+    .bind(payment_key)
+    .bind(payment_key)
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut moments = Vec::with_capacity(rows.len());
+    for (seq, payment_key) in rows {
+        if let Some(mut payment) = by_key(connection, &payment_key).await? {
+            payment.refunds.retain(|it| it.seq <= seq);
+            moments.push(payment);
+        }
+    }
+    Ok(moments)
 }
 
 struct Entry<'a> {
@@ -269,9 +318,12 @@ pub(super) async fn row(
 ) -> Result<Option<Payment>, sqlx::Error> {
     sqlx::query_as(
         "/* book::row */
-        select payment_key, order_no, amount_minor, currency, state, requested_at_ms,
-            authenticated_at_ms, approved_at_ms, failure_code
-        from session where payment_key = ?",
+        select session.payment_key, order_no, amount_minor, currency, state, requested_at_ms,
+            authenticated_at_ms, approved_at_ms, failure_code,
+            deposit.payment_key is not null as by_deposit,
+            deposit.due_at_ms as deposit_due_at_ms
+        from session left join deposit on deposit.payment_key = session.payment_key
+        where session.payment_key = ?",
     )
     .bind(payment_key)
     .fetch_optional(connection)
@@ -302,45 +354,5 @@ async fn is_captured(
     )
     .bind(order_no)
     .fetch_one(connection)
-    .await
-}
-
-/// A page of the ledger: orders behind `after`, in order of their numbers.
-pub(super) async fn ledger_page(
-    executor: impl SqliteExecutor<'_>,
-    after: &str,
-    limit: u32,
-) -> Result<Vec<OrderLedger>, sqlx::Error> {
-    sqlx::query_as(
-        "/* book::ledger_page */
-        select order_no,
-            sum(case when kind = 'CAPTURE' then amount_minor else 0 end) as captured_minor,
-            sum(case when kind = 'CANCEL' then amount_minor else 0 end) as cancelled_minor,
-            sum(kind = 'CAPTURE') as captures
-        from book where order_no > ?
-        group by order_no order by order_no
-        limit ?",
-    )
-    .bind(after)
-    .bind(limit)
-    .fetch_all(executor)
-    .await
-}
-
-pub(super) async fn order_ledger(
-    executor: impl SqliteExecutor<'_>,
-    order_no: &str,
-) -> Result<Option<OrderLedger>, sqlx::Error> {
-    sqlx::query_as(
-        "/* book::order_ledger */
-        select order_no,
-            sum(case when kind = 'CAPTURE' then amount_minor else 0 end) as captured_minor,
-            sum(case when kind = 'CANCEL' then amount_minor else 0 end) as cancelled_minor,
-            sum(kind = 'CAPTURE') as captures
-        from book where order_no = ?
-        group by order_no",
-    )
-    .bind(order_no)
-    .fetch_optional(executor)
     .await
 }

@@ -20,11 +20,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// A payment provider to develop and test against. It speaks the wire of Toss Payments
-    /// and keeps real books.
+    /// A payment provider to develop and test against. It speaks the wires of Toss Payments
+    /// and of PortOne V1, and keeps real books.
     ///
     /// Everybody who reaches its port may open payments, plan faults and move its clock,
-    /// under /simulator/v1. Any secret key that begins with test_sk_ or live_sk_ is taken.
+    /// under /simulator/v1. Any secret key that begins with test_sk_ or live_sk_ is taken, and
+    /// any imp_secret that begins with imp_secret_.
     Simulator(Options),
 }
 

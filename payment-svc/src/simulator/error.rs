@@ -49,8 +49,12 @@ pub enum SimulatorError {
         payment_key: String,
     },
 
-    /// A fault has a status that is none, or a look-up is declined. Nothing was planned.
-    #[error("a fault's status is not between 500 and 599, or a look-up is declined")]
+    /// A fault has a status that is none, or something is declined that is asked for no
+    /// money; or webhooks go nowhere, or too often. Nothing was planned or sent.
+    #[error(
+        "a fault's status is not between 500 and 599, a look-up is declined, or a webhook's url \
+         or number of copies is not valid"
+    )]
     ScriptInvalid,
 
     /// The clock would leave its range. It was not moved.

@@ -21,7 +21,10 @@ pub(super) struct Reply {
 
 impl Reply {
     /// The response that carries this reply, with the headers that the wire adds.
-    pub(super) fn into_response(self, headers: [(&'static str, String); 2]) -> Response {
+    pub(super) fn into_response<const N: usize>(
+        self,
+        headers: [(&'static str, String); N],
+    ) -> Response {
         let mut response = Response::new(self.body.into());
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

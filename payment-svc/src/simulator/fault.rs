@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sqlx::{SqliteConnection, SqliteExecutor};
+
+mod mix;
+pub use mix::FaultMix;
 
 /// Stands for any payment in a script of the next requests.
 pub(super) const ANY_PAYMENT: &str = "*";
@@ -20,6 +22,8 @@ pub enum Operation {
     Cancel,
     /// Ask for a payment, by its key or by its order.
     LookUp,
+    /// Ask for an access token. It is about no payment.
+    Token,
 }
 
 impl Operation {
@@ -28,6 +32,7 @@ impl Operation {
             Self::Confirm => "confirm",
             Self::Cancel => "cancel",
             Self::LookUp => "look_up",
+            Self::Token => "token",
         }
     }
 }
@@ -86,7 +91,9 @@ impl Fault {
 
     fn is_possible(&self, operation: Operation) -> bool {
         match self {
-            Self::Decline { .. } => operation != Operation::LookUp,
+            Self::Decline { .. } => {
+                matches!(operation, Operation::Confirm | Operation::Cancel)
+            }
             Self::ErrorBefore { status } | Self::ErrorAfter { status } => {
                 (500..=599).contains(status)
             }
@@ -106,6 +113,8 @@ pub struct FaultScript {
     pub cancel: Vec<Fault>,
     /// Faults of look-ups.
     pub look_up: Vec<Fault>,
+    /// Faults of requests for an access token, in a script of any payment.
+    pub token: Vec<Fault>,
 }
 
 impl FaultScript {
@@ -117,115 +126,8 @@ impl FaultScript {
         let confirm = self.confirm.iter().map(|it| (Operation::Confirm, it));
         let cancel = self.cancel.iter().map(|it| (Operation::Cancel, it));
         let look_up = self.look_up.iter().map(|it| (Operation::LookUp, it));
-        confirm.chain(cancel).chain(look_up)
-    }
-}
-
-/// Random faults. Each number says how many of a thousand payments meet that fault.
-///
-/// What a payment meets depends on the seed and on its key only, so that a run can be
-/// repeated. A decline hits confirms; the others hit confirms and cancels, and at most
-/// one of them hits a payment's confirm and at most one its cancel. Where the connection
-/// of a confirm is cut, that of the first look-up is cut as well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FaultMix {
-    /// Chooses who is hit.
-    pub seed: u64,
-    /// The card is refused.
-    pub declined_permille: u16,
-    /// The connection is cut before anything happened.
-    pub dropped_before_commit_permille: u16,
-    /// The connection is cut after it happened.
-    pub dropped_after_commit_permille: u16,
-    /// 503 before anything happened.
-    pub unavailable_permille: u16,
-    /// 500 after it happened.
-    pub error_after_commit_permille: u16,
-    /// 409 instead of an execution.
-    pub conflict_permille: u16,
-    /// The reply is slow.
-    pub slow_permille: u16,
-    /// How slow, before the commit.
-    pub slow_ms: u64,
-}
-
-impl FaultMix {
-    /// Some of everything that a good week has.
-    pub fn light(seed: u64) -> Self {
-        Self {
-            seed,
-            declined_permille: 30,
-            dropped_before_commit_permille: 5,
-            dropped_after_commit_permille: 20,
-            unavailable_permille: 20,
-            error_after_commit_permille: 5,
-            conflict_permille: 5,
-            slow_permille: 20,
-            slow_ms: 150,
-        }
-    }
-
-    /// A bad day.
-    pub fn heavy(seed: u64) -> Self {
-        Self {
-            seed,
-            declined_permille: 80,
-            dropped_before_commit_permille: 40,
-            dropped_after_commit_permille: 100,
-            unavailable_permille: 100,
-            error_after_commit_permille: 40,
-            conflict_permille: 40,
-            slow_permille: 60,
-            slow_ms: 400,
-        }
-    }
-
-    /// What the payment `payment_key` meets.
-    pub fn script(&self, payment_key: &str) -> FaultScript {
-        let mut confirm = Vec::from_iter(self.trouble(Operation::Confirm, payment_key));
-        if self.draw("decline", payment_key) < self.declined_permille {
-            confirm.push(Fault::Decline { code: "REJECT_CARD_PAYMENT".to_owned() });
-        }
-        let cancel = Vec::from_iter(self.trouble(Operation::Cancel, payment_key));
-        // A network that loses a reply is not back for the very next request.
-        let look_up = match confirm.first() {
-            Some(Fault::DropBeforeCommit | Fault::DropAfterCommit) => vec![Fault::DropBeforeCommit],
-            _ => Vec::new(),
-        };
-        FaultScript { confirm, cancel, look_up }
-    }
-
-    fn trouble(&self, operation: Operation, payment_key: &str) -> Option<Fault> {
-        let slow = Fault::Delay { before_ms: self.slow_ms, after_commit_ms: 0 };
-        let shares = [
-            (self.dropped_before_commit_permille, Fault::DropBeforeCommit),
-            (self.dropped_after_commit_permille, Fault::DropAfterCommit),
-            (self.unavailable_permille, Fault::ErrorBefore { status: 503 }),
-            (self.error_after_commit_permille, Fault::ErrorAfter { status: 500 }),
-            (self.conflict_permille, Fault::Conflict409),
-            (self.slow_permille, slow),
-        ];
-        let mut drawn = self.draw(operation.as_str(), payment_key);
-        for (permille, fault) in shares {
-            if drawn < permille {
-                return Some(fault);
-            }
-            drawn -= permille;
-        }
-        None
-    }
-
-    /// A number from 0 to 999.
-    fn draw(&self, purpose: &str, payment_key: &str) -> u16 {
-        let mut hash = Sha256::new();
-        hash.update(self.seed.to_be_bytes());
-        hash.update(purpose.as_bytes());
-        hash.update([0]);
-        hash.update(payment_key.as_bytes());
-        let digest = hash.finalize();
-        let number = digest.iter().take(7).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-        u16::try_from(number % 1000).expect("a number below 1000 fits")
+        let token = self.token.iter().map(|it| (Operation::Token, it));
+        confirm.chain(cancel).chain(look_up).chain(token)
     }
 }
 
@@ -334,27 +236,6 @@ pub(super) async fn fired(executor: impl SqliteExecutor<'_>) -> Result<FaultCoun
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mix_hits_the_share_it_names_and_the_same_payments_each_time() {
-        let mix = FaultMix::heavy(7);
-        let scripts: Vec<_> = (0..10_000).map(|it| mix.script(&format!("pay-{it}"))).collect();
-
-        let hit = |wanted: &str| {
-            let hits = scripts.iter().filter(|it| it.confirm.iter().any(|it| it.kind() == wanted));
-            hits.count()
-        };
-        assert!((650..950).contains(&hit("decline")), "{}", hit("decline"));
-        assert!((850..1150).contains(&hit("drop_after_commit")), "{}", hit("drop_after_commit"));
-        assert!((850..1150).contains(&hit("error_before")), "{}", hit("error_before"));
-
-        let again: Vec<_> = (0..10_000).map(|it| mix.script(&format!("pay-{it}"))).collect();
-        assert_eq!(scripts, again);
-        assert_ne!(
-            scripts[..100],
-            Vec::from_iter((0..100).map(|it| { FaultMix::heavy(8).script(&format!("pay-{it}")) }))
-        );
-    }
 
     #[test]
     fn a_script_reads_as_plain_json() {

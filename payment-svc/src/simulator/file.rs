@@ -10,7 +10,7 @@ use sqlx::{
 use super::SimulatorError;
 
 /// Version of the file's tables.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// Readers at the same time.
 const READERS_MAX: u32 = 4;
@@ -49,15 +49,18 @@ pub(super) async fn open(path: &Path) -> Result<File, SimulatorError> {
     Ok(File { writer, reads, clock_offset_ms })
 }
 
-/// Makes the tables in an empty file, and returns the version of those that are there.
+/// Makes the tables that are missing, and returns the version of those that are there.
 async fn lay_out(writer: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     let mut tx = writer.begin_with("begin immediate").await?;
-    let version: i64 = sqlx::query_scalar("pragma user_version").fetch_one(&mut *tx).await?;
-    if version != 0 {
-        return Ok(version);
+    let found: i64 = sqlx::query_scalar("pragma user_version").fetch_one(&mut *tx).await?;
+    let scripts = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+    let Some(missing) = usize::try_from(found).ok().and_then(|it| scripts.get(it..)) else {
+        return Ok(found);
+    };
+    for script in missing {
+        sqlx::raw_sql(*script).execute(&mut *tx).await?;
     }
-    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *tx).await?;
-    sqlx::raw_sql("pragma user_version = 1").execute(&mut *tx).await?;
+    sqlx::raw_sql("pragma user_version = 2").execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(SCHEMA_VERSION)
 }

@@ -17,6 +17,10 @@ pub enum Stage {
     /// The buyer authenticated: the payment can be confirmed.
     #[default]
     Authenticated,
+    /// The buyer authenticated, and will deposit the money after the confirm.
+    VirtualAccount,
+    /// The buyer paid: there is nothing left to confirm.
+    Paid,
 }
 
 /// A payment that a buyer begins.
@@ -61,6 +65,7 @@ pub(super) async fn open_all(
             let mix = || shared.config.mix.script(&session.payment_key);
             let script = session.faults.clone().unwrap_or_else(mix);
             fault::add(connection, &session.payment_key, &script).await?;
+            take_stage(connection, &shared, &session, now_ms).await?;
             continue;
         }
         let known = book::row(connection, &session.payment_key).await?;
@@ -74,6 +79,25 @@ pub(super) async fn open_all(
     Ok(None)
 }
 
+/// What is beyond the session itself. A second payment of an order that is paid stays
+/// unpaid where the provider refuses such.
+async fn take_stage(
+    connection: &mut SqliteConnection,
+    shared: &Shared,
+    session: &Session,
+    now_ms: i64,
+) -> Result<(), sqlx::Error> {
+    let payment_key = session.payment_key.as_str();
+    match session.stage {
+        Stage::Requested | Stage::Authenticated => Ok(()),
+        Stage::VirtualAccount => book::deposit_later(connection, payment_key).await,
+        Stage::Paid => {
+            let duplicates = shared.config.duplicate_orders;
+            book::pay(connection, payment_key, duplicates, now_ms).await.map(drop)
+        }
+    }
+}
+
 async fn insert(
     connection: &mut SqliteConnection,
     session: &Session,
@@ -82,7 +106,7 @@ async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let authenticated_at_ms = match session.stage {
         Stage::Requested => None,
-        Stage::Authenticated => Some(now_ms),
+        Stage::Authenticated | Stage::VirtualAccount | Stage::Paid => Some(now_ms),
     };
     let inserted = sqlx::query(
         "/* session::insert */

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::limits::{is_order_no, is_provider_key, is_reason};
 
-mod reply;
+pub(super) mod reply;
 use reply::{error_reply, forced_reply, is_final_refusal, payment_reply, refusal_reply};
 
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 300;
@@ -221,7 +221,13 @@ impl Post {
                 book::capture(connection, charge, self.now_ms).await?
             }
             Action::Cancel { payment_key, amount_minor, reason } => {
-                book::refund(connection, payment_key, *amount_minor, reason, self.now_ms).await?
+                let wanted = book::Return {
+                    payment_key,
+                    amount_minor: *amount_minor,
+                    expected_balance_minor: None,
+                    reason,
+                };
+                book::refund(connection, wanted, self.now_ms).await?
             }
         };
         Ok(match moved {

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use payment_svc::{
     provider::{
         Asking, Charge, Refund,
+        portone::{PortOne, PortOneConfig},
         toss::{Toss, TossConfig},
     },
-    simulator::{Fault, FaultScript, Simulator, SimulatorConfig},
+    simulator::{Fault, FaultScript, Session, Simulator, SimulatorConfig, Stage},
 };
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) const SECRET_KEY: &str = "test_sk_of_the_shop";
+
+pub(crate) const IMP_SECRET: &str = "imp_secret_of_the_shop";
 
 pub(crate) struct Bank {
     pub(crate) simulator: Simulator,
@@ -64,6 +67,10 @@ impl Bank {
         Toss::new(&TossConfig::new(&self.url(""), SECRET_KEY)).unwrap()
     }
 
+    pub(crate) fn portone(&self) -> PortOne {
+        PortOne::new(&PortOneConfig::new(&self.url(""), "imp_key", IMP_SECRET)).unwrap()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -81,6 +88,30 @@ impl Bank {
         faults: FaultScript,
     ) {
         self.simulator.authenticate(key, order_no, amount_minor, Some(faults)).await.unwrap();
+    }
+
+    /// A buyer who has come as far as `stage` says.
+    pub(crate) async fn buyer_at(
+        &self,
+        stage: Stage,
+        key: &str,
+        order_no: &str,
+        amount_minor: i64,
+        faults: FaultScript,
+    ) {
+        let session = Session {
+            payment_key: key.to_owned(),
+            order_no: order_no.to_owned(),
+            amount_minor,
+            stage,
+            faults: Some(faults),
+        };
+        self.simulator.authenticate_many(vec![session]).await.unwrap();
+    }
+
+    /// A buyer has paid without the shop.
+    pub(crate) async fn payer(&self, key: &str, order_no: &str, amount_minor: i64) {
+        self.buyer_at(Stage::Paid, key, order_no, amount_minor, FaultScript::default()).await;
     }
 
     /// Captured and cancelled money of an order, and the number of its captures.

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tonic::transport::Endpoint;
 
 use crate::{
-    bank::{SECRET_KEY, answer, client},
-    shop::{request, within},
+    bank::{IMP_SECRET, SECRET_KEY, answer, client},
+    shop::{paid, request, within},
 };
 
 /// A process that dies with its test.
@@ -88,19 +88,26 @@ async fn what_the_simulator_said_survives_its_sudden_death() {
 }
 
 #[tokio::test]
-async fn the_binary_serves_a_confirm() {
+async fn the_binary_serves_both_providers_and_listens_to_hints() {
     let directory = tempfile::tempdir().unwrap();
     let scratch = Scratch::sqlite();
     let (_bank, bank_url) = simulator(&directory.path().join("bank.db"));
     let buyer = json!({ "payments": [
-        { "payment_key": "pay-1", "order_no": "order-1", "amount_minor": 700 } ] });
+        { "payment_key": "pay-1", "order_no": "order-1", "amount_minor": 700 },
+        { "payment_key": "imp-2", "order_no": "order-2", "amount_minor": 500,
+          "stage": "requested" } ] });
     answer(client().post(format!("{bank_url}/simulator/v1/payments")).json(&buyer)).await;
 
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    answer(client().post(format!("{bank_url}/simulator/v1/payments/imp-2/pay"))).await;
+    // Both at once, so that they differ.
+    let [free, webhooks] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [free, webhooks] = [free, webhooks].map(|it| it.local_addr().unwrap());
     let config = directory.path().join("payment.toml");
     let text = format!(
         "listen = \"{free}\"\ndatabase_url = \"{}\"\n[service.toss]\nbase_url = \"{bank_url}\"\n\
-         secret_key = \"{SECRET_KEY}\"\n",
+         secret_key = \"{SECRET_KEY}\"\n[service.portone]\nbase_url = \"{bank_url}\"\n\
+         imp_key = \"imp_key\"\nimp_secret = \"{IMP_SECRET}\"\n[service.webhooks]\n\
+         listen = \"{webhooks}\"\n",
         scratch.url
     );
     std::fs::write(&config, text).unwrap();
@@ -127,6 +134,13 @@ async fn the_binary_serves_a_confirm() {
     let first = payments.confirm(with_op_id(op_id, it.clone())).await.unwrap().into_inner();
     let again = payments.confirm(with_op_id(op_id, it)).await.unwrap().into_inner();
     assert_eq!((first.amount_minor, &first), (700, &again));
+    let it = with_op_id(new_op_id(), paid("imp-2", "order-2", 500));
+    assert_eq!(payments.verify(it).await.unwrap().into_inner().amount_minor, 500);
+
+    let script = json!({ "url": format!("http://{webhooks}/webhooks/portone"),
+        "wire": "portone", "copies": 7, "order": "newest_first" });
+    let sending = client().post(format!("{bank_url}/simulator/v1/webhooks")).json(&script);
+    assert_eq!(answer(sending).await, (200, json!({ "taken": 14, "not_taken": 0 })));
 }
 
 #[test]

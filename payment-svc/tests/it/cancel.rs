@@ -21,8 +21,8 @@ on_both_databases!(
     a_cancel_before_its_confirm_fences_it,
     an_undo_of_an_unknown_confirm_settles_it_first,
     an_undo_of_a_confirm_that_was_lost_on_its_way_leaves_no_money,
-    d9_the_outcome_of_a_cancel_may_be_unknown_and_is_never_dropped,
-    d9_a_refused_cancel_tells_the_providers_code,
+    d9_f78_the_outcome_of_a_cancel_may_be_unknown_and_is_never_dropped,
+    d9_f78_a_refused_cancel_tells_the_providers_code,
     a_passing_error_does_not_keep_the_money_for_ever,
     two_cancels_at_once_wait_for_one_another,
     what_was_not_captured_cannot_be_given_back,
@@ -134,7 +134,7 @@ async fn an_undo_of_a_confirm_that_was_lost_on_its_way_leaves_no_money(scratch: 
     shop.assert_books_agree().await;
 }
 
-async fn d9_the_outcome_of_a_cancel_may_be_unknown_and_is_never_dropped(scratch: Scratch) {
+async fn d9_f78_the_outcome_of_a_cancel_may_be_unknown_and_is_never_dropped(scratch: Scratch) {
     let faults = vec![
         Fault::DropBeforeCommit,
         Fault::ErrorBefore { status: 503 },
@@ -156,7 +156,7 @@ async fn d9_the_outcome_of_a_cancel_may_be_unknown_and_is_never_dropped(scratch:
     shop.assert_books_agree().await;
 }
 
-async fn d9_a_refused_cancel_tells_the_providers_code(scratch: Scratch) {
+async fn d9_f78_a_refused_cancel_tells_the_providers_code(scratch: Scratch) {
     let (shop, _) = paid(scratch, vec![decline("NOT_CANCELABLE_PAYMENT")]).await;
     let op_id = new_op_id();
     let refused = shop.cancel(op_id, "pay-1", 0).await.unwrap_err();

@@ -3,60 +3,21 @@
 
 use payment_svc::{
     provider::{
-        Asked, Asking, CancelAnswer, CancelRefusal, ConfirmAnswer, ConfirmRefusal, Provider,
-        Standing, Wanted,
+        Asking, Provider, Standing, Wanted,
         toss::{Toss, TossConfig},
     },
     simulator::{DuplicateOrders, Fault, FaultScript, SimulatorConfig},
 };
+use saga_participant::Settled;
 use serde_json::json;
 
-use crate::bank::{Bank, asking, charge, decline, on_confirm, refund};
+use crate::{
+    bank::{Bank, asking, charge, decline, on_confirm, refund},
+    words::{cancelled, confirmed, unanswered},
+};
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
-
-/// An answer in one word.
-fn confirmed(asked: &Asked<ConfirmAnswer>) -> String {
-    match asked {
-        Asked::Answered(ConfirmAnswer::Captured { balance_minor, .. }) => {
-            format!("captured {balance_minor}")
-        }
-        Asked::Answered(ConfirmAnswer::Refused(refusal)) => match refusal {
-            ConfirmRefusal::Declined { code } => format!("declined {code}"),
-            ConfirmRefusal::SessionExpired => "expired".to_owned(),
-            ConfirmRefusal::AmountDiffers { actual_minor } => format!("amount {actual_minor}"),
-            ConfirmRefusal::UsedElsewhere { order_no } => format!("used {order_no}"),
-        },
-        other => unanswered(other),
-    }
-}
-
-fn cancelled(asked: &Asked<CancelAnswer>) -> String {
-    match asked {
-        Asked::Answered(CancelAnswer::Cancelled { balance_minor }) => {
-            format!("cancelled to {balance_minor}")
-        }
-        Asked::Answered(CancelAnswer::Refused(CancelRefusal::NotCancelable { code })) => {
-            format!("refused {code}")
-        }
-        Asked::Answered(CancelAnswer::Refused(CancelRefusal::MoreThanBalance {
-            balance_minor,
-        })) => format!("only {balance_minor}"),
-        other => unanswered(other),
-    }
-}
-
-fn unanswered<A>(asked: &Asked<A>) -> String {
-    match asked {
-        Asked::Answered(_) => "answered",
-        Asked::NotSent { .. } => "not sent",
-        Asked::Unknown { .. } => "unknown",
-        Asked::Wait { .. } => "wait",
-        Asked::Configuration { .. } => "configuration",
-    }
-    .to_owned()
-}
 
 #[tokio::test]
 async fn every_code_of_a_confirm_has_its_meaning() {
@@ -133,7 +94,7 @@ async fn f74_every_fault_of_a_confirm_has_its_outcome_and_the_same_key_settles_i
 }
 
 #[tokio::test]
-async fn s4_6_already_processed_is_success_only_where_order_amount_and_status_match() {
+async fn f72_s4_6_already_processed_is_success_only_where_order_amount_and_status_match() {
     let bank = Bank::open().await;
     let toss = bank.toss();
     bank.buyer("pay-1", "order-1", 700).await;
@@ -162,7 +123,7 @@ async fn s0_14_an_amount_that_the_buyer_did_not_agree_to_is_refused_and_not_capt
     let asked = bank.toss().confirm(&charge("pay-1", "order-1", 900), &asking("key")).await;
     assert_eq!(confirmed(&asked), "amount 700");
     let asked = bank.toss().look_up(Wanted::Key("pay-1")).await;
-    assert!(matches!(asked, Asked::Answered(Some(it)) if it.standing == Standing::Open));
+    assert!(matches!(asked, Settled::Definite(Some(it)) if it.standing == Standing::Open));
     assert_eq!(bank.money("order-1").await, (0, 0, 0));
 }
 
@@ -190,7 +151,7 @@ async fn a_passing_refusal_that_is_replayed_ends_with_the_buyers_window() {
 }
 
 #[tokio::test]
-async fn f76_a_key_that_the_provider_may_have_forgotten_is_not_used_again() {
+async fn f76_t5_a_key_that_the_provider_may_have_forgotten_is_not_used_again() {
     let duplicate_orders = DuplicateOrders::Captured;
     let config = SimulatorConfig { duplicate_orders, ..SimulatorConfig::default() };
     let bank = Bank::open_with(config).await;
@@ -208,14 +169,14 @@ async fn f76_a_key_that_the_provider_may_have_forgotten_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_was_not_asked() {
+async fn f21_a_provider_that_is_down_leaves_everything_unknown() {
     let bank = Bank::open().await;
     let toss = bank.toss();
     let it = charge("pay-1", "order-1", 700);
     let _stopped = bank.stop().await;
-    assert_eq!(confirmed(&toss.confirm(&it, &asking("key")).await), "not sent");
-    assert_eq!(cancelled(&toss.cancel(&refund(&it, 700, 700), &asking("key")).await), "not sent");
-    assert_eq!(unanswered(&toss.look_up(Wanted::Order("order-1")).await), "not sent");
+    assert_eq!(confirmed(&toss.confirm(&it, &asking("key")).await), "unknown");
+    assert_eq!(cancelled(&toss.cancel(&refund(&it, 700, 700), &asking("key")).await), "unknown");
+    assert_eq!(unanswered(&toss.look_up(Wanted::Order("order-1")).await), "unknown");
 }
 
 #[tokio::test]
@@ -306,11 +267,11 @@ async fn a_look_up_shows_the_payment_by_key_and_by_order() {
     let toss = bank.toss();
     bank.buyer("pay-1", "order-1", 700).await;
     bank.confirm("key", &charge("pay-1", "order-1", 700)).await;
-    let Asked::Answered(Some(by_key)) = toss.look_up(Wanted::Key("pay-1")).await else {
+    let Settled::Definite(Some(by_key)) = toss.look_up(Wanted::Key("pay-1")).await else {
         panic!("the payment is there");
     };
     assert_eq!(by_key.balance_minor, 700);
     assert!(matches!(by_key.standing, Standing::Captured { approved_at_ms } if 0 < approved_at_ms));
-    assert_eq!(toss.look_up(Wanted::Order("order-1")).await, Asked::Answered(Some(by_key)));
-    assert_eq!(toss.look_up(Wanted::Key("a/../b?c")).await, Asked::Answered(None));
+    assert_eq!(toss.look_up(Wanted::Order("order-1")).await, Settled::Definite(Some(by_key)));
+    assert_eq!(toss.look_up(Wanted::Key("a/../b?c")).await, Settled::Definite(None));
 }

@@ -26,7 +26,7 @@ on_both_databases!(
     s4_4_parallel_confirms_of_one_payment_capture_once,
     s4_4_parallel_confirms_of_one_operation_capture_once,
     an_order_with_two_payments_is_paid_once,
-    s4_6_a_confirm_that_is_already_processed_succeeds,
+    f72_s4_6_s4_7_a_confirm_that_is_already_processed_succeeds,
     s0_15_d6_a_network_error_is_unknown_and_never_no_payment,
     f74_a_lost_reply_after_the_capture_is_success_in_the_end,
     f74_an_inquiry_settles_a_lost_reply,
@@ -180,7 +180,7 @@ async fn confirm_at_once(
 }
 
 /// Polls all of them, so that their transactions run at the same time.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut pending: Vec<_> = futures.map(|it| Some(Box::pin(it))).collect();
     let mut outputs = Vec::new();
     std::future::poll_fn(|cx| {
@@ -212,7 +212,7 @@ async fn s4_4_parallel_confirms_of_one_operation_capture_once(scratch: Scratch) 
     assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
 }
 
-async fn s4_6_a_confirm_that_is_already_processed_succeeds(scratch: Scratch) {
+async fn f72_s4_6_s4_7_a_confirm_that_is_already_processed_succeeds(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
     shop.bank.buyer("pay-1", "order-1", 700).await;
     // The provider did it, and will say "already processed" to every other key.
@@ -226,7 +226,7 @@ async fn s4_6_a_confirm_that_is_already_processed_succeeds(scratch: Scratch) {
 async fn s0_15_d6_a_network_error_is_unknown_and_never_no_payment(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
     shop.bank.buyer("pay-1", "order-1", 700).await;
-    let Shop { bank, participant, database, scratch } = shop;
+    let Shop { bank, participant, database, scratch, clock } = shop;
     let stopped = bank.stop().await;
 
     let (op_id, it) = (new_op_id(), request("pay-1", "order-1", 700));
@@ -238,7 +238,7 @@ async fn s0_15_d6_a_network_error_is_unknown_and_never_no_payment(scratch: Scrat
     let fenced = crate::shop::resolve(&participant, op_id, ResolveMode::Fence).await.unwrap();
     assert!(matches!(fenced, Resolution::InProgress(_)), "{fenced:?}");
 
-    let shop = Shop { bank: stopped.start().await, participant, database, scratch };
+    let shop = Shop { bank: stopped.start().await, participant, database, scratch, clock };
     assert_eq!(shop.status("order-1").await, PaymentStatus::Confirming);
     shop.confirm(op_id, &it).await.unwrap();
     assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
@@ -289,13 +289,13 @@ async fn a_decline_is_recorded_and_repeated_without_the_provider(scratch: Scratc
     assert_eq!(refusal::<()>(Err(first.clone())), is(Code::FailedPrecondition, "DECLINED"));
     assert!(first.message().contains("REJECT_CARD_PAYMENT"), "{first}");
 
-    let Shop { bank, participant, database, scratch } = shop;
+    let Shop { bank, participant, database, scratch, clock } = shop;
     let stopped = bank.stop().await;
     let request = saga_participant::testkit::with_op_id(op_id, it);
     let again = participant.perform(request).await.unwrap_err();
     assert_eq!((again.code(), again.details()), (first.code(), first.details()));
 
-    let shop = Shop { bank: stopped.start().await, participant, database, scratch };
+    let shop = Shop { bank: stopped.start().await, participant, database, scratch, clock };
     let undone = shop.undo(new_op_id(), op_id).await.unwrap();
     assert_eq!((undone.payment_id.as_str(), undone.cancelled_minor), ("", 0));
     shop.assert_books_agree().await;

@@ -6,12 +6,11 @@ use async_trait::async_trait;
 use payment_svc::{
     SCHEMA,
     provider::{
-        Asked, Asking, CancelAnswer, Charge, ConfirmAnswer, Provider, Refund, Seen, Wanted,
-        toss::Toss,
+        Asking, CancelAnswer, Charge, ConfirmAnswer, Provider, Refund, Seen, Wanted, toss::Toss,
     },
 };
 use saga_participant::{
-    on_both_databases,
+    Settled, on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
 use saga_proto::{
@@ -40,7 +39,7 @@ struct Grave {
 }
 
 impl Grave {
-    async fn swallow<A>(&self, request: impl Future<Output = Asked<A>>) -> Asked<A> {
+    async fn swallow<A>(&self, request: impl Future<Output = Settled<A>>) -> Settled<A> {
         if self.is_asked {
             request.await;
         }
@@ -55,15 +54,15 @@ impl Provider for Grave {
         "toss"
     }
 
-    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Asked<ConfirmAnswer> {
+    async fn confirm(&self, charge: &Charge, asking: &Asking) -> Settled<ConfirmAnswer> {
         self.swallow(self.toss.confirm(charge, asking)).await
     }
 
-    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Asked<CancelAnswer> {
+    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Settled<CancelAnswer> {
         self.swallow(self.toss.cancel(refund, asking)).await
     }
 
-    async fn look_up(&self, _: Wanted<'_>) -> Asked<Option<Seen>> {
+    async fn look_up(&self, _: Wanted<'_>) -> Settled<Option<Seen>> {
         std::future::pending().await
     }
 }
@@ -110,9 +109,9 @@ async fn a_service_that_dies_in_a_cancel_is_succeeded(scratch: Scratch) {
     shop.confirm(confirm_id, &request("pay-1", "order-1", 700)).await.unwrap();
 
     let provider = grave(&shop.bank, true);
-    let Shop { bank, scratch, database, .. } = shop;
+    let Shop { bank, scratch, database, clock, .. } = shop;
     let dying = service(&database, provider.clone());
-    let dying = Shop { bank, participant: dying, database: database.clone(), scratch };
+    let dying = Shop { bank, participant: dying, database: database.clone(), scratch, clock };
     let undo = tokio::time::timeout(std::time::Duration::from_secs(20), async {
         tokio::select! {
             _ = dying.undo(undo_id, confirm_id) => panic!("it cannot answer"),

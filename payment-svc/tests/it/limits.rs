@@ -5,10 +5,10 @@ use saga_participant::{
     Arg, on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::shop::payment::v1::{CancelRequest, ConfirmRequest, cancel_request};
+use saga_proto::shop::payment::v1::{CancelRequest, ConfirmRequest, VerifyRequest, cancel_request};
 use tonic::Code;
 
-use crate::shop::{Shop, is, refusal, request};
+use crate::shop::{Shop, is, paid, refusal, request};
 
 on_both_databases!(
     f58_absurd_requests_are_refused_and_leave_nothing,
@@ -43,6 +43,18 @@ async fn f58_absurd_requests_are_refused_and_leave_nothing(scratch: Scratch) {
     ];
     for (field, request) in confirms {
         let status = shop.confirm(new_op_id(), &request).await.unwrap_err();
+        assert!(status.message().starts_with(field), "{field}: {status}");
+        assert_eq!(refusal::<()>(Err(status)), is(Code::InvalidArgument, "FIELD_INVALID"));
+    }
+    let good = paid("imp-1", "order-1", 700);
+    for (field, request) in [
+        ("order_no", VerifyRequest { order_no: "12345".to_owned(), ..good.clone() }),
+        ("provider", VerifyRequest { provider: "nobody".to_owned(), ..good.clone() }),
+        ("provider_key", VerifyRequest { provider_key: "..".to_owned(), ..good.clone() }),
+        ("expected_minor", VerifyRequest { expected_minor: i64::MAX, ..good.clone() }),
+        ("currency", VerifyRequest { currency: "won".to_owned(), ..good }),
+    ] {
+        let status = shop.verify(new_op_id(), &request).await.unwrap_err();
         assert!(status.message().starts_with(field), "{field}: {status}");
         assert_eq!(refusal::<()>(Err(status)), is(Code::InvalidArgument, "FIELD_INVALID"));
     }
@@ -92,7 +104,7 @@ async fn the_audit_finds_what_is_not_in_order(scratch: Scratch) {
     }
 }
 
-async fn write(shop: &Shop, sql: &'static str) {
+pub(crate) async fn write(shop: &Shop, sql: &'static str) {
     let written = shop.database.write(move |mut tx| async move {
         let no_args: &[Arg<'_>] = &[];
         tx.execute(sql, no_args).await?;

@@ -5,9 +5,10 @@ use axum::{
     http::{Method, StatusCode},
 };
 use payment_svc::provider::{
-    Asked, Asking, ConfirmAnswer, ConfirmRefusal, Provider, Wanted,
-    toss::{Toss, TossConfig, TossConfigError},
+    Asking, ConfirmAnswer, ConfirmRefusal, Provider, ProviderConfigError, Wanted,
+    toss::{Toss, TossConfig},
 };
+use saga_participant::Settled;
 use tokio::net::TcpListener;
 
 use crate::bank::{SECRET_KEY, asking, charge, refund};
@@ -29,7 +30,7 @@ async fn toss(post: (u16, &str), get: (u16, &str)) -> Toss {
     Toss::new(&TossConfig::new(&url, SECRET_KEY)).unwrap()
 }
 
-async fn confirm(post: (u16, &str), get: (u16, &str), asking: &Asking) -> Asked<ConfirmAnswer> {
+async fn confirm(post: (u16, &str), get: (u16, &str), asking: &Asking) -> Settled<ConfirmAnswer> {
     toss(post, get).await.confirm(&charge("pay-1", "order-1", 700), asking).await
 }
 
@@ -62,18 +63,18 @@ async fn odd_replies_to_a_confirm_are_unknown() {
     ];
     for (status, body) in replies {
         let asked = confirm((status, &body), NOT_FOUND, &asking("key")).await;
-        assert!(matches!(asked, Asked::Unknown { .. }), "{status} {body}: {asked:?}");
+        assert!(matches!(asked, Settled::Unknown { .. }), "{status} {body}: {asked:?}");
     }
     let huge = format!("{DONE}{}", " ".repeat(300_000));
     let asked = confirm((200, &huge), NOT_FOUND, &asking("key")).await;
-    assert!(matches!(asked, Asked::Unknown { .. }), "{asked:?}");
+    assert!(matches!(asked, Settled::Unknown { .. }), "{asked:?}");
 }
 
 #[tokio::test]
 async fn unknown_fields_do_not_matter() {
     let body = DONE.replace('{', r#"{"tomorrow":{"a":[1,null]},"#);
     let asked = confirm((200, &body), NOT_FOUND, &asking("key")).await;
-    assert!(matches!(asked, Asked::Answered(ConfirmAnswer::Captured { .. })), "{asked:?}");
+    assert!(matches!(asked, Settled::Definite(ConfirmAnswer::Captured { .. })), "{asked:?}");
 }
 
 #[tokio::test]
@@ -82,14 +83,14 @@ async fn s0_15_a_payment_that_cannot_be_found_stays_unknown_until_the_windows_pa
     for (age_minutes, settled) in [(0, false), (40, false), (46, true)] {
         let asking = Asking { now_ms: age_minutes * 60_000, ..asking("key") };
         let asked = confirm(down, NOT_FOUND, &asking).await;
-        let expired = Asked::Answered(ConfirmAnswer::Refused(ConfirmRefusal::SessionExpired));
+        let expired = Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::SessionExpired));
         assert_eq!(asked == expired, settled, "{age_minutes} minutes: {asked:?}");
     }
     // A look-up that fails is not "not found", however old the confirm is.
     let old = Asking { now_ms: 60 * 60_000, ..asking("key") };
     for get in [(500, ""), (404, "<html>"), (403, "{}"), (200, "{}")] {
         let asked = confirm(down, get, &old).await;
-        assert!(matches!(asked, Asked::Unknown { .. }), "{get:?}: {asked:?}");
+        assert!(matches!(asked, Settled::Unknown { .. }), "{get:?}: {asked:?}");
     }
 }
 
@@ -103,10 +104,10 @@ async fn a_look_up_that_shows_something_else_settles_nothing() {
         DONE.replace("DONE", "IN_PROGRESS"),
     ] {
         let asked = confirm(down, (200, &body), &asking("key")).await;
-        assert!(matches!(asked, Asked::Unknown { .. }), "{body}: {asked:?}");
+        assert!(matches!(asked, Settled::Unknown { .. }), "{body}: {asked:?}");
     }
     let asked = confirm(down, (200, DONE), &asking("key")).await;
-    assert!(matches!(asked, Asked::Answered(ConfirmAnswer::Captured { .. })), "{asked:?}");
+    assert!(matches!(asked, Settled::Definite(ConfirmAnswer::Captured { .. })), "{asked:?}");
 }
 
 #[tokio::test]
@@ -123,7 +124,7 @@ async fn odd_replies_to_a_cancel_are_unknown() {
     for (status, body) in replies {
         let toss = toss((status, &body), NOT_FOUND).await;
         let asked = toss.cancel(&refund(&it, 700, 700), &asking("key")).await;
-        assert!(matches!(asked, Asked::Unknown { .. }), "{status} {body}: {asked:?}");
+        assert!(matches!(asked, Settled::Unknown { .. }), "{status} {body}: {asked:?}");
     }
 }
 
@@ -132,10 +133,10 @@ async fn a_key_that_is_not_accepted_is_for_the_operator_also_in_a_look_up() {
     let refused = (401, r#"{"code":"UNAUTHORIZED_KEY","message":"no"}"#);
     let toss = toss((500, ""), refused).await;
     let asked = toss.confirm(&charge("pay-1", "order-1", 700), &asking("key")).await;
-    let Asked::Configuration { message } = asked else { panic!("{asked:?}") };
+    let Settled::Configuration { message } = asked else { panic!("{asked:?}") };
     assert!(message.contains("secret_key") && !message.contains(SECRET_KEY), "{message}");
     let asked = toss.look_up(Wanted::Key("pay-1")).await;
-    assert!(matches!(asked, Asked::Configuration { .. }), "{asked:?}");
+    assert!(matches!(asked, Settled::Configuration { .. }), "{asked:?}");
 }
 
 #[test]
@@ -144,5 +145,5 @@ fn the_secret_is_not_shown_and_tls_is_not_promised() {
     let toss = Toss::new(&config).unwrap();
     assert!(!format!("{config:?} {toss:?}").contains(SECRET_KEY));
     let tls = Toss::new(&TossConfig::new("https://api.tosspayments.com", SECRET_KEY));
-    assert!(matches!(tls, Err(TossConfigError::BaseUrl { .. })), "{tls:?}");
+    assert!(matches!(tls, Err(ProviderConfigError::BaseUrl { .. })), "{tls:?}");
 }

@@ -7,7 +7,7 @@ use payment_svc::{
     clock::Clock,
     participant,
     provider::{
-        Provider,
+        Provider, Providers,
         toss::{Toss, TossConfig},
     },
 };
@@ -23,7 +23,7 @@ use saga_proto::{
     shop::payment::v1::{
         AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest,
         ConfirmResponse, GetPaymentRequest, GetPaymentResponse, PaymentStatus, PrepareRequest,
-        cancel_request, get_payment_request,
+        VerifyRequest, VerifyResponse, cancel_request, get_payment_request,
     },
 };
 use tonic::{Code, Request, Response, Status};
@@ -39,6 +39,8 @@ pub(crate) struct Shop {
     pub(crate) participant: Participant<Payments>,
     pub(crate) database: Database,
     pub(crate) scratch: Scratch,
+    /// The service's clock; the bank has one of its own.
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl Shop {
@@ -48,8 +50,10 @@ impl Shop {
 
     pub(crate) async fn open_at(scratch: Scratch, bank: Bank) -> Self {
         let database = scratch.open(&SCHEMA).await;
-        let participant = service(&database, Arc::new(bank.toss()));
-        Self { bank, participant, database, scratch }
+        let providers: [Arc<dyn Provider>; 2] = [Arc::new(bank.toss()), Arc::new(bank.portone())];
+        let clock = Arc::<Clock>::default();
+        let participant = service_with(&database, providers.into(), clock.clone());
+        Self { bank, participant, database, scratch, clock }
     }
 
     pub(crate) async fn confirm(
@@ -87,6 +91,7 @@ impl Shop {
             amount_minor: 0,
             reason: "the order did not come about".to_owned(),
             reverses_op_id: original.to_string(),
+            ..CancelRequest::default()
         };
         let asked = self.participant.perform(with_op_id(op_id, request)).await;
         asked.map(Response::into_inner)
@@ -101,10 +106,48 @@ impl Shop {
         let request = CancelRequest {
             payment: Some(cancel_request::Payment::ProviderKey(provider_key.to_owned())),
             amount_minor,
-            reason: String::new(),
-            reverses_op_id: String::new(),
+            ..CancelRequest::default()
         };
+        self.cancel_as(op_id, request).await
+    }
+
+    pub(crate) async fn cancel_as(
+        &self,
+        op_id: Uuid,
+        request: CancelRequest,
+    ) -> Result<CancelResponse, Status> {
         let asked = self.participant.perform(with_op_id(op_id, request)).await;
+        asked.map(Response::into_inner)
+    }
+
+    /// Gives back what was paid with PortOne for an order, as a saga does that has only
+    /// what the client says.
+    pub(crate) async fn cancel_paid(
+        &self,
+        op_id: Uuid,
+        provider_key: &str,
+        order_no: &str,
+    ) -> Result<CancelResponse, Status> {
+        let request = CancelRequest {
+            payment: Some(cancel_request::Payment::ProviderKey(provider_key.to_owned())),
+            provider: "portone".to_owned(),
+            order_no: order_no.to_owned(),
+            ..CancelRequest::default()
+        };
+        self.cancel_as(op_id, request).await
+    }
+
+    /// The service at this shop's bank, where the bank was replaced.
+    pub(crate) fn with_bank(&self) -> Participant<Payments> {
+        service(&self.database, Arc::new(self.bank.portone()))
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        op_id: Uuid,
+        request: &VerifyRequest,
+    ) -> Result<VerifyResponse, Status> {
+        let asked = self.participant.perform(with_op_id(op_id, request.clone())).await;
         asked.map(Response::into_inner)
     }
 
@@ -158,9 +201,17 @@ impl Shop {
     }
 }
 
+/// The service with one provider.
 pub(crate) fn service(database: &Database, provider: Arc<dyn Provider>) -> Participant<Payments> {
-    let clock = Arc::new(Clock::default());
-    participant(database.clone(), Payments { provider, clock })
+    service_with(database, vec![provider], Arc::default())
+}
+
+pub(crate) fn service_with(
+    database: &Database,
+    configured: Vec<Arc<dyn Provider>>,
+    clock: Arc<Clock>,
+) -> Participant<Payments> {
+    participant(database.clone(), Payments { providers: Providers { configured }, clock })
 }
 
 /// The service at an address where a provider may be or not be.
@@ -186,6 +237,17 @@ pub(crate) fn request(provider_key: &str, order_no: &str, amount_minor: i64) -> 
         provider: "toss".to_owned(),
         provider_key: provider_key.to_owned(),
         amount_minor,
+        currency: "KRW".to_owned(),
+    }
+}
+
+/// A buyer says that he paid, with PortOne.
+pub(crate) fn paid(provider_key: &str, order_no: &str, expected_minor: i64) -> VerifyRequest {
+    VerifyRequest {
+        order_no: order_no.to_owned(),
+        provider: "portone".to_owned(),
+        provider_key: provider_key.to_owned(),
+        expected_minor,
         currency: "KRW".to_owned(),
     }
 }

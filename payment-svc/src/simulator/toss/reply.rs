@@ -13,10 +13,15 @@ use crate::simulator::{
 };
 
 pub(super) fn payment_reply(payment: &Payment, now_ms: i64) -> Reply {
+    Reply { status: 200, body: Bytes::from(payment_body(payment, now_ms).to_string()) }
+}
+
+pub(in crate::simulator) fn payment_body(payment: &Payment, now_ms: i64) -> Value {
     let standing = payment.standing(now_ms);
     let status = match standing {
         Standing::Requested => "READY",
         Standing::Authenticated => "IN_PROGRESS",
+        Standing::AwaitsDeposit => "WAITING_FOR_DEPOSIT",
         Standing::Expired => "EXPIRED",
         Standing::Aborted => "ABORTED",
         Standing::Captured => "DONE",
@@ -28,7 +33,7 @@ pub(super) fn payment_reply(payment: &Payment, now_ms: i64) -> Reply {
         refunds => refunds.iter().map(cancel).collect(),
     };
     let failure = payment.failure_code.as_deref().map(error);
-    let body = json!({
+    json!({
         "version": "2022-11-16",
         "mId": "simulator",
         "paymentKey": payment.payment_key,
@@ -44,8 +49,7 @@ pub(super) fn payment_reply(payment: &Payment, now_ms: i64) -> Reply {
         "approvedAt": payment.approved_at_ms.map(seoul_time),
         "cancels": cancels,
         "failure": failure,
-    });
-    Reply { status: 200, body: Bytes::from(body.to_string()) }
+    })
 }
 
 fn cancel(refund: &Refund) -> Value {
@@ -93,7 +97,7 @@ pub(super) fn refusal_reply(refusal: Refusal) -> Reply {
         Refusal::DuplicateOrder => (400, "DUPLICATED_ORDER_ID"),
         Refusal::NotCaptured => (403, "NOT_CANCELABLE_PAYMENT"),
         Refusal::AlreadyCancelled => (400, "ALREADY_CANCELED_PAYMENT"),
-        Refusal::MoreThanBalance => (403, "NOT_CANCELABLE_AMOUNT"),
+        Refusal::MoreThanBalance | Refusal::BalanceDiffers => (403, "NOT_CANCELABLE_AMOUNT"),
     };
     error_reply(status, code)
 }
@@ -108,7 +112,7 @@ fn error(code: &str) -> Value {
 }
 
 /// The provider writes its local time, with whole seconds.
-fn seoul_time(at_ms: i64) -> String {
+pub(in crate::simulator) fn seoul_time(at_ms: i64) -> String {
     let at = Timestamp::from_millisecond(at_ms).unwrap_or_default();
     at.to_zoned(TimeZone::fixed(offset(9))).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
