@@ -7,6 +7,7 @@ use std::future::Future;
 
 use tonic::Status;
 
+mod check;
 mod definition;
 mod error;
 mod operator;

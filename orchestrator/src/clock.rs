@@ -1,13 +1,22 @@
-//! Where time comes from. Nothing but deadlines, pauses and people depends on it.
+//! Where time comes from, and ids that are made of it. Nothing but deadlines, pauses and
+//! people depends on the time.
 
 use std::{fmt::Debug, time::Duration};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// A wall clock.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> u64;
+
+    /// An id for a saga or a node: a UUID of version 7, which sorts by the time at which it
+    /// was made. The pauses of a saga's calls follow from its id, so a simulation that is to
+    /// be repeated makes ids of its own.
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
 }
 
 /// The clock of the machine. May jump; no decision about ownership depends on it.

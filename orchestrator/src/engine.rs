@@ -6,7 +6,7 @@
 //! all of them append `Owned` or `Started` and go on from what the log says.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     fmt,
     future::Future,
     panic::AssertUnwindSafe,
@@ -20,7 +20,6 @@ use saga_log::{Log, LogRow, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::{
     clock::Clock,
@@ -115,7 +114,7 @@ pub(crate) struct Shared {
     pub(crate) definitions: Definitions,
     permits: Arc<Semaphore>,
     /// Sagas that are ours in the log and that no task here drives.
-    orphans: Mutex<HashSet<SagaId>>,
+    orphans: Mutex<BTreeSet<SagaId>>,
     crashes: Mutex<HashMap<SagaId, u32>>,
     stop: watch::Sender<bool>,
     pub(crate) tasks: TaskTracker,
@@ -130,7 +129,7 @@ impl Engine {
     pub async fn start(parts: EngineParts) -> Result<Self, StoreError> {
         let EngineParts { log, clock, caller, descriptors, limits } = parts;
         let shared = Arc::new(Shared {
-            node: NodeId(Uuid::now_v7()),
+            node: NodeId(clock.new_id()),
             log,
             clock,
             caller,
@@ -318,7 +317,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn lock_orphans(&self) -> MutexGuard<'_, HashSet<SagaId>> {
+    pub(crate) fn lock_orphans(&self) -> MutexGuard<'_, BTreeSet<SagaId>> {
         // A set is whole at every moment, whatever panicked.
         self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,11 +6,13 @@
 //! them. Sagas that wait for long are parked in the log; whichever node finds them due
 //! goes on.
 //!
-//! Reading order: [`engine`], `driver`, [`definition`], [`participants`], `api`, `server`.
+//! Reading order: [`engine`], `driver`, [`definition`], [`participants`], [`conformance`],
+//! `api`, `server`.
 
 mod api;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod definition;
 pub mod definitions;
 pub mod descriptors;

@@ -4,11 +4,12 @@
 //! gives an address. A call says what is known about its effect, never just that it went
 //! wrong: the table is in [`outcome`].
 //!
-//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`.
+//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, [`probe`].
 
 mod channels;
 mod exchange;
 pub mod outcome;
+pub mod probe;
 mod reflection;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,18 +17,21 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use prost::Message;
 use prost_types::FileDescriptorSet;
-use saga_core::{Direction, NotDone, OperationId, Outcome, Resolution, SagaId};
-use saga_proto::saga::participant::v1 as pb;
+use saga_core::{Direction, OperationId, Outcome, Resolution, SagaId};
 
 use crate::definition::CallSpec;
 use channels::Entry;
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
+use outcome::Seen;
+use probe::{Answer, Inquiry, Key, Told};
 
 /// Where every participant answers inquiries.
 const RESOLVE_PATH: &str = "/saga.participant.v1.ParticipantService/Resolve";
+
+/// Carries the operation id.
+const OPERATION_ID: &str = "saga-op-id";
 
 /// One attempt of one call.
 #[derive(Clone, Debug)]
@@ -64,6 +68,25 @@ pub trait Caller: Send + Sync {
         operation: OperationId,
         timeout: Duration,
     ) -> Resolution;
+
+    /// Makes one call of a conformance check and tells what was seen of it. A script
+    /// answers nothing.
+    async fn probe(&self, request: CallRequest<'_>, key: Key) -> Answer {
+        let message = format!("{} cannot be probed, {key:?}", request.spec.participant);
+        Answer::Silent { message }
+    }
+
+    /// Makes one inquiry of a conformance check. A script answers nothing.
+    async fn inquire(
+        &self,
+        participant: &str,
+        operation: OperationId,
+        inquiry: Inquiry,
+        timeout: Duration,
+    ) -> Told {
+        let message = format!("{participant}: no {inquiry} of {operation} within {timeout:?}");
+        Told::Unanswered { message }
+    }
 
     /// Whether calls to `participant` can be made at all. A script knows everybody.
     fn knows(&self, participant: &str) -> bool {
@@ -137,23 +160,7 @@ impl Caller for Participants {
         let Some(entry) = self.entries.get(&request.spec.participant) else {
             return not_configured(&request.spec.participant);
         };
-        // Waiting for a place is not part of the call: nothing was sent yet.
-        let place = tokio::time::timeout(request.timeout, entry.in_flight.acquire()).await;
-        let Ok(Ok(_place)) = place else {
-            return Outcome::NotDone {
-                cause: NotDone::NotSent,
-                message: format!("{} calls are in flight already", entry.in_flight_max),
-                retry_after_ms: None,
-            };
-        };
-        let unary = Unary {
-            path: request.spec.path.clone(),
-            metadata: metadata(&request),
-            body: request.body.clone(),
-            timeout: request.timeout,
-            reply_bytes_max: entry.reply_bytes_max,
-        };
-        outcome::of_call(exchange::unary(entry.channels.next(), unary).await, request.spec.refusals)
+        outcome::of_call(call(entry, &request, metadata(&request)).await, request.spec.refusals)
     }
 
     async fn resolve(
@@ -166,17 +173,68 @@ impl Caller for Participants {
             let message = format!("participant {participant} is not configured");
             return Resolution::Unanswered { message };
         };
-        let mode = pb::ResolveMode::Fence.into();
-        let body = pb::ResolveRequest { op_id: operation.to_string(), mode }.encode_to_vec();
-        let unary = Unary {
-            path: http::uri::PathAndQuery::from_static(RESOLVE_PATH),
-            metadata: HeaderMap::new(),
-            body: body.into(),
-            timeout,
-            reply_bytes_max: entry.reply_bytes_max,
-        };
-        outcome::of_resolve(exchange::unary(entry.channels.next(), unary).await)
+        outcome::of_resolve(resolve(entry, operation, Inquiry::Fence, timeout).await)
     }
+
+    async fn probe(&self, request: CallRequest<'_>, key: Key) -> Answer {
+        let Some(entry) = self.entries.get(&request.spec.participant) else {
+            let message = format!("participant {} is not configured", request.spec.participant);
+            return Answer::Silent { message };
+        };
+        let mut metadata = metadata(&request);
+        if key == Key::LeftOut {
+            metadata.remove(OPERATION_ID);
+        }
+        Answer::of(call(entry, &request, metadata).await, request.spec.refusals)
+    }
+
+    async fn inquire(
+        &self,
+        participant: &str,
+        operation: OperationId,
+        inquiry: Inquiry,
+        timeout: Duration,
+    ) -> Told {
+        let Some(entry) = self.entries.get(participant) else {
+            let message = format!("participant {participant} is not configured");
+            return Told::Unanswered { message };
+        };
+        Told::of(resolve(entry, operation, inquiry, timeout).await)
+    }
+}
+
+/// One attempt of a call, with a place among those in flight.
+async fn call(entry: &Entry, request: &CallRequest<'_>, metadata: HeaderMap) -> Seen {
+    // Waiting for a place is not part of the call: nothing was sent yet.
+    let place = tokio::time::timeout(request.timeout, entry.in_flight.acquire()).await;
+    let Ok(Ok(_place)) = place else {
+        let message = format!("{} calls are in flight already", entry.in_flight_max);
+        return Seen::NotSent { message };
+    };
+    let unary = Unary {
+        path: request.spec.path.clone(),
+        metadata,
+        body: request.body.clone(),
+        timeout: request.timeout,
+        reply_bytes_max: entry.reply_bytes_max,
+    };
+    exchange::unary(entry.channels.next(), unary).await
+}
+
+async fn resolve(
+    entry: &Entry,
+    operation: OperationId,
+    inquiry: Inquiry,
+    timeout: Duration,
+) -> Seen {
+    let unary = Unary {
+        path: http::uri::PathAndQuery::from_static(RESOLVE_PATH),
+        metadata: HeaderMap::new(),
+        body: probe::resolve_request(operation, inquiry),
+        timeout,
+        reply_bytes_max: entry.reply_bytes_max,
+    };
+    exchange::unary(entry.channels.next(), unary).await
 }
 
 /// A definition was registered for a participant that has gone from the configuration.
@@ -194,7 +252,7 @@ fn metadata(request: &CallRequest<'_>) -> HeaderMap {
         if let Ok(mut value) = HeaderValue::try_from(value) {
             // What no other call repeats would only drive the repeated ones out of the
             // connection's header tables; HTTP/2 keeps "sensitive" values out of them.
-            value.set_sensitive(matches!(name, "saga-id" | "saga-op-id" | "traceparent"));
+            value.set_sensitive(matches!(name, "saga-id" | OPERATION_ID | "traceparent"));
             metadata.insert(HeaderName::from_static(name), value);
         }
     };
@@ -202,7 +260,7 @@ fn metadata(request: &CallRequest<'_>) -> HeaderMap {
     put("saga-step", request.step.to_owned());
     put("saga-direction", request.direction.as_str().to_owned());
     put("saga-attempt", request.attempt.to_string());
-    put("saga-op-id", request.operation.to_string());
+    put(OPERATION_ID, request.operation.to_string());
     put("saga-deadline-ms", request.timeout.as_millis().to_string());
     if let Some(traceparent) = traceparent() {
         put("traceparent", traceparent);

@@ -7,6 +7,10 @@ use saga_proto::saga::v1::{SagaName, SagaState, SettledOutcome};
 
 use crate::name::{BusinessKey, business_key, saga_name};
 
+mod service;
+
+pub(crate) use service::{ServiceCheck, ServiceCommand};
+
 /// The operator's command line of the saga engine.
 #[derive(Debug, Parser)]
 #[command(
@@ -33,7 +37,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
     /// How long to wait for an answer, as in `500ms` or `2m` [default: 10s]. For `saga wait`:
-    /// for the saga [default: without end].
+    /// for the saga [default: without end]. For `service check`: for the check [default: 10m].
     #[arg(long, global = true, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Colours. `auto`: on a terminal, unless NO_COLOR is set.
@@ -82,6 +86,9 @@ pub(crate) enum Command {
     /// Definitions of sagas.
     #[command(subcommand)]
     Definition(DefinitionCommand),
+    /// Participants: the services that sagas call.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// The orchestrator itself.
     #[command(subcommand)]
     Server(ServerCommand),

@@ -12,13 +12,14 @@ use std::{
 
 use saga_proto::saga::v1::{
     CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest, CheckDefinitionResponse,
-    ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest, GetDefinitionResponse,
-    GetSagaRequest, GetSagaResponse, GetServerInfoRequest, GetServerInfoResponse,
-    ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest, ListEventsResponse,
-    ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
-    RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest, RetrySagaResponse,
-    SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse,
-    WaitSagaRequest, WaitSagaResponse, definition_service_client::DefinitionServiceClient,
+    CheckParticipantRequest, CheckParticipantResponse, ForceOutcomeRequest, ForceOutcomeResponse,
+    GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
+    GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse,
+    ListEventsRequest, ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest,
+    ListStuckResponse, RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest,
+    RetrySagaResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
+    StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
@@ -201,6 +202,28 @@ impl Client {
         _: &WritePermit,
     ) -> Result<ForceOutcomeResponse, Failure> {
         self.answer(doing, self.operator().force_outcome(request)).await
+    }
+
+    /// Says what a check of a participant would call. Calls nothing.
+    pub(crate) async fn plan_check(
+        &self,
+        doing: &str,
+        request: CheckParticipantRequest,
+    ) -> Result<CheckParticipantResponse, Failure> {
+        let request = CheckParticipantRequest { validate_only: true, ..request };
+        self.answer(doing, self.operator().check_participant(request)).await
+    }
+
+    /// Checks a participant, by real calls. `limit` bounds the check. The server finishes one
+    /// that nobody waits for, and compensates it.
+    pub(crate) async fn check_participant(
+        &self,
+        doing: &str,
+        request: CheckParticipantRequest,
+        limit: Duration,
+        _: &WritePermit,
+    ) -> Result<CheckParticipantResponse, Failure> {
+        answer(doing, limit, self.operator().check_participant(request)).await
     }
 
     /// Lists what needs a person.

@@ -14,6 +14,7 @@ mod change;
 mod definition;
 mod saga;
 mod server;
+mod service;
 mod signal;
 mod start;
 
@@ -46,6 +47,7 @@ async fn ask(session: &Session, command: Command) -> Result<Exit, Failure> {
         Command::Saga(command) => Box::pin(saga::run(session, command)).await,
         Command::Stuck { examples } => saga::stuck(session, examples).await,
         Command::Definition(command) => definition::run(session, command).await,
+        Command::Service(command) => service::run(session, command).await,
         Command::Server(command) => server::run(session, command).await,
         Command::Completion { .. } | Command::Help { .. } => Ok(Exit::Ok),
     }

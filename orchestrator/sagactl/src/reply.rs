@@ -7,10 +7,11 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 use saga_proto::{
     FILE_DESCRIPTOR_SET,
     saga::v1::{
-        CancelSagaResponse, CheckDefinitionResponse, ForceOutcomeResponse, GetDefinitionResponse,
-        GetSagaResponse, GetServerInfoResponse, ListDefinitionsResponse, ListEventsResponse,
-        ListSagasResponse, ListStuckResponse, RegisterDefinitionResponse, RetrySagaResponse, Saga,
-        SignalSagaResponse, StartSagaResponse, WaitSagaResponse,
+        CancelSagaResponse, CheckDefinitionResponse, CheckParticipantResponse,
+        ForceOutcomeResponse, GetDefinitionResponse, GetSagaResponse, GetServerInfoResponse,
+        ListDefinitionsResponse, ListEventsResponse, ListSagasResponse, ListStuckResponse,
+        RegisterDefinitionResponse, RetrySagaResponse, RuleVerdict, Saga, SignalSagaResponse,
+        StartSagaResponse, WaitSagaResponse,
     },
 };
 
@@ -183,6 +184,17 @@ impl Reply for CheckDefinitionResponse {
     /// The rules that were broken.
     fn ids(&self) -> Vec<String> {
         self.findings.iter().map(|it| it.rule.clone()).collect()
+    }
+}
+
+impl Reply for CheckParticipantResponse {
+    const TYPE: &'static str = "CheckParticipantResponse";
+    const ROWS: Option<&'static str> = Some("rules");
+
+    /// The rules that are broken.
+    fn ids(&self) -> Vec<String> {
+        let broken = self.rules.iter().filter(|it| it.verdict() == RuleVerdict::Fail);
+        broken.map(|it| format!("{}/{}", it.step, it.rule)).collect()
     }
 }
 

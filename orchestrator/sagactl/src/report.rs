@@ -9,6 +9,7 @@ pub(crate) mod history;
 pub(crate) mod preview;
 pub(crate) mod saga_list;
 pub(crate) mod server;
+pub(crate) mod service;
 pub(crate) mod stuck;
 pub(crate) mod table;
 pub(crate) mod words;

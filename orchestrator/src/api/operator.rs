@@ -6,7 +6,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::{
     api::{
-        detached,
+        check, detached,
         error::{invalid, status},
         saga::{find, find_row, step_index},
         view,
@@ -72,6 +72,17 @@ impl OperatorService for OperatorApi {
     ) -> Result<Response<pb::ForceOutcomeResponse>, Status> {
         let engine = self.engine.clone();
         detached(async move { force(&engine, request.into_inner()).await.map(Response::new) }).await
+    }
+
+    async fn check_participant(
+        &self,
+        request: Request<pb::CheckParticipantRequest>,
+    ) -> Result<Response<pb::CheckParticipantResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(
+            async move { check::check(&engine, request.into_inner()).await.map(Response::new) },
+        )
+        .await
     }
 
     async fn get_server_info(

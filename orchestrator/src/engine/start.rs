@@ -7,7 +7,6 @@ use bytes::Bytes;
 use saga_core::{Event, SagaId, Started, State};
 use saga_log::{AppendError, SagaRow};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use crate::{
     definitions::DefinitionError,
@@ -97,7 +96,7 @@ impl Engine {
         if shared.is_stopping() {
             return Err(StartError::Stopping);
         }
-        let saga = SagaId(Uuid::now_v7());
+        let saga = SagaId(shared.clock.new_id());
         let (Seat { mailbox, end }, permit) = shared.seat(saga).ok_or(StartError::Overloaded)?;
         let ended = end.subscribe();
         let (accepted, answer) = oneshot::channel();

@@ -139,7 +139,7 @@ fn retry_after_ms(status: &Status) -> Option<u64> {
 }
 
 /// `text`, cut to what is kept.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let mut end = text.len().min(TEXT_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -148,7 +148,7 @@ fn short(text: &str) -> String {
 }
 
 /// The name of a code, as in the gRPC documentation.
-fn code_name(code: Code) -> &'static str {
+pub(super) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -249,8 +249,9 @@ static CREATE: LazyLock<Sizes> = LazyLock::new(|| {
 /// the planner whether it scans all sagas.
 static SET: LazyLock<Sizes> = LazyLock::new(|| {
     Sizes::new(
-        "/* write: set */",
-        "update saga set
+        "",
+        "/* write: set */
+        update saga set
             status = ?, wake_at_ms = ?, waiting_on = ?, owner = ?, stuck_reason = ?,
             stuck_step = ?, stuck_message = ?, stuck_since_ms = ?, turned_back = ?,
             ended_at_ms = ?

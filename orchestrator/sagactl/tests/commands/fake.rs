@@ -1,6 +1,7 @@
 //! An orchestrator that holds a few sagas in memory and notes what it is asked to change.
 
 mod definitions;
+mod service;
 
 use std::{
     net::SocketAddr,
@@ -360,6 +361,13 @@ impl OperatorService for Fake {
             request.reason
         ));
         Ok(Response::new(ForceOutcomeResponse { saga: Some(saga) }))
+    }
+
+    async fn check_participant(
+        &self,
+        request: Request<CheckParticipantRequest>,
+    ) -> Result<Response<CheckParticipantResponse>, Status> {
+        service::check(self, request.into_inner()).map(Response::new)
     }
 
     async fn get_server_info(

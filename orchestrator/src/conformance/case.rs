@@ -1,0 +1,356 @@
+//! One saga of a check: its data, its calls, and what has to be compensated at the end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use saga_core::{Direction, OperationId, Outcome, SagaId, StepIndex, StepKind, StepSet};
+
+use crate::{
+    conformance::{Bench, data::Data},
+    definition::{CallSpec, Failure, Rendered},
+    participants::{
+        CallRequest,
+        probe::{Answer, Inquiry, Key, Meaning, Told},
+    },
+};
+
+/// Tries of one call whose answer is not definite.
+const TRIES: u32 = 6;
+
+/// Pause before the second try; doubles.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+
+/// What compensations are told.
+const FAILURE: Failure<'static> = Failure { step: "", reason: "CANCELLED" };
+
+/// An effect of a check that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub step: String,
+    pub saga: SagaId,
+    /// Why it was not undone.
+    pub why: String,
+}
+
+/// One saga of a check.
+pub(super) struct Case<'b> {
+    bench: &'b Bench,
+    /// The step under test.
+    step: StepIndex,
+    json: &'b str,
+    data: Data,
+    /// Data that make another request for the same step.
+    other: Data,
+    /// Steps before it that took effect, or may have.
+    done: Vec<StepIndex>,
+    /// What is known of the step under test.
+    effect: Effect,
+    left: Vec<Left>,
+}
+
+/// What is known of the step under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Nothing,
+    /// It took effect, or may have.
+    Stands,
+    /// Its compensation was answered OK.
+    Undone,
+}
+
+/// How a call of the saga ended.
+enum Called {
+    Skipped,
+    Applied(Bytes),
+    Refused { reason: String, message: String },
+}
+
+impl<'b> Case<'b> {
+    pub(super) fn new(bench: &'b Bench, step: StepIndex, json: &'b str) -> Self {
+        let (data, other) = (Data::new(bench), Data::new(bench));
+        let (done, left) = (Vec::new(), Vec::new());
+        Self { bench, step, json, data, other, done, effect: Effect::Nothing, left }
+    }
+
+    /// Runs the steps before the one under test.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be run. [`close`](Self::close) undoes those that were.
+    pub(super) async fn prepare(&mut self) -> Result<(), String> {
+        self.data.number(self.bench, self.json)?;
+        self.other.number(self.bench, self.json)?;
+        tracing::info!(saga.id = %self.data.saga, step.name = self.name(self.step), "conformance check");
+        let definition = &self.bench.check.definition;
+        let all = definition.core.ancestors(self.step);
+        let mut over = StepSet::EMPTY;
+        while let Some(step) = all
+            .iter()
+            .find(|it| !over.contains(*it) && definition.core.step(*it).after.is_subset_of(over))
+        {
+            self.run_before(step).await?;
+            over = over.with(step);
+        }
+        self.other.replies.clone_from(&self.data.replies);
+        match definition.begins(self.step, &self.data) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("the `when` of {} is false", self.name(self.step))),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn run_before(&mut self, step: StepIndex) -> Result<(), String> {
+        let definition = &self.bench.check.definition;
+        match definition.core.step(step).kind {
+            StepKind::Given => return Ok(()),
+            StepKind::Wait { .. } => {
+                let name = self.name(step);
+                return Err(format!("{name} comes before it and waits for a signal"));
+            }
+            StepKind::Call => {}
+        }
+        if !definition.begins(step, &self.data).map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        // From here on it may have taken effect, whatever its answer.
+        self.done.push(step);
+        let called = self.settled(step, Direction::Forward).await;
+        let name = self.name(step);
+        match called {
+            Ok(Called::Applied(reply)) => {
+                self.data.replies[step.at()] = Some(reply);
+                Ok(())
+            }
+            Ok(Called::Skipped) => Ok(()),
+            Ok(Called::Refused { reason, message }) => {
+                self.done.pop();
+                Err(format!("{name} comes before it and was refused: {reason}: {message}"))
+            }
+            Err(why) => Err(format!("{name} comes before it and could not be done: {why}")),
+        }
+    }
+
+    /// The action of the step under test.
+    pub(super) async fn act(&mut self) -> Result<Answer, String> {
+        let body = self.body(&self.data, Direction::Forward)?;
+        let answer = self.send(Direction::Forward, body).await;
+        self.note_action(&answer);
+        Ok(answer)
+    }
+
+    /// Another request under the same operation id. `None`: every request of this step is
+    /// the same.
+    pub(super) async fn act_otherwise(&mut self) -> Result<Option<Answer>, String> {
+        let body = self.body(&self.other, Direction::Forward)?;
+        if body == self.body(&self.data, Direction::Forward)? {
+            return Ok(None);
+        }
+        let answer = self.send(Direction::Forward, body).await;
+        if matches!(answer, Answer::Reply(_)) {
+            let why = "another request under its operation id was answered OK, and may have been \
+                       executed";
+            self.leave(self.step, why.to_owned());
+        }
+        Ok(Some(answer))
+    }
+
+    /// The action without its operation id, once.
+    pub(super) async fn act_without_id(&mut self) -> Result<Answer, String> {
+        let body = self.body(&self.data, Direction::Forward)?;
+        let request = self.request(Direction::Forward, 1, body)?;
+        let answer = self.bench.caller.probe(request, Key::LeftOut).await;
+        if matches!(answer, Answer::Reply(_)) {
+            self.leave(self.step, "a call without an operation id was executed".to_owned());
+        }
+        Ok(answer)
+    }
+
+    /// The compensation of the step under test. `None`: its `when` is false.
+    pub(super) async fn undo(&mut self) -> Result<Option<Answer>, String> {
+        self.data.failure = Some(FAILURE);
+        let rendered = self.rendered(&self.data, self.step, Direction::Backward);
+        self.data.failure = None;
+        let Rendered::Request(body) = rendered? else { return Ok(None) };
+        let answer = self.send(Direction::Backward, body).await;
+        if matches!(answer, Answer::Reply(_)) {
+            self.effect = Effect::Undone;
+        }
+        Ok(Some(answer))
+    }
+
+    /// The action, and a fencing inquiry `behind` it.
+    pub(super) async fn race(&mut self, behind: Duration) -> Result<(Answer, Told), String> {
+        let body = self.body(&self.data, Direction::Forward)?;
+        let inquiry = async {
+            tokio::time::sleep(behind).await;
+            self.resolve(Inquiry::Fence).await
+        };
+        let (answer, told) = tokio::join!(self.send(Direction::Forward, body), inquiry);
+        self.note_action(&answer);
+        Ok((answer, told))
+    }
+
+    /// An inquiry about the action, repeated until it has an answer.
+    pub(super) async fn resolve(&self, inquiry: Inquiry) -> Told {
+        let operation = self.operation(self.step, Direction::Forward);
+        let participant = &self.bench.check.participant;
+        let mut told = Told::InProgress;
+        for attempt in 1..=TRIES {
+            let timeout = self.bench.resolve_timeout;
+            told = self.bench.caller.inquire(participant, operation, inquiry, timeout).await;
+            if !matches!(told, Told::InProgress | Told::Unanswered { .. }) {
+                break;
+            }
+            pause(attempt).await;
+        }
+        told
+    }
+
+    /// Compensates everything that was done. Returns what stands all the same.
+    pub(super) async fn close(mut self) -> Vec<Left> {
+        self.data.failure = Some(FAILURE);
+        let under_test = (self.effect == Effect::Stands).then_some(self.step);
+        let done = std::mem::take(&mut self.done);
+        for step in under_test.into_iter().chain(done.into_iter().rev()) {
+            match self.settled(step, Direction::Backward).await {
+                Ok(Called::Applied(_)) => {}
+                Ok(Called::Skipped) => {
+                    self.leave(step, "the `when` of its compensation is false".to_owned());
+                }
+                // The message may name ids; without it, equal cases can be counted.
+                Ok(Called::Refused { reason, .. }) => {
+                    self.leave(step, format!("its compensation was refused: {reason}"));
+                }
+                Err(why) => self.leave(step, why),
+            }
+        }
+        self.left
+    }
+
+    /// A call of the saga, as the driver makes it, repeated until it is definite.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be made, or what was seen last.
+    async fn settled(&self, step: StepIndex, direction: Direction) -> Result<Called, String> {
+        let name = self.name(step);
+        let Some(spec) = self.spec(step, direction) else {
+            return Err("it has no compensation".to_owned());
+        };
+        let body = match self.rendered(&self.data, step, direction)? {
+            Rendered::Skip => return Ok(Called::Skipped),
+            Rendered::Request(body) => body,
+        };
+        let mut last = String::new();
+        for attempt in 1..=TRIES {
+            let (body, timeout) = (body.clone(), spec.timeout);
+            let operation = self.operation(step, direction);
+            let saga = self.data.saga;
+            let request = CallRequest {
+                spec,
+                body,
+                saga,
+                step: name,
+                direction,
+                attempt,
+                operation,
+                timeout,
+            };
+            match self.bench.caller.call(request).await {
+                Outcome::Applied { reply } => return Ok(Called::Applied(reply)),
+                Outcome::Rejected { reason, message } => {
+                    return Ok(Called::Refused { reason, message });
+                }
+                Outcome::Fault { reason, message } => return Err(format!("{reason}: {message}")),
+                Outcome::NotDone { message, .. } | Outcome::Unknown { message, .. } => {
+                    last = message;
+                }
+            }
+            pause(attempt).await;
+        }
+        Err(format!("no definite answer: {last}"))
+    }
+
+    /// A call of the step under test, repeated until it is definite.
+    async fn send(&self, direction: Direction, body: Bytes) -> Answer {
+        let mut answer = Answer::Silent { message: "never sent".to_owned() };
+        for attempt in 1..=TRIES {
+            let Ok(request) = self.request(direction, attempt, body.clone()) else { break };
+            answer = self.bench.caller.probe(request, Key::Sent).await;
+            if !answer.may_be_tried_again() {
+                break;
+            }
+            pause(attempt).await;
+        }
+        answer
+    }
+
+    fn note_action(&mut self, answer: &Answer) {
+        let did_nothing =
+            matches!(answer, Answer::Status(status) if status.meaning != Meaning::Unknown);
+        match self.effect {
+            Effect::Undone if matches!(answer, Answer::Reply(_)) => {
+                self.leave(self.step, "it was applied after its compensation".to_owned());
+            }
+            Effect::Nothing if !did_nothing => self.effect = Effect::Stands,
+            Effect::Nothing | Effect::Stands | Effect::Undone => {}
+        }
+    }
+
+    fn leave(&mut self, step: StepIndex, why: String) {
+        let step = self.name(step).to_owned();
+        self.left.push(Left { step, saga: self.data.saga, why });
+    }
+
+    /// The request of the step under test.
+    fn body(&self, data: &Data, direction: Direction) -> Result<Bytes, String> {
+        match self.rendered(data, self.step, direction)? {
+            Rendered::Request(body) => Ok(body),
+            Rendered::Skip => Err(format!("the `when` of {} is false", self.name(self.step))),
+        }
+    }
+
+    fn rendered(
+        &self,
+        data: &Data,
+        step: StepIndex,
+        direction: Direction,
+    ) -> Result<Rendered, String> {
+        if self.spec(step, direction).is_none() {
+            return Err(format!("{} has no {} call", self.name(step), direction.as_str()));
+        }
+        let rendered = self.bench.check.definition.render(step, direction, data);
+        rendered.map_err(|error| error.to_string())
+    }
+
+    fn request(
+        &self,
+        direction: Direction,
+        attempt: u32,
+        body: Bytes,
+    ) -> Result<CallRequest<'_>, String> {
+        let spec = self.spec(self.step, direction).ok_or("the step has no such call")?;
+        let operation = self.operation(self.step, direction);
+        let (saga, step, timeout) = (self.data.saga, self.name(self.step), spec.timeout);
+        Ok(CallRequest { spec, body, saga, step, direction, attempt, operation, timeout })
+    }
+
+    fn spec(&self, step: StepIndex, direction: Direction) -> Option<&'b CallSpec> {
+        self.bench.check.definition.call(step, direction)
+    }
+
+    fn operation(&self, step: StepIndex, direction: Direction) -> OperationId {
+        OperationId::derive(self.data.saga, self.name(step), direction)
+    }
+
+    fn name(&self, step: StepIndex) -> &'b str {
+        &self.bench.check.definition.core.step(step).name
+    }
+}
+
+/// The pause behind try number `attempt`. None behind the last one.
+async fn pause(attempt: u32) {
+    if attempt < TRIES {
+        tokio::time::sleep(PAUSE_FIRST * 2_u32.pow(attempt - 1)).await;
+    }
+}

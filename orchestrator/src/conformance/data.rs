@@ -1,0 +1,62 @@
+//! What expressions see of one saga of a check.
+
+use bytes::Bytes;
+use saga_core::{SagaId, StepIndex};
+use uuid::Uuid;
+
+use crate::{
+    conformance::{Bench, numbered},
+    definition::{Failure, RunData},
+};
+
+/// What expressions see.
+pub(super) struct Data {
+    pub(super) saga: SagaId,
+    pub(super) key: String,
+    pub(super) input: Bytes,
+    pub(super) replies: Vec<Option<Bytes>>,
+    pub(super) failure: Option<Failure<'static>>,
+}
+
+impl RunData for Data {
+    fn saga_id(&self) -> SagaId {
+        self.saga
+    }
+
+    fn business_key(&self) -> &str {
+        &self.key
+    }
+
+    fn input(&self) -> &Bytes {
+        &self.input
+    }
+
+    fn reply(&self, step: StepIndex) -> Option<&Bytes> {
+        self.replies.get(step.at())?.as_ref()
+    }
+
+    fn signal(&self, _: StepIndex) -> Option<&Bytes> {
+        None
+    }
+
+    fn failure(&self) -> Option<Failure<'_>> {
+        self.failure
+    }
+}
+
+impl Data {
+    pub(super) fn new(bench: &Bench) -> Self {
+        let replies = vec![None; bench.check.definition.core.steps.len()];
+        let saga = SagaId(Uuid::now_v7());
+        Self { saga, key: String::new(), input: Bytes::new(), replies, failure: None }
+    }
+
+    /// Gives it an input of its own number.
+    pub(super) fn number(&mut self, bench: &Bench, json: &str) -> Result<(), String> {
+        let number = bench.next_number();
+        self.key = format!("conformance-{number}");
+        let input = bench.check.definition.encode_input_json(&numbered(json, number));
+        self.input = input.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! An orchestrator with one participant, and the check asked of it.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use orchestrator::{
+    config::Config,
+    descriptors::Descriptors,
+    participants::{ParticipantConfig, Participants},
+    server::Orchestrator,
+};
+use prost::Message;
+use saga_proto::{
+    saga::{
+        participant::v1::participant_service_server::ParticipantServiceServer,
+        v1::{
+            CheckParticipantRequest, CheckParticipantResponse, RuleVerdict,
+            operator_service_client::OperatorServiceClient,
+        },
+    },
+    shop::inventory::v1::inventory_service_server::InventoryServiceServer,
+};
+use tokio::{net::TcpListener, sync::oneshot};
+use tonic::{
+    Status,
+    transport::{Channel, Server, server::TcpIncoming},
+};
+
+use super::participant::Participant;
+
+/// Reserves and sells at once, in two steps.
+pub(crate) const HOLD_AND_SELL: &str = "
+kind: Saga
+name: hold-and-sell
+version: 1
+input: shop.inventory.v1.ReserveRequest
+steps:
+  - name: reserve_stock
+    action:
+      call: inventory/shop.inventory.v1.InventoryService/Reserve
+      request: { order_no: input.order_no }
+      timeout: 5s
+    compensation:
+      call: inventory/shop.inventory.v1.InventoryService/Release
+      request: { reserve_op_id: op(\"reserve_stock\") }
+  - name: commit_stock
+    pivot: true
+    action:
+      call: inventory/shop.inventory.v1.InventoryService/Commit
+      request: { reserve_op_id: op(\"reserve_stock\") }
+";
+
+/// Its first step alone.
+pub(crate) fn hold() -> String {
+    HOLD_AND_SELL.split("  - name: commit_stock").next().unwrap().to_owned()
+}
+
+/// An orchestrator that runs until it is dropped.
+pub(crate) struct Checker {
+    operator: OperatorServiceClient<Channel>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Checker {
+    /// Serves `participant` as `inventory`, beside `nobody`, at whose address none listens.
+    pub(crate) async fn start(participant: &Participant) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let router = Server::builder()
+            .add_service(InventoryServiceServer::new(participant.clone()))
+            .add_service(ParticipantServiceServer::new(participant.clone()));
+        tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener)));
+        let at = |address: String| ParticipantConfig {
+            addresses: vec![address],
+            ..ParticipantConfig::default()
+        };
+        let participants = BTreeMap::from([
+            ("inventory".to_owned(), at(address)),
+            ("nobody".to_owned(), at("http://127.0.0.1:1".to_owned())),
+        ]);
+        let config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log: "memory:".to_owned(),
+            participants: participants.clone(),
+            ..Config::default()
+        };
+        let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET);
+        let types = Descriptors::Fixed(Arc::new(types.unwrap()));
+        let participants = Arc::new(Participants::new(&participants).unwrap());
+        let server = Orchestrator::start_with(config, participants, types).await.unwrap();
+        let address = format!("http://{}", server.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(server.run(async {
+            // An error says that the test has ended.
+            let _ = stopped.await;
+        }));
+        let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+        Self { operator: OperatorServiceClient::new(channel), _stop: stop }
+    }
+
+    pub(crate) async fn check(
+        &mut self,
+        request: CheckParticipantRequest,
+    ) -> Result<CheckParticipantResponse, Status> {
+        Ok(self.operator.check_participant(request).await?.into_inner())
+    }
+}
+
+/// A check of everything.
+pub(crate) fn request(yaml: &str) -> CheckParticipantRequest {
+    CheckParticipantRequest {
+        participant: "inventory".to_owned(),
+        yaml: yaml.to_owned(),
+        input_json: r#"{"orderNo": "order-{n}"}"#.to_owned(),
+        refused_input_json: r#"{"orderNo": "refused-{n}"}"#.to_owned(),
+        ..CheckParticipantRequest::default()
+    }
+}
+
+/// The rules with this verdict, as `step/rule`.
+pub(crate) fn rules(reply: &CheckParticipantResponse, verdict: RuleVerdict) -> Vec<String> {
+    let rules = reply.rules.iter().filter(|it| it.verdict() == verdict);
+    rules.map(|it| format!("{}/{}", it.step, it.rule)).collect()
+}
