@@ -141,6 +141,11 @@ impl From<CancelPlan> for Refund {
     }
 }
 
+/// Whether the caller gives back what was offered for an order and names no settling.
+fn is_offer(request: &CancelRequest) -> bool {
+    !request.order_no.is_empty() && request.reverses_op_id.is_empty()
+}
+
 async fn intend_ours(
     request: &CancelRequest,
     payment: Payment,
@@ -161,6 +166,10 @@ async fn intend_ours(
         }
         Status::Cancelled if request.amount_minor == 0 => {
             return Ok(Intent::Answer(reply(&payment, 0, 0)));
+        }
+        // It settles the order: only who undoes the settling, or cancels the order, may.
+        Status::Completed | Status::PartiallyCancelled if is_offer(request) => {
+            return Ok(Intent::Answer(CancelResponse::default()));
         }
         Status::Cancelled | Status::Completed | Status::PartiallyCancelled => {}
     }
