@@ -1,30 +1,35 @@
-//! Holds the books against each other after a run: the inventory's, the orders' and the
-//! payment provider's. Nothing here is counted while orders are placed, and nothing is
-//! asked of the services: the tables are read.
+//! Holds the books against each other after a run: the inventory's, the orders', the
+//! payments' and the payment provider's. Nothing here is counted while orders are placed,
+//! and nothing is asked of the services: the tables are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payment_svc::simulator::{OrderLedger, Simulator};
-use saga_participant::{Database, Limits, OperationError, Row, Tx};
 use serde::Serialize;
 
 use crate::books::Books;
 
+mod pages;
+use pages::{ItemBook, OrderBook, Pages};
+
 /// Findings that are put in words at most.
 const FINDINGS_MAX: usize = 20;
 
-/// The five numbers that must be 0.
+/// The five numbers that must be 0. "What an order is worth" is what those of its lines cost
+/// that are not cancelled, once it is paid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Integrity {
     /// Orders that were charged more than once, or more than they cost.
     pub duplicate_charges: u64,
-    /// Orders whose money the shop has without a paid order of that amount.
+    /// Orders for which the shop has money beyond or beside what they are worth, and lines
+    /// that were cancelled for the buyer and not in the books.
     pub orphan_charges: u64,
-    /// Items whose stock is not what movements and orders make of it.
+    /// Items whose stock is not what movements, orders and cancels make of it.
     pub stock_mismatches: u64,
     /// Items with less than nothing of something.
     pub negative_stock: u64,
-    /// Orders that were written down and whose money is not at the provider exactly.
+    /// Orders that were written down and whose worth is not at the provider exactly, or not
+    /// in the payment service's own books (I7).
     pub orders_without_payment: u64,
 }
 
@@ -44,42 +49,15 @@ pub struct Audit {
     pub findings: Vec<String>,
 }
 
-/// What was agreed before the first order: what the books must come out at.
+/// What was agreed with the buyers: what the books must come out at.
 #[derive(Clone, Debug, Default)]
 pub struct Agreed {
     /// What each order costs, in minor units.
     pub prices_minor: BTreeMap<String, i64>,
     /// How many there were of each item.
     pub stock: BTreeMap<String, i64>,
-}
-
-/// The stock of one item, and the sums of its movements.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct ItemBook {
-    on_hand: i64,
-    reserved: i64,
-    sold: i64,
-    on_hand_moved: i64,
-    reserved_moved: i64,
-    sold_moved: i64,
-}
-
-/// An order that was written down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct OrderBook {
-    total_minor: i64,
-    /// Its newest status.
-    status: String,
-}
-
-/// All books, as they were read.
-#[derive(Clone, Debug, Default)]
-struct Pages {
-    items: BTreeMap<String, ItemBook>,
-    orders: BTreeMap<String, OrderBook>,
-    /// Units on the lines of all orders, by item.
-    ordered: BTreeMap<String, i64>,
-    ledger: BTreeMap<String, OrderLedger>,
+    /// Lines that buyers were told are cancelled: order number, and line from 1.
+    pub cancelled: BTreeSet<(String, i64)>,
 }
 
 /// Reads the books and holds them against each other. The sagas must have ended.
@@ -88,88 +66,21 @@ struct Pages {
 ///
 /// A book cannot be read.
 pub async fn audit(books: &Books, simulator: &Simulator, agreed: &Agreed) -> anyhow::Result<Audit> {
-    let ledger = simulator.ledger().await?;
-    let inventory = Database::connect(&books.inventory, Limits::default()).await?;
-    let order = Database::connect(&books.order, Limits::default()).await?;
-    let items = inventory.read(read_items).await;
-    let orders = order.read(read_orders).await;
-    inventory.close().await;
-    order.close().await;
-    let (orders, ordered) = orders?;
-    let ledger = ledger.into_iter().map(|it| (it.order_no.clone(), it)).collect();
-    Ok(compare(&Pages { items: items?, orders, ordered, ledger }, agreed))
-}
-
-async fn read_items(mut tx: Tx) -> Result<BTreeMap<String, ItemBook>, OperationError> {
-    let rows = tx
-        .rows(
-            "/* read_items */
-            select stock.item_id, on_hand, reserved, sold,
-                cast(coalesce(sum(on_hand_delta), 0) as bigint),
-                cast(coalesce(sum(reserved_delta), 0) as bigint),
-                cast(coalesce(sum(sold_delta), 0) as bigint)
-            from stock left join movements on movements.item_id = stock.item_id
-            group by stock.item_id, on_hand, reserved, sold",
-            &[],
-        )
-        .await?;
-    let item = |row: &Row| {
-        let book = ItemBook {
-            on_hand: row.int(1)?,
-            reserved: row.int(2)?,
-            sold: row.int(3)?,
-            on_hand_moved: row.int(4)?,
-            reserved_moved: row.int(5)?,
-            sold_moved: row.int(6)?,
-        };
-        Ok((row.text(0)?, book))
-    };
-    rows.iter().map(item).collect()
-}
-
-type Orders = (BTreeMap<String, OrderBook>, BTreeMap<String, i64>);
-
-async fn read_orders(mut tx: Tx) -> Result<Orders, OperationError> {
-    let orders = tx
-        .rows(
-            "/* read_orders */
-            select orders.order_no, total_minor, now.status
-            from orders join order_status as now on now.order_no = orders.order_no
-            where not exists (
-                select 1 from order_status as later
-                where later.order_no = now.order_no and later.prev_id = now.id
-            )",
-            &[],
-        )
-        .await?;
-    let ordered = tx
-        .rows(
-            "/* read_orders: lines */
-            select item_id, cast(sum(qty) as bigint) from order_lines
-            where state <> 'CANCELED' group by item_id",
-            &[],
-        )
-        .await?;
-    let order = |row: &Row| {
-        let book = OrderBook { total_minor: row.int(1)?, status: row.text(2)? };
-        Ok((row.text(0)?, book))
-    };
-    let units = |row: &Row| Ok((row.text(0)?, row.int(1)?));
-    let orders: Result<_, OperationError> = orders.iter().map(order).collect();
-    let ordered: Result<_, OperationError> = ordered.iter().map(units).collect();
-    Ok((orders?, ordered?))
+    Ok(compare(&Pages::read(books, simulator).await?, agreed))
 }
 
 fn compare(pages: &Pages, agreed: &Agreed) -> Audit {
     let mut audit = Audit::default();
-    compare_money(pages, agreed, &mut audit);
+    compare_charges(pages, agreed, &mut audit);
+    compare_orders(pages, &mut audit);
     compare_stock(pages, agreed, &mut audit);
     audit
 }
 
-fn compare_money(pages: &Pages, agreed: &Agreed, audit: &mut Audit) {
+/// From the side of the money.
+fn compare_charges(pages: &Pages, agreed: &Agreed, audit: &mut Audit) {
     for (order_no, charged) in &pages.ledger {
-        let OrderLedger { captured_minor, cancelled_minor, captures, .. } = *charged;
+        let OrderLedger { captured_minor, captures, .. } = *charged;
         let price_minor = agreed.prices_minor.get(order_no).copied();
         if captures > 1 || price_minor.is_some_and(|price| price < captured_minor) {
             audit.integrity.duplicate_charges += 1;
@@ -178,23 +89,38 @@ fn compare_money(pages: &Pages, agreed: &Agreed, audit: &mut Audit) {
                  {price_minor:?}"
             ));
         }
-        let kept_minor = captured_minor - cancelled_minor;
-        let is_paid_order = pages.orders.get(order_no).is_some_and(|order| {
-            order.status == "PAYMENT_SUCCESS" && order.total_minor == kept_minor
-        });
-        if kept_minor != 0 && !is_paid_order {
+        let kept_minor = pages.kept_minor(order_no);
+        let order = pages.orders.get(order_no);
+        if kept_minor != 0 && order.map_or(0, OrderBook::due_minor) != kept_minor {
             audit.integrity.orphan_charges += 1;
-            let order = pages.orders.get(order_no);
             audit.found(format!("{kept_minor} were kept for order {order_no}, which is {order:?}"));
         }
     }
+    let without_order = pages.payments.iter().filter(|(it, _)| !pages.orders.contains_key(*it));
+    for (order_no, booked_minor) in without_order {
+        if pages.kept_minor(order_no) != *booked_minor {
+            audit.integrity.orphan_charges += 1;
+            audit.found(format!("{booked_minor} are booked for order {order_no}, which is none"));
+        }
+    }
+    for (order_no, line_no) in agreed.cancelled.difference(&pages.cancelled) {
+        audit.integrity.orphan_charges += 1;
+        audit.found(format!("line {line_no} of order {order_no} was cancelled, and still counts"));
+    }
+}
+
+/// From the side of the orders.
+fn compare_orders(pages: &Pages, audit: &mut Audit) {
     for (order_no, order) in &pages.orders {
-        let charged = pages.ledger.get(order_no);
-        let kept_minor = charged.map_or(0, |it| it.captured_minor - it.cancelled_minor);
-        if kept_minor != order.total_minor {
+        let (due_minor, kept_minor) = (order.due_minor(), pages.kept_minor(order_no));
+        let booked_minor = pages.payments.get(order_no).copied().unwrap_or(0);
+        let is_short = due_minor != 0 && kept_minor != due_minor;
+        if is_short || booked_minor != kept_minor {
             audit.integrity.orders_without_payment += 1;
-            let total_minor = order.total_minor;
-            audit.found(format!("order {order_no} of {total_minor} has {kept_minor} paid"));
+            audit.found(format!(
+                "order {order_no} is worth {due_minor}; the provider has {kept_minor} for it, and \
+                 the payment service {booked_minor}"
+            ));
         }
     }
 }
@@ -207,16 +133,16 @@ fn compare_stock(pages: &Pages, agreed: &Agreed, audit: &mut Audit) {
             audit.found(format!("item {item_id} has less than nothing: {item:?}"));
         }
         let moved = (item.on_hand_moved, item.reserved_moved, item.sold_moved);
-        let ordered = pages.ordered.get(item_id).copied().unwrap_or(0);
+        let ordered = pages.ordered.get(item_id).copied().unwrap_or_default();
         let initial = agreed.stock.get(item_id).copied();
         let explained = (on_hand, reserved, sold) == moved
-            && sold == ordered
+            && (ordered.sold..=ordered.sold + ordered.refunded).contains(&sold)
             && reserved == 0
             && initial.is_none_or(|initial| on_hand + sold == initial);
         if !explained {
             audit.integrity.stock_mismatches += 1;
             audit.found(format!(
-                "item {item_id} began with {initial:?} and orders name {ordered}: {item:?}"
+                "item {item_id} began with {initial:?}, and orders have {ordered:?}: {item:?}"
             ));
         }
     }
@@ -224,6 +150,13 @@ fn compare_stock(pages: &Pages, agreed: &Agreed, audit: &mut Audit) {
     for item_id in unknown {
         audit.integrity.stock_mismatches += 1;
         audit.found(format!("item {item_id} is on orders and was never in stock"));
+    }
+}
+
+impl Pages {
+    /// What the provider has for an order and has not given back.
+    fn kept_minor(&self, order_no: &str) -> i64 {
+        self.ledger.get(order_no).map_or(0, |it| it.captured_minor - it.cancelled_minor)
     }
 }
 
@@ -237,7 +170,7 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{pages::Ordered, *};
 
     /// Two units of an item at 5 were sold to one order.
     fn sound() -> (Pages, Agreed) {
@@ -248,7 +181,8 @@ mod tests {
             sold_moved: 2,
             ..ItemBook::default()
         };
-        let order = OrderBook { total_minor: 10, status: "PAYMENT_SUCCESS".to_owned() };
+        let status = "PAYMENT_SUCCESS".to_owned();
+        let order = OrderBook { total_minor: 10, cancelled_minor: 0, status };
         let ledger = OrderLedger {
             order_no: "order-1".to_owned(),
             captured_minor: 10,
@@ -258,12 +192,15 @@ mod tests {
         let pages = Pages {
             items: BTreeMap::from([("a".to_owned(), item)]),
             orders: BTreeMap::from([("order-1".to_owned(), order)]),
-            ordered: BTreeMap::from([("a".to_owned(), 2)]),
+            ordered: BTreeMap::from([("a".to_owned(), Ordered { sold: 2, refunded: 0 })]),
+            payments: BTreeMap::from([("order-1".to_owned(), 10)]),
+            cancelled: BTreeSet::new(),
             ledger: BTreeMap::from([("order-1".to_owned(), ledger)]),
         };
         let agreed = Agreed {
             prices_minor: BTreeMap::from([("order-1".to_owned(), 10)]),
             stock: BTreeMap::from([("a".to_owned(), 10)]),
+            cancelled: BTreeSet::new(),
         };
         (pages, agreed)
     }
@@ -312,11 +249,64 @@ mod tests {
         assert_eq!(changed(not_paid), only(|it| it.orphan_charges = 1));
         let given_back = |it: &mut Pages| it.ledger.clear();
         assert_eq!(changed(given_back), only(|it| it.orders_without_payment = 1));
-        let other_amount = |it: &mut Pages| it.order().total_minor = 9;
         let both = |it: &mut Integrity| {
             (it.orphan_charges, it.orders_without_payment) = (1, 1);
         };
+        let other_amount = |it: &mut Pages| it.order().total_minor = 9;
         assert_eq!(changed(other_amount), only(both));
+        let other_book = |it: &mut Pages| it.payments.clear();
+        assert_eq!(changed(other_book), only(|it| it.orders_without_payment = 1));
+    }
+
+    #[test]
+    fn a_cancel_gives_back_exactly_what_its_lines_cost() {
+        let cancelled = |it: &mut Pages| {
+            it.order().cancelled_minor = 5;
+            it.ordered.get_mut("a").unwrap().sold = 1;
+            it.ledger.get_mut("order-1").unwrap().cancelled_minor = 5;
+            it.payments.insert("order-1".to_owned(), 5);
+            let item = it.items.get_mut("a").unwrap();
+            (item.on_hand, item.on_hand_moved, item.sold, item.sold_moved) = (9, 9, 1, 1);
+        };
+        assert!(changed(cancelled).holds());
+        let kept = changed(|it| {
+            cancelled(it);
+            it.ledger.get_mut("order-1").unwrap().cancelled_minor = 0;
+        });
+        assert_eq!((kept.orphan_charges, kept.orders_without_payment), (1, 1));
+        let twice = changed(|it| {
+            cancelled(it);
+            it.ledger.get_mut("order-1").unwrap().cancelled_minor = 10;
+        });
+        assert_eq!(twice, only(|it| it.orders_without_payment = 1));
+        let not_restocked = changed(|it| {
+            cancelled(it);
+            let item = it.items.get_mut("a").unwrap();
+            (item.on_hand, item.on_hand_moved, item.sold, item.sold_moved) = (8, 8, 2, 2);
+        });
+        assert_eq!(not_restocked, only(|it| it.stock_mismatches = 1));
+
+        let (pages, mut agreed) = sound();
+        agreed.cancelled.insert(("order-1".to_owned(), 1));
+        let only_told = compare(&pages, &agreed).integrity;
+        assert_eq!(only_told, only(|it| it.orphan_charges = 1));
+    }
+
+    #[test]
+    fn goods_of_a_refund_are_back_in_stock_or_not() {
+        let refunded = |units: i64| {
+            changed(move |it| {
+                "REFUND_COMPLETED".clone_into(&mut it.order().status);
+                it.ledger.get_mut("order-1").unwrap().cancelled_minor = 10;
+                it.payments.clear();
+                it.ordered.insert("a".to_owned(), Ordered { sold: 0, refunded: 2 });
+                let item = it.items.get_mut("a").unwrap();
+                (item.sold, item.sold_moved) = (units, units);
+                (item.on_hand, item.on_hand_moved) = (10 - units, 10 - units);
+            })
+        };
+        assert!(refunded(0).holds() && refunded(2).holds());
+        assert_eq!(refunded(3), only(|it| it.stock_mismatches = 1));
     }
 
     #[test]
@@ -333,7 +323,7 @@ mod tests {
             let found = changed(|it| change(it.items.get_mut("a").unwrap()));
             assert_eq!(found, only(|it| it.stock_mismatches = 1));
         }
-        let nowhere = changed(|it| it.ordered.extend([("b".to_owned(), 1)]));
+        let nowhere = changed(|it| it.ordered.extend([("b".to_owned(), Ordered::default())]));
         assert_eq!(nowhere, only(|it| it.stock_mismatches = 1));
     }
 

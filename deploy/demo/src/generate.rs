@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use crate::{
     catalogue::{Catalogue, Item},
-    orders::{Order, OrderLine},
+    orders::{CreditNote, Order, OrderFile, OrderLine},
 };
 
 /// Items in the catalogue.
@@ -26,6 +26,23 @@ const POPULARITY_EXPONENT: f64 = 0.75;
 
 /// Items that run out before the last order.
 const SCARCE_ITEMS: usize = 3;
+
+/// Credit notes for a thousand orders: 2,282 for 12,383.
+const NOTES_PERMILLE: u32 = 184;
+
+/// Of a thousand credit notes, those that give a whole order back.
+const WHOLE_PERMILLE: u32 = 100;
+
+/// Of a thousand credit notes, those that give back a part of what a line says, which is
+/// not replayed. In the real shop most of them do.
+const PART_PERMILLE: u32 = 150;
+
+/// Orders that come between an order and its credit note, at most.
+const NOTE_DELAY_MAX: usize = 20;
+
+/// Lines of a credit note.
+const NOTE_LINES: Quantiles =
+    &[(0.0, 1.0), (0.54, 1.0), (0.75, 2.0), (0.86, 3.0), (0.92, 5.0), (0.98, 10.0), (1.0, 57.0)];
 
 /// Quantiles: share of the orders, and lines of an order at that share.
 const LINES: Quantiles = &[
@@ -77,8 +94,8 @@ const PRICES: Quantiles = &[
 
 type Quantiles = &'static [(f64, f64)];
 
-/// A shop and what is ordered there. The same seed makes the same.
-pub fn generate(orders: usize, seed: u64) -> (Catalogue, Vec<Order>) {
+/// A shop, what is ordered there and what is given back. The same seed makes the same.
+pub fn generate(orders: usize, seed: u64) -> (Catalogue, OrderFile) {
     let mut rng = StdRng::seed_from_u64(seed);
     let ids: Vec<String> = (0..ITEMS).map(|rank| format!("item-{rank:04}")).collect();
     let prices: Vec<i64> = ids.iter().map(|_| draw(PRICES, &mut rng)).collect();
@@ -106,7 +123,38 @@ pub fn generate(orders: usize, seed: u64) -> (Catalogue, Vec<Order>) {
         let name = format!("Article {}", &item_id["item-".len()..]);
         (item_id, Item { name, price_minor, initial_stock })
     });
-    (items.collect(), orders)
+    let credit_notes = credit_notes(&orders, seed);
+    (items.collect(), OrderFile { orders, credit_notes })
+}
+
+/// What is given back of the orders. From a seed of its own, so that the orders are the
+/// same with and without.
+fn credit_notes(orders: &[Order], seed: u64) -> Vec<CreditNote> {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x00c4_ed17);
+    let is_one_of = |permille: u32, rng: &mut StdRng| rng.random_range(0..1_000) < permille;
+    let mut notes = Vec::new();
+    for (index, order) in orders.iter().enumerate() {
+        if !is_one_of(NOTES_PERMILLE, &mut rng) {
+            continue;
+        }
+        let mut lines = order.lines.clone();
+        lines.shuffle(&mut rng);
+        if !is_one_of(WHOLE_PERMILLE, &mut rng) {
+            lines.truncate(usize::try_from(draw(NOTE_LINES, &mut rng)).expect("it is positive"));
+        }
+        if is_one_of(PART_PERMILLE, &mut rng) {
+            lines.iter_mut().for_each(|line| line.qty = (line.qty - 1).max(1));
+        }
+        let behind = index + 1 + rng.random_range(0..=NOTE_DELAY_MAX);
+        notes.push(CreditNote {
+            note_no: format!("CRN-{:06}", index + 1),
+            customer_id: order.customer_id.clone(),
+            lines,
+            orders_before: behind.min(orders.len()),
+        });
+    }
+    notes.sort_by_key(|note| note.orders_before);
+    notes
 }
 
 /// Enough of everything, but for a few items that only some orders name.
@@ -204,7 +252,7 @@ mod tests {
 
     #[test]
     fn generated_orders_have_the_shape_of_the_real_ones() {
-        let (catalogue, orders) = generate(12_000, 1);
+        let (catalogue, OrderFile { orders, credit_notes }) = generate(12_000, 1);
         let mut lines: Vec<usize> = orders.iter().map(|it| it.lines.len()).collect();
         lines.sort_unstable();
         let at = |share: usize| lines[lines.len() * share / 1_000];
@@ -220,11 +268,13 @@ mod tests {
         let percent = repeating.count() * 100 / orders.len();
         assert!((13..=15).contains(&percent), "{percent} % name an item twice");
         assert_eq!(catalogue.len(), ITEMS);
+        let permille = credit_notes.len() * 1_000 / orders.len();
+        assert!((174..=194).contains(&permille), "{permille} credit notes for 1,000 orders");
     }
 
     #[test]
     fn neighbours_name_common_items_in_conflicting_order() {
-        let (_, orders) = generate(300, 1);
+        let (_, OrderFile { orders, .. }) = generate(300, 1);
         let conflicts = orders.windows(2).filter(|pair| {
             let place = |order: &Order| -> BTreeMap<String, usize> {
                 let ids = order.lines.iter().map(|it| it.item_id.clone());
@@ -242,13 +292,13 @@ mod tests {
 
     #[test]
     fn a_few_items_run_out_and_the_same_seed_makes_the_same_shop() {
-        let (catalogue, orders) = generate(300, 7);
+        let (catalogue, file) = generate(300, 7);
         let mut wanted: BTreeMap<&str, i64> = BTreeMap::new();
-        for line in orders.iter().flat_map(|it| &it.lines) {
+        for line in file.orders.iter().flat_map(|it| &it.lines) {
             *wanted.entry(&line.item_id).or_default() += line.qty;
         }
         let scarce = wanted.iter().filter(|(id, units)| catalogue[**id].initial_stock < **units);
         assert_eq!(scarce.count(), SCARCE_ITEMS);
-        assert_eq!(generate(300, 7), (catalogue, orders));
+        assert_eq!(generate(300, 7), (catalogue, file));
     }
 }

@@ -1,21 +1,20 @@
 //! The whole shop in one process: orchestrator, three services and a payment provider,
-//! over real gRPC, with real books. Orders are placed, things go wrong, and at the end the
-//! books are held against each other.
+//! over real gRPC, with real books. Orders are placed and cancelled, things go wrong, and at
+//! the end the books are held against each other.
 //!
-//! Reading order: [`orders`], [`catalogue`] and [`generate`] (what is bought), [`books`]
-//! (where it is written down), `shop` and `node` (who does it), [`definition`],
-//! [`faults`] and `network` (what goes wrong), `place` (the buyers), [`audit`] and
-//! [`summary`] (what it came to).
+//! Reading order: [`orders`], [`catalogue`], [`generate`] and `shopping` (what is bought and
+//! given back), [`books`] (where it is written down), `shop` and `node` (who does it),
+//! [`definition`], [`faults`] and `network` (what goes wrong), `buyer`, `place`, `cancel`
+//! and `errands` (the buyers), [`audit`] and [`summary`] (what it came to).
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use futures::{StreamExt as _, stream};
 use saga_proto::saga::v1::saga_service_client::SagaServiceClient;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +22,11 @@ use tonic::transport::{Channel, Endpoint};
 
 pub mod audit;
 pub mod books;
+mod buyer;
+mod cancel;
 pub mod catalogue;
 pub mod definition;
+mod errands;
 pub mod faults;
 pub mod generate;
 mod network;
@@ -32,6 +34,7 @@ mod node;
 pub mod orders;
 mod place;
 mod shop;
+mod shopping;
 pub mod summary;
 
 pub use node::{CHILD_COMMAND, child};
@@ -39,19 +42,14 @@ pub use shop::Addresses;
 
 use audit::Agreed;
 use books::{Books, Earlier};
-use catalogue::Catalogue;
+use buyer::Fate;
+use cancel::Cancelled;
+use errands::{Done, Errands};
 use faults::Faults;
 use node::{Node, Plan};
-use orders::OrderFile;
-use place::{Basket, Fate, Placed};
 use shop::Shop;
+use shopping::Shopping;
 use summary::{Parts, Summary};
-
-/// Orders that are generated where no file is given.
-const ORDERS_GENERATED: usize = 300;
-
-/// Buyers that authenticate their payments at a time.
-const BUYERS_AT_A_TIME: usize = 100;
 
 /// What a run is told.
 #[derive(Clone, Debug)]
@@ -64,7 +62,7 @@ pub struct Options {
     pub items: Option<PathBuf>,
     /// Orders at most. None: all of the file, or 300.
     pub limit: Option<usize>,
-    /// Orders that are under way at the same time.
+    /// Orders and credit notes that are under way at the same time.
     pub concurrency: usize,
     /// How much goes wrong.
     pub faults: Faults,
@@ -82,26 +80,19 @@ pub struct Options {
     pub program: PathBuf,
 }
 
-/// What is bought.
-#[derive(Debug)]
-struct Shopping {
-    catalogue: Catalogue,
-    baskets: Vec<Basket>,
-    turned_away: Vec<Placed>,
-    skipped_cancels: u64,
-}
-
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Orders that were begun.
+    /// Orders and credit notes that were begun.
     pub begun: u64,
-    /// Orders that ended.
+    /// Orders and credit notes that ended.
     pub ended: u64,
-    /// Of these, those that were placed and paid.
+    /// Of these, orders that were placed and paid.
     pub completed: u64,
-    /// Of these, those that were undone.
+    /// Of these, orders that were undone.
     pub compensated: u64,
+    /// Of these, credit notes that gave something back.
+    pub given_back: u64,
 }
 
 /// A demo that runs.
@@ -111,6 +102,8 @@ pub struct Demo {
     books: Books,
     shop: Shop,
     shopping: Arc<Shopping>,
+    /// Lines of orders whose cancel has completed.
+    cancelled: BTreeSet<(String, i64)>,
     node: Option<Node>,
     /// While orders are placed the orchestrator is with whoever kills it.
     killer: Option<Killer>,
@@ -167,9 +160,18 @@ impl Demo {
             .connect_lazy();
         let client = SagaServiceClient::new(channel);
         let node = Some(Node::start(plan, client.clone()).await?);
-        let shopping = Arc::new(shopping);
-        let killer = None;
-        Ok(Self { options, books, shop, shopping, node, killer, client, listen, notes })
+        Ok(Self {
+            options,
+            books,
+            shop,
+            shopping: Arc::new(shopping),
+            cancelled: BTreeSet::new(),
+            node,
+            killer: None,
+            client,
+            listen,
+            notes,
+        })
     }
 
     /// What the user should know, such as a port that was taken.
@@ -192,13 +194,13 @@ impl Demo {
         &self.books
     }
 
-    /// How many orders there are to place.
-    pub fn orders(&self) -> u64 {
-        self.shopping.baskets.len() as u64
+    /// How many orders there are to place, and credit notes to carry out.
+    pub fn errands(&self) -> u64 {
+        self.shopping.errands.len() as u64
     }
 
-    /// Places the orders, waits until they have ended, and audits the books. Once `stop`
-    /// is cancelled no further order is placed.
+    /// Places the orders, carries out the credit notes, waits until all have ended, and
+    /// audits the books. Once `stop` is cancelled no further one is begun.
     ///
     /// # Errors
     ///
@@ -211,29 +213,50 @@ impl Demo {
         let node = self.node.take().context("the orchestrator is gone")?;
         let over = CancellationToken::new();
         let killing =
-            node.kill(self.options.kills, self.orders(), progress.subscribe(), over.clone());
+            node.kill(self.options.kills, self.errands(), progress.subscribe(), over.clone());
         self.killer = Some(Killer { over, task: tokio::spawn(killing) });
 
         let began = Instant::now();
-        let placing = self.place_all(progress, stop).await;
+        let shopping = Arc::clone(&self.shopping);
+        let simulator = &self.shop.simulator;
+        let errands = Errands::of(&shopping, simulator, &self.client, self.options.concurrency);
+        let doing = errands.run(progress, stop).await;
         let elapsed = began.elapsed();
         let kills = self.take_node_back().await?;
 
-        let mut placed = placing?;
-        let interrupted = placed.len() < self.shopping.baskets.len();
-        placed.extend(self.shopping.turned_away.iter().cloned());
+        let done = doing?;
+        let interrupted = done.len() < shopping.errands.len();
+        let (mut placed, mut cancelled, mut not_due) = (shopping.turned_away.clone(), vec![], 0);
+        for done in done {
+            match done {
+                Done::Placed(one) => placed.push(one),
+                Done::Cancelled(some) => cancelled.extend(some),
+                Done::NotDue => not_due += 1,
+            }
+        }
+        self.note_cancelled(&cancelled);
         self.shop.settle().await;
         let parts = Parts {
             placed,
+            cancelled,
+            notes: shopping.notes,
+            not_due,
             elapsed,
             audit: self.audit().await?,
             weather: self.options.faults,
             faults: self.shop.faults_fired().await?,
-            skipped_cancels: self.shopping.skipped_cancels,
             kills,
             interrupted,
         };
         Ok(Summary::of(parts))
+    }
+
+    /// What the buyers were told is cancelled must be so in the books.
+    fn note_cancelled(&mut self, cancelled: &[Cancelled]) {
+        let completed = cancelled.iter().filter(|it| it.fate == Fate::Completed);
+        for Cancelled { order_no, line_nos, .. } in completed {
+            self.cancelled.extend(line_nos.iter().map(|line_no| (order_no.clone(), *line_no)));
+        }
     }
 
     /// Holds the books against each other.
@@ -245,7 +268,11 @@ impl Demo {
         let Shopping { catalogue, baskets, .. } = &*self.shopping;
         let prices = baskets.iter().map(|it| (it.order.order_no.clone(), it.total_minor));
         let stock = catalogue.iter().map(|(id, item)| (id.clone(), item.initial_stock));
-        let agreed = Agreed { prices_minor: prices.collect(), stock: stock.collect() };
+        let agreed = Agreed {
+            prices_minor: prices.collect(),
+            stock: stock.collect(),
+            cancelled: self.cancelled.clone(),
+        };
         audit::audit(&self.books, &self.shop.simulator, &agreed).await
     }
 
@@ -274,80 +301,22 @@ impl Demo {
         self.node = Some(node);
         Ok(kills)
     }
-
-    async fn place_all(
-        &self,
-        progress: &watch::Sender<Progress>,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Vec<Placed>> {
-        let baskets = stream::iter(self.shopping.baskets.chunks(BUYERS_AT_A_TIME))
-            .then(|buyers| async move {
-                place::authenticate(&self.shop.simulator, buyers).await.map(|()| buyers)
-            })
-            .flat_map(|buyers| match buyers {
-                Ok(buyers) => stream::iter(buyers).map(Ok).left_stream(),
-                Err(error) => stream::iter([Err(error)]).right_stream(),
-            })
-            .take_until(stop.cancelled());
-        let mut placing = baskets
-            .map(|basket| async move {
-                progress.send_modify(|it| it.begun += 1);
-                let client = self.client.clone();
-                Ok(place::place(client, basket?, &self.shopping.catalogue).await)
-            })
-            .buffer_unordered(self.options.concurrency.max(1))
-            .boxed();
-        let mut all = Vec::new();
-        while let Some(placed) = placing.next().await {
-            let placed: anyhow::Result<Placed> = placed;
-            let placed = placed?;
-            progress.send_modify(|it| it.count(&placed.fate));
-            all.push(placed);
-        }
-        Ok(all)
-    }
 }
 
 impl Progress {
-    fn count(&mut self, fate: &Fate) {
+    fn count(&mut self, done: &Done) {
         self.ended += 1;
-        match fate {
-            Fate::Completed => self.completed += 1,
-            Fate::Compensated { .. } => self.compensated += 1,
-            Fate::Stuck { .. } | Fate::Open { .. } | Fate::Rejected { .. } => {}
-        }
-    }
-}
-
-impl Shopping {
-    fn plan(options: &Options) -> anyhow::Result<Self> {
-        let items = options.items.as_deref().map(catalogue::read_items).transpose()?;
-        let (mut catalogue, file) = match &options.orders {
-            Some(path) => (items.unwrap_or_default(), orders::read_orders(path, options.limit)?),
-            None => {
-                let count = options.limit.unwrap_or(ORDERS_GENERATED);
-                let (catalogue, orders) = generate::generate(count, options.seed);
-                (items.unwrap_or(catalogue), OrderFile { orders, skipped_cancels: 0 })
+        match done {
+            Done::Placed(placed) => match placed.fate {
+                Fate::Completed => self.completed += 1,
+                Fate::Compensated { .. } => self.compensated += 1,
+                Fate::Stuck { .. } | Fate::Open { .. } | Fate::Rejected { .. } => {}
+            },
+            Done::Cancelled(cancelled) => {
+                let is_any = cancelled.iter().any(|it| it.fate == Fate::Completed);
+                self.given_back += u64::from(is_any);
             }
-        };
-        catalogue::complete(&mut catalogue, &file.orders);
-
-        let mut numbers = HashSet::new();
-        let (mut baskets, mut turned_away) = (Vec::new(), Vec::new());
-        for order in &file.orders {
-            let filled = match Basket::fill(order, &catalogue) {
-                Ok(_) if !numbers.insert(order.order_no.as_str()) => Err("ORDER_NO_TWICE"),
-                filled => filled,
-            };
-            match filled {
-                Ok(basket) => baskets.push(basket),
-                Err(reason) => turned_away.push(Placed {
-                    order_no: order.order_no.clone(),
-                    fate: Fate::Rejected { reason: reason.to_owned() },
-                    took: Duration::ZERO,
-                }),
-            }
+            Done::NotDue => {}
         }
-        Ok(Self { catalogue, baskets, turned_away, skipped_cancels: file.skipped_cancels })
     }
 }

@@ -22,8 +22,8 @@ use tokio::{signal::ctrl_c, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Runs a whole shop in one process and places orders in it, while things go wrong: an
-/// orchestrator, three gRPC services and a simulator of a payment provider, on SQLite.
+/// Runs a whole shop in one process, and places and cancels orders in it while things go
+/// wrong: an orchestrator, three gRPC services and a simulator of a payment provider, on SQLite.
 /// Then reads everybody's books and tells whether money and stock are where they belong.
 ///
 /// Ends with status 1 if they are not.
@@ -49,8 +49,13 @@ enum Command {
 #[derive(Debug, Args)]
 struct Flags {
     /// Place the orders of this file, one JSON object a line, `.gz` allowed. Without it,
-    /// 300 orders with the shape of a real shop's are made from the seed. Credit notes in
-    /// the file (`"kind":"cancel"`) are skipped and counted.
+    /// 300 orders with the shape of a real shop's are made from the seed.
+    ///
+    /// Credit notes in the file (`"kind":"cancel"`) are replayed behind the orders before
+    /// them: a whole order is cancelled by the saga cancel-order, single lines by
+    /// cancel-order-item. A credit note names no order; it is taken for the newest earlier
+    /// order of its customer that has most of its lines (same item, quantity and price, not
+    /// given back yet). Lines that are on no such order are passed over, and counted.
     #[arg(long, value_name = "FILE")]
     orders: Option<PathBuf>,
 
@@ -60,11 +65,11 @@ struct Flags {
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
 
-    /// Place this many orders at most.
+    /// Place this many orders at most, and carry out the credit notes between them.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Orders that are under way at the same time.
+    /// Orders and credit notes that are under way at the same time.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_1)]
     concurrency: usize,
 
@@ -208,18 +213,18 @@ fn options(flags: &Flags, program: PathBuf) -> Options {
 async fn place_orders(demo: &mut Demo, flags: &Flags) -> anyhow::Result<Option<Summary>> {
     let stop = CancellationToken::new();
     let (progress, watched) = watch::channel(Progress::default());
-    let bar = ProgressBar::with_draw_target(Some(demo.orders()), target(flags.json));
-    let style = "  {bar:40} {pos}/{len} orders in {elapsed}  {msg}";
+    let bar = ProgressBar::with_draw_target(Some(demo.errands()), target(flags.json));
+    let style = "  {bar:40} {pos}/{len} in {elapsed}  {msg}";
     bar.set_style(ProgressStyle::with_template(style).context("the progress bar")?);
     let drawing = tokio::spawn(draw(bar.clone(), watched));
     let interrupted = async {
         ctrl_c().await.context("Ctrl-C")?;
         stop.cancel();
-        bar.suspend(|| talk("stopping; orders under way come to their end. Ctrl-C again: now"));
+        bar.suspend(|| talk("stopping; what is under way comes to its end. Ctrl-C again: now"));
         ctrl_c().await.context("Ctrl-C")?;
         let Progress { begun, ended, .. } = *progress.borrow();
         let open = begun - ended;
-        bar.suspend(|| talk(&format!("{open} orders are open; --resume goes on with them")));
+        bar.suspend(|| talk(&format!("{open} are open; --resume goes on with them")));
         anyhow::Ok(())
     };
     let summary = tokio::select! {
@@ -238,9 +243,10 @@ fn target(json: bool) -> ProgressDrawTarget {
 async fn draw(bar: ProgressBar, mut progress: watch::Receiver<Progress>) {
     bar.enable_steady_tick(Duration::from_millis(100));
     while progress.changed().await.is_ok() {
-        let Progress { ended, completed, compensated, .. } = *progress.borrow();
+        let Progress { ended, completed, compensated, given_back, .. } = *progress.borrow();
         bar.set_position(ended);
-        bar.set_message(format!("{completed} completed, {compensated} compensated"));
+        let orders = format!("orders: {completed} completed, {compensated} compensated");
+        bar.set_message(format!("{orders}; credit notes: {given_back}"));
     }
 }
 

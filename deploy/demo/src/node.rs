@@ -50,7 +50,7 @@ pub(crate) enum Node {
 }
 
 impl Plan {
-    /// Writes the configuration and the definition of a run.
+    /// Writes the configuration and the definitions of a run.
     ///
     /// # Errors
     ///
@@ -62,9 +62,7 @@ impl Plan {
         program: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let definitions = books.folder.join("definitions");
-        fs::create_dir_all(&definitions).context("the folder of definitions")?;
-        fs::write(definitions.join("place-order.yaml"), definition::hurried())
-            .context("the definition")?;
+        definition::write_hurried(&definitions).context("the definitions")?;
         let config = books.folder.join("orchestrator.toml");
         fs::write(&config, config_text(books, listen, &definitions, addresses))
             .context("the orchestrator's configuration")?;
@@ -157,7 +155,7 @@ impl Node {
         }
     }
 
-    /// Kills the orchestrator each time another share of the orders has ended, and starts
+    /// Kills the orchestrator each time another share of the errands has ended, and starts
     /// it again at once. Returns it, and how often it died, when `stop` is cancelled.
     ///
     /// # Errors
@@ -166,14 +164,14 @@ impl Node {
     pub(crate) async fn kill(
         mut self,
         kills: u32,
-        orders: u64,
+        errands: u64,
         mut progress: watch::Receiver<Progress>,
         stop: CancellationToken,
     ) -> anyhow::Result<(Self, u32)> {
         let mut killed = 0;
         if let Self::Child { plan, child } = &mut self {
             for kill in 1..=kills {
-                let at = orders * u64::from(kill) / (u64::from(kills) + 1);
+                let at = errands * u64::from(kill) / (u64::from(kills) + 1);
                 tokio::select! {
                     reached = progress.wait_for(|it| at <= it.ended) => drop(reached?),
                     () = stop.cancelled() => break,

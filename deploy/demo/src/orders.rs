@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 const FILE_LINES_MAX: usize = 5_000_000;
 
 /// Who orders where the file does not say.
-const GUEST: &str = "guest";
+pub const GUEST: &str = "guest";
 
 /// An order as somebody wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +39,26 @@ pub struct OrderLine {
     pub file_price_minor: i64,
 }
 
+/// A credit note: what a customer gave back of an order, without saying of which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditNote {
+    /// Its number.
+    pub note_no: String,
+    /// Who gave back.
+    pub customer_id: String,
+    /// What was given back, at the price that was paid.
+    pub lines: Vec<OrderLine>,
+    /// How many orders stand before it: it can only be about one of these.
+    pub orders_before: usize,
+}
+
 /// The orders of a file.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderFile {
     /// What can be placed, in the order of the file.
     pub orders: Vec<Order>,
-    /// Credit notes, which are passed over.
-    pub skipped_cancels: u64,
+    /// What was given back, in the order of the file.
+    pub credit_notes: Vec<CreditNote>,
 }
 
 #[derive(Deserialize)]
@@ -59,35 +72,39 @@ enum Kind {
 struct Record {
     kind: Kind,
     #[serde(rename = "ref")]
-    order_no: String,
+    number: String,
     customer: String,
     lines: Vec<(String, i64, i64)>,
 }
 
-/// Reads at most `limit` orders; the credit notes between them are counted.
+/// Reads at most `limit` orders, and the credit notes between them.
 ///
 /// # Errors
 ///
 /// The file, or a line of it by number, cannot be read.
 pub fn read_orders(path: &Path, limit: Option<usize>) -> anyhow::Result<OrderFile> {
-    let mut file = OrderFile { orders: Vec::new(), skipped_cancels: 0 };
+    let mut file = OrderFile::default();
     let is_full = |count: usize| limit.is_some_and(|limit| limit <= count);
     for record in records::<Record>(path)? {
         if is_full(file.orders.len()) {
             break;
         }
-        let Record { kind, order_no, customer, lines } = record?;
+        let Record { kind, number, customer, lines } = record?;
+        let lines = lines.into_iter().map(|(item_id, qty, file_price_minor)| OrderLine {
+            item_id,
+            qty,
+            file_price_minor,
+        });
+        let lines = lines.collect();
+        let customer_id = if customer.is_empty() { GUEST.to_owned() } else { customer };
         match kind {
-            Kind::Cancel => file.skipped_cancels += 1,
-            Kind::Order => {
-                let lines = lines.into_iter().map(|(item_id, qty, file_price_minor)| OrderLine {
-                    item_id,
-                    qty,
-                    file_price_minor,
-                });
-                let customer_id = if customer.is_empty() { GUEST.to_owned() } else { customer };
-                file.orders.push(Order { order_no, customer_id, lines: lines.collect() });
-            }
+            Kind::Order => file.orders.push(Order { order_no: number, customer_id, lines }),
+            Kind::Cancel => file.credit_notes.push(CreditNote {
+                note_no: number,
+                customer_id,
+                lines,
+                orders_before: file.orders.len(),
+            }),
         }
     }
     Ok(file)

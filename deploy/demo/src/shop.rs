@@ -129,8 +129,8 @@ impl Shop {
 
         let toss = TossConfig::new(&format!("http://{provider}"), "test_sk_of_the_demo");
         let payment = connect::<PaymentService>(&books.payment).await?;
-        let payment =
-            running.serve::<PaymentService>(payment, PaymentConfig { toss }, PAYMENT_PORT).await?;
+        let config = PaymentConfig { toss, portone: None, webhooks: None };
+        let payment = running.serve::<PaymentService>(payment, config, PAYMENT_PORT).await?;
 
         let order = connect::<order_svc::Orders>(&books.order).await?;
         let config = order_svc::Config::default();

@@ -1,14 +1,19 @@
 //! What a run came to: for people as a table, for programs as one JSON object.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
 use crate::{
     audit::{Audit, Integrity},
+    buyer::Fate,
+    cancel::{Cancelled, NoteCounts},
     faults::Faults,
-    place::{Fate, Placed},
+    place::Placed,
 };
+
+mod table;
+pub use table::Paint;
 
 /// Orders from which on every kind of fault is expected to happen.
 const ORDERS_FOR_ALL_FAULTS: u64 = 200;
@@ -26,25 +31,43 @@ pub struct Summary {
     pub completed: u64,
     /// Refused on the way, with everything undone.
     pub compensated: u64,
-    /// Waiting for a person, or not ended in time.
+    /// Orders and cancels that wait for a person, or did not end in time.
     pub stuck: u64,
     /// Of these, those that the log does not explain: they simply did not end.
     pub not_ended: u64,
     /// Not accepted.
     pub rejected: u64,
+    /// Credit notes of which an order has all lines.
+    pub cancels_matched: u64,
+    /// Credit notes of which an order has some lines; the others were passed over.
+    pub cancels_partly_matched: u64,
+    /// Credit notes of which no order has a line.
+    pub cancels_unmatched: u64,
+    /// Credit notes of an order that was not placed: nothing is to be given back.
+    pub cancels_not_due: u64,
+    /// Credit notes for which nothing was asked for: unmatched or not due.
+    pub skipped_cancels: u64,
+    /// Sagas that were started for credit notes: one for a whole order, or one for each line.
+    pub cancels: u64,
+    /// Of these, those that gave back money and goods.
+    pub cancels_completed: u64,
+    /// Of these, those that were refused, with everything undone.
+    pub cancels_compensated: u64,
+    /// Of these, those that were not accepted.
+    pub cancels_rejected: u64,
     /// The five numbers that must be 0.
     #[serde(flatten)]
     pub integrity: Integrity,
-    /// From the first order to the end of the last, in milliseconds.
+    /// From the first order to the end of the last order or cancel, in milliseconds.
     pub elapsed_ms: u64,
-    /// Orders that ended in a second.
+    /// Orders that ended in a second; cancels are not counted, and take their time.
     pub orders_per_s: f64,
+    /// Sagas of orders and cancels that ended in a second.
+    pub sagas_per_s: f64,
     /// Half of the orders ended within this, in milliseconds.
     pub p50_ms: u64,
     /// All but one of a hundred orders ended within this, in milliseconds.
     pub p99_ms: u64,
-    /// Credit notes of the file that were passed over.
-    pub skipped_cancels: u64,
     /// How often the orchestrator was killed.
     pub kills: u32,
     /// Faults that really happened, by kind.
@@ -53,6 +76,8 @@ pub struct Summary {
     pub faults_never_fired: Vec<String>,
     /// Why orders were refused, and how many.
     pub refusals: BTreeMap<String, u64>,
+    /// Why cancels were refused, and how many.
+    pub cancel_refusals: BTreeMap<String, u64>,
     /// Whether the run was interrupted before its last order.
     pub interrupted: bool,
     /// Examples of what is not as it should be, in words.
@@ -63,11 +88,14 @@ pub struct Summary {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) placed: Vec<Placed>,
+    pub(crate) cancelled: Vec<Cancelled>,
+    pub(crate) notes: NoteCounts,
+    /// Credit notes whose order was not placed.
+    pub(crate) not_due: u64,
     pub(crate) elapsed: Duration,
     pub(crate) audit: Audit,
     pub(crate) weather: Faults,
     pub(crate) faults: BTreeMap<String, u64>,
-    pub(crate) skipped_cancels: u64,
     pub(crate) kills: u32,
     pub(crate) interrupted: bool,
 }
@@ -77,8 +105,13 @@ impl Summary {
         let mut summary = Self {
             orders: parts.placed.len() as u64,
             integrity: parts.audit.integrity,
+            cancels: parts.cancelled.len() as u64,
+            cancels_matched: parts.notes.matched,
+            cancels_partly_matched: parts.notes.partly,
+            cancels_unmatched: parts.notes.unmatched,
+            cancels_not_due: parts.not_due,
+            skipped_cancels: parts.notes.unmatched + parts.not_due,
             elapsed_ms: whole_ms(parts.elapsed),
-            skipped_cancels: parts.skipped_cancels,
             kills: parts.kills,
             faults: parts.faults,
             interrupted: parts.interrupted,
@@ -87,14 +120,17 @@ impl Summary {
         let mut took_ms = Vec::new();
         for placed in &parts.placed {
             summary.count(placed);
-            if matches!(placed.fate, Fate::Completed | Fate::Compensated { .. }) {
+            if placed.fate.has_ended() {
                 took_ms.push(whole_ms(placed.took));
             }
         }
+        parts.cancelled.iter().for_each(|it| summary.count_cancel(it));
+        let cancels_ended = parts.cancelled.iter().filter(|it| it.fate.has_ended()).count();
         took_ms.sort_unstable();
         summary.p50_ms = percentile(&took_ms, 50);
         summary.p99_ms = percentile(&took_ms, 99);
         summary.orders_per_s = per_second(took_ms.len(), parts.elapsed);
+        summary.sagas_per_s = per_second(took_ms.len() + cancels_ended, parts.elapsed);
         if ORDERS_FOR_ALL_FAULTS <= summary.orders && parts.weather == Faults::Heavy {
             let kinds = parts.weather.kinds().into_iter();
             summary.faults_never_fired =
@@ -104,8 +140,8 @@ impl Summary {
         summary
     }
 
-    /// Whether money and stock are where they belong, and every accepted order has ended
-    /// or says why it waits for a person.
+    /// Whether money and stock are where they belong, and every accepted order and cancel has
+    /// ended or says why it waits for a person.
     pub fn is_sound(&self) -> bool {
         self.integrity.holds() && self.not_ended == 0
     }
@@ -118,106 +154,50 @@ impl Summary {
                 self.compensated += 1;
                 *self.refusals.entry(reason.clone()).or_default() += 1;
             }
-            Fate::Stuck { reason, message } => {
-                self.stuck += 1;
-                self.found(format!("order {order_no} is stuck: {reason}: {message}"));
-            }
-            Fate::Open { why } => {
-                self.stuck += 1;
-                self.not_ended += 1;
-                self.found(format!("order {order_no} has not ended: {why}"));
-            }
             Fate::Rejected { reason } => {
                 self.rejected += 1;
                 *self.refusals.entry(reason.clone()).or_default() += 1;
                 self.found(format!("order {order_no} was not accepted: {reason}"));
             }
+            open => self.count_open(&format!("order {order_no}"), open),
+        }
+    }
+
+    fn count_cancel(&mut self, cancelled: &Cancelled) {
+        let Cancelled { business_key, order_no, .. } = cancelled;
+        match &cancelled.fate {
+            Fate::Completed => self.cancels_completed += 1,
+            Fate::Compensated { reason } => {
+                self.cancels_compensated += 1;
+                *self.cancel_refusals.entry(reason.clone()).or_default() += 1;
+            }
+            Fate::Rejected { reason } => {
+                self.cancels_rejected += 1;
+                *self.cancel_refusals.entry(reason.clone()).or_default() += 1;
+                self.found(format!("{business_key} of {order_no} was not accepted: {reason}"));
+            }
+            open => self.count_open(&format!("{business_key} of order {order_no}"), open),
+        }
+    }
+
+    fn count_open(&mut self, who: &str, fate: &Fate) {
+        match fate {
+            Fate::Stuck { reason, message } => {
+                self.stuck += 1;
+                self.found(format!("{who} is stuck: {reason}: {message}"));
+            }
+            Fate::Open { why } => {
+                self.stuck += 1;
+                self.not_ended += 1;
+                self.found(format!("{who} has not ended: {why}"));
+            }
+            Fate::Completed | Fate::Compensated { .. } | Fate::Rejected { .. } => {}
         }
     }
 
     fn found(&mut self, finding: String) {
         if self.findings.len() < EXAMPLES_MAX {
             self.findings.push(finding);
-        }
-    }
-
-    /// The summary for people. `paint` makes what is wrong red.
-    pub fn table(&self, paint: Paint) -> String {
-        let mut text = String::new();
-        let mut row = |name: &str, value: String| {
-            let _ = writeln!(text, "  {name:<32}{value:>12}");
-        };
-        row("orders", self.orders.to_string());
-        row("completed", self.completed.to_string());
-        row("compensated", self.compensated.to_string());
-        for (reason, count) in &self.refusals {
-            row(&format!("  {reason}"), count.to_string());
-        }
-        row("stuck", paint.alarm(self.stuck));
-        row("rejected", self.rejected.to_string());
-        if 0 < self.skipped_cancels {
-            row("credit notes skipped", self.skipped_cancels.to_string());
-        }
-        row("orders per second", format!("{:.1}", self.orders_per_s));
-        row("half ended within", format!("{} ms", self.p50_ms));
-        row("99 of 100 within", format!("{} ms", self.p99_ms));
-        if 0 < self.kills {
-            row("orchestrator killed", self.kills.to_string());
-        }
-        if !self.faults.is_empty() {
-            text.push_str("\n  faults that happened\n");
-        }
-        for (kind, count) in &self.faults {
-            let _ = writeln!(text, "    {:<30}{count:>12}", kind.replace('_', " "));
-        }
-        for kind in &self.faults_never_fired {
-            let line = format!("    {:<30}{:>12}", kind.replace('_', " "), "never");
-            let _ = writeln!(text, "{}", paint.red(&line));
-        }
-        text.push_str("\n  read from the books of the services and of the payment provider\n");
-        let Integrity {
-            duplicate_charges,
-            orphan_charges,
-            stock_mismatches,
-            negative_stock,
-            orders_without_payment,
-        } = self.integrity;
-        for (name, count) in [
-            ("charged twice", duplicate_charges),
-            ("charged for nothing", orphan_charges),
-            ("orders not paid", orders_without_payment),
-            ("stock that leaked", stock_mismatches),
-            ("stock below zero", negative_stock),
-        ] {
-            let _ = writeln!(text, "    {name:<30}{:>12}", paint.alarm(count));
-        }
-        for finding in &self.findings {
-            let _ = writeln!(text, "  {}", paint.red(&format!("! {finding}")));
-        }
-        text
-    }
-}
-
-/// Whether a table is in colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paint {
-    /// For a terminal.
-    Colour,
-    /// For everything else.
-    Plain,
-}
-
-impl Paint {
-    /// A number that should be 0, 12 wide.
-    fn alarm(self, count: u64) -> String {
-        let padded = format!("{count:>12}");
-        if count == 0 { padded } else { self.red(&padded) }
-    }
-
-    fn red(self, text: &str) -> String {
-        match self {
-            Self::Colour => format!("\u{1b}[31m{text}\u{1b}[0m"),
-            Self::Plain => text.to_owned(),
         }
     }
 }
@@ -249,11 +229,13 @@ mod tests {
     fn parts(placed: Vec<Placed>) -> Parts {
         Parts {
             placed,
+            cancelled: Vec::new(),
+            notes: NoteCounts::default(),
+            not_due: 0,
             elapsed: Duration::from_secs(2),
             audit: Audit::default(),
             weather: Faults::Heavy,
             faults: BTreeMap::from([("network_cut".to_owned(), 3)]),
-            skipped_cancels: 0,
             kills: 0,
             interrupted: false,
         }
@@ -288,6 +270,31 @@ mod tests {
     }
 
     #[test]
+    fn cancels_are_counted_beside_the_orders() {
+        let cancelled = |fate| Cancelled {
+            business_key: "cancel-C1".to_owned(),
+            order_no: "order-1".to_owned(),
+            line_nos: vec![1],
+            fate,
+        };
+        let refused = Fate::Compensated { reason: "NOT_CANCELABLE".to_owned() };
+        let open = Fate::Open { why: "give_back is unknown".to_owned() };
+        let mut all = parts(vec![placed(Fate::Completed, 7)]);
+        all.cancelled = [Fate::Completed, refused, open].into_iter().map(cancelled).collect();
+        all.notes = NoteCounts { matched: 2, partly: 1, unmatched: 4 };
+        all.not_due = 1;
+        let summary = Summary::of(all);
+        assert_eq!((summary.orders, summary.completed, summary.p99_ms), (1, 1, 7));
+        assert_eq!((summary.cancels, summary.cancels_completed), (3, 1));
+        assert_eq!((summary.cancels_compensated, summary.stuck), (1, 1));
+        assert_eq!((summary.cancels_unmatched, summary.skipped_cancels), (4, 5));
+        assert_eq!(summary.cancel_refusals["NOT_CANCELABLE"], 1);
+        assert!(!summary.is_sound(), "a cancel has not ended");
+        let table = summary.table(Paint::Plain);
+        assert!(table.contains("newest earlier order") && table.contains("cancel-C1"), "{table}");
+    }
+
+    #[test]
     fn a_fault_that_never_happened_is_red_in_a_long_run() {
         let short = Summary::of(parts(vec![placed(Fate::Completed, 1); 199]));
         assert!(short.faults_never_fired.is_empty());
@@ -317,6 +324,13 @@ mod tests {
             "p50_ms",
             "p99_ms",
             "skipped_cancels",
+            "cancels",
+            "cancels_completed",
+            "cancels_compensated",
+            "cancels_matched",
+            "cancels_partly_matched",
+            "cancels_unmatched",
+            "cancels_not_due",
             "kills",
         ] {
             assert!(json[name].is_number(), "{name}: {json}");

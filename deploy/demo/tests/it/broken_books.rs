@@ -79,6 +79,26 @@ async fn each_number_rises_when_its_book_is_broken() {
     expected.orders_without_payment += 1;
     assert_eq!(integrity(&demo).await, expected);
 
+    let other_book = "/* tamper */
+        update payments set amount_minor = amount_minor + 1 where payment_id =
+            (select min(payment_id) from payments where status = 'COMPLETED')";
+    tamper(folder.path(), "payment.db", other_book).await;
+    expected.orders_without_payment += 1;
+    assert_eq!(integrity(&demo).await, expected);
+
+    let cancelled_alone = "/* tamper */
+        update order_lines set state = 'CANCELED', cancel_op_id = x'00' where rowid = (
+            select order_lines.rowid from order_lines join order_heads using (order_no)
+            where status = 'PAYMENT_SUCCESS' and line_no = 2
+                and item_id between 'item-0001' and 'item-3898'
+            order by order_no limit 1
+        )";
+    tamper(folder.path(), "order.db", cancelled_alone).await;
+    expected.orphan_charges += 1;
+    expected.orders_without_payment += 1;
+    expected.stock_mismatches += 1;
+    assert_eq!(integrity(&demo).await, expected);
+
     let leaked = "/* tamper */
         update stock set on_hand = on_hand - 1
         where item_id = (select min(item_id) from stock where on_hand > 1)";

@@ -68,9 +68,11 @@ fn the_orchestrator_reads_its_file_and_every_key_is_explained() {
 
 #[test]
 fn the_services_read_their_files_and_every_key_is_explained() {
-    check::<ServiceConfig<inventory_svc::Config>>("inventory.toml", &SERVICE_SECTIONS);
+    let sections = [&SERVICE_SECTIONS[..], &["service", "service.stock"]].concat();
+    check::<ServiceConfig<inventory_svc::Config>>("inventory.toml", &sections);
     check::<ServiceConfig<order_svc::Config>>("order.toml", &SERVICE_SECTIONS);
     let sections = [&SERVICE_SECTIONS[..], &["service", "service.toss"]].concat();
+    let sections = [&sections[..], &["service.portone", "service.webhooks"]].concat();
     check::<ServiceConfig<payment_svc::PaymentConfig>>("payment.toml", &sections);
 }
 

@@ -1,6 +1,7 @@
 //! Short runs in bad weather: whatever happens, the books agree at the end.
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -32,6 +33,8 @@ fn assert_sound(summary: &Summary) {
     assert!(summary.is_sound(), "{summary:#?}");
     assert_eq!(summary.stuck, 0, "{summary:#?}");
     assert_eq!(summary.completed + summary.compensated, summary.orders, "{summary:#?}");
+    let cancels = summary.cancels_completed + summary.cancels_compensated;
+    assert_eq!(cancels, summary.cancels, "{summary:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +44,7 @@ async fn a_run_in_heavy_weather_keeps_its_books() {
     assert_sound(&summary);
     assert_eq!(summary.orders, 40);
     assert!(summary.faults.len() > 3, "{:?}", summary.faults);
+    assert!(0 < summary.cancels_completed, "{summary:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,6 +53,7 @@ async fn an_orchestrator_that_is_killed_loses_nothing() {
     let summary = run(Options { kills: 3, ..options(folder.path()) }).await.unwrap();
     assert_sound(&summary);
     assert_eq!((summary.orders, summary.kills), (40, 3));
+    assert!(0 < summary.cancels_completed, "{summary:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,12 +89,55 @@ async fn a_run_that_is_stopped_ends_what_it_began_and_the_next_one_places_the_re
     demo.stop().await.unwrap();
     let summary = summary.unwrap();
     assert_sound(&summary);
-    assert!(summary.interrupted && (5..40).contains(&summary.orders), "{summary:#?}");
+    assert!(summary.interrupted && (1..40).contains(&summary.orders), "{summary:#?}");
+    let cancelled = summary.cancels_completed;
 
     options.earlier = Earlier::Resumed;
     let summary = run(options).await.unwrap();
     assert_sound(&summary);
     assert_eq!(summary.orders, 40);
+    assert!(cancelled < summary.cancels_completed, "{summary:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credit_notes_of_a_file_cancel_orders_and_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orders.ndjson");
+    let records = [
+        ("order", "order-1", "ann", r#"["cup",2,300],["pan",1,900]"#),
+        // No whole line, and nobody's.
+        ("cancel", "C1", "ann", r#"["cup",1,300]"#),
+        ("cancel", "C2", "bob", r#"["pan",1,900]"#),
+        ("order", "order-2", "ann", r#"["cup",2,300],["fan",4,500]"#),
+        // The cups of the newer order, then all of the older one.
+        ("cancel", "C3", "ann", r#"["cup",2,300]"#),
+        ("cancel", "C4", "ann", r#"["cup",2,300],["pan",1,900]"#),
+        // What is left of the newer one, and something that it never had.
+        ("cancel", "C5", "ann", r#"["fan",4,500],["pan",1,900]"#),
+        ("order", "order-3", "ann", r#"["cup",2,300]"#),
+    ];
+    let lines = records.map(|(kind, number, customer, lines)| {
+        format!(r#"{{"kind":"{kind}","ref":"{number}","customer":"{customer}","lines":[{lines}]}}"#)
+    });
+    fs::write(&file, lines.join("\n")).unwrap();
+    let data = folder.path().join("run");
+    let quiet = Options { orders: Some(file), faults: Faults::None, ..options(&data) };
+
+    let summary = run(quiet).await.unwrap();
+
+    assert_sound(&summary);
+    assert_eq!((summary.completed, summary.cancels, summary.cancels_completed), (3, 3, 3));
+    let notes = (summary.cancels_matched, summary.cancels_partly_matched);
+    assert_eq!((notes, summary.cancels_unmatched), ((2, 1), 2), "{summary:#?}");
+    let url = format!("sqlite://{}?mode=ro", data.join("order.db").display());
+    let mut book = SqliteConnection::connect(&url).await.unwrap();
+    let heads = sqlx::query_as::<_, (String, String)>(
+        "/* test */ select order_no, status from order_heads order by order_no",
+    );
+    let heads = heads.fetch_all(&mut book).await.unwrap();
+    let expected = ["CANCELED", "CANCELED", "PAYMENT_SUCCESS"];
+    assert_eq!(heads.iter().map(|(_, status)| status.as_str()).collect::<Vec<_>>(), expected);
+    book.close().await.unwrap();
 }
 
 /// The shop, its orchestrator and its provider die together, as with the machine.
