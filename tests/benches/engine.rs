@@ -69,7 +69,7 @@ async fn main() {
     }
     println!("{}", report.table("relay"));
     if only.is_none() {
-        println!("{}", footprint::measure());
+        println!("{}", footprint::measure().await);
     }
     report.write_json();
 }

@@ -9,7 +9,7 @@ use std::{
 use prost::Message;
 use saga_proto::{
     saga::v1::{
-        SagaState, StartSagaRequest, saga_service_client::SagaServiceClient,
+        SagaName, SagaState, StartSagaRequest, saga_name, saga_service_client::SagaServiceClient,
         start_saga_request::Input,
     },
     shop::order::v1::PlaceOrderInput,
@@ -56,15 +56,40 @@ pub(crate) async fn channels(address: SocketAddr, count: usize) -> Vec<Channel> 
     channels
 }
 
+/// A client on the channel whose turn it is.
+pub(crate) fn client(channels: &[Channel], turn: usize) -> SagaServiceClient<Channel> {
+    SagaServiceClient::new(channels[turn % channels.len()].clone())
+}
+
+/// The start of a saga with a business key that no other has, and that key.
+pub(crate) fn start_request() -> (String, StartSagaRequest) {
+    let key = format!("bench-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+    let input = PlaceOrderInput { order_no: key.clone(), ..PlaceOrderInput::default() };
+    let request = StartSagaRequest {
+        definition: "bench".to_owned(),
+        business_key: key.clone(),
+        input: Some(Input::Message(prost_types::Any {
+            type_url: "type.googleapis.com/shop.order.v1.PlaceOrderInput".to_owned(),
+            value: input.encode_to_vec(),
+        })),
+        ..StartSagaRequest::default()
+    };
+    (key, request)
+}
+
+/// The saga that has this business key.
+pub(crate) fn name(business_key: String) -> SagaName {
+    let name = Some(saga_name::Name::BusinessKey(business_key));
+    SagaName { name, ..SagaName::default() }
+}
+
 /// Starts sagas and waits for each one's end, `in_flight` at the same time.
 pub(crate) async fn run(address: SocketAddr, load: Load) -> Sample {
     let channels = channels(address, load.connections).await;
     let started = Instant::now();
     let cpu_before = cpu_s();
-    let workers = (0..load.in_flight).map(|worker| {
-        let client = SagaServiceClient::new(channels[worker % channels.len()].clone());
-        tokio::spawn(work(client, started + load.span))
-    });
+    let workers = (0..load.in_flight)
+        .map(|worker| tokio::spawn(work(client(&channels, worker), started + load.span)));
     let mut latencies_us: Vec<u64> = Vec::new();
     for worker in workers.collect::<Vec<_>>() {
         latencies_us.extend(worker.await.unwrap());
@@ -88,18 +113,8 @@ pub(crate) async fn run(address: SocketAddr, load: Load) -> Sample {
 async fn work(mut client: SagaServiceClient<Channel>, until: Instant) -> Vec<u64> {
     let mut latencies_us = Vec::new();
     while Instant::now() < until {
-        let key = format!("bench-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
-        let input = PlaceOrderInput { order_no: key.clone(), ..PlaceOrderInput::default() };
-        let request = StartSagaRequest {
-            definition: "bench".to_owned(),
-            business_key: key,
-            input: Some(Input::Message(prost_types::Any {
-                type_url: "type.googleapis.com/shop.order.v1.PlaceOrderInput".to_owned(),
-                value: input.encode_to_vec(),
-            })),
-            wait: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
-            ..StartSagaRequest::default()
-        };
+        let wait = Some(prost_types::Duration { seconds: 30, nanos: 0 });
+        let request = StartSagaRequest { wait, ..start_request().1 };
         let sent = Instant::now();
         let saga = client.start_saga(request).await.unwrap().into_inner().saga.unwrap();
         assert_eq!(saga.state(), SagaState::Completed, "{saga:?}");

@@ -89,6 +89,13 @@ impl SagaService for Relay {
         Err(Status::unimplemented("the relay keeps nothing"))
     }
 
+    async fn signal_saga(
+        &self,
+        _: Request<pb::SignalSagaRequest>,
+    ) -> Result<Response<pb::SignalSagaResponse>, Status> {
+        Err(Status::unimplemented("the relay keeps nothing"))
+    }
+
     async fn cancel_saga(
         &self,
         _: Request<pb::CancelSagaRequest>,

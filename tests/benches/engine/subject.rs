@@ -11,7 +11,7 @@ use orchestrator::{
 use prost::Message;
 
 /// Three steps that do nothing, the last one the pivot.
-const DEFINITION: &str = r#"
+pub(crate) const DEFINITION: &str = r#"
 kind: Saga
 name: bench
 version: 1
