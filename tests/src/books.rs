@@ -9,11 +9,12 @@ use saga_proto::shop::{
         self as inventory, GetStockRequest, Stock, inventory_service_client::InventoryServiceClient,
     },
     order::v1::{
-        self as orders, GetOrderRequest, GetOrderResponse, order_service_client::OrderServiceClient,
+        self as orders, GetOrderRequest, GetOrderResponse, ListHistoryRequest, OrderStatus,
+        StatusChange, order_service_client::OrderServiceClient,
     },
     payment::v1::{
-        self as payments, GetPaymentRequest, GetPaymentResponse, get_payment_request::Payment,
-        payment_service_client::PaymentServiceClient,
+        self as payments, GetCreditRequest, GetPaymentRequest, GetPaymentResponse,
+        get_payment_request::Payment, payment_service_client::PaymentServiceClient,
     },
 };
 use tonic::Status;
@@ -71,8 +72,24 @@ impl Shop {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Asks every service for what in its books breaks a rule.
-    pub async fn assert_no_violations(&self) {
+    /// What an account has, of what was bought to be kept with the shop.
+    pub async fn credit_of(&self, account: &str) -> i64 {
+        let mut client = PaymentServiceClient::new(self.payment.channel());
+        let request = GetCreditRequest { account: account.to_owned() };
+        client.get_credit(request).await.unwrap().into_inner().balance
+    }
+
+    /// The statuses of an order, oldest first.
+    pub async fn history_of(&self, order_no: &str) -> Vec<OrderStatus> {
+        let mut client = OrderServiceClient::new(self.order.channel());
+        let request = ListHistoryRequest { order_no: order_no.to_owned() };
+        let reply = client.list_history(request).await.unwrap().into_inner();
+        reply.changes.iter().map(StatusChange::status).collect()
+    }
+
+    /// Asks every service for what in its books breaks a rule. Returns the balances of the
+    /// orders and of the payments.
+    pub async fn assert_no_violations(&self) -> (i64, i64) {
         let mut client = InventoryServiceClient::new(self.inventory.channel());
         let stock = client.audit(inventory::AuditRequest {}).await.unwrap().into_inner();
         let mut client = OrderServiceClient::new(self.order.channel());
@@ -81,15 +98,18 @@ impl Shop {
         let payments = client.audit(payments::AuditRequest {}).await.unwrap().into_inner();
         let violations = [stock.violations, orders.violations, payments.violations].concat();
         assert!(violations.is_empty(), "{violations:?}");
+        (orders.balance_minor, payments.balance_minor)
     }
 
     /// Holds the books of the services and the provider's ledger against each other and
     /// against what was agreed with the buyers: all five integrity numbers are 0.
     pub async fn assert_integrity(&self, placed: &[Order]) {
-        self.assert_no_violations().await;
+        let (ordered_minor, paid_minor) = self.assert_no_violations().await;
+        assert_eq!(ordered_minor, paid_minor, "I7: the shop has what its orders are worth");
         let prices = placed.iter().map(|it| (it.order_no.clone(), it.total_minor()));
         let stock = ITEMS.iter().map(|it| (it.item_id.to_owned(), it.initial_stock));
-        let agreed = Agreed { prices_minor: prices.collect(), stock: stock.collect() };
+        let agreed =
+            Agreed { prices_minor: prices.collect(), stock: stock.collect(), ..Agreed::default() };
         let config = SimulatorConfig::default();
         let ledger = Simulator::open(&self.books.simulator, config).await.unwrap();
         let Audit { integrity, findings } = audit(&self.books, &ledger, &agreed).await.unwrap();

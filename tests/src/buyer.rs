@@ -26,12 +26,21 @@ impl Shop {
 
     /// The same; `faults` is the script of what goes wrong at the provider.
     pub async fn authenticate_with(&self, order: &Order, faults: Value) {
-        let session = json!({
+        self.open_payment(order, json!({ "faults": faults })).await;
+    }
+
+    /// The buyer pays at the provider, before the shop is asked for anything.
+    pub async fn pay(&self, order: &Order) {
+        self.open_payment(order, json!({ "stage": "paid" })).await;
+    }
+
+    async fn open_payment(&self, order: &Order, more: Value) {
+        let mut session = json!({
             "payment_key": order.payment_key,
             "order_no": order.order_no,
             "amount_minor": order.total_minor(),
-            "faults": faults,
         });
+        session.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let url = format!("{}/simulator/v1/payments", self.provider.url());
         let body = json!({ "payments": [session] });
         let reply = reqwest::Client::new().post(url).json(&body).send().await.unwrap();

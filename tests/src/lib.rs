@@ -2,8 +2,10 @@
 //!
 //! Reading order: [`programs`] (the workspace's binaries), [`process`] (one that runs, and
 //! dies with its test), [`server`] (one that listens and can be started again), [`shop`]
-//! (all of them together), [`order`] and [`buyer`] (what is bought), [`books`] (what it
-//! came to), [`postgres`] (a database server of one's own), [`condition`] (waiting).
+//! (all of them together), [`order`], [`buyer`] and [`sagas`] (what is bought, and what becomes of
+//! it), [`books`] (what it
+//! came to), [`postgres`] (a database server of one's own), [`condition`] (waiting), [`sim`] (the
+//! engine in a world that is simulated).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
@@ -15,5 +17,7 @@ pub mod order;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod sagas;
 pub mod server;
 pub mod shop;
+pub mod sim;

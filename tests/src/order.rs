@@ -27,6 +27,12 @@ pub const MUG: Item = Item { item_id: "mug", price_minor: 500, initial_stock: 1_
 /// There are few of these.
 pub const LAMP: Item = Item { item_id: "lamp", price_minor: 2_000, initial_stock: 3 };
 
+/// Whoever owns all items.
+pub const OWNER: &str = "the-shop";
+
+/// Whoever orders.
+pub const CUSTOMER: &str = "customer-1";
+
 /// All that the shop sells.
 pub const ITEMS: [Item; 2] = [MUG, LAMP];
 
@@ -45,6 +51,10 @@ pub struct Order {
     pub qty: i64,
     /// What the buyer thinks that one costs.
     pub price_minor: i64,
+    /// Further lines, at the shop's prices.
+    pub more: Vec<(Item, i64)>,
+    /// Credits that the first line grants to the buyer.
+    pub credits: i64,
 }
 
 impl Order {
@@ -58,13 +68,37 @@ impl Order {
             item,
             qty,
             price_minor: item.price_minor,
+            more: Vec::new(),
+            credits: 0,
         }
     }
 
     /// What it costs at the shop's prices.
     #[must_use]
     pub fn total_minor(&self) -> i64 {
-        self.item.price_minor * self.qty
+        let more = self.more.iter().map(|(item, qty)| item.price_minor * qty);
+        self.item.price_minor * self.qty + more.sum::<i64>()
+    }
+
+    /// Its lines.
+    #[must_use]
+    pub fn lines(&self) -> Vec<OrderLine> {
+        let line = |item: Item, qty, price_minor, credits| OrderLine {
+            item_id: item.item_id.to_owned(),
+            qty,
+            price_minor,
+            credits,
+            ..OrderLine::default()
+        };
+        let first = line(self.item, self.qty, self.price_minor, self.credits);
+        let more = self.more.iter().map(|(item, qty)| line(*item, *qty, item.price_minor, 0));
+        [first].into_iter().chain(more).collect()
+    }
+
+    /// Who gets the credits.
+    #[must_use]
+    pub fn credit_account(&self) -> String {
+        if self.credits == 0 { String::new() } else { CUSTOMER.to_owned() }
     }
 
     /// The input of its saga.
@@ -72,19 +106,16 @@ impl Order {
     pub fn input(&self) -> PlaceOrderInput {
         PlaceOrderInput {
             order_no: self.order_no.clone(),
-            customer_id: "customer-1".to_owned(),
-            lines: vec![OrderLine {
-                item_id: self.item.item_id.to_owned(),
-                qty: self.qty,
-                price_minor: self.price_minor,
-                discount_minor: 0,
-            }],
+            customer_id: CUSTOMER.to_owned(),
+            lines: self.lines(),
             payment: Some(PaymentInput {
                 provider: "toss".to_owned(),
                 provider_key: self.payment_key.clone(),
                 amount_minor: self.total_minor(),
             }),
             currency: CURRENCY.to_owned(),
+            credit_account: self.credit_account(),
+            ..PlaceOrderInput::default()
         }
     }
 
@@ -103,12 +134,12 @@ impl Order {
         }
     }
 
-    /// The same input as proto-JSON.
+    /// The same input as proto-JSON, of an order of one line.
     #[must_use]
     pub fn json(&self) -> String {
         serde_json::json!({
             "orderNo": self.order_no,
-            "customerId": "customer-1",
+            "customerId": CUSTOMER,
             "lines": [{
                 "itemId": self.item.item_id,
                 "qty": self.qty.to_string(),

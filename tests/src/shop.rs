@@ -1,7 +1,7 @@
 //! The whole shop as processes: the orchestrator, three services and the payment
 //! provider, each the real program.
 
-use std::{env, fmt::Write as _, fs};
+use std::{env, fmt::Write as _, fs, path::PathBuf};
 
 use saga_demo::{
     books::{Books, Earlier},
@@ -16,7 +16,7 @@ use tonic::Request;
 use uuid::Uuid;
 
 use crate::{
-    order::{CURRENCY, ITEMS},
+    order::{CURRENCY, ITEMS, OWNER},
     server::{Protocol, Server},
 };
 
@@ -90,8 +90,7 @@ impl Shop {
         };
         let books = Books::open(folder.path(), log.as_deref(), Earlier::Removed).await.unwrap();
         let definitions = books.folder.join("definitions");
-        fs::create_dir(&definitions).unwrap();
-        fs::write(definitions.join("place-order.yaml"), definition::hurried()).unwrap();
+        definition::write_hurried(&definitions).unwrap();
 
         let mut shop = Self {
             provider: Server::new("payment-svc", Protocol::Http),
@@ -116,11 +115,31 @@ impl Shop {
         ]);
         serve(&mut shop.inventory, &shop.books.inventory, &[]);
         serve(&mut shop.order, &shop.books.order, &[]);
-        let provider = format!("service.toss.base_url={}", shop.provider.url());
-        let secret = "service.toss.secret_key=test_sk_tests";
-        serve(&mut shop.payment, &shop.books.payment, &["--set", &provider, "--set", secret]);
+        let url = shop.provider.url();
+        let (toss, portone) =
+            (format!("service.toss.base_url={url}"), format!("service.portone.base_url={url}"));
+        let providers = [
+            ["--set", &toss],
+            ["--set", "service.toss.secret_key=test_sk_tests"],
+            ["--set", &portone],
+            ["--set", "service.portone.imp_key=imp_key_tests"],
+            ["--set", "service.portone.imp_secret=imp_secret_tests"],
+        ];
+        serve(&mut shop.payment, &shop.books.payment, providers.as_flattened());
         shop.configure(&Node::on(&shop.books.log));
         shop
+    }
+
+    /// The folder of the definitions that its orchestrator registers when it starts.
+    #[must_use]
+    pub fn definitions(&self) -> PathBuf {
+        self.books.folder.join("definitions")
+    }
+
+    /// Leaves it without definitions.
+    pub fn forget_definitions(&self) {
+        fs::remove_dir_all(self.definitions()).unwrap();
+        fs::create_dir(self.definitions()).unwrap();
     }
 
     /// Starts the provider and the services, and fills the shelves.
@@ -162,7 +181,7 @@ impl Shop {
         change: &mut dyn FnMut(&mut String),
     ) -> Vec<String> {
         let Node { log, dead_after_ms, start_timeout_ms, stop_grace_ms } = node;
-        let definitions = self.books.folder.join("definitions");
+        let definitions = self.definitions();
         let mut text = format!(
             "listen = \"{}\"\nlog = \"{log}\"\nmigrate = true\ndefinitions = \"{}\"\n\
              stop_grace_ms = {stop_grace_ms}\n\n[limits]\nheartbeat_ms = 300\n\
@@ -187,7 +206,7 @@ impl Shop {
         for item in ITEMS {
             let item = PutItemRequest {
                 item_id: item.item_id.to_owned(),
-                owner_id: "the-shop".to_owned(),
+                owner_id: OWNER.to_owned(),
                 name: item.item_id.to_owned(),
                 price_minor: item.price_minor,
                 currency: CURRENCY.to_owned(),

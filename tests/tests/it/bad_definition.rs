@@ -40,8 +40,8 @@ steps:
 #[tokio::test]
 async fn a_wrong_definition_stops_the_start_with_file_line_and_remedy() {
     let mut shop = Shop::closed(Database::Sqlite).await;
-    let folder = shop.books.folder.join("definitions");
-    fs::remove_file(folder.join("place-order.yaml")).unwrap();
+    let folder = shop.definitions();
+    shop.forget_definitions();
     let file = folder.join("take.yaml");
     shop.inventory.start().await;
 
@@ -92,8 +92,8 @@ async fn a_wrong_definition_stops_the_start_with_file_line_and_remedy() {
 #[tokio::test]
 async fn a_definition_that_calls_a_participant_nobody_knows_stops_the_start() {
     let shop = Shop::closed(Database::Sqlite).await;
-    let folder = shop.books.folder.join("definitions");
-    fs::remove_file(folder.join("place-order.yaml")).unwrap();
+    let folder = shop.definitions();
+    shop.forget_definitions();
     fs::write(folder.join("take.yaml"), SOUND.replace("inventory/", "inventry/")).unwrap();
 
     let finished = run(shop.orchestrator.command()).await;
@@ -107,8 +107,8 @@ async fn a_definition_that_calls_a_participant_nobody_knows_stops_the_start() {
 #[tokio::test]
 async fn a_stored_version_never_changes() {
     let mut shop = Shop::closed(Database::Sqlite).await;
-    let folder = shop.books.folder.join("definitions");
-    fs::remove_file(folder.join("place-order.yaml")).unwrap();
+    let folder = shop.definitions();
+    shop.forget_definitions();
     let file = folder.join("take.yaml");
     fs::write(&file, SOUND).unwrap();
     shop.inventory.start().await;

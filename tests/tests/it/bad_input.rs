@@ -97,7 +97,7 @@ async fn a_participant_that_is_down_at_start_is_waited_for() {
 
     shop.open_services().await;
     shop.authenticate(&order).await;
-    shop.orchestrator.process().says("definition registered").await;
+    shop.orchestrator.process().says(r#""definition":"place-order""#).await;
     let saga = shop.place(&order).await;
     assert_eq!(saga.state(), saga_proto::saga::v1::SagaState::Completed, "{}", saga.why);
     shop.assert_integrity(&[order]).await;

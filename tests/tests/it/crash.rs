@@ -130,6 +130,10 @@ async fn the_demo_survives_kills(database: Database) {
     let ended = [&summary["completed"], &summary["compensated"]];
     let ended: u64 = ended.iter().map(|it| it.as_u64().unwrap()).sum();
     assert_eq!((summary["orders"].as_u64(), ended), (Some(60), 60), "{what}");
+    let cancels = [&summary["cancels_completed"], &summary["cancels_compensated"]];
+    let cancels: u64 = cancels.iter().map(|it| it.as_u64().unwrap()).sum();
+    assert_eq!(summary["cancels"].as_u64(), Some(cancels), "{what}");
+    assert!(0 < cancels, "{what}");
     assert!(!summary["faults"].as_object().unwrap().is_empty(), "{what}");
 }
 

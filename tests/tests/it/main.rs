@@ -6,14 +6,19 @@
 mod bad_definition;
 mod bad_input;
 mod bad_start;
+mod cancel_item;
+mod cancel_order;
 mod crash;
 mod database;
 mod malformed;
 mod place_order;
 mod python;
 mod readme;
+mod refund;
 mod sagactl;
+mod settle;
 mod shutdown;
+mod stock;
 
 /// Makes each of the named functions, which take a [`saga_tests::shop::Database`], a test
 /// on both databases.

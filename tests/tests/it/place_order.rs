@@ -10,7 +10,8 @@ use saga_proto::{
 };
 use saga_tests::{
     buyer::reason,
-    order::{LAMP, MUG, Order},
+    order::{CUSTOMER, LAMP, MUG, Order},
+    sagas::{assert_compensated, step},
     shop::{Database, Shop, with_op_id},
 };
 use serde_json::json;
@@ -23,6 +24,7 @@ crate::on_both_databases!(
     an_order_at_a_wrong_price_is_refused_at_the_pivot_and_undone,
     a_reply_that_is_lost_after_the_capture_charges_once,
     an_order_waits_for_a_provider_that_is_down,
+    credits_are_granted_once_and_taken_back_with_the_order,
 );
 
 async fn an_order_is_paid_written_down_and_taken_from_the_stock(database: Database) {
@@ -166,13 +168,21 @@ async fn an_order_waits_for_a_provider_that_is_down(database: Database) {
     shop.assert_integrity(&[order]).await;
 }
 
-fn assert_compensated(saga: &Saga, reason: &str) {
-    assert_eq!(saga.state(), SagaState::Compensated, "{}", saga.why);
-    assert_eq!(saga.rejected_reason, reason);
-}
+async fn credits_are_granted_once_and_taken_back_with_the_order(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = Order { credits: 6, ..Order::of("order-1", 1, MUG) };
+    shop.authenticate(&order).await;
 
-fn step(saga: &Saga, name: &str) -> StepState {
-    saga.steps.iter().find(|it| it.name == name).unwrap().state()
+    let saga = shop.place(&order).await;
+
+    assert_eq!(saga.state(), SagaState::Completed, "{}", saga.why);
+    assert_eq!(shop.credit_of(CUSTOMER).await, 6);
+
+    let cancel = json!({ "orderNo": "order-1", "customerId": CUSTOMER });
+    let saga = shop.run_saga("cancel-order", "cancel-1", &cancel).await;
+    assert_eq!(saga.state(), SagaState::Completed, "{}", saga.why);
+    assert_eq!(shop.credit_of(CUSTOMER).await, 0);
+    shop.assert_integrity(&[order]).await;
 }
 
 /// Somebody writes an order down who is no saga.
@@ -181,9 +191,10 @@ async fn write_down(shop: &Shop, order: &Order) {
         order_no: order.order_no.clone(),
         customer_id: "customer-2".to_owned(),
         currency: saga_tests::order::CURRENCY.to_owned(),
-        lines: order.input().lines,
+        lines: order.lines(),
         payment_id: "paid-in-cash".to_owned(),
         paid_minor: order.total_minor(),
+        ..InsertOrderRequest::default()
     });
     OrderServiceClient::new(shop.order.channel()).insert_order(request).await.unwrap();
 }

@@ -44,7 +44,8 @@ async fn sagas_are_started_and_looked_at() {
     let none = said(&shop, &["saga", "list", "--state", "compensated", "-o", "id"]).await;
     assert_eq!(none, "");
     let described = said(&shop, &["saga", "describe", key]).await;
-    for step in ["reserve_stock", "verify_payment", "insert_order", "commit_stock"] {
+    for step in ["reserve_stock", "verify_payment", "insert_order", "commit_stock", "grant_credit"]
+    {
         assert!(described.contains(step), "{step}: {described}");
     }
     let log = said(&shop, &["saga", "log", key, "-o", "jsonl"]).await;
@@ -54,7 +55,7 @@ async fn sagas_are_started_and_looked_at() {
     assert!(said(&shop, &["saga", "wait", key]).await.contains(key));
     assert!(said(&shop, &["stuck"]).await.contains("nothing needs you"));
     assert!(said(&shop, &["definition", "list"]).await.contains("place-order"));
-    assert!(said(&shop, &["definition", "get", "place-order@1"]).await.contains("kind: Saga"));
+    assert!(said(&shop, &["definition", "get", "place-order@2"]).await.contains("kind: Saga"));
     said(&shop, &["server", "health"]).await;
     said(&shop, &["server", "info"]).await;
     shop.assert_integrity(&[order]).await;
@@ -70,7 +71,7 @@ async fn exit_codes_tell_scripts_what_happened() {
     let other = Order::of("order-1", 1, LAMP).json();
 
     let broken = shop.books.folder.join("broken.yaml");
-    let definition = fs::read_to_string(shop.books.folder.join("definitions/place-order.yaml"));
+    let definition = fs::read_to_string(shop.definitions().join("place-order.yaml"));
     let definition = definition.unwrap().replace("order_no: input.order_no", "order_no: 5");
     fs::write(&broken, definition).unwrap();
     let broken = broken.to_str().unwrap();
@@ -149,6 +150,22 @@ async fn a_stuck_saga_is_explained_and_goes_on_once_it_is_mended() {
     shop.assert_integrity(&[order]).await;
 }
 
+#[tokio::test]
+async fn the_shipped_definitions_have_nothing_to_be_said_about() {
+    let shop = Shop::open(Database::Sqlite).await;
+    let folder = programs::repository().join("deploy/definitions");
+    let mut checked = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let finished = sagactl(&shop, &["definition", "check", path.to_str().unwrap()]).await;
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert_eq!(finished.code, Some(0), "{}: {said}", path.display());
+        assert!(!said.contains("warning") && !said.contains("help:"), "{said}");
+        checked += 1;
+    }
+    assert_eq!(checked, 8);
+}
+
 /// What a command that succeeds writes to standard output.
 async fn said(shop: &Shop, arguments: &[&str]) -> String {
     let finished = sagactl(shop, arguments).await;
@@ -167,7 +184,7 @@ async fn shows(shop: &Shop, arguments: &[&str], told: &[&str]) {
     .await;
 }
 
-async fn sagactl(shop: &Shop, arguments: &[&str]) -> Finished {
+pub(crate) async fn sagactl(shop: &Shop, arguments: &[&str]) -> Finished {
     let mut command = programs::command("sagactl");
     command.env("SAGACTL_ADDRESS", shop.orchestrator.url()).env("USER", "tester").args(arguments);
     run(command).await

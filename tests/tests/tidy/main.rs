@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod code;
+mod requirements;
 mod source;
 mod workspace;
 

@@ -1,0 +1,139 @@
+//! What must be true of each event when it becomes durable, and of each saga when it ends.
+
+use saga_core::{
+    Direction::{Backward, Forward},
+    Ending, Event, NodeId, Outcome, Resolution, SagaId, StepIndex,
+};
+
+use super::{Learned, SagaLog};
+use crate::sim::{barrier::Recorded, shop::Shop};
+
+impl SagaLog {
+    /// Judges an event against what the log said before it and what the participants know.
+    pub(super) fn judge(
+        &self,
+        saga: SagaId,
+        event: &Event,
+        writer: NodeId,
+        shop: &Shop,
+        wrong: &mut Vec<String>,
+    ) {
+        if self.ended.is_some() {
+            wrong.push(format!("L4: {} after the end", event.kind()));
+        }
+        match event {
+            Event::Owned { node, epoch, .. } => {
+                let is_next = epoch.0 == self.epoch + 1 && *node == writer;
+                let what = || format!("L2: epoch {} follows {}", epoch.0, self.epoch);
+                wrong.extend((!is_next).then(what));
+            }
+            // Anybody may tell a saga something.
+            Event::CancelRequested { .. }
+            | Event::Signalled { .. }
+            | Event::OperatorActed { .. } => {}
+            _ if writer != self.owner => {
+                wrong.push(format!("L2: {} by a node that does not own it", event.kind()));
+            }
+            _ => {}
+        }
+        match event {
+            Event::Intended { step, direction: Backward, .. } => {
+                self.judge_undo(saga, *step, shop, wrong);
+            }
+            Event::Answered { step, direction, outcome, .. } => {
+                let recorded = self.recorded(saga, *step, *direction, shop);
+                let is_true = match outcome {
+                    Outcome::Applied { .. } => matches!(
+                        (direction, recorded),
+                        (_, Some(Recorded::Applied(_))) | (Backward, Some(Recorded::NothingToUndo))
+                    ),
+                    Outcome::Rejected { .. } => {
+                        matches!(recorded, Some(Recorded::Rejected(_) | Recorded::Fenced))
+                    }
+                    _ => true,
+                };
+                if !is_true {
+                    let step = &self.deployed.core().step(*step).name;
+                    wrong.push(format!("L8: {step} {outcome:?}, and it is {recorded:?}"));
+                }
+            }
+            Event::Resolved { step, resolution, .. } => {
+                let recorded = self.recorded(saga, *step, Forward, shop);
+                let is_true = match resolution {
+                    Resolution::Applied { .. } => matches!(recorded, Some(Recorded::Applied(_))),
+                    Resolution::Rejected { .. } => matches!(recorded, Some(Recorded::Rejected(_))),
+                    Resolution::Fenced => matches!(recorded, Some(Recorded::Fenced)),
+                    _ => true,
+                };
+                if !is_true {
+                    wrong.push(format!("L8: {resolution:?}, and it is {recorded:?}"));
+                }
+            }
+            Event::TurnedBack { .. } if self.pivot_stands(saga, shop) => {
+                wrong.push("E10: turned back although the pivot is done".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the pivot took effect, whatever the engine knows of it.
+    #[must_use]
+    pub fn pivot_stands(&self, saga: SagaId, shop: &Shop) -> bool {
+        let pivot = self.deployed.core().pivot();
+        pivot.is_some_and(|pivot| self.effects(saga, pivot, Forward, shop) > 0)
+    }
+
+    fn judge_undo(&self, saga: SagaId, step: StepIndex, shop: &Shop, wrong: &mut Vec<String>) {
+        let core = self.deployed.core();
+        if self.pivot_stands(saga, shop) {
+            wrong.push("E10: a compensation although the pivot is done".to_owned());
+        }
+        let later = core.indices().filter(|it| core.ancestors(*it).contains(step));
+        for later in later.filter(|it| core.step(*it).compensable) {
+            let facts = &self.steps[later.at()];
+            let done = self.effects(saga, later, Forward, shop) > 0
+                || facts.learned == Some(Learned::Applied);
+            if done && !facts.undone && !facts.kept {
+                let (before, after) = (&core.step(step).name, &core.step(later).name);
+                wrong.push(format!("E9: {before} is undone before {after}"));
+            }
+        }
+    }
+
+    /// What is wrong with the end of the saga, now or ever after (E1, E2, E3).
+    #[must_use]
+    pub fn end_is_true(&self, saga: SagaId, shop: &Shop) -> Vec<String> {
+        let Some(ending) = self.ended else { return Vec::new() };
+        let core = self.deployed.core();
+        let mut wrong = Vec::new();
+        for step in core.indices().filter(|it| !self.steps[it.at()].by_hand) {
+            let facts = &self.steps[step.at()];
+            let name = &core.step(step).name;
+            let has_action = self.deployed.target(step, Forward).is_some();
+            let done = self.effects(saga, step, Forward, shop);
+            let undone = self.effects(saga, step, Backward, shop);
+            match ending {
+                Ending::Completed => {
+                    let wanted = u32::from(has_action && facts.learned != Some(Learned::Skipped));
+                    if (done, undone) != (wanted, 0) {
+                        wrong.push(format!("E2: {name} done {done} times, undone {undone} times"));
+                    }
+                }
+                Ending::Compensated => {
+                    let stays = core.step(step).pivot || core.is_after_pivot(step);
+                    let left = if self.is_given(step) {
+                        u32::from(!facts.kept && !facts.undone)
+                    } else {
+                        done.saturating_sub(undone)
+                    };
+                    if stays && done > 0 {
+                        wrong.push(format!("E3: {name} is done and cannot be undone"));
+                    } else if core.step(step).compensable && left > 0 && !facts.kept {
+                        wrong.push(format!("E3: {name} done {done} times, undone {undone} times"));
+                    }
+                }
+            }
+        }
+        wrong
+    }
+}

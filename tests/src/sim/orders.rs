@@ -1,0 +1,306 @@
+//! The order service, as far as its contract can be seen from outside.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use saga_proto::shop::order::v1::{self as pb, LineState, OrderStatus as Status};
+use uuid::Uuid;
+
+use super::{
+    answer::{Answer, Deny, read, read_op_id},
+    barrier::Books,
+    fault::Defect,
+};
+
+mod cancel_line;
+
+/// A line of an order.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// As it was ordered.
+    pub ordered: pb::OrderLine,
+    /// Where it stands.
+    pub state: LineState,
+    /// The operation that began to cancel it.
+    pub cancel_op: Option<Uuid>,
+}
+
+/// A row of an order's history.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Its id.
+    pub id: i64,
+    /// The row that it follows; 0 for the first.
+    pub prev_id: i64,
+    /// What counted before it.
+    pub from: Option<Status>,
+    /// The status.
+    pub status: Status,
+    /// What counts from now on.
+    pub counts_as: Status,
+    /// Whether it records the cancel of one line.
+    pub of_line: bool,
+    /// The operation that appended it.
+    pub op: Uuid,
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Whose it is.
+    pub customer_id: String,
+    /// Currency of all amounts.
+    pub currency: String,
+    /// Its lines.
+    pub lines: Vec<Line>,
+    /// What settled it. Empty: nothing yet.
+    pub payment_id: String,
+    /// Who gets the credit.
+    pub credit_account: String,
+    /// Oldest first; never empty.
+    pub history: Vec<Change>,
+}
+
+/// All orders.
+#[derive(Debug, Default)]
+pub struct Orders {
+    /// By number.
+    pub orders: BTreeMap<String, Order>,
+    changes: i64,
+}
+
+/// What one line costs, in minor units.
+#[must_use]
+pub fn cost_minor(line: &pb::OrderLine) -> i64 {
+    line.qty * line.price_minor - line.discount_minor
+}
+
+impl Order {
+    /// The newest change.
+    ///
+    /// # Panics
+    ///
+    /// Never: an order is inserted with its first one.
+    #[must_use]
+    pub fn head(&self) -> &Change {
+        self.history.last().expect("an order has a first status")
+    }
+
+    fn standing(&self) -> impl Iterator<Item = &pb::OrderLine> {
+        self.lines.iter().filter(|it| it.state != LineState::Canceled).map(|it| &it.ordered)
+    }
+
+    /// What its lines cost that are not cancelled.
+    #[must_use]
+    pub fn balance_minor(&self) -> i64 {
+        self.standing().map(cost_minor).sum()
+    }
+
+    /// Credit that its lines grant that are not cancelled.
+    #[must_use]
+    pub fn credits(&self) -> i64 {
+        self.standing().map(|it| it.credits).sum()
+    }
+
+    /// What its lines cost.
+    #[must_use]
+    pub fn total_minor(&self) -> i64 {
+        self.lines.iter().map(|it| cost_minor(&it.ordered)).sum()
+    }
+}
+
+/// Whether `to` may follow what counts as `from`.
+#[must_use]
+pub fn is_legal(from: Status, to: Status, of_line: bool) -> bool {
+    use Status as S;
+    if of_line {
+        let cancelable =
+            matches!(from, S::PaymentSuccess | S::PartiallyCanceled | S::DeliveryPreparation);
+        return cancelable && matches!(to, S::PartiallyCanceled | S::Canceled);
+    }
+    matches!(
+        (from, to),
+        (S::PaymentPending, S::PaymentConfirm)
+            | (
+                S::PaymentConfirm,
+                S::PaymentSuccess | S::PaymentOutOfStock | S::PaymentNoPaymentInfo
+            )
+            | (
+                S::PaymentSuccess | S::PartiallyCanceled,
+                S::CancelRequested | S::RefundRequested | S::DeliveryPreparation
+            )
+            | (S::DeliveryPreparation, S::CancelRequested | S::Delivered)
+            | (S::Delivered, S::RefundRequested)
+            | (S::CancelRequested, S::Canceled | S::CancelRejected)
+            | (S::RefundRequested, S::RefundCompleted | S::RefundRejected)
+    )
+}
+
+impl Books for Orders {
+    fn reverses(&self, method: &str, body: &[u8]) -> Result<Option<Uuid>, Deny> {
+        match method {
+            "Transition" => match read::<pb::TransitionRequest>(body)?.reverses_op_id.as_str() {
+                "" => Ok(None),
+                text => read_op_id(text).map(Some),
+            },
+            "RestoreLine" => {
+                read_op_id(&read::<pb::RestoreLineRequest>(body)?.cancel_op_id).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn apply(&mut self, method: &str, op: Uuid, body: &[u8], _: Option<Defect>) -> Answer {
+        match method {
+            "InsertOrder" => self.insert(op, read(body)?),
+            "CreatePending" => self.create(op, read(body)?),
+            "Transition" => self.transition(op, &read::<pb::TransitionRequest>(body)?),
+            "CancelLine" => self.cancel_line(op, &read::<pb::CancelLineRequest>(body)?),
+            "RestoreLine" => self.restore_line(&read::<pb::RestoreLineRequest>(body)?),
+            "FinishCancelLine" => {
+                self.finish_cancel_line(op, &read::<pb::FinishCancelLineRequest>(body)?)
+            }
+            _ => Err(Deny::NoSuchMethod { path: method.to_owned() }),
+        }
+    }
+}
+
+impl Orders {
+    fn place(&mut self, order_no: &str, order: Order) -> Result<(), Deny> {
+        if order.lines.is_empty() || order.lines.iter().any(|it| it.ordered.qty < 1) {
+            return Err(Deny::invalid("lines"));
+        }
+        if order.credits() > 0 && order.credit_account.is_empty() {
+            return Err(Deny::invalid("credit_account is required"));
+        }
+        if self.orders.contains_key(order_no) {
+            return Err(Deny::refused("DUPLICATE_ORDER_NO", order_no));
+        }
+        self.orders.insert(order_no.to_owned(), order);
+        Ok(())
+    }
+
+    fn first(&mut self, op: Uuid, status: Status) -> Vec<Change> {
+        self.changes += 1;
+        let (id, counts_as) = (self.changes, status);
+        vec![Change { id, prev_id: 0, from: None, status, counts_as, of_line: false, op }]
+    }
+
+    fn insert(&mut self, op: Uuid, request: pb::InsertOrderRequest) -> Answer {
+        let order = Order {
+            customer_id: request.customer_id,
+            currency: request.currency,
+            lines: active(request.lines),
+            payment_id: request.payment_id,
+            credit_account: request.credit_account,
+            history: self.first(op, Status::PaymentSuccess),
+        };
+        let (total_minor, credits) = (order.total_minor(), order.credits());
+        if total_minor != request.paid_minor {
+            return Err(Deny::refused("TOTAL_MISMATCH", request.order_no));
+        }
+        let (order_no, status_id) = (request.order_no, order.head().id);
+        self.place(&order_no, order)?;
+        Ok(pb::InsertOrderResponse { order_no, status_id, total_minor, credits }.encode_to_vec())
+    }
+
+    fn create(&mut self, op: Uuid, request: pb::CreatePendingRequest) -> Answer {
+        let order = Order {
+            customer_id: request.customer_id,
+            currency: request.currency,
+            lines: active(request.lines),
+            payment_id: String::new(),
+            credit_account: request.credit_account,
+            history: self.first(op, Status::PaymentPending),
+        };
+        let (total_minor, status_id) = (order.total_minor(), order.head().id);
+        let order_no = request.order_no;
+        self.place(&order_no, order)?;
+        Ok(pb::CreatePendingResponse { order_no, total_minor, status_id }.encode_to_vec())
+    }
+
+    fn owned(&mut self, order_no: &str, customer_id: &str) -> Result<&mut Order, Deny> {
+        let Some(order) = self.orders.get_mut(order_no) else {
+            return Err(Deny::not_found("ORDER_NOT_FOUND", order_no));
+        };
+        if !customer_id.is_empty() && order.customer_id != customer_id {
+            return Err(Deny::refused("NOT_OWNER", order_no));
+        }
+        Ok(order)
+    }
+
+    fn follow(&mut self, order_no: &str, op: Uuid, status: Status, of_line: bool) -> i64 {
+        self.changes += 1;
+        let id = self.changes;
+        if let Some(order) = self.orders.get_mut(order_no) {
+            let head = order.head();
+            let rejects = matches!(status, Status::CancelRejected | Status::RefundRejected);
+            let counts_as = if rejects { head.from.unwrap_or(status) } else { status };
+            let (prev_id, from) = (head.id, Some(head.counts_as));
+            order.history.push(Change { id, prev_id, from, status, counts_as, of_line, op });
+        }
+        id
+    }
+
+    fn transition(&mut self, op: Uuid, request: &pb::TransitionRequest) -> Answer {
+        let to = request.to();
+        if to == Status::Unspecified
+            || (to == Status::PaymentSuccess) == request.payment_id.is_empty()
+        {
+            return Err(Deny::invalid(format!("{request:?}")));
+        }
+        let reverses = self.reverses("Transition", &request.encode_to_vec())?;
+        let order = self.owned(&request.order_no, &request.customer_id)?;
+        let head = order.head().clone();
+        let is_seen = request.expected_head == 0 || request.expected_head == head.id;
+        if !is_seen || reverses.is_some_and(|original| original != head.op) {
+            return Err(Deny::refused("LOST_RACE", format!("the head is {}", head.id)));
+        }
+        if !is_legal(head.counts_as, to, false) {
+            let message = format!("{:?} may not follow {:?}", to, head.counts_as);
+            return Err(Deny::refused("ILLEGAL_TRANSITION", message));
+        }
+        if order.lines.iter().any(|it| it.state == LineState::Canceling) {
+            return Err(Deny::refused("LINE_CANCELING", request.order_no.clone()));
+        }
+        match to {
+            Status::PaymentSuccess => order.payment_id.clone_from(&request.payment_id),
+            Status::Canceled => {
+                for line in order.lines.iter_mut().filter(|it| it.state == LineState::Active) {
+                    (line.state, line.cancel_op) = (LineState::Canceled, Some(op));
+                }
+            }
+            _ => {}
+        }
+        let order = order.clone();
+        let status_id = self.follow(&request.order_no, op, to, false);
+        Ok(reply(&request.order_no, &order, status_id, head.status).encode_to_vec())
+    }
+}
+
+fn active(lines: Vec<pb::OrderLine>) -> Vec<Line> {
+    let active = |ordered| Line { ordered, state: LineState::Active, cancel_op: None };
+    lines.into_iter().map(active).collect()
+}
+
+fn reply(order_no: &str, order: &Order, status_id: i64, from: Status) -> pb::TransitionResponse {
+    let active = (1..).zip(&order.lines).filter(|(_, line)| line.state == LineState::Active);
+    let active_lines = active.map(|(line_no, line)| pb::ActiveLine {
+        line_no,
+        item_id: line.ordered.item_id.clone(),
+        qty: line.ordered.qty,
+    });
+    pb::TransitionResponse {
+        status_id,
+        from: from.into(),
+        order_no: order_no.to_owned(),
+        customer_id: order.customer_id.clone(),
+        payment_id: order.payment_id.clone(),
+        currency: order.currency.clone(),
+        total_minor: order.total_minor(),
+        balance_minor: order.balance_minor(),
+        active_lines: active_lines.collect(),
+        credits: order.credits(),
+        credit_account: order.credit_account.clone(),
+    }
+}

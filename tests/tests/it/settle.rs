@@ -1,0 +1,183 @@
+//! Orders whose buyers paid at the provider before the shop was asked (S0-11 to S0-17): the
+//! order is settled, or the money goes back and the order's status says why.
+
+use saga_proto::{
+    saga::v1::{Saga, SagaState, StepState},
+    shop::order::v1::OrderStatus,
+};
+use saga_tests::{
+    buyer::reason,
+    order::{CUSTOMER, LAMP, MUG, Order},
+    sagas::{assert_compensated, assert_completed, step},
+    shop::{Database, Shop},
+};
+use serde_json::{Value, json};
+use tokio::join;
+
+crate::on_both_databases!(
+    a_paid_order_is_settled,
+    money_for_an_order_that_does_not_exist_goes_back,
+    money_of_another_amount_goes_back_and_the_order_says_so,
+    money_for_goods_that_are_gone_goes_back_and_the_order_says_so,
+    an_order_without_a_payment_says_so,
+    of_two_settlements_at_once_one_settles_and_the_money_stays,
+);
+
+async fn a_paid_order_is_settled(database: Database) {
+    let shop = Shop::open(database).await;
+    let mut orders = Vec::new();
+    for (provider, order_no) in [("portone", "order-1"), ("toss", "order-2")] {
+        let order = Order { credits: 2, ..Order::of(order_no, 3, MUG) };
+        shop.create_pending(&order).await;
+        shop.pay(&order).await;
+
+        let saga = settle(&shop, &order, provider).await;
+
+        assert_completed(&saga);
+        let settled = shop.order_of(order_no).await.unwrap();
+        assert_eq!(settled.status(), OrderStatus::PaymentSuccess);
+        let payment = shop.payment_of(order_no).await.unwrap();
+        assert_eq!((payment.provider.as_str(), payment.balance_minor), (provider, 1_500));
+        assert_eq!(settled.payment_id, payment.payment_id);
+        assert_eq!(shop.money(order_no).await, (1_500, 0, 1));
+        orders.push(order);
+    }
+    assert_eq!(shop.stock(MUG).await, (994, 0, 6));
+    assert_eq!(shop.credit_of(CUSTOMER).await, 4);
+    shop.assert_integrity(&orders).await;
+
+    // It is an order like any other from now on.
+    let cancel = json!({ "orderNo": "order-1" });
+    assert_completed(&shop.run_saga("cancel-order", "cancel-1", &cancel).await);
+    assert_eq!(shop.money("order-1").await, (1_500, 1_500, 1));
+    assert_eq!(shop.credit_of(CUSTOMER).await, 2);
+    shop.assert_integrity(&orders).await;
+}
+
+async fn money_for_an_order_that_does_not_exist_goes_back(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = Order::of("order-1", 3, MUG);
+    shop.pay(&order).await;
+
+    let saga = settle(&shop, &order, "portone").await;
+
+    assert_compensated(&saga, "ORDER_NOT_FOUND");
+    assert_eq!(step(&saga, "paid"), StepState::Compensated);
+    assert_eq!(shop.money("order-1").await, (1_500, 1_500, 1));
+    assert_eq!(reason(&shop.order_of("order-1").await.unwrap_err()), "ORDER_NOT_FOUND");
+    assert_eq!(shop.stock(MUG).await, (1_000, 0, 0));
+    shop.assert_integrity(&[order]).await;
+}
+
+async fn money_of_another_amount_goes_back_and_the_order_says_so(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = Order::of("order-1", 3, MUG);
+    shop.create_pending(&order).await;
+    // The buyer pays for two.
+    shop.pay(&Order { qty: 2, ..order.clone() }).await;
+
+    let saga = settle(&shop, &order, "portone").await;
+
+    assert_compensated(&saga, "AMOUNT_MISMATCH");
+    assert_eq!(shop.money("order-1").await, (1_000, 1_000, 1));
+    let history = [
+        OrderStatus::PaymentPending,
+        OrderStatus::PaymentConfirm,
+        OrderStatus::PaymentNoPaymentInfo,
+    ];
+    assert_eq!(shop.history_of("order-1").await, history);
+    assert_eq!(shop.stock(MUG).await, (1_000, 0, 0));
+    shop.assert_integrity(&[order]).await;
+}
+
+async fn money_for_goods_that_are_gone_goes_back_and_the_order_says_so(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = Order::of("order-1", LAMP.initial_stock + 1, LAMP);
+    shop.create_pending(&order).await;
+    shop.pay(&order).await;
+
+    let saga = settle(&shop, &order, "portone").await;
+
+    assert_compensated(&saga, "OUT_OF_STOCK");
+    assert_eq!(step(&saga, "verify_payment"), StepState::Compensated);
+    assert_eq!(shop.money("order-1").await, (8_000, 8_000, 1));
+    let status = shop.order_of("order-1").await.unwrap().status();
+    assert_eq!(status, OrderStatus::PaymentOutOfStock);
+    assert_eq!(shop.stock(LAMP).await, (3, 0, 0));
+    shop.assert_integrity(&[order]).await;
+}
+
+async fn an_order_without_a_payment_says_so(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = Order::of("order-1", 3, MUG);
+    shop.create_pending(&order).await;
+
+    let saga = settle(&shop, &order, "portone").await;
+
+    assert_compensated(&saga, "PAYMENT_NOT_FOUND");
+    let status = shop.order_of("order-1").await.unwrap().status();
+    assert_eq!(status, OrderStatus::PaymentNoPaymentInfo);
+    assert_eq!(shop.money("order-1").await, (0, 0, 0));
+    shop.assert_integrity(&[order]).await;
+}
+
+/// D8: of two starts one checks the payment. The other must not give the money back.
+async fn of_two_settlements_at_once_one_settles_and_the_money_stays(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = Order::of("order-1", 3, MUG);
+    shop.create_pending(&order).await;
+    shop.pay(&order).await;
+
+    let input = input(&order, "portone");
+    let (one, other) = join!(
+        shop.run_saga("settle-paid-order", "settle-1", &input),
+        shop.run_saga("settle-paid-order", "settle-2", &input),
+    );
+
+    let (winner, loser) =
+        if one.state() == SagaState::Completed { (one, other) } else { (other, one) };
+    assert_completed(&winner);
+    assert_eq!(loser.state(), SagaState::Compensated, "{}", loser.why);
+    let reasons = ["ILLEGAL_TRANSITION", "LOST_RACE"];
+    assert!(reasons.contains(&loser.rejected_reason.as_str()), "{}", loser.rejected_reason);
+    assert_eq!(step(&loser, "paid"), StepState::Kept);
+    assert_eq!(shop.money("order-1").await, (1_500, 0, 1));
+    assert_eq!(shop.stock(MUG).await, (997, 0, 3));
+    shop.assert_integrity(&[order]).await;
+}
+
+async fn settle(shop: &Shop, order: &Order, provider: &str) -> Saga {
+    let key = format!("settle-{}", order.order_no);
+    shop.run_saga("settle-paid-order", &key, &input(order, provider)).await
+}
+
+fn input(order: &Order, provider: &str) -> Value {
+    json!({
+        "orderNo": order.order_no,
+        "provider": provider,
+        "providerKey": order.payment_key,
+    })
+}
+
+#[tokio::test]
+async fn a_late_second_settlement_leaves_the_money_of_a_settled_order() {
+    let mut shop = Shop::closed(Database::Sqlite).await;
+    let file = shop.definitions().join("settle-paid-order.yaml");
+    let shipped = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, shipped.replace("deadline: 5m", "deadline: 2s")).unwrap();
+    shop.open_services().await;
+    shop.orchestrator.start().await;
+    let order = Order::of("order-1", 3, MUG);
+    shop.create_pending(&order).await;
+    shop.pay(&order).await;
+    assert_completed(&settle(&shop, &order, "portone").await);
+
+    // The orders cannot be asked until the deadline has passed.
+    shop.order.kill().await;
+    let again = shop.run_saga("settle-paid-order", "settle-2", &input(&order, "portone")).await;
+    shop.order.start().await;
+
+    assert_eq!(again.state(), SagaState::Compensated, "{}", again.why);
+    assert_eq!(shop.money("order-1").await, (1_500, 0, 1));
+    shop.assert_integrity(&[order]).await;
+}
