@@ -32,6 +32,19 @@ async fn integrity(demo: &Demo) -> Integrity {
     integrity
 }
 
+/// A second capture of the first payment, and its cancel.
+const CHARGED_TWICE: &str = "/* tamper */
+    insert into session (payment_key, order_no, amount_minor, currency, state,
+        requested_at_ms, authenticated_at_ms, approved_at_ms)
+    select 'again', order_no, amount_minor, currency, state, 0, 0, 0
+    from session where state = 'CAPTURED' order by payment_key limit 1;
+    insert into book (payment_key, order_no, kind, amount_minor, reason, at_ms)
+    select 'again', order_no, kind, amount_minor, reason, at_ms
+    from book where kind = 'CAPTURE' order by payment_key limit 1;
+    insert into book (payment_key, order_no, kind, amount_minor, reason, at_ms)
+    select payment_key, order_no, 'CANCEL', amount_minor, reason, at_ms
+    from book where payment_key = 'again'";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_number_rises_when_its_book_is_broken() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,18 +57,7 @@ async fn each_number_rises_when_its_book_is_broken() {
     let mut expected = Integrity::default();
     assert_eq!(integrity(&demo).await, expected);
 
-    let charged_twice = "/* tamper */
-        insert into session (payment_key, order_no, amount_minor, currency, state,
-            requested_at_ms, authenticated_at_ms, approved_at_ms)
-        select 'again', order_no, amount_minor, currency, state, 0, 0, 0
-        from session where state = 'CAPTURED' order by payment_key limit 1;
-        insert into book (payment_key, order_no, kind, amount_minor, reason, at_ms)
-        select 'again', order_no, kind, amount_minor, reason, at_ms
-        from book where kind = 'CAPTURE' order by payment_key limit 1;
-        insert into book (payment_key, order_no, kind, amount_minor, reason, at_ms)
-        select payment_key, order_no, 'CANCEL', amount_minor, reason, at_ms
-        from book where payment_key = 'again'";
-    tamper(folder.path(), "simulator.db", charged_twice).await;
+    tamper(folder.path(), "simulator.db", CHARGED_TWICE).await;
     expected.duplicate_charges += 1;
     assert_eq!(integrity(&demo).await, expected);
 
