@@ -232,12 +232,17 @@ async fn s0_17_out_of_stock_after_the_payment_gives_the_money_back(scratch: Scra
     shop.bank.payer("imp-1", "order-1", 700).await;
     let verify_id = new_op_id();
     shop.verify(verify_id, &paid("imp-1", "order-1", 700)).await.unwrap();
+    // Whoever has only the client's word for it gets nothing: the money settles the order.
+    let without_the_settling = shop.cancel_paid(new_op_id(), "imp-1", "order-1").await.unwrap();
+    assert_eq!(without_the_settling.cancelled_minor, 0);
+    assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
+
     let op_id = new_op_id();
-    let back = shop.cancel_paid(op_id, "imp-1", "order-1").await.unwrap();
+    let back = shop.undo(op_id, verify_id).await.unwrap();
     assert_eq!((back.cancelled_minor, back.balance_minor), (700, 0));
-    assert_eq!(shop.cancel_paid(op_id, "imp-1", "order-1").await.unwrap(), back);
-    let undone = shop.undo(new_op_id(), verify_id).await.unwrap();
-    assert_eq!((undone.cancelled_minor, undone.balance_minor), (0, 0));
+    assert_eq!(shop.undo(op_id, verify_id).await.unwrap(), back);
+    let offered = shop.cancel_paid(new_op_id(), "imp-1", "order-1").await.unwrap();
+    assert_eq!((offered.cancelled_minor, offered.balance_minor), (0, 0));
     assert_eq!(shop.bank.money("order-1").await, (700, 700, 1));
     assert_eq!(shop.status("order-1").await, PaymentStatus::Cancelled);
     shop.assert_books_agree().await;

@@ -228,17 +228,15 @@ async fn money_that_somebody_else_gave_back_is_noticed(scratch: Scratch) {
     let it = Listening::open(scratch, Bank::open().await).await;
     let shop = &it.shop;
     shop.bank.payer("imp-1", "order-1", 700).await;
-    shop.verify(new_op_id(), &paid("imp-1", "order-1", 700)).await.unwrap();
+    let verify_id = new_op_id();
+    shop.verify(verify_id, &paid("imp-1", "order-1", 700)).await.unwrap();
     let by_hand = json!({ "cancelReason": "by hand", "cancelAmount": 100 });
     shop.bank.cancel("by hand", "imp-1", by_hand).await;
     it.tell(WebhookWire::Portone, 2, WebhookOrder::NewestFirst).await;
     it.until_seen("imp-1", 600).await;
     assert_eq!(shop.payment("order-1").await.unwrap().balance_minor, 600);
     shop.assert_books_agree().await;
-    assert_eq!(
-        shop.cancel_paid(new_op_id(), "imp-1", "order-1").await.unwrap().cancelled_minor,
-        600
-    );
+    assert_eq!(shop.undo(new_op_id(), verify_id).await.unwrap().cancelled_minor, 600);
     shop.assert_books_agree().await;
 }
 
