@@ -1,11 +1,14 @@
 //! One wave in one transaction, with several rows per statement.
 
+use std::collections::HashMap;
+use std::iter;
 use std::sync::LazyLock;
 
+use futures::TryStreamExt;
 use saga_core::SagaId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Executor, Sqlite, SqliteConnection};
+use sqlx::{Either, Executor, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::rows::{SagaRecord, to_i64};
@@ -27,38 +30,13 @@ pub(super) async fn write_wave(
 
 /// Writes all of the wave, or nothing: false where one append is not new.
 async fn try_all(connection: &mut SqliteConnection, wave: &[&Append]) -> Result<bool, sqlx::Error> {
-    connection.execute("begin immediate").await?;
-    let created: Vec<(SagaId, &NewSaga)> = wave.iter().filter_map(|it| created(it)).collect();
-    let mut rest = created.as_slice();
-    while let Some((statement, part)) = CREATE.cut(&mut rest) {
-        let mut query = sqlx::query(statement);
-        for (id, saga) in part {
-            query = bind_saga(query, *id, saga);
-        }
-        if query.execute(&mut *connection).await?.rows_affected() != part.len() as u64 {
+    let mut begin = true;
+    for part in wave.chunks(ROOM_MAX) {
+        if !write_part(connection, part, begin).await? {
             connection.execute("rollback").await?;
             return Ok(false);
         }
-    }
-    let mut rest = wave;
-    while let Some((statement, part)) = APPEND.cut(&mut rest) {
-        let mut query = sqlx::query(statement);
-        for append in part {
-            query = bind_append(query, append);
-        }
-        if query.execute(&mut *connection).await?.rows_affected() != part.len() as u64 {
-            connection.execute("rollback").await?;
-            return Ok(false);
-        }
-    }
-    let changed: Vec<(SagaId, &Standing)> = wave.iter().filter_map(|it| changed(it)).collect();
-    let mut rest = changed.as_slice();
-    while let Some((statements, part)) = SET.cut(&mut rest) {
-        let mut query = sqlx::query(statements);
-        for (id, standing) in part {
-            query = bind_standing(query, standing).bind(id.0);
-        }
-        query.execute(&mut *connection).await?;
+        begin = false;
     }
     connection.execute("commit").await?;
     Ok(true)
@@ -73,10 +51,12 @@ async fn one_by_one(
     let mut written = Vec::with_capacity(wave.len());
     connection.execute("begin immediate").await.map_err(classify)?;
     for append in wave {
-        if insert(connection, append).await.map_err(classify)? {
-            set(connection, append).await.map_err(classify)?;
+        connection.execute("savepoint one").await.map_err(classify)?;
+        if write_part(connection, &[append], false).await.map_err(classify)? {
+            connection.execute("release one").await.map_err(classify)?;
             written.push(Written::Done);
         } else {
+            connection.execute("rollback to one; release one").await.map_err(classify)?;
             written.push(look_up(connection, append).await?);
         }
     }
@@ -84,24 +64,50 @@ async fn one_by_one(
     Ok(written)
 }
 
-/// Inserts one append and the index row that it makes. False: neither was inserted.
-async fn insert(connection: &mut SqliteConnection, append: &Append) -> Result<bool, sqlx::Error> {
-    if let Some((id, saga)) = created(append) {
-        let query = bind_saga(sqlx::query(CREATE.one()), id, saga);
-        if query.execute(&mut *connection).await?.rows_affected() == 0 {
-            return Ok(false);
+/// Writes at most [`ROOM_MAX`] appends inside a transaction, which it begins where `begin`
+/// says so. False: one of them is not new, and the caller has to roll back.
+///
+/// All in one go: each is a hop to the thread that owns the connection and back, and the
+/// task that waits for it stands in line with all others.
+async fn write_part(
+    connection: &mut SqliteConnection,
+    part: &[&Append],
+    begin: bool,
+) -> Result<bool, sqlx::Error> {
+    let created: Vec<(SagaId, &NewSaga)> = part.iter().filter_map(|it| created(it)).collect();
+    let changed: Vec<(SagaId, &Standing)> = part.iter().filter_map(|it| changed(it)).collect();
+    let shape = Shape {
+        begin,
+        created: room(created.len()),
+        appends: room(part.len()),
+        changed: room(changed.len()),
+    };
+    let mut query = sqlx::query(STATEMENTS[&shape].as_str());
+    for row in padded(&created, shape.created) {
+        query = bind_saga(query, row);
+    }
+    for row in padded(part, shape.appends) {
+        query = bind_append(query, row.copied());
+    }
+    for row in padded(&changed, shape.changed) {
+        query = query.bind(row.map(|(id, _)| id.0));
+        query = bind_standing(query, row.map(|(_, standing)| *standing));
+    }
+    let mut results = connection.fetch_many(query);
+    let mut affected = Vec::with_capacity(4);
+    while let Some(step) = results.try_next().await? {
+        if let Either::Left(done) = step {
+            affected.push(done.rows_affected());
         }
     }
-    let query = bind_append(sqlx::query(APPEND.one()), append);
-    Ok(query.execute(connection).await?.rows_affected() == 1)
+    let mut affected = affected.into_iter().skip(usize::from(begin));
+    let mut all_new = |rows: usize| rows == 0 || affected.next() == Some(rows as u64);
+    Ok(all_new(created.len()) && all_new(part.len()) && all_new(changed.len()))
 }
 
-async fn set(connection: &mut SqliteConnection, append: &Append) -> Result<(), sqlx::Error> {
-    let Some((id, standing)) = changed(append) else {
-        return Ok(());
-    };
-    let query = bind_standing(sqlx::query(SET.one()), standing).bind(id.0);
-    query.execute(connection).await.map(drop)
+/// `rows`, and then nothing until `room` is full.
+fn padded<R>(rows: &[R], room: usize) -> impl Iterator<Item = Option<&R>> {
+    rows.iter().map(Some).chain(iter::repeat(None)).take(room)
 }
 
 /// What became of an append that was not inserted.
@@ -150,113 +156,123 @@ fn changed(append: &Append) -> Option<(SagaId, &Standing)> {
     }
 }
 
-fn bind_append<'q>(query: Bound<'q>, append: &'q Append) -> Bound<'q> {
+fn bind_append<'q>(query: Bound<'q>, append: Option<&'q Append>) -> Bound<'q> {
     query
-        .bind(append.saga.0)
-        .bind(to_i64(append.version))
-        .bind(append.writer.0)
-        .bind(append.append_id)
-        .bind(to_i64(append.at_ms))
-        .bind(append.events.as_ref())
+        .bind(append.map(|append| append.saga.0))
+        .bind(append.map(|append| to_i64(append.version)))
+        .bind(append.map(|append| append.writer.0))
+        .bind(append.map(|append| append.append_id))
+        .bind(append.map(|append| to_i64(append.at_ms)))
+        .bind(append.map(|append| append.events.as_ref()))
 }
 
-fn bind_saga<'q>(query: Bound<'q>, id: SagaId, saga: &'q NewSaga) -> Bound<'q> {
+fn bind_saga<'q>(query: Bound<'q>, row: Option<&(SagaId, &'q NewSaga)>) -> Bound<'q> {
+    let id = row.map(|(id, _)| id.0);
+    let saga = row.map(|(_, saga)| *saga);
     let query = query
-        .bind(id.0)
-        .bind(&saga.namespace)
-        .bind(&saga.business_key)
-        .bind(&saga.definition)
-        .bind(i64::from(saga.definition_version))
-        .bind(saga.request_hash.as_slice())
-        .bind(to_i64(saga.started_at_ms));
-    bind_standing(query, &saga.standing)
+        .bind(id)
+        .bind(saga.map(|saga| &saga.namespace))
+        .bind(saga.map(|saga| &saga.business_key))
+        .bind(saga.map(|saga| &saga.definition))
+        .bind(saga.map(|saga| i64::from(saga.definition_version)))
+        .bind(saga.map(|saga| saga.request_hash.as_slice()))
+        .bind(saga.map(|saga| to_i64(saga.started_at_ms)));
+    bind_standing(query, saga.map(|saga| &saga.standing))
 }
 
-fn bind_standing<'q>(query: Bound<'q>, standing: &'q Standing) -> Bound<'q> {
-    let stuck = standing.stuck.as_ref();
+fn bind_standing<'q>(query: Bound<'q>, standing: Option<&'q Standing>) -> Bound<'q> {
+    let stuck = standing.and_then(|standing| standing.stuck.as_ref());
     query
-        .bind(standing.status.stored())
-        .bind(standing.wake_at_ms.map(to_i64))
-        .bind(standing.waiting_on.as_deref())
-        .bind(standing.owner.map(|node| node.0))
+        .bind(standing.map(|standing| standing.status.stored()))
+        .bind(standing.and_then(|standing| standing.wake_at_ms).map(to_i64))
+        .bind(standing.and_then(|standing| standing.waiting_on.as_deref()))
+        .bind(standing.and_then(|standing| standing.owner).map(|node| node.0))
         .bind(stuck.map(|stuck| stuck.reason.as_str()))
         .bind(stuck.map(|stuck| stuck.step.as_str()))
         .bind(stuck.map(|stuck| stuck.message.as_str()))
         .bind(stuck.map(|stuck| to_i64(stuck.since_ms)))
-        .bind(standing.turned_back.as_deref())
-        .bind(standing.ended_at_ms.map(to_i64))
+        .bind(standing.and_then(|standing| standing.turned_back.as_deref()))
+        .bind(standing.and_then(|standing| standing.ended_at_ms).map(to_i64))
 }
 
-/// A statement in all sizes of a power of two, each prepared once per connection. However
-/// many rows there are, few statements hold them: each statement is a hop to the thread
-/// that owns the connection and back.
-struct Sizes([(usize, String); 7]);
+/// Rows that a statement may have room for, beside none. Few, as every shape is prepared
+/// once per connection; a row of room that stays empty costs a fifth of a full one.
+const ROOMS: [usize; 3] = [4, 16, ROOM_MAX];
+const ROOM_MAX: usize = 64;
 
-impl Sizes {
-    /// `row` is repeated as often as there are rows.
-    fn new(head: &str, row: &str, separator: &str, tail: &str) -> Self {
-        Self([64, 32, 16, 8, 4, 2, 1].map(|rows| {
-            let values = vec![row; rows].join(separator);
-            (rows, format!("{head} {values} {tail}"))
-        }))
+/// The smallest room for `rows`, which are [`ROOM_MAX`] at most.
+fn room(rows: usize) -> usize {
+    if rows == 0 {
+        return 0;
     }
+    ROOMS.into_iter().find(|room| rows <= *room).unwrap_or(ROOM_MAX)
+}
 
-    fn one(&'static self) -> &'static str {
-        &self.0[6].1
+/// What the statements of one part have room for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Shape {
+    begin: bool,
+    created: usize,
+    appends: usize,
+    changed: usize,
+}
+
+/// The statements of every shape.
+static STATEMENTS: LazyLock<HashMap<Shape, String>> = LazyLock::new(|| {
+    let none_or_up_to = |most: usize| iter::once(0).chain(ROOMS).filter(move |room| *room <= most);
+    let mut statements = HashMap::new();
+    for (appends, begin) in ROOMS.into_iter().flat_map(|room| [(room, false), (room, true)]) {
+        for created in none_or_up_to(appends) {
+            for changed in none_or_up_to(appends) {
+                let shape = Shape { begin, created, appends, changed };
+                statements.insert(shape, shape.statements());
+            }
+        }
     }
+    statements
+});
 
-    /// Cuts the largest part off `rest` that a statement fits.
-    fn cut<'r, R>(&'static self, rest: &mut &'r [R]) -> Option<(&'static str, &'r [R])> {
-        let (rows, statement) = self.0.iter().find(|(rows, _)| *rows <= rest.len())?;
-        let (part, behind) = rest.split_at(*rows);
-        *rest = behind;
-        Some((statement, part))
+impl Shape {
+    fn statements(self) -> String {
+        let mut text = String::new();
+        if self.begin {
+            text.push_str("/* write: begin */ begin immediate;");
+        }
+        if self.created > 0 {
+            let rows = values(self.created, 17);
+            text.push_str("/* write: create */ insert into saga (saga_id, namespace,");
+            text.push_str(" business_key, definition, definition_version, request_hash,");
+            text.push_str(" started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason,");
+            text.push_str(" stuck_step, stuck_message, stuck_since_ms, turned_back, ended_at_ms)");
+            text.push_str(&format!(" select * from ({rows}) where column1 is not null"));
+            text.push_str(" on conflict do nothing;");
+        }
+        // A row behind the first needs the one before it.
+        let rows = values(self.appends, 6);
+        text.push_str("/* write: append */ insert into saga_event");
+        text.push_str(" (saga_id, version, writer, append_id, at_ms, events)");
+        text.push_str(&format!(" select * from ({rows}) where column1 is not null"));
+        text.push_str(" and (column2 = 1 or exists (select 1 from saga_event as before");
+        text.push_str(" where before.saga_id = column1 and before.version = column2 - 1))");
+        text.push_str(" on conflict (saga_id, version) do nothing;");
+        if self.changed > 0 {
+            // The rows come first and each looks up its saga by key, whatever the planner
+            // knows of the tables: nothing else joins.
+            let rows = values(self.changed, 11);
+            text.push_str("/* write: set */ update saga set status = new.column2,");
+            text.push_str(" wake_at_ms = new.column3, waiting_on = new.column4,");
+            text.push_str(" owner = new.column5, stuck_reason = new.column6,");
+            text.push_str(" stuck_step = new.column7, stuck_message = new.column8,");
+            text.push_str(" stuck_since_ms = new.column9, turned_back = new.column10,");
+            text.push_str(" ended_at_ms = new.column11");
+            text.push_str(&format!(" from ({rows}) as new where saga.saga_id = new.column1;"));
+        }
+        text
     }
 }
 
-/// A row behind the first needs the one before it.
-static APPEND: LazyLock<Sizes> = LazyLock::new(|| {
-    Sizes::new(
-        "/* write: append */
-        insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
-        select * from (values",
-        "(?, ?, ?, ?, ?, ?)",
-        ", ",
-        ") as append
-        where column2 = 1 or exists (
-            select 1 from saga_event as before
-            where before.saga_id = column1 and before.version = column2 - 1
-        )
-        on conflict (saga_id, version) do nothing",
-    )
-});
-
-static CREATE: LazyLock<Sizes> = LazyLock::new(|| {
-    Sizes::new(
-        "/* write: create */
-        insert into saga (
-            saga_id, namespace, business_key, definition, definition_version, request_hash,
-            started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms
-        ) values",
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ", ",
-        "on conflict do nothing",
-    )
-});
-
-/// As many updates as rows: one that joins many values takes twice as long, and leaves to
-/// the planner whether it scans all sagas.
-static SET: LazyLock<Sizes> = LazyLock::new(|| {
-    Sizes::new(
-        "",
-        "/* write: set */
-        update saga set
-            status = ?, wake_at_ms = ?, waiting_on = ?, owner = ?, stuck_reason = ?,
-            stuck_step = ?, stuck_message = ?, stuck_since_ms = ?, turned_back = ?,
-            ended_at_ms = ?
-        where saga_id = ?;",
-        " ",
-        "",
-    )
-});
+/// `values (?, ...), ...` with so many rows and columns.
+fn values(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    format!("values {}", vec![row; rows].join(", "))
+}
