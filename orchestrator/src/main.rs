@@ -8,6 +8,10 @@ use saga_log::OpenOptions;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A saga is many small allocations that one thread makes and another gives back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Drives sagas over gRPC services from a durable log.
 #[derive(Debug, Parser)]
 #[command(version, about)]

@@ -10,6 +10,10 @@
 
 use std::time::Duration;
 
+/// The orchestrator's program has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod engine {
     pub(super) mod footprint;
     pub(super) mod load;

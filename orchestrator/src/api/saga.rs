@@ -43,8 +43,8 @@ impl SagaService for SagaApi {
         &self,
         request: Request<pb::StartSagaRequest>,
     ) -> Result<Response<pb::StartSagaResponse>, Status> {
-        let engine = self.engine.clone();
-        detached(async move { start(&engine, request.into_inner()).await.map(Response::new) }).await
+        // Not detached: the engine finishes what it has begun, whoever waits for it.
+        start(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_saga(

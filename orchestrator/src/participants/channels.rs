@@ -5,10 +5,17 @@ use std::{
     time::Duration,
 };
 
-use http::Uri;
+use http::{
+    Request, Response, Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper_util::{
+    client::legacy::{Client, Error, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
-use tonic::transport::{Channel, Endpoint};
+use tonic::body::Body;
 
 /// How often an idle connection is asked whether it lives.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -86,7 +93,7 @@ impl Entry {
         let mut channels = Vec::with_capacity(connections * config.addresses.len());
         for _ in 0..connections {
             for address in &config.addresses {
-                channels.push(endpoint(name, address, config)?.connect_lazy());
+                channels.push(Channel::new(authority(name, address)?, config));
             }
         }
         let channels = Channels { all: channels, turn: AtomicUsize::new(0) };
@@ -94,11 +101,8 @@ impl Entry {
     }
 }
 
-fn endpoint(
-    name: &str,
-    address: &str,
-    config: &ParticipantConfig,
-) -> Result<Endpoint, ConfigError> {
+/// Where `address` leads, if it is one.
+fn authority(name: &str, address: &str) -> Result<Authority, ConfigError> {
     let refused =
         || ConfigError::Address { participant: name.to_owned(), address: address.to_owned() };
     let uri: Uri = address.parse().map_err(|_| refused())?;
@@ -108,17 +112,52 @@ fn endpoint(
     if !bare || !plain || authority.port_u16().is_none() {
         return Err(refused());
     }
-    let endpoint = Endpoint::from(uri)
-        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
-        .tcp_nodelay(true)
-        .tcp_keepalive(Some(KEEPALIVE_INTERVAL))
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(Some(WINDOW_BYTES))
-        .initial_connection_window_size(Some(WINDOW_BYTES))
-        .http2_max_header_list_size(HEADER_BYTES_MAX);
-    Ok(endpoint)
+    Ok(authority.clone())
+}
+
+/// One connection: made when something is sent, and made again after it broke.
+#[derive(Clone, Debug)]
+pub(super) struct Channel {
+    client: Client<HttpConnector, Body>,
+    authority: Authority,
+}
+
+impl Channel {
+    fn new(authority: Authority, config: &ParticipantConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE_INTERVAL));
+        connector.set_connect_timeout(Some(Duration::from_millis(config.connect_timeout_ms)));
+        // Each client has a pool of its own, and a pool has one HTTP/2 connection per
+        // address.
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .http2_only(true)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .http2_keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .http2_keep_alive_while_idle(true)
+            .http2_initial_stream_window_size(WINDOW_BYTES)
+            .http2_initial_connection_window_size(WINDOW_BYTES)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            // Trying again is the saga's business, and stands in its log.
+            .retry_canceled_requests(false)
+            .build(connector);
+        Self { client, authority }
+    }
+
+    /// Sends `request` to the method at `path`. The reply's head has come when this ends.
+    pub(super) async fn send(
+        &self,
+        path: PathAndQuery,
+        mut request: Request<Body>,
+    ) -> Result<Response<hyper::body::Incoming>, Error> {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are given");
+        self.client.request(request).await
+    }
 }
 
 /// Connections that take turns.

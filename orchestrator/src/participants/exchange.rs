@@ -16,8 +16,10 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
-use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
-use tower::{Service, ServiceExt};
+use hyper_util::client::legacy;
+use tonic::{Code, Status, body::Body, metadata::MetadataMap};
+
+use super::channels::Channel;
 
 /// Flag and length before a message.
 const FRAME_HEADER_BYTES: usize = 5;
@@ -70,8 +72,9 @@ pub enum Seen {
 pub(super) async fn unary(channel: Channel, unary: Unary) -> Seen {
     let left = Arc::new(AtomicBool::new(false));
     let Unary { timeout, reply_bytes_max, .. } = unary;
+    let path = unary.path.clone();
     let request = request(unary, &left);
-    let exchange = exchange(channel, request, reply_bytes_max);
+    let exchange = exchange(&channel, path, request, reply_bytes_max);
     let seen = match tokio::time::timeout(timeout, exchange).await {
         Ok(seen) => seen,
         Err(_) => Seen::TimedOut,
@@ -101,7 +104,6 @@ fn request(unary: Unary, left: &Arc<AtomicBool>) -> http::Request<Body> {
     let mut request = http::Request::new(Body::new(body));
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = http::Version::HTTP_2;
-    *request.uri_mut() = http::Uri::from(unary.path);
     let headers = request.headers_mut();
     *headers = unary.metadata;
     headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
@@ -115,15 +117,12 @@ fn request(unary: Unary, left: &Arc<AtomicBool>) -> http::Request<Body> {
 }
 
 async fn exchange(
-    mut channel: Channel,
+    channel: &Channel,
+    path: PathAndQuery,
     request: http::Request<Body>,
     reply_bytes_max: usize,
 ) -> Seen {
-    let response = match channel.ready().await {
-        Ok(channel) => channel.call(request).await,
-        Err(error) => Err(error),
-    };
-    let response = match response {
+    let response = match channel.send(path, request).await {
         Ok(response) => response,
         Err(error) => return broken(&error),
     };
@@ -212,12 +211,10 @@ fn message(mut data: BytesMut) -> Result<Bytes, &'static str> {
 /// A call that ended without an answer.
 fn broken(error: &(dyn Error + 'static)) -> Seen {
     let mut words = Vec::new();
-    let (mut connecting, mut timed_out) = (false, false);
+    let mut connecting = false;
     let mut next = Some(error);
     while let Some(error) = next {
-        connecting |= error.is::<tonic::ConnectError>();
-        // The channel reads our `grpc-timeout` too, and may be quicker than our own clock.
-        timed_out |= error.is::<tonic::TimeoutExpired>();
+        connecting |= error.downcast_ref().is_some_and(legacy::Error::is_connect);
         let text = error.to_string();
         if words.last() != Some(&text) {
             words.push(text);
@@ -225,9 +222,5 @@ fn broken(error: &(dyn Error + 'static)) -> Seen {
         next = error.source();
     }
     let message = words.join(": ");
-    match (connecting, timed_out) {
-        (true, _) => Seen::NotSent { message },
-        (false, true) => Seen::TimedOut,
-        (false, false) => Seen::Lost { message },
-    }
+    if connecting { Seen::NotSent { message } } else { Seen::Lost { message } }
 }
