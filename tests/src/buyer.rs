@@ -12,6 +12,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{condition::eventually, order::Order, shop::Shop};
 
+/// Payments that are opened in one request.
+const SESSIONS_MAX: usize = 250;
+
 impl Shop {
     /// A client of the orchestrator.
     #[must_use]
@@ -34,15 +37,22 @@ impl Shop {
         self.open_payment(order, json!({ "stage": "paid" })).await;
     }
 
+    /// The buyers authenticate the payments of these orders.
+    pub async fn authenticate_all(&self, orders: &[Order]) {
+        for some in orders.chunks(SESSIONS_MAX) {
+            self.open_payments(some.iter().map(session).collect()).await;
+        }
+    }
+
     async fn open_payment(&self, order: &Order, more: Value) {
-        let mut session = json!({
-            "payment_key": order.payment_key,
-            "order_no": order.order_no,
-            "amount_minor": order.total_minor(),
-        });
+        let mut session = session(order);
         session.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.open_payments(vec![session]).await;
+    }
+
+    async fn open_payments(&self, sessions: Vec<Value>) {
         let url = format!("{}/simulator/v1/payments", self.provider.url());
-        let body = json!({ "payments": [session] });
+        let body = json!({ "payments": sessions });
         let reply = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
         assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
     }
@@ -112,6 +122,15 @@ impl Shop {
     }
 }
 
+/// A payment that its buyer opens at the provider.
+fn session(order: &Order) -> Value {
+    json!({
+        "payment_key": order.payment_key,
+        "order_no": order.order_no,
+        "amount_minor": order.total_minor(),
+    })
+}
+
 /// A saga by its business key.
 #[must_use]
 pub fn named(business_key: &str) -> SagaName {
@@ -133,7 +152,8 @@ pub fn reason(status: &Status) -> String {
 }
 
 /// Whether the orchestrator cannot be asked now, or did not do it now.
-fn is_passing(status: &Status) -> bool {
+#[must_use]
+pub fn is_passing(status: &Status) -> bool {
     use tonic::Code::{
         Cancelled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown,
     };

@@ -27,6 +27,9 @@ pub const MUG: Item = Item { item_id: "mug", price_minor: 500, initial_stock: 1_
 /// There are few of these.
 pub const LAMP: Item = Item { item_id: "lamp", price_minor: 2_000, initial_stock: 3 };
 
+/// Everybody wants one of these.
+pub const POSTER: Item = Item { item_id: "poster", price_minor: 1_500, initial_stock: 600 };
+
 /// Whoever owns all items.
 pub const OWNER: &str = "the-shop";
 
@@ -34,7 +37,7 @@ pub const OWNER: &str = "the-shop";
 pub const CUSTOMER: &str = "customer-1";
 
 /// All that the shop sells.
-pub const ITEMS: [Item; 2] = [MUG, LAMP];
+pub const ITEMS: [Item; 3] = [MUG, LAMP, POSTER];
 
 /// An order, and the payment that its buyer agreed to.
 #[derive(Clone, Debug)]

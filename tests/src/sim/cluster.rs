@@ -12,11 +12,9 @@ use std::{
 use orchestrator::{
     clock::Clock,
     descriptors::Descriptors,
-    engine::{
-        Engine, EngineParts, Limits, ReachError, SignalError, StartSaga, StartedSaga, StepSignal,
-    },
+    engine::{Engine, EngineParts, Limits},
 };
-use saga_core::{Event, SagaId};
+use saga_core::SagaId;
 use saga_log::{Log, LogLimits, MemoryStore, Store};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -25,10 +23,14 @@ use super::{
     deployed,
     fault::Fault,
     network::Wire,
-    scenario::Case,
     store::NodeStore,
     world::{Death, World},
 };
+
+mod clients;
+
+use clients::CLIENT_PAUSE;
+pub use clients::Given;
 
 /// Which way a cut link still works, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,10 +210,6 @@ pub fn unhurried() -> Limits {
     }
 }
 
-/// How long a client waits for one answer.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(8);
-const CLIENT_PAUSE: Duration = Duration::from_millis(400);
-
 impl Cluster {
     /// A log that knows the deployed definitions, and no node.
     ///
@@ -233,7 +231,7 @@ impl Cluster {
             let mut world = self.world.lock();
             world.nodes += 1;
             let number = world.nodes - 1;
-            world.note(&format!("node {number} begins"));
+            world.note(format_args!("node {number} begins"));
             number
         };
         let control = Arc::new(Control::new(number));
@@ -277,7 +275,7 @@ impl Cluster {
     /// Ends a node at once.
     pub fn kill(&self, node: &Node) {
         let mut world = self.world.lock();
-        world.note(&format!("node {} is killed", node.control.number));
+        world.note(format_args!("node {} is killed", node.control.number));
         world.happened(Fault::Killed, true);
         node.control.die();
     }
@@ -291,91 +289,6 @@ impl Cluster {
             }
             tokio::time::sleep(CLIENT_PAUSE).await;
         }
-    }
-
-    /// Starts a saga as a client does: asks again, with the same key, whoever answers.
-    pub async fn start(&self, case: &Case, first_node: usize) -> SagaId {
-        for number in first_node.. {
-            let node = self.some_node(number).await;
-            let started = async {
-                let definition = node.engine.definition(case.definition, 0).await.ok()?;
-                let input = definition.encode_input_json(&case.input);
-                let start = StartSaga {
-                    namespace: String::new(),
-                    business_key: case.key.clone(),
-                    definition,
-                    request_hash: [1; 32],
-                    input: input.unwrap_or_else(|error| panic!("{}: {error}", case.definition)),
-                };
-                match node.engine.start_saga(start).await {
-                    Ok(StartedSaga::New { saga, .. }) => Some(saga),
-                    Ok(StartedSaga::Existing(row)) => Some(row.saga),
-                    Err(_) => None,
-                }
-            };
-            if let Ok(Some(saga)) = tokio::time::timeout(CLIENT_PATIENCE, started).await {
-                self.acknowledged(&case.key, saga);
-                return saga;
-            }
-            tokio::time::sleep(CLIENT_PAUSE).await;
-        }
-        unreachable!("a client does not give up")
-    }
-
-    /// A start that was acknowledged exists for ever, once (L5).
-    fn acknowledged(&self, key: &str, saga: SagaId) {
-        let mut world = self.world.lock();
-        if world.journal.keys.get(key) != Some(&saga) {
-            world
-                .violated([format!("L5: a start of {key} was acknowledged and is not in the log")]);
-        }
-    }
-
-    /// Asks a saga to turn back. True where it was told in time.
-    pub async fn cancel(&self, saga: SagaId, first_node: usize) -> bool {
-        for number in first_node..first_node + 20 {
-            let node = self.some_node(number).await;
-            let reason = "the buyer thinks again".to_owned();
-            let cancel = Event::CancelRequested { reason, at_ms: 1 };
-            let told = tokio::time::timeout(CLIENT_PATIENCE, node.engine.tell(saga, cancel)).await;
-            match told {
-                Ok(Ok(())) => {
-                    self.world.lock().happened(Fault::Cancelled, true);
-                    return true;
-                }
-                Ok(Err(ReachError::DoesNotFit)) => return false,
-                _ => tokio::time::sleep(CLIENT_PAUSE).await,
-            }
-        }
-        false
-    }
-
-    /// Gives a signal, and gives it again, as the same request, until the saga has it or does
-    /// not take it.
-    ///
-    /// # Panics
-    ///
-    /// Where the definition has no such signal.
-    pub async fn signal(&self, saga: SagaId, case: &Case, name: &str, json: &str) -> bool {
-        let deployed = deployed::find(case.definition).expect("it was started");
-        let spec = deployed.compiled.signals().find(|it| it.name == name);
-        let spec = spec.expect("the scenario knows the definition's signals");
-        let payload = spec.encode_json(json).unwrap();
-        for number in 0.. {
-            let node = self.some_node(number).await;
-            let signal = StepSignal {
-                step: spec.step,
-                request_id: format!("{}-{name}", case.key),
-                payload: payload.clone(),
-            };
-            let told = tokio::time::timeout(CLIENT_PATIENCE, node.engine.signal(saga, signal));
-            match told.await {
-                Ok(Ok(_)) => return true,
-                Ok(Err(SignalError::Reach(_))) | Err(_) => tokio::time::sleep(CLIENT_PAUSE).await,
-                Ok(Err(_)) => return false,
-            }
-        }
-        unreachable!("a client does not give up")
     }
 
     /// Waits until the saga has ended, or until the patience is over.

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use orchestrator::definition::{CompiledDefinition, pool_of};
@@ -16,8 +16,8 @@ use saga_log::DefinitionRow;
 pub struct Deployed {
     /// Its name.
     pub name: String,
-    /// What the judge knows of it.
-    pub compiled: CompiledDefinition,
+    /// What the judge knows of it, and what clients start.
+    pub compiled: Arc<CompiledDefinition>,
     /// What the nodes find in the log.
     pub row: DefinitionRow,
 }
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Deployed {
     let pool = pool_of([types]).unwrap();
     let file_name = path.display().to_string();
     let compiled = match CompiledDefinition::compile(&yaml, &file_name, &pool) {
-        Ok(compiled) => compiled.definition,
+        Ok(compiled) => Arc::new(compiled.definition),
         Err(report) => panic!("{}", report.rendered),
     };
     let row = DefinitionRow {

@@ -21,6 +21,11 @@ pub enum Fault {
     LateAfterFence,
     /// The message arrives twice (F11).
     Duplicate,
+    /// The message arrives twice, and both are worked on at the same time (F12).
+    Twins,
+    /// The participant has not committed when the caller stops waiting, and whoever comes
+    /// next, with the same call, an inquiry or a compensation, finds it so (F12, F17).
+    StillOpen,
     /// The message arrives behind the one that was sent after it (F14).
     Reordered,
     /// The participant dies with the message done and not answered (F10).
@@ -60,8 +65,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The ten that happen to one message.
-    pub const OF_A_MESSAGE: [Self; 10] = [
+    /// The twelve that happen to one message.
+    pub const OF_A_MESSAGE: [Self; 12] = [
         Self::NotSent,
         Self::ReplyLost,
         Self::DroppedBeforeCommit,
@@ -70,12 +75,14 @@ impl Fault {
         Self::HangPastDeadline,
         Self::LateAfterFence,
         Self::Duplicate,
+        Self::Twins,
+        Self::StillOpen,
         Self::Reordered,
         Self::ParticipantRestarted,
     ];
 
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::NotSent,
         Self::ReplyLost,
         Self::DroppedBeforeCommit,
@@ -84,6 +91,8 @@ impl Fault {
         Self::HangPastDeadline,
         Self::LateAfterFence,
         Self::Duplicate,
+        Self::Twins,
+        Self::StillOpen,
         Self::Reordered,
         Self::ParticipantRestarted,
         Self::Busy,
@@ -118,6 +127,9 @@ pub enum Defect {
     NoDedup,
     /// A compensation or an inquiry that comes first leaves no mark.
     NoTombstone,
+    /// The participants look an operation up without a lock: of two at the same time neither
+    /// sees the other.
+    LooksWithoutLock,
     /// An inquiry about an operation that is absent says "never", and does not see to it.
     UnfencedInquiry,
     /// The network layer takes an unknown outcome for a refusal.
@@ -138,9 +150,10 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoDedup,
         Self::NoTombstone,
+        Self::LooksWithoutLock,
         Self::UnfencedInquiry,
         Self::UnknownIsRefusal,
         Self::UndoSkipped,

@@ -47,6 +47,23 @@ pub struct StepFacts {
     pub kept: bool,
     /// Whether a person said what became of it.
     pub by_hand: bool,
+    /// Whether it began to wait for its signal.
+    pub is_waited_for: bool,
+    /// How its signal came.
+    pub signal: Option<SignalFacts>,
+    /// How its wait ended: the reason code of its refusal, empty where there was none.
+    pub waited: Option<String>,
+}
+
+/// How a signal came into the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalFacts {
+    /// Before the step waited for it.
+    pub early: bool,
+    /// Whether a node drove the saga then.
+    pub driven: bool,
+    /// Written by the node that drove it last.
+    pub by_owner: bool,
 }
 
 /// One saga as the log tells it.
@@ -64,6 +81,8 @@ pub struct SagaLog {
     pub owner: NodeId,
     /// How many owners it had.
     pub epoch: u64,
+    /// Whether the index names its owner: otherwise it is parked.
+    pub driven: bool,
     /// Its steps.
     pub steps: Vec<StepFacts>,
     /// The reason code for which it turned back.
@@ -123,6 +142,7 @@ impl Journal {
                 version: 0,
                 owner: started.node,
                 epoch: 1,
+                driven: true,
                 steps,
                 turned_back: None,
                 ended: None,
@@ -139,7 +159,7 @@ impl Journal {
         log.version = append.version;
         for event in &events {
             log.judge(saga, event, append.writer, shop, &mut wrong);
-            log.fold(saga, event, &mut self.ops);
+            log.fold(saga, event, append.writer, &mut self.ops);
         }
         log.index(&append.index, &mut wrong);
         if log.ended.is_some() && events.iter().any(|it| matches!(it, Event::Ended { .. })) {
@@ -169,6 +189,7 @@ impl SagaLog {
             IndexChange::Keep => return,
         };
         self.stuck = standing.stuck.as_ref().map(|it| (it.reason.clone(), it.step.clone()));
+        self.driven = standing.owner.is_some();
         let wakes = standing.wake_at_ms.is_some() || standing.waiting_on.is_some();
         if standing.ended_at_ms.is_none() && !wakes {
             wrong.push("L6, I10: nothing wakes it and it waits for nothing".to_owned());
@@ -182,6 +203,7 @@ impl SagaLog {
         &mut self,
         saga: SagaId,
         event: &Event,
+        writer: NodeId,
         ops: &mut BTreeMap<Uuid, (SagaId, StepIndex, Direction)>,
     ) {
         match event {
@@ -194,6 +216,7 @@ impl SagaLog {
             _ => {}
         }
         let Some(step) = event.step() else { return };
+        let (driven, by_owner) = (self.driven, writer == self.owner);
         let facts = &mut self.steps[step.at()];
         match event {
             Event::Intended { direction, attempt, request, .. } => {
@@ -216,7 +239,13 @@ impl SagaLog {
                 }
                 _ => {}
             },
+            Event::WaitBegan { .. } => facts.is_waited_for = true,
+            Event::Signalled { .. } => {
+                let early = !facts.is_waited_for;
+                facts.signal = Some(SignalFacts { early, driven, by_owner });
+            }
             Event::WaitEnded { verdict, .. } => {
+                facts.waited = Some(verdict.reason().to_owned());
                 let accepted = matches!(verdict, Verdict::Accepted) || verdict.reason().is_empty();
                 facts.learned = Some(if accepted { Learned::Applied } else { Learned::Never });
             }

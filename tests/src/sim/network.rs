@@ -17,7 +17,7 @@ use super::{
     answer::{self, Answer, Deny, status},
     cluster::{Control, Cut},
     fault::{Defect, Fault},
-    world::{Arrival, Fate, Message, Part, Until, World},
+    world::{Arrival, Fate, Message, Part, Takes, Until, World},
 };
 
 /// What one node sends goes through this.
@@ -144,34 +144,25 @@ impl Wire {
     /// What becomes of a message that meets a fault.
     async fn meet(&self, message: Message, fate: Fate, trip: Trip, timeout: Duration) -> Seen {
         let Fate { fault, counts, .. } = fate;
-        let held = matches!(fault, Fault::Reordered | Fault::LateAfterFence | Fault::Duplicate);
+        // These are counted when they come true.
+        let held = matches!(
+            fault,
+            Fault::Reordered
+                | Fault::LateAfterFence
+                | Fault::Duplicate
+                | Fault::Twins
+                | Fault::StillOpen
+        );
         let by_provider = matches!(fault, Fault::ProviderDown | Fault::ProviderAnswerLost);
         if !held && !by_provider {
             self.world.lock().happened(fault, counts);
         }
+        if let Some(seen) = never_arrives(fault) {
+            pause(trip.there_ms).await;
+            return seen;
+        }
         let participant = message.participant.clone();
         match fault {
-            Fault::NotSent => {
-                pause(trip.there_ms).await;
-                Seen::NotSent { message: "connection refused".to_owned() }
-            }
-            Fault::DroppedBeforeCommit => {
-                pause(trip.there_ms).await;
-                lost()
-            }
-            Fault::ErrorBefore => {
-                pause(trip.there_ms).await;
-                Seen::Status(Box::new(status(Code::Unavailable, "DOWN", String::new())))
-            }
-            Fault::Busy => {
-                pause(trip.there_ms).await;
-                answer::seen(Err(Deny::Busy { reason: "STOCK_CONFLICT", retry_after_ms: 200 }))
-            }
-            Fault::Forbidden => {
-                pause(trip.there_ms).await;
-                let code = Code::PermissionDenied;
-                Seen::Status(Box::new(status(code, "PROVIDER_CONFIGURATION", String::new())))
-            }
             Fault::ReplyLost | Fault::ErrorAfter | Fault::Garbled => {
                 match await_answer(self.send(message, trip, 0), timeout).await {
                     Seen::Reply(_) | Seen::Status(_) => after(fault),
@@ -192,7 +183,10 @@ impl Wire {
                 tokio::time::sleep(timeout).await;
                 Seen::TimedOut
             }
-            Fault::Duplicate => await_answer(self.send_twice(message, trip, counts), timeout).await,
+            Fault::Duplicate | Fault::Twins | Fault::StillOpen => {
+                let answered = self.sent(message, trip, Some((fault, counts)));
+                await_answer(answered, timeout).await
+            }
             Fault::ParticipantRestarted => {
                 let answered = self.send(message, trip, 0);
                 pause(trip.there_ms).await;
@@ -218,30 +212,24 @@ impl Wire {
         self.sent(message, trip, None)
     }
 
-    /// Sends a message that arrives twice, if it arrives at all.
-    fn send_twice(&self, message: Message, trip: Trip, counts: bool) -> oneshot::Receiver<Seen> {
-        self.sent(message, trip, Some(counts))
-    }
-
-    fn sent(&self, message: Message, trip: Trip, again: Option<bool>) -> oneshot::Receiver<Seen> {
+    /// Sends a message that meets a fault where it arrives.
+    fn sent(
+        &self,
+        message: Message,
+        trip: Trip,
+        fault: Option<(Fault, bool)>,
+    ) -> oneshot::Receiver<Seen> {
         let (answer, answered) = oneshot::channel();
         let world = self.world.clone();
         tokio::spawn(async move {
             pause(trip.there_ms).await;
             let starts = world.lock().starts(&message.participant);
-            let arrival = world.deliver(&message);
-            if let (Arrival::Answered(_), Some(counts)) = (&arrival, again) {
-                let (world, message) = (world.clone(), message.clone());
-                tokio::spawn(async move {
-                    pause(trip.late_ms).await;
-                    world.lock().happened(Fault::Duplicate, counts);
-                    world.deliver(&message);
-                });
-            }
+            let arrival = arrives(&world, &message, trip, fault).await;
             pause(trip.back_ms).await;
             let starts_now = world.lock().starts(&message.participant);
             let seen = match arrival {
                 Arrival::NobodyThere => Seen::NotSent { message: "refused".to_owned() },
+                Arrival::Lost => lost(),
                 Arrival::Answered(_) if starts != starts_now => lost(),
                 Arrival::Answered(answer) => as_seen(answer),
             };
@@ -249,6 +237,44 @@ impl Wire {
             let _ = answer.send(seen);
         });
         answered
+    }
+}
+
+/// A message is there, and perhaps a second time: later, or while it is worked on.
+async fn arrives(
+    world: &World,
+    message: &Message,
+    trip: Trip,
+    fault: Option<(Fault, bool)>,
+) -> Arrival {
+    let again = |after_ms: u64, fault: Option<(Fault, bool)>| {
+        let (world, message) = (world.clone(), message.clone());
+        tokio::spawn(async move {
+            pause(after_ms).await;
+            if let Some((fault, counts)) = fault {
+                world.lock().happened(fault, counts);
+            }
+            world.work(&message).await;
+        })
+    };
+    match fault {
+        Some((Fault::Twins, counts)) => {
+            // The second one comes while the first one is worked on.
+            again(1 + trip.late_ms % 10, None);
+            let takes = Takes::Ms(20 + trip.late_ms % 80);
+            world.work_slowly(message, takes, (Fault::Twins, counts)).await
+        }
+        Some((Fault::StillOpen, counts)) => {
+            let takes = Takes::MsOnceMet(trip.late_ms);
+            world.work_slowly(message, takes, (Fault::StillOpen, counts)).await
+        }
+        duplicate => {
+            let arrival = world.work(message).await;
+            if duplicate.is_some() && matches!(arrival, Arrival::Answered(_)) {
+                again(trip.late_ms, duplicate);
+            }
+            arrival
+        }
     }
 }
 
@@ -278,6 +304,26 @@ fn as_seen(answer: Answer) -> Seen {
 
 fn lost() -> Seen {
     Seen::Lost { message: "connection reset".to_owned() }
+}
+
+/// What is seen of a message that never arrives.
+fn never_arrives(fault: Fault) -> Option<Seen> {
+    let seen = match fault {
+        Fault::NotSent => Seen::NotSent { message: "connection refused".to_owned() },
+        Fault::DroppedBeforeCommit => lost(),
+        Fault::ErrorBefore => {
+            Seen::Status(Box::new(status(Code::Unavailable, "DOWN", String::new())))
+        }
+        Fault::Busy => {
+            answer::seen(Err(Deny::Busy { reason: "STOCK_CONFLICT", retry_after_ms: 200 }))
+        }
+        Fault::Forbidden => {
+            let code = Code::PermissionDenied;
+            Seen::Status(Box::new(status(code, "PROVIDER_CONFIGURATION", String::new())))
+        }
+        _ => return None,
+    };
+    Some(seen)
 }
 
 /// What is seen of a message that was answered, and whose answer did not survive.

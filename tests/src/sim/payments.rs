@@ -51,6 +51,8 @@ pub struct Payments {
     pub credits: BTreeMap<String, Credit>,
     /// Cancels that were asked of the provider: by operation, the balance to reach.
     targets: BTreeMap<Uuid, i64>,
+    /// Cancels that are not settled, by our id of the payment: one at a time.
+    open: BTreeMap<String, Uuid>,
     /// The provider.
     pub provider: Provider,
 }
@@ -101,6 +103,41 @@ impl Books for Payments {
             _ => Err(Deny::NoSuchMethod { path: method.to_owned() }),
         }
     }
+}
+
+/// What a cancel of a payment of ours comes to.
+enum Intended {
+    /// Nothing is to be done, and this is said.
+    Nothing(pb::CancelResponse),
+    /// The provider is to give back what is above this.
+    Balance(i64),
+}
+
+/// Whether the caller gives back what was offered for an order and names no settling.
+fn is_offer(request: &pb::CancelRequest) -> bool {
+    !request.order_no.is_empty() && request.reverses_op_id.is_empty()
+}
+
+/// What is to be done about a payment that settled an order.
+fn intended(id: &str, payment: &Payment, request: &pb::CancelRequest) -> Result<Intended, Deny> {
+    if !request.order_no.is_empty() && request.order_no != payment.order_no {
+        return Ok(Intended::Nothing(pb::CancelResponse::default()));
+    }
+    if payment.balance_minor == 0 && request.amount_minor == 0 {
+        let payment_id = id.to_owned();
+        return Ok(Intended::Nothing(pb::CancelResponse { payment_id, ..Default::default() }));
+    }
+    // It settles the order: only who undoes the settling, or cancels the order, may.
+    if payment.balance_minor > 0 && is_offer(request) {
+        return Ok(Intended::Nothing(pb::CancelResponse::default()));
+    }
+    if payment.balance_minor < request.amount_minor {
+        return Err(Deny::refused("AMOUNT_EXCEEDS_BALANCE", id));
+    }
+    Ok(Intended::Balance(match request.amount_minor {
+        0 => 0,
+        some => payment.balance_minor - some,
+    }))
 }
 
 /// What a Confirm or a Verify wants to take.
@@ -181,28 +218,30 @@ impl Payments {
             Err(key) => return self.cancel_stray(&key, request),
         };
         let payment = self.payments[&id].clone();
-        if !request.order_no.is_empty() && request.order_no != payment.order_no {
-            return Ok(Vec::new());
-        }
-        if payment.balance_minor < request.amount_minor {
-            return Err(Deny::refused("AMOUNT_EXCEEDS_BALANCE", id));
-        }
-        let amount_minor = match request.amount_minor {
-            0 => payment.balance_minor,
-            some => some,
+        let target = match self.targets.get(&op) {
+            // Asked again, the provider is to come to the same balance.
+            Some(target) => *target,
+            None => match intended(&id, &payment, request)? {
+                Intended::Nothing(reply) => return Ok(reply.encode_to_vec()),
+                Intended::Balance(target) => target,
+            },
         };
-        // Asked again, the provider is to come to the same balance.
-        let wanted = payment.balance_minor - amount_minor;
-        let target = *self.targets.entry(op).or_insert(wanted);
+        if *self.open.entry(id.clone()).or_insert(op) != op {
+            let (reason, retry_after_ms) = ("PAYMENT_IN_PROGRESS", 200);
+            return Err(Deny::Busy { reason, retry_after_ms });
+        }
+        self.targets.insert(op, target);
         let said = if defect == Some(Defect::RefundForgotten) {
-            Said::Cancelled { cancelled_minor: amount_minor, balance_minor: target }
+            Said::Cancelled { cancelled_minor: 0, balance_minor: target }
         } else {
             self.provider.cancel_to(&payment.key, target)
         };
-        match said {
-            Said::Cancelled { .. } => {}
-            Said::Nothing => return Err(NO_ANSWER),
-            _ => return Err(Deny::refused("NOT_CANCELABLE", id)),
+        if said == Said::Nothing {
+            return Err(NO_ANSWER);
+        }
+        self.open.remove(&id);
+        if !matches!(said, Said::Cancelled { .. }) {
+            return Err(Deny::refused("NOT_CANCELABLE", id));
         }
         let cancelled_minor = payment.balance_minor - target;
         if let Some(payment) = self.payments.get_mut(&id) {

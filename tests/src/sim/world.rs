@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,8 +26,10 @@ use super::{
 };
 
 mod message;
+mod open;
 
 pub use message::{Arrival, Death, Fate, Message, Part, Peace, Plan, Until};
+pub use open::Takes;
 
 /// The world. Clones are handles on the same one.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ pub struct Inside {
     pub fired: BTreeMap<Fault, u64>,
     /// What must not have happened.
     pub violations: Vec<String>,
+    /// Whether what happens is written down: it takes time, and a seed can be repeated.
+    pub tells: bool,
     /// What happened.
     pub trace: Vec<String>,
     /// Nodes so far.
@@ -62,6 +67,8 @@ pub struct Inside {
     sent: BTreeSet<(Uuid, Part, u32)>,
     held: Vec<(Message, Until, bool)>,
     first_answers: BTreeMap<Uuid, Answer>,
+    /// Transactions that are open, by operation.
+    open: BTreeMap<Uuid, open::Open>,
     /// Until when a participant does not listen, and how often it was started.
     down: BTreeMap<String, (Instant, u64)>,
 }
@@ -81,6 +88,7 @@ impl World {
             defect,
             fired: BTreeMap::new(),
             violations: Vec::new(),
+            tells: true,
             trace: Vec::new(),
             nodes: 0,
             delivered: 0,
@@ -91,6 +99,7 @@ impl World {
             sent: BTreeSet::new(),
             held: Vec::new(),
             first_answers: BTreeMap::new(),
+            open: BTreeMap::new(),
             down: BTreeMap::new(),
         };
         Self { inside: Arc::new(Mutex::new(inside)) }
@@ -103,7 +112,13 @@ impl World {
 
     /// A message reaches its participant.
     pub fn deliver(&self, message: &Message) -> Arrival {
-        let (arrival, late) = self.lock().deliver(message);
+        let defect = self.lock().defect;
+        self.deliver_as(message, defect)
+    }
+
+    /// The same, with a mistake of the participant.
+    fn deliver_as(&self, message: &Message, defect: Option<Defect>) -> Arrival {
+        let (arrival, late) = self.lock().deliver(message, defect);
         self.release(late);
         arrival
     }
@@ -126,7 +141,7 @@ impl World {
                     Until::FencedOrEnded => Fault::LateAfterFence,
                 };
                 world.lock().happened(fault, counts);
-                world.deliver(&message);
+                world.work(&message).await;
             });
         }
     }
@@ -139,15 +154,17 @@ impl Inside {
         u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Writes down what happened.
-    pub fn note(&mut self, what: &str) {
-        let line = format!("{:>8} {what}", self.now_ms());
-        self.trace.push(line);
+    /// Writes down what happened, if anybody is to read it.
+    pub fn note(&mut self, what: fmt::Arguments<'_>) {
+        if self.tells {
+            let line = format!("{:>8} {what}", self.now_ms());
+            self.trace.push(line);
+        }
     }
 
     /// Counts a fault at the moment at which it strikes.
     pub fn happened(&mut self, fault: Fault, counts: bool) {
-        self.note(&format!("fault {fault}"));
+        self.note(format_args!("fault {fault}"));
         if counts {
             *self.fired.entry(fault).or_default() += 1;
         }
@@ -178,7 +195,7 @@ impl Inside {
         let until = Instant::now() + Duration::from_millis(for_ms);
         let starts = self.starts(participant) + 1;
         self.down.insert(participant.to_owned(), (until, starts));
-        self.note(&format!("{participant} is down for {for_ms} ms"));
+        self.note(format_args!("{participant} is down for {for_ms} ms"));
     }
 
     /// How often a participant was started again.
@@ -203,7 +220,7 @@ impl Inside {
     /// Judges a message at the moment at which it leaves (L1, E10, F77).
     pub fn leaves(&mut self, message: &Message) {
         let Message { label, step, part, number, .. } = message;
-        self.note(&format!("saga {label} {step} {part:?}#{number} leaves"));
+        self.note(format_args!("saga {label} {step} {part:?}#{number} leaves"));
         let wrong = self.may_leave(message);
         self.violated(wrong.into_iter().map(|it| format!("{it} [saga {label} {step}]")));
         self.left.insert((step.clone(), *part));
@@ -240,29 +257,33 @@ impl Inside {
     /// Notes what must not have happened.
     pub fn violated(&mut self, wrong: impl IntoIterator<Item = String>) {
         for what in wrong {
-            self.note(&format!("VIOLATED {what}"));
+            self.note(format_args!("VIOLATED {what}"));
             if self.violations.len() < 50 && !self.violations.contains(&what) {
                 self.violations.push(what);
             }
         }
     }
 
-    fn deliver(&mut self, message: &Message) -> (Arrival, Vec<(Message, Until, bool)>) {
+    fn deliver(
+        &mut self,
+        message: &Message,
+        defect: Option<Defect>,
+    ) -> (Arrival, Vec<(Message, Until, bool)>) {
         let Message { label, step, part, number, participant, op, .. } = message;
         if !self.is_up(participant) {
-            self.note(&format!("saga {label} {step} {part:?}#{number} finds nobody there"));
+            self.note(format_args!("saga {label} {step} {part:?}#{number} finds nobody there"));
             return (Arrival::NobodyThere, Vec::new());
         }
         let answer = if *part == Part::Inquiry {
-            let recorded = self.shop.resolve(participant, *op, self.defect);
+            let recorded = self.shop.resolve(participant, *op, defect);
             Ok(resolution(recorded).encode_to_vec())
         } else {
             let mut op = *op;
-            if self.defect == Some(Defect::IdPerAttempt) {
+            if defect == Some(Defect::IdPerAttempt) {
                 op = Uuid::new_v5(&op, &number.to_be_bytes());
             }
             let call = Call { op, method: message.method.clone(), body: message.body.clone() };
-            self.shop.serve(participant, &call, self.defect)
+            self.shop.serve(participant, &call, defect)
         };
         self.delivered += 1;
         let told = match &answer {
@@ -272,7 +293,7 @@ impl Inside {
             Err(Deny::Invalid { message }) => &message.clone(),
             Err(Deny::NoSuchMethod { .. }) => "NO_SUCH_METHOD",
         };
-        self.note(&format!("saga {label} {step} {part:?}#{number} arrives: {told}"));
+        self.note(format_args!("saga {label} {step} {part:?}#{number} arrives: {told}"));
         let met = std::mem::take(&mut self.shop.payments.books.provider.ill_met);
         for fault in met {
             self.happened(fault, true);
@@ -304,9 +325,11 @@ impl Inside {
     fn durable(&mut self, append: &Append, node: usize) -> Vec<(Message, Until, bool)> {
         let (events, wrong) = self.journal.row(append, &self.shop);
         let label = self.journal.sagas.get(&append.saga).map_or(usize::MAX, |it| it.label);
-        let kinds: Vec<&str> = events.iter().map(saga_core::Event::kind).collect();
-        let kinds = kinds.join(" ");
-        self.note(&format!("saga {label} row {} by node {node}: {kinds}", append.version));
+        if self.tells {
+            let kinds: Vec<&str> = events.iter().map(saga_core::Event::kind).collect();
+            let kinds = kinds.join(" ");
+            self.note(format_args!("saga {label} row {} by node {node}: {kinds}", append.version));
+        }
         self.violated(wrong);
         let ended = |saga: &SagaId, journal: &Journal| {
             journal.sagas.get(saga).is_some_and(|it: &SagaLog| it.ended.is_some())
@@ -344,14 +367,14 @@ fn resolution(recorded: Recorded) -> kit::ResolveResponse {
     kit::ResolveResponse { resolution: Some(resolution) }
 }
 
-impl std::fmt::Debug for World {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").finish_non_exhaustive()
     }
 }
 
-impl std::fmt::Debug for Inside {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inside").field("violations", &self.violations).finish_non_exhaustive()
     }
 }

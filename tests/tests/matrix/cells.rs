@@ -14,7 +14,10 @@ use saga_tests::sim::{
     world::{Death, Fate, Message, Part, Peace, Plan},
 };
 
-use crate::trial::{GIVEN, Report, Signal, Trial, run};
+use crate::{
+    trial::{Report, Trial, run},
+    waits::{GIVEN, Wait, WaitFault},
+};
 
 /// What is tested in a cell.
 #[derive(Clone, Debug)]
@@ -31,8 +34,7 @@ pub(crate) struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Message(Part, Fault),
-    /// A signal that is given so often.
-    Signal(u32),
+    Wait(WaitFault),
 }
 
 /// One fault in one place, and what has to happen so that a saga comes there.
@@ -69,7 +71,7 @@ impl Plan for OneFault {
 pub(crate) fn probe(deployed: &'static Deployed, spoiled_by: Option<StepIndex>) -> Option<Report> {
     let spoil = spoil_of(deployed, spoiled_by)?;
     let (plan, defect) = (Box::new(Peace), None);
-    run(Trial { deployed, spoil, plan, defect, signal: GIVEN })
+    run(Trial { deployed, spoil, plan, defect, wait: GIVEN })
 }
 
 /// What makes the step refuse. `None`: it is not refused by anybody.
@@ -124,9 +126,10 @@ pub(crate) fn of(deployed: &'static Deployed, death: Option<Death>) -> Vec<Cell>
                     }
                 }
             }
-            StepKind::Wait { .. } => {
-                add(Subject::Signal(1), None);
-                add(Subject::Signal(2), None);
+            StepKind::Wait { timer } => {
+                for fault in WaitFault::of(timer) {
+                    add(Subject::Wait(fault), fault.is_refusal().then_some(index));
+                }
             }
             StepKind::Given => {}
         }
@@ -148,7 +151,7 @@ impl Cell {
         let Self { deployed, death, spoiled_by, .. } = *self;
         let hits = Arc::new(Mutex::new(0));
         let core = deployed.core();
-        let (plan, signal): (Box<dyn Plan>, Signal) = match self.subject {
+        let (plan, wait): (Box<dyn Plan>, Wait) = match self.subject {
             Subject::Message(part, fault) => {
                 let fences = part == Part::Action && !core.is_after_pivot(self.step);
                 let plan = OneFault {
@@ -161,10 +164,10 @@ impl Cell {
                 };
                 (Box::new(plan), GIVEN)
             }
-            Subject::Signal(times) => (Box::new(Peace), Signal { times, death }),
+            Subject::Wait(fault) => (Box::new(Peace), Wait { fault, death }),
         };
         let spoil = spoil_of(deployed, spoiled_by).expect("a probe has done this");
-        let report = run(Trial { deployed, spoil, plan, defect, signal });
+        let report = run(Trial { deployed, spoil, plan, defect, wait });
         let hits = *hits.lock().unwrap();
         (report.expect("a probe has done this"), hits)
     }
@@ -173,7 +176,15 @@ impl Cell {
     fn ending(&self) -> Ending {
         let is_fenced = self.subject == Subject::Message(Part::Action, Fault::LateAfterFence)
             && !self.deployed.core().is_after_pivot(self.step);
-        if self.spoiled_by.is_some() || is_fenced { Ending::Compensated } else { Ending::Completed }
+        let is_refused = match (self.subject, self.deployed.core().step(self.step).kind) {
+            (Subject::Wait(fault), StepKind::Wait { timer }) => fault.turns_back(timer),
+            _ => false,
+        };
+        if self.spoiled_by.is_some() || is_fenced || is_refused {
+            Ending::Compensated
+        } else {
+            Ending::Completed
+        }
     }
 
     /// Runs it, and panics with the whole story where it is not as it must be.
@@ -185,6 +196,10 @@ impl Cell {
         if let Subject::Message(_, fault) = self.subject {
             assert!(0 < hits, "nobody met the fault: {}", about());
             assert_eq!(report.fired.get(&fault), Some(&u64::from(hits)), "{}", about());
+        }
+        if let Subject::Wait(fault) = self.subject {
+            let wrong = fault.has_not_happened(&report, self.step);
+            assert_eq!(wrong, None, "{}", about());
         }
         let died = |fault| report.fired.get(&fault).copied();
         let expected = |is: Death| (self.death == Some(is)).then_some(1);
@@ -212,7 +227,7 @@ pub(crate) fn run_all(death: Option<Death>) -> String {
         let actions = count(|it| matches!(it, Subject::Message(Part::Action, _)));
         let undoings = count(|it| matches!(it, Subject::Message(Part::Compensation, _)));
         let inquiries = count(|it| matches!(it, Subject::Message(Part::Inquiry, _)));
-        let signals = count(|it| matches!(it, Subject::Signal(_)));
+        let waits = count(|it| matches!(it, Subject::Wait(_)));
         for cell in &cells {
             cell.check();
         }
@@ -221,7 +236,7 @@ pub(crate) fn run_all(death: Option<Death>) -> String {
         writeln!(
             counted,
             "{name:18} {actions:3} actions {undoings:3} compensations {inquiries:3} inquiries \
-             {signals:2} signals"
+             {waits:2} waits"
         )
         .unwrap();
     }

@@ -41,6 +41,14 @@ fn participants_without_tombstones_are_found() {
     is_found(Defect::NoTombstone, &["L8", "E3"], |it| is(it, Part::Action, Fault::LateAfterFence));
 }
 
+/// F12: neither of two copies sees the other. F17: an inquiry does not see the original.
+#[test]
+fn participants_that_look_without_a_lock_are_found() {
+    let defect = Defect::LooksWithoutLock;
+    is_found(defect, &["E1", "I4"], |it| is(it, Part::Action, Fault::Twins));
+    is_found(defect, &["L8", "E1", "E3"], |it| is(it, Part::Action, Fault::StillOpen));
+}
+
 #[test]
 fn an_inquiry_that_does_not_fence_is_found() {
     is_found(Defect::UnfencedInquiry, &["L8", "E3"], |it| {

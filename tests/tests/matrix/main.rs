@@ -1,7 +1,7 @@
 //! The fault matrix: every deployed definition x every step x action, compensation and
-//! inquiry x ten faults x the orchestrator alive, killed before the append that follows the
-//! fault, and killed after it. The cells are found by looking at what the definitions call,
-//! not listed by hand; their number is asserted.
+//! inquiry x twelve faults, and every wait x what can happen to it, each x the orchestrator
+//! alive, killed before the append that follows the fault, and killed after it. The cells are
+//! found by looking at what the definitions call, not listed by hand; their number is asserted.
 //!
 //! Each cell is one saga over a fresh shop in virtual time. It asserts that its fault
 //! happened, that the saga ended as it must, and that the judge of `saga_tests::sim` found
@@ -11,12 +11,14 @@
 
 mod cells;
 mod defects;
+mod offers;
 mod outages;
 mod trial;
+mod waits;
 
 use saga_tests::sim::world::Death;
 
-/// F04, F05, F10, F11, F13 to F15, F20 to F22 with a node that lives.
+/// F04, F05, F10 to F15, F17, F20 to F22, F80, F81 with a node that lives.
 #[test]
 fn every_fault_while_the_orchestrator_lives() {
     let counted = cells::run_all(None);

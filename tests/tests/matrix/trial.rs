@@ -10,17 +10,21 @@ use std::{
 use saga_core::{Ending, SagaId};
 use saga_tests::sim::{
     audit,
-    cluster::{Cluster, unhurried},
+    cluster::Cluster,
     deployed::Deployed,
     fault::{Defect, Fault},
-    scenario::{self, Case, ITEMS, Spoil},
-    shop::Shop,
-    world::{Death, Part, Plan, World},
+    journal::StepFacts,
+    scenario::{self, ITEMS, Spoil},
+    shop::{Bought, Shop},
+    world::{Part, Plan, World},
 };
 use tokio::time::{Instant, sleep};
 
-/// How long a saga may take, in virtual time: more than any pause of any policy, twice.
-const PATIENCE: Duration = Duration::from_secs(40 * 60);
+use crate::waits::{Heard, Wait};
+
+/// How long a saga may take, in virtual time: more than any pause of any policy, twice, and
+/// more than the nodes of those who wait for a week need to miss one another.
+const PATIENCE: Duration = Duration::from_secs(3 * 3_600);
 
 /// What is tried.
 pub(crate) struct Trial<'t> {
@@ -28,20 +32,8 @@ pub(crate) struct Trial<'t> {
     pub(crate) spoil: Spoil<'t>,
     pub(crate) plan: Box<dyn Plan>,
     pub(crate) defect: Option<Defect>,
-    pub(crate) signal: Signal,
+    pub(crate) wait: Wait,
 }
-
-/// How signals are given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Signal {
-    /// How often.
-    pub(crate) times: u32,
-    /// How the node dies with the row that holds it.
-    pub(crate) death: Option<Death>,
-}
-
-/// Given once, to a node that lives.
-pub(crate) const GIVEN: Signal = Signal { times: 1, death: None };
 
 /// What came of it.
 pub(crate) struct Report {
@@ -51,6 +43,12 @@ pub(crate) struct Report {
     pub(crate) trace: Vec<String>,
     /// Steps whose messages left, and which.
     pub(crate) left: BTreeSet<(String, Part)>,
+    /// What the log tells of each step.
+    pub(crate) steps: Vec<StepFacts>,
+    /// The reason code for which it turned back.
+    pub(crate) turned_back: Option<&'static str>,
+    /// What the clients heard who gave signals or took the saga back.
+    pub(crate) heard: Vec<Heard>,
 }
 
 impl Report {
@@ -66,22 +64,31 @@ pub(crate) fn virtual_time() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
+/// What is bought in every trial.
+pub(crate) fn bought() -> Bought {
+    scenario::bought("order-1", &[3, 0, 1], 2)
+}
+
 /// Tries it. `None`: this definition cannot be spoiled like that.
 pub(crate) fn run(trial: Trial<'_>) -> Option<Report> {
     virtual_time().block_on(tried(trial))
 }
 
 async fn tried(trial: Trial<'_>) -> Option<Report> {
-    let Trial { deployed, spoil, plan, defect, signal } = trial;
+    let Trial { deployed, spoil, plan, defect, wait } = trial;
     let mut shop = Shop::selling(&ITEMS);
-    let bought = scenario::bought("order-1", &[3, 0, 1], 2);
+    let bought = bought();
     let case = scenario::of(deployed).prepare(&mut shop, &bought, spoil)?;
     let world = World::new(1, shop, plan, defect);
-    let cluster = Cluster::new(world.clone(), unhurried()).await;
-    cluster.add_node().await;
+    let cluster = Cluster::new(world.clone(), wait.limits()).await;
+    for _ in 0..wait.nodes() {
+        cluster.add_node().await;
+    }
     let saga = cluster.start(&case, 0).await;
-    give_signals(&cluster, saga, &case, signal);
+    let outside = tokio::spawn(wait.happens(Arc::clone(&cluster), saga, deployed, case));
+    sleep(wait.unattended(deployed)).await;
     let ended = until_end(&cluster, saga).await;
+    let heard = if ended { outside.await.unwrap() } else { Vec::new() };
     // What is late comes now.
     sleep(Duration::from_secs(20)).await;
     let mut inside = world.lock();
@@ -93,30 +100,17 @@ async fn tried(trial: Trial<'_>) -> Option<Report> {
         let stuck = inside.journal.sagas[&saga].stuck.clone();
         inside.violated([format!("V1: it has not ended; stuck: {stuck:?}")]);
     }
+    let log = &inside.journal.sagas[&saga];
     Some(Report {
-        ending: inside.journal.sagas[&saga].ended,
+        ending: log.ended,
+        steps: log.steps.clone(),
+        turned_back: log.turned_back,
+        heard,
         fired: inside.fired.clone(),
         violations: inside.violations.clone(),
         trace: inside.trace.clone(),
         left: inside.left.clone(),
     })
-}
-
-fn give_signals(cluster: &Arc<Cluster>, saga: SagaId, case: &Case, signal: Signal) {
-    let (cluster, case) = (Arc::clone(cluster), case.clone());
-    tokio::spawn(async move {
-        // By now the saga waits for it, in the log and not in memory.
-        sleep(Duration::from_secs(10)).await;
-        for (name, json) in &case.signals {
-            if let (Some(death), [node, ..]) = (signal.death, &cluster.living()[..]) {
-                node.control.arm(death, saga);
-            }
-            for _ in 0..signal.times {
-                // A saga that has turned back does not take it.
-                let _ = cluster.signal(saga, &case, name, json).await;
-            }
-        }
-    });
 }
 
 /// Waits for the end, with a new node wherever the last one died.

@@ -16,7 +16,7 @@ use saga_tests::sim::{
 use tokio::time::Instant;
 
 /// What happens to a message, and how often compared with the others.
-const OF_MESSAGES: [(Fault, u64); 15] = [
+const OF_MESSAGES: [(Fault, u64); 17] = [
     (Fault::NotSent, 4),
     (Fault::ReplyLost, 8),
     (Fault::DroppedBeforeCommit, 6),
@@ -25,6 +25,8 @@ const OF_MESSAGES: [(Fault, u64); 15] = [
     (Fault::HangPastDeadline, 6),
     (Fault::LateAfterFence, 8),
     (Fault::Duplicate, 6),
+    (Fault::Twins, 5),
+    (Fault::StillOpen, 6),
     (Fault::Reordered, 5),
     (Fault::ParticipantRestarted, 3),
     (Fault::Busy, 3),

@@ -1,4 +1,5 @@
-//! Runs seeds, one after the other on two threads, until the time is over or one is broken.
+//! Runs seeds, one after the other on as many threads as there are cores, until there are
+//! enough of them, the time is over or one is broken.
 
 use std::{
     collections::BTreeMap,
@@ -14,15 +15,13 @@ use saga_tests::sim::fault::Fault;
 
 use crate::course::{Story, run};
 
-const THREADS: usize = 2;
-
 /// How many seeds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     pub(crate) first: u64,
-    /// So many, however long it takes.
-    pub(crate) seeds: Option<u64>,
-    /// Or as many as fit.
+    /// So many at most.
+    pub(crate) seeds: u64,
+    /// None is begun later.
     pub(crate) seconds: u64,
 }
 
@@ -42,19 +41,18 @@ pub(crate) struct Explored {
 
 /// Runs them.
 pub(crate) fn explore(budget: Budget) -> Explored {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let begun = Instant::now();
     let next = AtomicU64::new(budget.first);
     let stop = AtomicBool::new(false);
     let explored = Mutex::new(Explored::default());
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    let is_over = match budget.seeds {
-                        Some(seeds) => budget.first + seeds <= seed,
-                        None => Duration::from_secs(budget.seconds) <= begun.elapsed(),
-                    };
+                    let is_over = budget.seeds <= seed - budget.first
+                        || Duration::from_secs(budget.seconds) <= begun.elapsed();
                     if is_over || stop.load(Ordering::SeqCst) {
                         return;
                     }

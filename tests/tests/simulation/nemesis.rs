@@ -51,14 +51,14 @@ fn strike(cluster: &Arc<Cluster>, chaos: &Chaos, node: &Node, fault: Fault, dice
         Fault::Killed => cluster.kill(node),
         // Longer than the others believe in it, often enough.
         Fault::Stalled => {
-            cluster.world.lock().note(&format!("node {number} stands still for {span_ms} ms"));
+            cluster.world.lock().note(format_args!("node {number} stands still for {span_ms} ms"));
             cluster.world.lock().happened(fault, true);
             node.control.stall(span_ms);
         }
         Fault::RequestsCut | Fault::RepliesCut => {
             let cut = if fault == Fault::RequestsCut { Cut::Requests } else { Cut::Replies };
             let what = format!("node {number} and {participant}: {cut:?} cut for {span_ms} ms");
-            cluster.world.lock().note(&what);
+            cluster.world.lock().note(format_args!("{what}"));
             node.control.cut(participant, Some(cut));
             let control = Arc::clone(&node.control);
             tokio::spawn(async move {
@@ -70,7 +70,7 @@ fn strike(cluster: &Arc<Cluster>, chaos: &Chaos, node: &Node, fault: Fault, dice
             let span_ms = i64::try_from(dice.between(1, 600_000)).unwrap();
             let ahead_ms = if dice.chance(500) { span_ms } else { -span_ms };
             let what = format!("the clock of node {number} jumps and is {ahead_ms} ms ahead");
-            cluster.world.lock().note(&what);
+            cluster.world.lock().note(format_args!("{what}"));
             cluster.world.lock().happened(fault, true);
             node.control.jump(ahead_ms);
         }
@@ -79,7 +79,7 @@ fn strike(cluster: &Arc<Cluster>, chaos: &Chaos, node: &Node, fault: Fault, dice
             cluster.world.lock().take_down(participant, span_ms);
         }
         _ => {
-            cluster.world.lock().note(&format!("the log is away for {span_ms} ms"));
+            cluster.world.lock().note(format_args!("the log is away for {span_ms} ms"));
             chaos.take_log_away(Instant::now() + Duration::from_millis(span_ms));
         }
     }

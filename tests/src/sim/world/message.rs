@@ -104,4 +104,6 @@ pub enum Arrival {
     Answered(Answer),
     /// Nobody listens there at present.
     NobodyThere,
+    /// The participant died while the message was worked on, and did nothing.
+    Lost,
 }
