@@ -74,6 +74,18 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{port}/{name}")
     }
 
+    /// The process whose children do the server's work.
+    ///
+    /// # Panics
+    ///
+    /// Where the server does not run.
+    #[must_use]
+    pub fn postmaster(&self) -> u32 {
+        let file = self.folder.path().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().next().unwrap().parse().unwrap()
+    }
+
     fn server(&self, program: &str) -> Command {
         let program = programs().join(program);
         let data = self.folder.path().join("data");

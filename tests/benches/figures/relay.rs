@@ -14,11 +14,7 @@ use saga_proto::{
         start_saga_request::Input,
     },
     shop::{
-        inventory::v1::{
-            CommitRequest, ReleaseRequest, ReserveRequest,
-            inventory_service_client::InventoryServiceClient,
-        },
-        order::v1::PlaceOrderInput,
+        inventory::v1::inventory_service_client::InventoryServiceClient, order::v1::PlaceOrderInput,
     },
 };
 use tokio::net::TcpListener;
@@ -26,6 +22,8 @@ use tonic::{
     Request, Response, Status,
     transport::{Channel, Server, server::TcpIncoming},
 };
+
+use super::{bare, load};
 
 struct Relay {
     clients: Vec<InventoryServiceClient<Channel>>,
@@ -51,13 +49,8 @@ impl SagaService for Relay {
         };
         let input = PlaceOrderInput::decode(input.value.as_slice())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let order_no = input.order_no;
-        let reserve = ReserveRequest { order_no: order_no.clone(), ..ReserveRequest::default() };
-        self.client().reserve(reserve).await?;
-        let release = ReleaseRequest { reserve_op_id: order_no.clone() };
-        self.client().release(release).await?;
-        self.client().commit(CommitRequest { reserve_op_id: order_no }).await?;
-        let saga = pb::Saga { state: pb::SagaState::Completed.into(), ..pb::Saga::default() };
+        let state = bare::calls(|| self.client(), input.order_no).await?;
+        let saga = pb::Saga { state: state.into(), ..pb::Saga::default() };
         Ok(Response::new(pb::StartSagaResponse { saga: Some(saga), existed: false }))
     }
 
@@ -106,7 +99,7 @@ impl SagaService for Relay {
 
 /// Serves the relay on a free port of the loopback.
 pub(crate) async fn serve(participant: SocketAddr, connections: usize) -> SocketAddr {
-    let clients = super::load::channels(participant, connections)
+    let clients = load::channels(participant, connections)
         .await
         .into_iter()
         .map(InventoryServiceClient::new)
