@@ -20,6 +20,9 @@ use crate::{
 /// Sagas that are taken over in one round at most, so that starts are not starved.
 const CLAIM_MAX: usize = 128;
 
+/// Pause where all that was found is on its way to be ours already, in milliseconds.
+const BEHIND_MS: u64 = 10;
+
 /// Starts the loops. They end when the engine stops.
 pub(super) fn spawn(shared: &Arc<Shared>) {
     shared.tasks.spawn(beat(Arc::clone(shared)));
@@ -63,25 +66,36 @@ async fn pause(shared: &Shared, pause_ms: u64) -> bool {
 async fn claim(shared: Arc<Shared>) {
     let mut watch = DeathWatch::default();
     loop {
-        let found_all = match round(&shared, &mut watch).await {
-            Ok(taken) => taken < CLAIM_MAX,
+        let pause_ms = match round(&shared, &mut watch).await {
+            Ok(Round { more: true, taken: 1.. }) => 1,
+            Ok(Round { more: true, taken: 0 }) => BEHIND_MS.min(shared.limits.claim_ms),
+            Ok(Round { more: false, .. }) => shared.limits.claim_ms,
             Err(error) => {
                 tracing::debug!(%error, "no claims");
-                true
+                shared.limits.claim_ms
             }
         };
-        let pause_ms = if found_all { shared.limits.claim_ms } else { 1 };
         if !pause(&shared, pause_ms).await {
             return;
         }
     }
 }
 
-/// Takes what can be taken now; answers how many sagas that were.
-async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<usize, StoreError> {
+/// What became of one look at the log.
+#[derive(Debug)]
+struct Round {
+    /// The look was full, so there may be more behind it.
+    more: bool,
+    /// Sagas that were taken. Less than were found where earlier ones are not yet ours in
+    /// the log.
+    taken: usize,
+}
+
+/// Takes what can be taken now.
+async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, StoreError> {
     let room = shared.room().min(CLAIM_MAX);
     if room == 0 {
-        return Ok(0);
+        return Ok(Round { more: false, taken: 0 });
     }
     let dead = watch.dead(shared).await?;
     let mut sagas: Vec<SagaId> = shared.lock_orphans().iter().copied().take(room).collect();
@@ -91,6 +105,7 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<usize, St
         sagas_max: u32::try_from(room - sagas.len()).unwrap_or(u32::MAX),
     };
     sagas.extend(shared.log.store().claimable(&query).await?);
+    let more = sagas.len() >= room;
     let mut taken = 0;
     for saga in sagas {
         if let Some((Seat { mailbox, end }, permit)) = shared.seat(saga) {
@@ -100,7 +115,7 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<usize, St
             taken += 1;
         }
     }
-    Ok(taken)
+    Ok(Round { more, taken })
 }
 
 /// Loads a saga, says in its log that it is ours now, and drives it.
