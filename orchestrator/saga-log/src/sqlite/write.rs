@@ -239,33 +239,43 @@ impl Shape {
             text.push_str("/* write: begin */ begin immediate;");
         }
         if self.created > 0 {
-            let rows = values(self.created, 17);
-            text.push_str("/* write: create */ insert into saga (saga_id, namespace,");
-            text.push_str(" business_key, definition, definition_version, request_hash,");
-            text.push_str(" started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason,");
-            text.push_str(" stuck_step, stuck_message, stuck_since_ms, turned_back, ended_at_ms)");
-            text.push_str(&format!(" select * from ({rows}) where column1 is not null"));
-            text.push_str(" on conflict do nothing;");
+            text.push_str(&format!(
+                "/* write: create */
+                insert into saga (
+                    saga_id, namespace, business_key, definition, definition_version,
+                    request_hash, started_at_ms, status, wake_at_ms, waiting_on, owner,
+                    stuck_reason, stuck_step, stuck_message, stuck_since_ms, turned_back,
+                    ended_at_ms
+                )
+                select * from ({rows}) where column1 is not null
+                on conflict do nothing;",
+                rows = values(self.created, 17),
+            ));
         }
         // A row behind the first needs the one before it.
-        let rows = values(self.appends, 6);
-        text.push_str("/* write: append */ insert into saga_event");
-        text.push_str(" (saga_id, version, writer, append_id, at_ms, events)");
-        text.push_str(&format!(" select * from ({rows}) where column1 is not null"));
-        text.push_str(" and (column2 = 1 or exists (select 1 from saga_event as before");
-        text.push_str(" where before.saga_id = column1 and before.version = column2 - 1))");
-        text.push_str(" on conflict (saga_id, version) do nothing;");
+        text.push_str(&format!(
+            "/* write: append */
+            insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
+            select * from ({rows}) where column1 is not null and (column2 = 1 or exists (
+                select 1 from saga_event as before
+                where before.saga_id = column1 and before.version = column2 - 1
+            ))
+            on conflict (saga_id, version) do nothing;",
+            rows = values(self.appends, 6),
+        ));
         if self.changed > 0 {
             // The rows come first and each looks up its saga by key, whatever the planner
             // knows of the tables: nothing else joins.
-            let rows = values(self.changed, 11);
-            text.push_str("/* write: set */ update saga set status = new.column2,");
-            text.push_str(" wake_at_ms = new.column3, waiting_on = new.column4,");
-            text.push_str(" owner = new.column5, stuck_reason = new.column6,");
-            text.push_str(" stuck_step = new.column7, stuck_message = new.column8,");
-            text.push_str(" stuck_since_ms = new.column9, turned_back = new.column10,");
-            text.push_str(" ended_at_ms = new.column11");
-            text.push_str(&format!(" from ({rows}) as new where saga.saga_id = new.column1;"));
+            text.push_str(&format!(
+                "/* write: set */
+                update saga set
+                    status = new.column2, wake_at_ms = new.column3, waiting_on = new.column4,
+                    owner = new.column5, stuck_reason = new.column6, stuck_step = new.column7,
+                    stuck_message = new.column8, stuck_since_ms = new.column9,
+                    turned_back = new.column10, ended_at_ms = new.column11
+                from ({rows}) as new where saga.saga_id = new.column1;",
+                rows = values(self.changed, 11),
+            ));
         }
         text
     }
