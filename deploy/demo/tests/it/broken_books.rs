@@ -81,9 +81,10 @@ async fn each_number_rises_when_its_book_is_broken() {
     expected.orders_without_payment += 1;
     assert_eq!(integrity(&demo).await, expected);
 
+    // The last order: what is broken next is the first one's.
     let other_book = "/* tamper */
-        update payments set amount_minor = amount_minor + 1 where payment_id =
-            (select min(payment_id) from payments where status = 'COMPLETED')";
+        update payments set amount_minor = amount_minor + 1 where order_no =
+            (select max(order_no) from payments where status = 'COMPLETED')";
     tamper(folder.path(), "payment.db", other_book).await;
     expected.orders_without_payment += 1;
     assert_eq!(integrity(&demo).await, expected);
