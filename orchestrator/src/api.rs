@@ -1,7 +1,7 @@
 //! The gRPC services of the orchestrator. Protobuf types stay in here.
 //!
-//! Every call does its work in a task of its own, so that a client that goes away
-//! cancels no read of the log half-way.
+//! Every call but a start does its work in a task of its own, so that a client that goes
+//! away cancels nothing half-way. What a start has begun, the engine finishes.
 
 use std::future::Future;
 

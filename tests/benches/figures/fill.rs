@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     load,
     participant::{self, REFUSED},
-    program::patient_definition,
+    program::{patient_definition, sqlite_log},
     subject::InProcess,
 };
 
@@ -67,7 +67,7 @@ impl Templates {
     /// Drives one saga of each kind on a log of its own.
     pub(crate) async fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let log = format!("sqlite:{}", folder.path().join("log.db").display());
+        let log = sqlite_log(folder.path());
         let participant = participant::serve().await;
         let definitions = [&*patient_definition(), PARKED];
         let engine = InProcess::start(&log, &[("noop", participant)], &definitions).await;

@@ -19,7 +19,7 @@ use super::{
     options::{Options, progress},
     participant::{self, Counts},
     processes,
-    program::Program,
+    program::{Program, new_log},
     report::{Figure, Metric, number},
     subject::{Subject, Way},
 };
@@ -53,10 +53,7 @@ pub(crate) async fn measure(options: &Options) -> Figure {
         for database in ["sqlite", "postgres"] {
             progress(&format!("{database}, round {round}"));
             let folder = tempfile::tempdir().unwrap();
-            let log = match database {
-                "sqlite" => format!("sqlite:{}", folder.path().join("log.db").display()),
-                _ => cluster.database(&format!("footprint_{round}")),
-            };
+            let log = new_log(database, folder.path(), &cluster, &format!("footprint_{round}"));
             let [ready_ms, idle_mb, full_mb] = fill(folder.path(), &log, full).await;
             let [cpu_us, database_us, rate] =
                 press(folder.path(), &log, cluster.postmaster(), options).await;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use saga_tests::server::free_port;
+use saga_tests::{postgres::Cluster, server::free_port};
 
 use super::{processes::Killed, subject::DEFINITION};
 
@@ -128,4 +128,17 @@ in_flight_max = 10000
 /// Patient steps: what waits here waits for the benchmark.
 pub(crate) fn patient_definition() -> String {
     DEFINITION.replace("10s", "5m").replace("deadline: 1m", "deadline: 1h")
+}
+
+/// A log of SQLite in `folder`.
+pub(crate) fn sqlite_log(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("log.db").display())
+}
+
+/// A new log: in `folder` for `sqlite`, else the database `name` of `cluster`.
+pub(crate) fn new_log(database: &str, folder: &Path, cluster: &Cluster, name: &str) -> String {
+    match database {
+        "sqlite" => sqlite_log(folder),
+        _ => cluster.database(name),
+    }
 }

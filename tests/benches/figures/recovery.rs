@@ -17,7 +17,7 @@ use super::{
     load,
     options::{Options, progress},
     participant::{self, Counts},
-    program::Program,
+    program::{Program, new_log},
     report::{Figure, Metric, number},
 };
 
@@ -42,10 +42,7 @@ pub(crate) async fn measure(options: &Options) -> Figure {
     let cluster = Cluster::start();
     for database in ["sqlite", "postgres"] {
         let folder = tempfile::tempdir().unwrap();
-        let log = match database {
-            "sqlite" => format!("sqlite:{}", folder.path().join("log.db").display()),
-            _ => cluster.database("recovery"),
-        };
+        let log = new_log(database, folder.path(), &cluster, "recovery");
         let mut stored = 0;
         for &parked in parked {
             let store = fill::open(&log).await;

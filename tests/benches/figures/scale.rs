@@ -18,7 +18,7 @@ use super::{
     load::{self, at_part, micros_since},
     options::{Options, progress},
     participant, processes,
-    program::Program,
+    program::{Program, new_log},
     report::{Figure, Metric},
     stored_bytes,
 };
@@ -58,10 +58,7 @@ pub(crate) async fn measure(options: &Options) -> Vec<Figure> {
     let cluster = Cluster::start();
     for database in ["sqlite", "postgres"] {
         let folder = tempfile::tempdir().unwrap();
-        let log = match database {
-            "sqlite" => format!("sqlite:{}", folder.path().join("log.db").display()),
-            _ => cluster.database("scale"),
-        };
+        let log = new_log(database, folder.path(), &cluster, "scale");
         let mut subject =
             Subject { database, log, folder: folder.path(), templates: &templates, ended: 0 };
         for &ended in ended {

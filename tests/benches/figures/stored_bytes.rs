@@ -13,7 +13,7 @@ use super::{
     load::{self, Load},
     options::{Options, progress},
     participant, processes,
-    program::Program,
+    program::{Program, sqlite_log},
     report::{Figure, Metric},
     subject::{Subject, Way},
 };
@@ -54,7 +54,7 @@ pub(crate) async fn measure(options: &Options) -> Figure {
 async fn on_sqlite(options: &Options) -> [f64; 3] {
     let folder = tempfile::tempdir().unwrap();
     let participant = participant::serve().await;
-    let log = format!("sqlite:{}", folder.path().join("log.db").display());
+    let log = sqlite_log(folder.path());
     let mut program = Program::configure(folder.path(), &log, participant, "");
     program.start();
     let written = processes::written_bytes(program.id());

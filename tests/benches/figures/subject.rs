@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{load::CONNECTIONS, options::Options, participant, relay};
+use super::{load::CONNECTIONS, options::Options, participant, program::sqlite_log, relay};
 
 /// Three steps that do nothing, the last one the pivot.
 pub(crate) const DEFINITION: &str = r#"
@@ -132,7 +132,7 @@ impl Subjects {
             subjects.all.push(Subject { name: "relay", address, way: Way::Start });
         }
         if options.wants_subject("sqlite") {
-            let log = format!("sqlite:{}", subjects.folder.path().join("log.db").display());
+            let log = sqlite_log(subjects.folder.path());
             subjects.add_orchestrator("sqlite", &log, participant).await;
         }
         if options.wants_subject("postgres") {

@@ -66,22 +66,9 @@ pub enum Fault {
 
 impl Fault {
     /// The twelve that happen to one message.
-    pub const OF_A_MESSAGE: [Self; 12] = [
-        Self::NotSent,
-        Self::ReplyLost,
-        Self::DroppedBeforeCommit,
-        Self::ErrorBefore,
-        Self::ErrorAfter,
-        Self::HangPastDeadline,
-        Self::LateAfterFence,
-        Self::Duplicate,
-        Self::Twins,
-        Self::StillOpen,
-        Self::Reordered,
-        Self::ParticipantRestarted,
-    ];
+    pub const OF_A_MESSAGE: [Self; 12] = *Self::ALL.first_chunk().expect("they stand first");
 
-    /// All of them.
+    /// All of them, those that happen to one message first.
     pub const ALL: [Self; 28] = [
         Self::NotSent,
         Self::ReplyLost,
@@ -149,7 +136,7 @@ pub enum Defect {
 }
 
 impl Defect {
-    /// All of them.
+    /// All of them, those that happen to one message first.
     pub const ALL: [Self; 11] = [
         Self::NoDedup,
         Self::NoTombstone,
