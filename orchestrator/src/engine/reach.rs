@@ -146,7 +146,11 @@ impl Engine {
             return false;
         };
         let (done, told) = oneshot::channel();
-        mailbox.send(Message { fact: fact.clone(), done }).await.is_ok() && told.await.is_ok()
+        let sent = mailbox.send(Message { fact: fact.clone(), done }).await.is_ok();
+        // A message that is sent while the driver leaves may stay in the channel, unread,
+        // for as long as there is a sender. Whoever kept one here would wait for ever.
+        drop(mailbox);
+        sent && told.await.is_ok()
     }
 
     /// True where the fact was appended, false where others were quicker.

@@ -20,7 +20,7 @@ use super::{
     mortal::{Death, Halt, MortalStore},
     script::{Fate, Scripted},
     stores::{
-        Fresh, IMPATIENT, KINDS, Kind, PATIENT, approval, engine, engine_with, insist_on, once,
+        Fresh, IMPATIENT, KINDS, Kind, PATIENCE, PATIENT, approval, engine, engine_with, insist_on, once,
         start_of,
     },
 };
@@ -110,6 +110,25 @@ async fn a_timer_ends_a_wait_that_nobody_ends() {
         assert_eq!(ended.state.step(StepIndex(0)).phase, StepPhase::Kept, "{kind:?}");
         let undone = [("reserve", Forward), ("reserve", Backward)];
         assert_eq!(participants.effects(), effects(&undone), "{kind:?}");
+    }
+}
+
+/// The driver leaves at the very moment at which it is told: the signal is not lost with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_that_meets_a_saga_as_it_parks_is_answered() {
+    let fresh = Fresh::open(Kind::Memory).await;
+    let limits = Limits { park_after_ms: 0, ..Limits::default() };
+    let engine = engine_with(Arc::clone(&fresh.store), Scripted::new(&[]), limits).await;
+    for number in 0..4_000 {
+        let saga = start_of(&engine, PATIENT, &format!("key {number}")).await;
+        // What a client needs to send it differs; so the two meet in some of the rounds.
+        for _ in 0..number % 40 {
+            std::hint::spin_loop();
+        }
+        let yes = approval(&engine, "r-1", YES).await;
+        let told = tokio::time::timeout(PATIENCE, insist_on(&engine, saga, &yes)).await;
+        let told = told.unwrap_or_else(|_| panic!("signal {number} was never answered"));
+        assert!(matches!(told, Ok(Signalled::Now(_) | Signalled::Before(_))), "{told:?}");
     }
 }
 
