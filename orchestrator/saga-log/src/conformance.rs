@@ -53,6 +53,7 @@ macro_rules! conformance_suite {
             claims: of_two_that_take_a_saga_one_owns_it;
             lists: pages_have_no_gaps_and_no_repeats;
             lists: filters_select;
+            lists: sagas_of_one_definition_are_listed_across_statuses;
             lists: stuck_sagas_are_grouped_by_cause;
             registry: a_node_beats_until_it_is_forgotten;
             registry: owners_that_are_not_known_are_listed;

@@ -31,6 +31,32 @@ macro_rules! list_sql {
     };
 }
 
+/// A page of the list of one definition, out of one page per status: each is the end of a
+/// range of the index, so no other status is read where one is asked for.
+macro_rules! list_definition_sql {
+    ($($status:literal),+; $last:literal) => {
+        concat!(
+            "/* list: definition */ ",
+            $(list_definition_sql!(@page $status), " union all ",)+
+            list_definition_sql!(@page $last),
+            " order by saga_id desc limit $5"
+        )
+    };
+    (@page $status:literal) => {
+        concat!(
+            "/* list: page */ select * from (select ",
+            $crate::sql::saga_columns!(),
+            " from saga where definition = $4 and status = ",
+            $status,
+            " and ($2 is null or $2 = ",
+            $status,
+            ") and saga_id < $1 and ($3 is null or (stuck_reason is not null) = $3)
+            order by saga_id desc limit $5) as page_",
+            $status
+        )
+    };
+}
+
 pub(crate) const SAGA: &str =
     concat!("/* saga */ select ", saga_columns!(), " from saga where saga_id = $1");
 
@@ -49,6 +75,7 @@ pub(crate) const LOAD: &str = "/* load */
 pub(crate) const LIST: &str = list_sql!("true");
 pub(crate) const LIST_STATUS: &str = list_sql!("status = $2");
 pub(crate) const LIST_STUCK: &str = list_sql!("stuck_reason is not null");
+pub(crate) const LIST_DEFINITION: &str = list_definition_sql!("1", "2", "3", "4"; "5");
 
 /// Larger than every saga id: a UUID of version 7 never starts with a byte of ones.
 pub(crate) const BEFORE_ALL: uuid::Uuid = uuid::Uuid::max();

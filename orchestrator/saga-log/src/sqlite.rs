@@ -223,3 +223,32 @@ where
 {
     StoreError::Unavailable { operation, source: source.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection as _};
+
+    use super::*;
+
+    /// What people ask for is found by an index, however many sagas there are.
+    #[tokio::test]
+    async fn lists_never_read_the_whole_table() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrate(&mut connection).await.unwrap();
+        let (status, definition) = ("saga_status", "saga_definition");
+        for (list, index) in [
+            (sql::LIST, "PRIMARY KEY"),
+            (sql::LIST_STATUS, status),
+            (sql::LIST_STUCK, "saga_stuck"),
+            (sql::LIST_DEFINITION, definition),
+        ] {
+            let explain = AssertSqlSafe(format!("explain query plan {list}"));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).fetch_all(&mut connection).await.unwrap();
+            let plan: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
+            let looks: Vec<&String> = plan.iter().filter(|step| step.contains(" saga ")).collect();
+            assert!(!looks.is_empty(), "{plan:#?}");
+            assert!(looks.iter().all(|step| step.contains(index)), "{list}: {plan:#?}");
+        }
+    }
+}

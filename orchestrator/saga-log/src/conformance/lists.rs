@@ -5,7 +5,7 @@ use std::sync::Arc;
 use saga_core::SagaId;
 
 use super::sample::{ended, running, saga, start, step_to, stuck, write_new};
-use crate::store::{Append, IndexChange, ListQuery, Status, Store};
+use crate::store::{Append, IndexChange, ListQuery, Standing, Status, Store};
 
 async fn all_pages(store: &dyn Store, query: &ListQuery) -> Vec<SagaId> {
     let mut query = query.clone();
@@ -74,6 +74,35 @@ pub async fn filters_select(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     ];
     for (query, expected) in cases {
         assert_eq!(all_pages(&*second, &query).await, expected, "{query:?}");
+    }
+}
+
+pub async fn sagas_of_one_definition_are_listed_across_statuses(
+    first: Arc<dyn Store>,
+    second: Arc<dyn Store>,
+) {
+    let sagas: Vec<(u64, Status)> = (0..).zip(Status::ALL.repeat(4)).collect();
+    for (n, status) in sagas.iter().copied() {
+        let standing = Standing { status, ..running(None) };
+        let starts = [
+            of_definition(start(n, standing.clone()), "wanted"),
+            of_definition(start(100 + n, standing), "other"),
+        ];
+        write_new(&*first, &starts).await;
+    }
+    let statuses = Status::ALL.map(Some);
+    for status in [None].into_iter().chain(statuses) {
+        let newest_first: Vec<SagaId> = sagas
+            .iter()
+            .rev()
+            .filter(|(_, its)| status.is_none_or(|status| *its == status))
+            .map(|(n, _)| saga(*n))
+            .collect();
+        for rows_max in [1, 3, 1_000] {
+            let definition = Some("wanted".to_owned());
+            let query = ListQuery { rows_max, definition, status, ..ListQuery::default() };
+            assert_eq!(all_pages(&*second, &query).await, newest_first, "{query:?}");
+        }
     }
 }
 

@@ -76,10 +76,11 @@ macro_rules! sql_store {
                 if query.definition.as_ref().is_some_and(|name| name.contains('\0')) {
                     return Ok(Vec::new());
                 }
-                let statement = match (query.stuck, query.status) {
-                    (Some(true), _) => sql::LIST_STUCK,
-                    (_, Some(_)) => sql::LIST_STATUS,
-                    (_, None) => sql::LIST,
+                let statement = match (query.stuck, &query.definition, query.status) {
+                    (Some(true), ..) => sql::LIST_STUCK,
+                    (_, Some(_), _) => sql::LIST_DEFINITION,
+                    (_, None, Some(_)) => sql::LIST_STATUS,
+                    (_, None, None) => sql::LIST,
                 };
                 let query = query.clone();
                 let records: Vec<SagaRecord> = self

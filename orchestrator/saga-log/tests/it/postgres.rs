@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use saga_log::conformance::sample::{append_ids, running, saga, start, step, write_new};
+use saga_log::conformance::sample::{append_ids, running, saga, standing, start, step, write_new};
 use saga_log::{Log, LogLimits, OpenError, OpenOptions, Store, StoreError, Written};
 use sqlx::Executor;
 use tokio::time::{Instant, timeout};
@@ -192,14 +192,25 @@ async fn only_a_known_schema_is_opened() {
     let opened = join_all((0..3).map(|_| saga_log::open(&database.url, MIGRATE))).await;
     assert!(opened.iter().all(Result::is_ok), "{opened:?}");
     let mut admin = database.connect().await;
-    admin.execute("update saga_log_schema set version = 9000").await.unwrap();
+    admin.execute("update saga_log_schema set version = version + 9000").await.unwrap();
     for options in [stay, MIGRATE] {
         let newer = saga_log::open(&database.url, options).await;
-        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_000, .. })), "{newer:?}");
+        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_002, .. })), "{newer:?}");
     }
-    admin.execute("update saga_log_schema set version = 0").await.unwrap();
-    let older = saga_log::open(&database.url, stay).await;
-    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 0, .. })), "{older:?}");
+}
+
+#[tokio::test]
+async fn a_log_of_the_first_version_is_migrated_with_its_sagas() {
+    let database = TestDatabase::create().await;
+    let store = saga_log::open(&database.url, MIGRATE).await.unwrap();
+    write_new(&*store, &[start(1, running(None))]).await;
+    drop(store);
+    let first_version = "drop index saga_definition; delete from saga_log_schema where version > 1";
+    database.connect().await.execute(first_version).await.unwrap();
+    let older = saga_log::open(&database.url, OpenOptions { migrate: false, ..MIGRATE }).await;
+    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 2 })), "{older:?}");
+    let store = saga_log::open(&database.url, MIGRATE).await.unwrap();
+    assert_eq!(standing(&*store, 1).await, running(None));
 }
 
 #[tokio::test]

@@ -54,16 +54,27 @@ async fn only_a_known_schema_is_opened() {
     let missing = open(&path, false).await;
     assert!(matches!(missing, Err(OpenError::SchemaMissing)), "{missing:?}");
     drop(open(&path, true).await.unwrap());
-    let newer = "update saga_log_schema set version = 9000";
+    let newer = "update saga_log_schema set version = version + 9000";
     connect(&path).await.execute(newer).await.unwrap();
     for migrate in [false, true] {
         let newer = open(&path, migrate).await;
-        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_000, .. })), "{newer:?}");
+        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_002, .. })), "{newer:?}");
     }
-    let older = "update saga_log_schema set version = 0";
-    connect(&path).await.execute(older).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_of_the_first_version_is_migrated_with_its_sagas() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = open(&path, true).await.unwrap();
+    write_new(&*store, &[start(1, running(None))]).await;
+    drop(store);
+    let first_version = "drop index saga_definition; delete from saga_log_schema where version > 1";
+    connect(&path).await.execute(first_version).await.unwrap();
     let older = open(&path, false).await;
-    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 0, .. })), "{older:?}");
+    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 2 })), "{older:?}");
+    let store = open(&path, true).await.unwrap();
+    assert_eq!(standing(&*store, 1).await, running(None));
 }
 
 #[tokio::test]
