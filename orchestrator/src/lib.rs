@@ -11,6 +11,7 @@
 
 mod api;
 pub mod clock;
+mod coalesce;
 pub mod config;
 pub mod conformance;
 pub mod definition;

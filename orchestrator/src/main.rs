@@ -63,8 +63,16 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+fn main() -> ExitCode {
+    // The allocator asks for pages of 2 MiB, and each of its small heaps would touch one:
+    // twice the memory at rest. Without this the program is only larger.
+    #[cfg(target_os = "linux")]
+    let _kept = rustix::thread::disable_transparent_huge_pages(true);
+    run()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve(options).await,
         Command::Migrate(options) => migrate(options).await,

@@ -11,11 +11,16 @@ use saga_proto::saga::v1::{
     operator_service_server::OperatorServiceServer, saga_service_server::SagaServiceServer,
 };
 use tokio::net::TcpListener;
-use tonic::transport::{Server, server::TcpIncoming};
+use tokio_stream::StreamExt;
+use tonic::transport::{
+    Server,
+    server::{Connected, TcpConnectInfo, TcpIncoming},
+};
 
 use crate::{
     api::{DefinitionApi, OperatorApi, SagaApi},
     clock::SystemClock,
+    coalesce::Coalesced,
     config::Config,
     definitions::RegisterError,
     descriptors::Descriptors,
@@ -147,7 +152,9 @@ impl Orchestrator {
             .add_service(reflection.build_v1()?)
             .add_service(reflection_v1alpha.build_v1alpha()?)
             .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+                TcpIncoming::from(self.listener)
+                    .with_nodelay(Some(true))
+                    .map(|stream| stream.map(Coalesced::new)),
                 until_told,
             );
         // Streams that stay open do not keep the sagas from being handed over.
@@ -161,6 +168,14 @@ impl Orchestrator {
         };
         self.engine.stop(self.grace).await;
         served.context("the gRPC server ended")
+    }
+}
+
+impl Connected for Coalesced {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream().connect_info()
     }
 }
 

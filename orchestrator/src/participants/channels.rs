@@ -10,12 +10,18 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper_util::{
-    client::legacy::{Client, Error, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    client::legacy::{
+        Client, Error,
+        connect::{Connected, Connection, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::{net::TcpStream, sync::Semaphore};
 use tonic::body::Body;
+use tower::util::MapResponse;
+
+use crate::coalesce::Coalesced;
 
 /// How often an idle connection is asked whether it lives.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -115,10 +121,24 @@ fn authority(name: &str, address: &str) -> Result<Authority, ConfigError> {
     Ok(authority.clone())
 }
 
+/// Makes connections whose writes are shared by the calls that are ready.
+type Connector = MapResponse<HttpConnector, Coalesce>;
+type Coalesce = fn(TokioIo<TcpStream>) -> TokioIo<Coalesced>;
+
+impl Connection for Coalesced {
+    fn connected(&self) -> Connected {
+        self.stream().connected()
+    }
+}
+
+fn coalesced(stream: TokioIo<TcpStream>) -> TokioIo<Coalesced> {
+    TokioIo::new(Coalesced::new(stream.into_inner()))
+}
+
 /// One connection: made when something is sent, and made again after it broke.
 #[derive(Clone, Debug)]
 pub(super) struct Channel {
-    client: Client<HttpConnector, Body>,
+    client: Client<Connector, Body>,
     authority: Authority,
 }
 
@@ -141,7 +161,7 @@ impl Channel {
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             // Trying again is the saga's business, and stands in its log.
             .retry_canceled_requests(false)
-            .build(connector);
+            .build(MapResponse::new(connector, coalesced as Coalesce));
         Self { client, authority }
     }
 

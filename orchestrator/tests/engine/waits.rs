@@ -20,8 +20,8 @@ use super::{
     mortal::{Death, Halt, MortalStore},
     script::{Fate, Scripted},
     stores::{
-        Fresh, IMPATIENT, KINDS, Kind, PATIENCE, PATIENT, approval, engine, engine_with, insist_on, once,
-        start_of,
+        Fresh, IMPATIENT, KINDS, Kind, PATIENCE, PATIENT, approval, engine, engine_with, insist_on,
+        once, start_of,
     },
 };
 

@@ -19,6 +19,11 @@ pub(super) struct Batches {
     pub(super) available: watch::Sender<bool>,
 }
 
+/// Turns of the runtime that others have before a batch is closed: fewer and larger batches
+/// for the same wait, and no wait where nobody is ready. It takes the answer to a call about
+/// so many turns to come from its socket to the queue (`docs/performance.md`).
+const TURNS: usize = 3;
+
 type Answer = oneshot::Sender<Result<Written, AppendError>>;
 
 impl Batches {
@@ -49,9 +54,9 @@ impl Batches {
                         continue;
                     }
                 }
-                // Whoever is ready to append shares this batch, at the price of one turn of
-                // the runtime: fewer and larger batches for the same wait.
-                task::yield_now().await;
+                for _ in 0..TURNS {
+                    task::yield_now().await;
+                }
             }
             while taken.len() < room
                 && let Ok(entry) = queue.try_recv()
