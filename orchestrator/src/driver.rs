@@ -29,7 +29,8 @@ pub(crate) mod standing;
 /// A fact from outside for a saga that is being driven. `done` is told once it is durable.
 #[derive(Debug)]
 pub(crate) struct Message {
-    pub(crate) fact: Event,
+    /// Boxed, as the mailbox of every saga has room for many, and most stay empty.
+    pub(crate) fact: Box<Event>,
     pub(crate) done: oneshot::Sender<()>,
 }
 
@@ -339,7 +340,7 @@ impl Run {
 
 impl Pending {
     fn hear(&mut self, message: Message) {
-        self.facts.push(message.fact);
+        self.facts.push(*message.fact);
         self.done.push(message.done);
     }
 }

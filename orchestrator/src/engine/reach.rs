@@ -146,7 +146,7 @@ impl Engine {
             return false;
         };
         let (done, told) = oneshot::channel();
-        let sent = mailbox.send(Message { fact: fact.clone(), done }).await.is_ok();
+        let sent = mailbox.send(Message { fact: Box::new(fact.clone()), done }).await.is_ok();
         // A message that is sent while the driver leaves may stay in the channel, unread,
         // for as long as there is a sender. Whoever kept one here would wait for ever.
         drop(mailbox);
