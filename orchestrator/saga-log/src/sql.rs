@@ -17,12 +17,12 @@ pub(crate) use saga_columns;
 
 /// A page of the list. `$leading` names the index that serves it.
 macro_rules! list_sql {
-    ($leading:literal) => {
+    ($($leading:literal),+) => {
         concat!(
             "/* list */ select ",
             $crate::sql::saga_columns!(),
             " from saga where saga_id < $1 and ",
-            $leading,
+            $($leading,)+
             " and ($2 is null or status = $2)
             and ($3 is null or (stuck_reason is not null) = $3)
             and ($4 is null or definition = $4)
@@ -44,14 +44,15 @@ macro_rules! list_definition_sql {
     };
     (@page $status:literal) => {
         concat!(
-            "/* list: page */ select * from (select ",
-            $crate::sql::saga_columns!(),
-            " from saga where definition = $4 and status = ",
-            $status,
-            " and ($2 is null or $2 = ",
-            $status,
-            ") and saga_id < $1 and ($3 is null or (stuck_reason is not null) = $3)
-            order by saga_id desc limit $5) as page_",
+            "/* list: page */ select * from (",
+            list_sql!(
+                "definition = $4 and status = ",
+                $status,
+                " and ($2 is null or $2 = ",
+                $status,
+                ")"
+            ),
+            ") as page_",
             $status
         )
     };

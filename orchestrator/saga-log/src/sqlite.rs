@@ -235,12 +235,11 @@ mod tests {
     async fn lists_never_read_the_whole_table() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         migrate(&mut connection).await.unwrap();
-        let (status, definition) = ("saga_status", "saga_definition");
         for (list, index) in [
             (sql::LIST, "PRIMARY KEY"),
-            (sql::LIST_STATUS, status),
+            (sql::LIST_STATUS, "saga_status"),
             (sql::LIST_STUCK, "saga_stuck"),
-            (sql::LIST_DEFINITION, definition),
+            (sql::LIST_DEFINITION, "saga_definition"),
         ] {
             let explain = AssertSqlSafe(format!("explain query plan {list}"));
             let plan: Vec<(i64, i64, i64, String)> =

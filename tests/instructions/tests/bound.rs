@@ -1,7 +1,11 @@
 //! What the engine itself costs must not grow unnoticed. Times say nothing on a machine
 //! that does other things; instructions, counted by callgrind, are the same in every run.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Instructions for one saga of three steps at most: 5 % more than were counted when this
 /// was recorded. Who makes the core cheaper lowers them.
@@ -42,7 +46,7 @@ fn optimised_program() -> PathBuf {
     target.join("demo/saga-instructions")
 }
 
-fn instructions(program: &PathBuf, work: &str, sagas: u64) -> u64 {
+fn instructions(program: &Path, work: &str, sagas: u64) -> u64 {
     let counted = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
