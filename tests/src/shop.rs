@@ -1,7 +1,7 @@
 //! The whole shop as processes: the orchestrator, three services and the payment
 //! provider, each the real program.
 
-use std::{env, fmt::Write as _, fs, path::PathBuf};
+use std::{env, fmt::Write as _, fs, path::PathBuf, process};
 
 use saga_demo::{
     books::{Books, Earlier},
@@ -246,10 +246,11 @@ pub fn postgres_url() -> String {
         .unwrap_or_else(|_| panic!("no PostgreSQL: run tests/run, or set {POSTGRES_URL}"))
 }
 
-/// The URL of a database that nobody else has; books have this name and more.
+/// The URL of a database that nobody else has; books have this name and more. It names this
+/// process: `tests/run` removes the databases of those that have ended.
 #[must_use]
 pub fn postgres_database_stem() -> String {
     let server = postgres_url();
     let (server, _) = server.rsplit_once('/').unwrap();
-    format!("{server}/amends_it_{}", Uuid::now_v7().simple())
+    format!("{server}/amends_it_p{}_{}", process::id(), Uuid::now_v7().simple())
 }

@@ -235,7 +235,8 @@ async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
 async fn create_database(server: &mut PgConnection, name: &str) -> anyhow::Result<()> {
     let named = quoted(name);
     for statement in [
-        format!("/* create_database */ create database {named}"),
+        // Nobody can be connected to this template, not even the server's own vacuum.
+        format!("/* create_database */ create database {named} template template0"),
         format!("/* create_database: mark */ comment on database {named} is '{MARK}'"),
     ] {
         sqlx::raw_sql(AssertSqlSafe(statement).into_sql_str())

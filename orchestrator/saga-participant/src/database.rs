@@ -186,7 +186,7 @@ impl Database {
     pub(crate) async fn answers(&self) -> bool {
         let asked =
             self.read(|mut tx| async move { Ok(tx.row("/* probe */ select 1", &[]).await?) });
-        matches!(asked.await, Ok(_) | Err(OperationError::Overloaded { .. }))
+        matches!(asked.await, Ok(_) | Err(OperationError::Overloaded(_)))
     }
 
     /// Waits for the tasks that are under way, then closes the connections.

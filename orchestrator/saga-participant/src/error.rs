@@ -85,6 +85,24 @@ impl Refusal {
     }
 }
 
+/// Of what there is too much (S1-17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    /// As many wait as may wait.
+    #[error("{waiting_max} transactions are waiting already")]
+    Full {
+        /// How many may wait.
+        waiting_max: u32,
+    },
+
+    /// The turn of this one did not come in the time that it may wait.
+    #[error("its turn did not come within {} ms", wait_max.as_millis())]
+    Late {
+        /// How long it may wait.
+        wait_max: Duration,
+    },
+}
+
 /// How an operation ends without a reply. One variant for each thing a caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
@@ -134,11 +152,8 @@ pub enum OperationError {
 
     /// Too much is waiting already. No effect of this call; an earlier call of the same
     /// operation may have had one. Try again after a pause.
-    #[error("overloaded: {waiting_max} transactions are waiting already")]
-    Overloaded {
-        /// How many may wait.
-        waiting_max: u32,
-    },
+    #[error("overloaded: {0}")]
+    Overloaded(Overload),
 
     /// Nobody knows whether the effect happened. Ask again with the same id.
     #[error("{message}")]
@@ -251,7 +266,7 @@ impl OperationError {
             | Self::TooEarly { reason, retry_after_ms, .. } => {
                 retry_status(Code::Aborted, reason, domain, &message, *retry_after_ms)
             }
-            Self::Overloaded { .. } => {
+            Self::Overloaded(_) => {
                 let code = Code::ResourceExhausted;
                 retry_status(code, reason::OVERLOADED, domain, &message, RETRY_AFTER_MS)
             }

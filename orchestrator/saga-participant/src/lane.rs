@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     database::Tx,
-    error::OperationError,
+    error::{OperationError, Overload},
     op_log::{
         self, Answered, State,
         batch::{Record, claim_all, record_all, unclaim},
@@ -117,7 +117,7 @@ impl<O> Lane<O> {
         let LaneLimits { waiting_max, .. } = self.limits;
         let mut queue = self.queue();
         if waiting_max as usize <= queue.waiting.len() {
-            return Err(OperationError::Overloaded { waiting_max });
+            return Err(OperationError::Overloaded(Overload::Full { waiting_max }));
         }
         queue.waiting.push_back(member);
         let drained = std::mem::replace(&mut queue.drained, true);

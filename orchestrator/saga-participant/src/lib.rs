@@ -33,7 +33,7 @@ mod telemetry;
 pub mod testkit;
 
 pub use database::{Arg, Database, Limits, Row, Sql, Tx};
-pub use error::{OperationError, Refusal, RefusalCode};
+pub use error::{OperationError, Overload, Refusal, RefusalCode};
 pub use lane::{BatchOperation, Lane, LaneLimits, Member};
 pub use operation::{Operation, OperationMeta, Query, ServiceOperation};
 pub use participant::{Participant, Setup};

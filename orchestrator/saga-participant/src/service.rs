@@ -219,7 +219,7 @@ pub fn timestamp(at_ms: i64) -> prost_types::Timestamp {
 fn waited_in_vain(error: &OperationError) -> bool {
     matches!(
         error,
-        OperationError::Overloaded { .. }
+        OperationError::Overloaded(_)
             | OperationError::Unknown { reason: reason::OPERATION_IN_PROGRESS, .. }
     )
 }

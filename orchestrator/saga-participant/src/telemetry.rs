@@ -37,7 +37,7 @@ pub(crate) fn ended(ended: &Result<Result<Answered, Status>, OperationError>) {
         Err(
             OperationError::Conflict { .. }
             | OperationError::TooEarly { .. }
-            | OperationError::Overloaded { .. },
+            | OperationError::Overloaded(_),
         ) => "try again",
         Err(OperationError::Configuration { .. }) => "configuration",
         Err(OperationError::Unknown { .. } | OperationError::Database(_)) => "unknown",

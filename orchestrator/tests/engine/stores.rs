@@ -130,14 +130,15 @@ impl Fresh {
     }
 }
 
-/// A new database on the server that the environment names.
+/// A new database on the server that the environment names, named after this process:
+/// `tests/run` removes those of processes that have ended.
 async fn postgres_database() -> String {
     use sqlx::Connection;
     let server = std::env::var("AMENDS_TEST_POSTGRES_URL")
         .expect("run tests/run, or set AMENDS_TEST_POSTGRES_URL");
-    let name = format!("engine_{}", uuid::Uuid::now_v7().simple());
+    let name = format!("engine_p{}_{}", std::process::id(), uuid::Uuid::now_v7().simple());
     let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
-    let create = format!("/* postgres_database */ create database {name}");
+    let create = format!("/* postgres_database */ create database {name} template template0");
     sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let (server, _) = server.rsplit_once('/').expect("the URL names a database");

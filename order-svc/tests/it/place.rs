@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all, stream};
 use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
@@ -87,7 +87,8 @@ async fn d4_order_numbers_that_are_made_never_meet(scratch: Scratch) {
             reply.into_inner().order_no
         }
     };
-    let mut made: Vec<String> = join_all((0..200).map(|_| make(new_op_id()))).await;
+    let crowd = stream::iter(0..200).map(|_| make(new_op_id())).buffer_unordered(32);
+    let mut made: Vec<String> = crowd.collect().await;
     made.push(make(op_id).await);
     assert_eq!(made.iter().collect::<HashSet<_>>().len(), 201);
     assert!(made.iter().all(|it| it.len() == 32));

@@ -6,8 +6,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use uuid::Uuid;
 
-/// An empty database that nobody else uses. It is left to the test server, which is thrown
-/// away as a whole: to drop a database forces a checkpoint of all of them.
+/// An empty database that nobody else uses, named after this process: `tests/run` removes
+/// those of processes that have ended.
 pub(crate) struct TestDatabase {
     pub(crate) url: String,
     pub(crate) name: String,
@@ -22,7 +22,7 @@ impl TestDatabase {
     }
 
     pub(crate) async fn create_on(server: &str) -> Self {
-        let name = format!("saga_log_test_{}", Uuid::now_v7().simple());
+        let name = format!("saga_log_test_p{}_{}", std::process::id(), Uuid::now_v7().simple());
         let mut admin = connect(server).await;
         // Names cannot be bound. This one is made of letters and digits.
         let create = format!("create database {name} template template0");

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Limits;
-use crate::error::OperationError;
+use crate::error::{OperationError, Overload};
 
 /// The way to a pool of connections. Whoever passes finds a connection free.
 #[derive(Clone)]
@@ -40,13 +40,14 @@ impl Gate {
 
     /// Waits for its turn, for a bounded time and among a bounded number.
     pub(super) async fn enter(&self) -> Result<Permit, OperationError> {
-        let overloaded = OperationError::Overloaded { waiting_max: self.waiting_max };
         let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
-            return Err(overloaded);
+            let waiting_max = self.waiting_max;
+            return Err(OperationError::Overloaded(Overload::Full { waiting_max }));
         };
         let turn = self.open.clone().acquire_owned();
         let Ok(open) = tokio::time::timeout(self.wait_max, turn).await else {
-            return Err(overloaded);
+            let wait_max = self.wait_max;
+            return Err(OperationError::Overloaded(Overload::Late { wait_max }));
         };
         Ok(Permit { _admitted: Some(admitted), _open: open.expect(NEVER_CLOSED) })
     }

@@ -34,14 +34,15 @@ impl Scratch {
         Self { url, directory: Some(directory) }
     }
 
-    /// A new database on the PostgreSQL server of the tests. It stays until the server goes.
+    /// A new database on the PostgreSQL server of the tests, named after this process:
+    /// `tests/run` removes those of processes that have ended.
     ///
     /// # Panics
     ///
     /// There is no such server.
     pub async fn postgres() -> Self {
-        let name = format!("amends_test_{}", Uuid::now_v7().simple());
-        let server = on_server(format!("create database {name}")).await;
+        let name = format!("amends_test_p{}_{}", std::process::id(), Uuid::now_v7().simple());
+        let server = on_server(format!("create database {name} template template0")).await;
         let (server, _) = server.rsplit_once('/').expect("the URL names a database");
         Self { url: format!("{server}/{name}"), directory: None }
     }
