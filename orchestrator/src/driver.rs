@@ -116,7 +116,7 @@ enum Row {
 }
 
 impl Run {
-    /// A saga as its log tells it.
+    /// A saga as its log tells it. Boxed, as a future keeps what is moved into it twice.
     pub(crate) fn new(
         shared: Arc<Shared>,
         business_key: String,
@@ -124,8 +124,8 @@ impl Run {
         state: State,
         version: u64,
         mailbox: mpsc::Receiver<Message>,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             saga: state.saga(),
             shared,
             business_key,
@@ -135,20 +135,26 @@ impl Run {
             written: None,
             mailbox,
             answers: FuturesUnordered::new(),
-        }
+        })
     }
 
     /// Drives a new saga from its first row on.
-    pub(crate) async fn start(self, creation: Creation) -> Result<Left, DriveError> {
-        self.drive(Pending { create: Some(Box::new(creation)), ..Pending::default() }).await
+    pub(crate) fn start(
+        self: Box<Self>,
+        creation: Creation,
+    ) -> impl Future<Output = Result<Left, DriveError>> {
+        self.drive(Pending { create: Some(Box::new(creation)), ..Pending::default() })
     }
 
     /// Takes a saga over and drives it. The first row says that this node owns it.
-    pub(crate) async fn resume(self, owned: Event) -> Result<Left, DriveError> {
-        self.drive(Pending { facts: vec![owned], ..Pending::default() }).await
+    pub(crate) fn resume(
+        self: Box<Self>,
+        owned: Event,
+    ) -> impl Future<Output = Result<Left, DriveError>> {
+        self.drive(Pending { facts: vec![owned], ..Pending::default() })
     }
 
-    async fn drive(mut self, mut pending: Pending) -> Result<Left, DriveError> {
+    async fn drive(mut self: Box<Self>, mut pending: Pending) -> Result<Left, DriveError> {
         loop {
             let mode = if self.shared.is_stopping() { Mode::HandOver } else { Mode::Drive };
             let now_ms = self.shared.clock.now_ms();
@@ -182,7 +188,7 @@ impl Run {
             }
             match (advance.rest, care) {
                 (Rest::Finished(_), _) => {
-                    let (state, version) = (self.state, self.version);
+                    let Self { state, version, .. } = *self;
                     return Ok(Left::Ended(Box::new(EndState { state, version })));
                 }
                 (_, Care::Parked { .. }) => return Ok(Left::Parked),

@@ -262,7 +262,8 @@ impl Shared {
     }
 
     /// Runs `drive` in a task of its own and cares for what becomes of it. A driver that
-    /// panics takes nobody with it.
+    /// panics takes nobody with it. What is large is boxed: a future keeps what it awaits
+    /// twice, and rooms for what hardly ever comes.
     pub(crate) fn supervise(
         self: &Arc<Self>,
         saga: SagaId,
@@ -272,14 +273,14 @@ impl Shared {
     ) {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
-            let driven = AssertUnwindSafe(drive).catch_unwind().await;
+            let driven = AssertUnwindSafe(Box::pin(drive)).catch_unwind().await;
             match driven {
                 Ok(Ok(Left::Ended(end_state))) => {
                     end.send_replace(Some(Arc::from(end_state)));
                 }
                 Ok(Ok(Left::Parked | Left::Lost)) => {}
-                Ok(Err(error)) => shared.broke_off(saga, &error).await,
-                Err(_panic) => shared.crashed(saga).await,
+                Ok(Err(error)) => Box::pin(shared.broke_off(saga, &error)).await,
+                Err(_panic) => Box::pin(shared.crashed(saga)).await,
             }
             shared.live.leave(saga);
             drop(permit);

@@ -136,7 +136,7 @@ fn coalesced(stream: TokioIo<TcpStream>) -> TokioIo<Coalesced> {
 }
 
 /// One connection: made when something is sent, and made again after it broke.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Channel {
     client: Client<Connector, Body>,
     authority: Authority,
@@ -189,8 +189,8 @@ pub(super) struct Channels {
 
 impl Channels {
     /// The connection whose turn it is.
-    pub(super) fn next(&self) -> Channel {
+    pub(super) fn next(&self) -> &Channel {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.all[turn % self.all.len()].clone()
+        &self.all[turn % self.all.len()]
     }
 }

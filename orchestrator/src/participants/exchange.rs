@@ -69,12 +69,12 @@ pub enum Seen {
 }
 
 /// Makes one call.
-pub(super) async fn unary(channel: Channel, unary: Unary) -> Seen {
+pub(super) async fn unary(channel: &Channel, unary: Unary) -> Seen {
     let left = Arc::new(AtomicBool::new(false));
     let Unary { timeout, reply_bytes_max, .. } = unary;
     let path = unary.path.clone();
     let request = request(unary, &left);
-    let exchange = exchange(&channel, path, request, reply_bytes_max);
+    let exchange = exchange(channel, path, request, reply_bytes_max);
     let seen = match tokio::time::timeout(timeout, exchange).await {
         Ok(seen) => seen,
         Err(_) => Seen::TimedOut,
