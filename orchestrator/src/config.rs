@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub migrate: bool,
     /// A folder of definitions to register at start.
     pub definitions: Option<PathBuf>,
+    /// Threads. Absent: as many as suit the machine.
+    pub threads: Option<NonZeroUsize>,
     /// A `FileDescriptorSet` with the types of all participants. Absent: each
     /// participant is asked by reflection.
     pub descriptors: Option<PathBuf>,
@@ -70,6 +73,7 @@ impl Default for Config {
             log: "sqlite:amends.db".to_owned(),
             migrate: false,
             definitions: None,
+            threads: None,
             descriptors: None,
             participants: BTreeMap::new(),
             limits: Limits::default(),

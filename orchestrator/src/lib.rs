@@ -20,5 +20,6 @@ pub mod descriptors;
 mod driver;
 pub mod engine;
 pub mod participants;
+pub mod runtime;
 pub mod server;
 pub mod telemetry;

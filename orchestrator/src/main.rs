@@ -1,9 +1,9 @@
 //! The orchestrator's program.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use orchestrator::{config::Config, server::Orchestrator, telemetry};
+use orchestrator::{config::Config, runtime, server::Orchestrator, telemetry};
 use saga_log::OpenOptions;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +52,11 @@ struct Flags {
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     definitions: Option<PathBuf>,
+    /// Threads of the program; without it, one on two processors or fewer, and one for each
+    /// where there are more.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<NonZeroUsize>,
     /// Bring the log's schema up to date before serving.
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
@@ -68,14 +73,9 @@ fn main() -> ExitCode {
     // twice the memory at rest. Without this the program is only larger.
     #[cfg(target_os = "linux")]
     let _kept = rustix::thread::disable_transparent_huge_pages(true);
-    run()
-}
-
-#[tokio::main]
-async fn run() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(options) => serve(options).await,
-        Command::Migrate(options) => migrate(options).await,
+        Command::Serve(options) => run(options, serve),
+        Command::Migrate(options) => run(options, migrate),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,8 +91,15 @@ fn complain(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+fn run(
+    options: Options,
+    work: impl AsyncFnOnce(Config) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let config = Config::load(options.config.as_deref(), options.flags)?;
+    runtime::build(config.threads)?.block_on(work(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -109,8 +116,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     served
 }
 
-async fn migrate(options: Options) -> anyhow::Result<()> {
-    let config = Config::load(options.config.as_deref(), options.flags)?;
+async fn migrate(config: Config) -> anyhow::Result<()> {
     saga_log::open(&config.log, OpenOptions { migrate: true, ..OpenOptions::default() }).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cargo bench -p saga-tests -- [--quick] [--rounds N] [--only FIGURE]...
-//!     [--subject NAME]... [--in-flight N]
+//!     [--subject NAME]... [--in-flight N] [--threads N]
 //! ```
 //!
 //! Everything that it starts ends with it, also after SIGINT and SIGTERM, and where cargo
@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use orchestrator::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The orchestrator's program has the same, so the relay has it too.
@@ -61,8 +62,7 @@ use figures::{
 const FIGURES: [&str; 8] =
     ["engine", "orders", "hot-item", "recovery", "scale", "bytes", "slow-disk", "footprint"];
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = match Options::read(env::args().skip(1), &FIGURES) {
         Ok(options) => options,
         Err(usage) => {
@@ -70,11 +70,16 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // The runtime of the orchestrator's program, for all that is measured.
+    runtime::build(options.threads).unwrap().block_on(run(&options))
+}
+
+async fn run(options: &Options) -> ExitCode {
     let measured = async {
         if options.is_slow_disk_child {
-            slow_disk::serve(&options).await;
+            slow_disk::serve(options).await;
         } else {
-            measure(&options).await;
+            measure(options).await;
         }
     };
     // Whoever is dropped here takes what it started with it.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 /// What to measure, and how long.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Options {
     subjects: Vec<String>,
     /// Sagas in flight, where a figure has several loads.
     pub(crate) in_flight: Option<usize>,
+    /// Threads of this process. Absent: as many as the orchestrator's program would have.
+    pub(crate) threads: Option<NonZeroUsize>,
     /// This process is one that [`super::slow_disk`] has started.
     pub(crate) is_slow_disk_child: bool,
 }
@@ -34,10 +36,10 @@ impl Options {
     ) -> Result<Self, String> {
         let usage = format!(
             "cargo bench -p saga-tests -- [--quick] [--rounds N] [--only FIGURE]... \
-             [--subject NAME]... [--in-flight N]\nfigures: {}",
+             [--subject NAME]... [--in-flight N] [--threads N]\nfigures: {}",
             figures.join(", ")
         );
-        let (mut rounds, mut is_slow_disk_child) = (None, false);
+        let (mut rounds, mut threads, mut is_slow_disk_child) = (None, None, false);
         let (mut quick, mut only, mut subjects, mut in_flight) = (false, vec![], vec![], None);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| usage.clone());
@@ -49,6 +51,7 @@ impl Options {
                 "--only" => only.push(value()?),
                 "--subject" => subjects.push(value()?),
                 "--in-flight" => in_flight = Some(value()?.parse().map_err(|_| usage.clone())?),
+                "--threads" => threads = Some(value()?.parse().map_err(|_| usage.clone())?),
                 SLOW_DISK_CHILD => is_slow_disk_child = true,
                 _ => return Err(usage),
             }
@@ -57,7 +60,7 @@ impl Options {
             return Err(usage);
         }
         let rounds = rounds.unwrap_or(if quick { 1 } else { 3 }).max(1);
-        Ok(Self { quick, rounds, only, subjects, in_flight, is_slow_disk_child })
+        Ok(Self { quick, rounds, only, subjects, in_flight, threads, is_slow_disk_child })
     }
 
     /// Whether this figure is to be measured.

@@ -117,6 +117,9 @@ impl Measured {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args([SLOW_DISK_CHILD, "--in-flight", &in_flight.to_string()]);
         command.args(if options.quick { &["--quick"][..] } else { &[] });
+        if let Some(threads) = options.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
         for subject in ["relay", "sqlite", "postgres"] {
             if options.wants_subject(subject) {
                 command.args(["--subject", subject]);

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
@@ -20,9 +21,17 @@ pub(super) struct Batches {
 }
 
 /// Turns of the runtime that others have before a batch is closed: fewer and larger batches
-/// for the same wait, and no wait where nobody is ready. It takes the answer to a call about
-/// so many turns to come from its socket to the queue (`docs/performance.md`).
-const TURNS: usize = 3;
+/// for the same wait, and no wait where nobody is ready (`docs/performance.md`).
+///
+/// On one thread a turn is everybody's. More of them would gather all sagas in one batch, and
+/// then they would wait for the database together, and the database for them. With several
+/// threads it takes the answer to a call about three to come from its socket to the queue.
+fn turns() -> usize {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => 1,
+        _ => 3,
+    }
+}
 
 type Answer = oneshot::Sender<Result<Written, AppendError>>;
 
@@ -36,6 +45,7 @@ impl Batches {
     ) {
         let mut waiting = VecDeque::new();
         let mut taken = Vec::new();
+        let turns = turns();
         loop {
             if *close_asked.borrow() && !queue.is_closed() {
                 // What was queued can still be taken; then `recv_many` gives 0.
@@ -54,7 +64,7 @@ impl Batches {
                         continue;
                     }
                 }
-                for _ in 0..TURNS {
+                for _ in 0..turns {
                     task::yield_now().await;
                 }
             }
