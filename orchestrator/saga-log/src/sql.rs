@@ -42,17 +42,21 @@ macro_rules! list_definition_sql {
             " order by saga_id desc limit $5"
         )
     };
+    // No index but that of the definition has this order, so a planner cannot prefer another
+    // for its guess of how many sagas have the definition. The bounds are outside of the
+    // limit: a scan would not stop at a lower bound of several columns.
     (@page $status:literal) => {
         concat!(
-            "/* list: page */ select * from (",
-            list_sql!(
-                "definition = $4 and status = ",
-                $status,
-                " and ($2 is null or $2 = ",
-                $status,
-                ")"
-            ),
-            ") as page_",
+            "/* list: page */ select * from (select ",
+            $crate::sql::saga_columns!(),
+            " from saga where (definition, status, saga_id) < ($4, ",
+            $status,
+            ", $1) and ($2 is null or $2 = ",
+            $status,
+            ") and ($3 is null or (stuck_reason is not null) = $3)
+            order by definition desc, status desc, saga_id desc limit $5) as page_",
+            $status,
+            " where definition = $4 and status = ",
             $status
         )
     };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use saga_log::conformance::sample::{append_ids, running, saga, standing, start, step, write_new};
-use saga_log::{Log, LogLimits, OpenError, OpenOptions, Store, StoreError, Written};
-use sqlx::Executor;
+use saga_log::{ListQuery, Log, LogLimits, OpenError, OpenOptions, Store, StoreError, Written};
+use sqlx::{Executor, PgConnection};
 use tokio::time::{Instant, timeout};
 
 use crate::database::TestDatabase;
@@ -251,5 +251,53 @@ async fn the_database_itself_refuses_limbo_and_changes_of_the_log() {
     ] {
         let error = past_the_store.execute(statement).await.unwrap_err();
         assert!(error.to_string().contains(constraint), "{statement}: {error}");
+    }
+}
+
+/// Ids are made in order, so to a planner that guesses that every saga is of the definition
+/// the primary key is as good as the index of the definition.
+#[tokio::test]
+async fn a_definition_that_no_saga_has_is_not_looked_for_among_all() {
+    let database = TestDatabase::create().await;
+    let store: Arc<dyn Store> = saga_log::open(&database.url, MIGRATE).await.unwrap();
+    let mut past_the_store = database.connect().await;
+    let many = "insert into saga (
+            saga_id, namespace, business_key, definition, definition_version, request_hash,
+            started_at_ms, status, ended_at_ms
+        )
+        select lpad(to_hex(i), 32, '0')::uuid, 'default', i, 'order', 1,
+            decode(repeat('00', 32), 'hex'), 1, 3, 1
+        from generate_series(1, 20000) as i";
+    past_the_store.execute(many).await.unwrap();
+    past_the_store.execute("analyze saga").await.unwrap();
+
+    let unused =
+        ListQuery { definition: Some("refund".to_owned()), rows_max: 50, ..ListQuery::default() };
+    // After five executions on a connection the server may keep a plan for whatever is asked.
+    for _ in 0..40 {
+        assert!(store.list(&unused).await.unwrap().is_empty());
+    }
+    // The server adds up what its connections have done when they end.
+    drop(store);
+    let read = async |connection: &mut PgConnection| -> (i64, i64) {
+        sqlx::query_as(
+            "/* read */ select
+                sum(idx_scan) filter (where indexrelname = 'saga_definition')::bigint,
+                sum(idx_tup_read) filter (where indexrelname <> 'saga_definition')::bigint
+            from pg_stat_user_indexes where relname = 'saga'",
+        )
+        .fetch_one(connection)
+        .await
+        .unwrap()
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (looks, others_read) = read(&mut past_the_store).await;
+        if looks >= 40 {
+            assert!(others_read < 1_000, "{others_read} entries of other indexes were read");
+            return;
+        }
+        assert!(Instant::now() < deadline, "{looks} looks into the index of the definition");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
