@@ -1,6 +1,6 @@
 //! What the engine costs, each figure beside its baseline, measured in turns in one run.
 //!
-//! `cargo bench -p saga-tests`: all figures, some 15 minutes. Prints the machine and a table
+//! `cargo bench -p saga-tests`: all figures, some 20 minutes. Prints the machine and a table
 //! per figure, and leaves an SVG plot and a JSON file of each in `bench/` of the target
 //! folder. Needs PostgreSQL's server programs and a C compiler; redis-server where present.
 //!
