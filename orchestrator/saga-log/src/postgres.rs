@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use tokio::time;
 use uuid::Uuid;
 
+use self::line::Line;
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
 use crate::rows::{self, DefinitionRecord, LogRecord, NodeRecord, SagaRecord, to_i64};
@@ -29,6 +30,7 @@ use crate::store::{
     StuckGroup, Written,
 };
 
+mod line;
 mod write;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -42,6 +44,8 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 pub struct PostgresStore {
     options: PgConnectOptions,
     readers: PgPool,
+    /// In front of `readers`, so that whoever asks them for a connection finds one free.
+    line: Arc<Line>,
     /// The connection that appends. Whoever writes takes it out and puts it back when it is
     /// in order again, so a write that is abandoned closes it.
     writer: Mutex<Option<PgConnection>>,
@@ -78,9 +82,11 @@ impl PostgresStore {
             connection.close().await.map_err(unreachable)
         };
         time::timeout(watchdog, opening).await.map_err(unreachable)??;
+        let acquire_max = watchdog.min(ACQUIRE_MAX);
+        let line = Arc::new(Line::new(options.readers_max, acquire_max));
         let readers = PgPoolOptions::new()
             .max_connections(options.readers_max)
-            .acquire_timeout(watchdog.min(ACQUIRE_MAX))
+            .acquire_timeout(acquire_max)
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(refuse_read_only(connection)))
             // Instead of a ping, and as cheap: a primary may have been demoted since.
@@ -89,7 +95,7 @@ impl PostgresStore {
             })
             .connect_lazy_with(connect.clone());
         let options = connect.disable_statement_logging();
-        Ok(Self { options, readers, writer: Mutex::new(None), watchdog })
+        Ok(Self { options, readers, line, writer: Mutex::new(None), watchdog })
     }
 
     /// Runs `work` in a task of its own, to the end or until the watchdog closes its
@@ -99,13 +105,18 @@ impl PostgresStore {
         T: Send + 'static,
         W: FnOnce(&mut PgConnection) -> BoxFuture<'_, Result<T, sqlx::Error>> + Send + 'static,
     {
-        let readers = self.readers.clone();
+        let (readers, line) = (self.readers.clone(), Arc::clone(&self.line));
         let watchdog = self.watchdog;
         let lane = tokio::spawn(async move {
+            let _place = line.stand().await.map_err(|still| unavailable(operation, still))?;
             let mut connection =
                 readers.acquire().await.map_err(|error| classify(operation, error))?;
             match time::timeout(watchdog, work(&mut connection)).await {
-                Ok(done) => done.map_err(|error| classify(operation, error)),
+                Ok(Ok(done)) => {
+                    line.move_up();
+                    Ok(done)
+                }
+                Ok(Err(error)) => Err(classify(operation, error)),
                 Err(late) => {
                     // Closed without a word to the server: a cancel could turn "not
                     // replicated" into success.
@@ -164,7 +175,7 @@ impl PostgresStore {
 
 sql_store!(PostgresStore);
 
-/// How long a reader waits for a connection of the pool.
+/// How long a reader waits for a connection to be made, and for a line that stands still.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 
 /// Settings of the connection that appends.
