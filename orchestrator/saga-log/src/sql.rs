@@ -17,12 +17,12 @@ pub(crate) use saga_columns;
 
 /// A page of the list. `$leading` names the index that serves it.
 macro_rules! list_sql {
-    ($($leading:literal),+) => {
+    ($leading:literal) => {
         concat!(
             "/* list */ select ",
             $crate::sql::saga_columns!(),
             " from saga where saga_id < $1 and ",
-            $($leading,)+
+            $leading,
             " and ($2 is null or status = $2)
             and ($3 is null or (stuck_reason is not null) = $3)
             and ($4 is null or definition = $4)

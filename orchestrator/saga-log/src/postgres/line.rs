@@ -61,7 +61,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_millis(50);
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_line_that_stands_still_is_left() {
         let line = Line::new(1, PATIENCE);
         let _busy = line.stand().await.unwrap();
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(error.to_string(), "no read has ended for 50ms");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_line_that_moves_is_waited_in() {
         let line = Line::new(1, PATIENCE);
         let busy = line.stand().await.unwrap();
