@@ -30,6 +30,9 @@ use probe::{Answer, Inquiry, Key, Told};
 /// Where every participant answers inquiries.
 const RESOLVE_PATH: &str = "/saga.participant.v1.ParticipantService/Resolve";
 
+/// What an answer to an inquiry is longer than the reply in it, at most.
+const RESOLVE_BYTES: usize = 64;
+
 /// Carries the operation id.
 const OPERATION_ID: &str = "saga-op-id";
 
@@ -232,7 +235,8 @@ async fn resolve(
         metadata: HeaderMap::new(),
         body: probe::resolve_request(operation, inquiry),
         timeout,
-        reply_bytes_max: entry.reply_bytes_max,
+        // A reply that may be kept, in its wrapping.
+        reply_bytes_max: entry.reply_bytes_max + RESOLVE_BYTES,
     };
     exchange::unary(entry.channels.next(), unary).await
 }

@@ -125,6 +125,9 @@ pub struct Step {
     pub compensation_conditional: bool,
     /// What to do about a call of the action whose outcome stays unknown.
     pub on_unknown: OnUnknown,
+    /// How long an attempt of the action may be under way, in milliseconds. A participant
+    /// that keeps no operation log may be met by it for as long.
+    pub timeout_ms: u64,
     /// When the action is tried again.
     pub retry: RetryPolicy,
     /// When the compensation is tried again. Compensations have no last attempt:
@@ -173,9 +176,11 @@ pub enum OnUnknown {
     #[default]
     Resolve,
     /// Call again until the answer is definite. For a participant without an inquiry
-    /// whose action is idempotent. Behind the last attempt the saga is shown as stuck.
+    /// whose action is idempotent. A refusal is no definite answer while an earlier attempt
+    /// may have had its effect. Behind the last attempt the saga is shown as stuck.
     Retry,
-    /// As [`OnUnknown::Retry`], but expected: the saga is not shown as stuck.
+    /// As [`OnUnknown::Retry`], and where a refusal meets a doubt, the step is undone as if it
+    /// had been applied. For a compensation that does no harm where there is no effect.
     FinishThenUndo,
     /// Never call again by itself: a person settles it.
     Park,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     definition::StepIndex,
     event::{self, Event},
-    id::{Epoch, NodeId},
+    id::{Epoch, NodeId, OperationRoot},
 };
 
 mod convert;
@@ -102,7 +102,7 @@ impl From<&Event> for wire::Event {
             }
             Event::TurnedBack { reason, at_ms } => (*at_ms, Kind::TurnedBack(reason.into())),
             Event::OperatorActed { actor, reason, act, at_ms } => {
-                let act = Some((*act).into());
+                let act = Some(act.into());
                 let acted =
                     wire::OperatorActed { actor: actor.clone(), reason: reason.clone(), act };
                 (*at_ms, Kind::OperatorActed(acted))
@@ -211,6 +211,13 @@ impl From<&event::Started> for wire::Started {
             definition_hash: Bytes::copy_from_slice(&started.definition_hash),
             input: started.input.clone(),
             node: Bytes::copy_from_slice(started.node.0.as_bytes()),
+            operations: match started.operations {
+                OperationRoot::Saga => None,
+                OperationRoot::Request(root) => {
+                    let root = Bytes::copy_from_slice(root.as_bytes());
+                    Some(wire::OperationRoot { derivation: 2, root })
+                }
+            },
         }
     }
 }
@@ -223,6 +230,13 @@ impl wire::Started {
             definition_hash: <[u8; 32]>::try_from(self.definition_hash.as_ref())
                 .map_err(|_| DecodeError::Unknown { what: "definition hash" })?,
             input: self.input,
+            operations: match self.operations {
+                None => OperationRoot::Saga,
+                Some(wire::OperationRoot { derivation: 2, root }) => {
+                    OperationRoot::Request(uuid(&root)?)
+                }
+                Some(_) => return Err(DecodeError::Unknown { what: "derivation of ids" }),
+            },
             node: NodeId(uuid(&self.node)?),
             at_ms,
         })

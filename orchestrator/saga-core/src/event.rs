@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     definition::{OnTimeout, StepIndex},
-    id::{Epoch, NodeId},
+    id::{Epoch, NodeId, OperationRoot},
 };
 
 /// One fact in the log of a saga.
@@ -67,6 +67,8 @@ pub struct Started {
     pub definition_hash: [u8; 32],
     /// The input, as protobuf bytes of the definition's input type.
     pub input: Bytes,
+    /// What the ids of this saga's operations are derived from.
+    pub operations: OperationRoot,
     /// The first owner; its epoch is 1.
     pub node: NodeId,
     /// When the saga was accepted.
@@ -94,13 +96,17 @@ impl Direction {
 }
 
 /// What is known about a call. Applied, rejected and unknown are the three outcomes of
-/// an operation; the other two say that *this attempt* surely did nothing.
+/// an operation; not done and fault say that *this attempt* surely did nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The participant did it.
     Applied { reply: Bytes },
-    /// The participant refused, and will refuse for ever. Nothing was done.
-    Rejected { reason: String, message: String },
+    /// The participant did it, and its reply is larger than may be kept.
+    AppliedUnread { message: String },
+    /// The participant refused. What it did at earlier attempts is for `word` to say.
+    Rejected { reason: String, message: String, word: Word },
+    /// The participant's operation log contradicts the call.
+    Contradicted { cause: Contradiction, message: String },
     /// This attempt did nothing; another one may. Says nothing about earlier attempts.
     NotDone { cause: NotDone, message: String, retry_after_ms: Option<u64> },
     /// This attempt did nothing, and another one will not either until a person mends
@@ -108,6 +114,43 @@ pub enum Outcome {
     Fault { reason: String, message: String },
     /// Nobody knows. Never to be taken for a refusal (S3-13).
     Unknown { cause: UnknownCause, message: String },
+}
+
+/// How far a refusal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Word {
+    /// It is on record in the participant's operation log: no attempt had an effect, and none
+    /// ever will.
+    OnRecord,
+    /// It is about its own attempt. An earlier one may have had its effect: "I have it
+    /// already" is a refusal too.
+    OfAttempt,
+}
+
+/// What a participant has on record where it contradicts what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Contradiction {
+    /// An operation with another request: something happened under this id.
+    OtherRequest,
+    /// That the operation may never happen.
+    Fenced,
+    /// That the operation was done and undone.
+    Reversed,
+    /// Nothing, of an effect that our log has as applied (F70).
+    NoEffect,
+}
+
+impl Contradiction {
+    /// The reason code, as people see it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::OtherRequest => "OP_ID_REUSED",
+            Self::Fenced => "OP_FENCED",
+            Self::Reversed => "OP_REVERSED",
+            Self::NoEffect => "NOTHING_TO_UNDO",
+        }
+    }
 }
 
 /// Why an attempt surely did nothing.
@@ -141,6 +184,8 @@ pub enum Resolution {
     Rejected { reason: String, message: String },
     /// The operation did not happen and never will.
     Fenced,
+    /// The operation took effect and was undone, which our log knows nothing of.
+    Reversed,
     /// The operation is under way. Ask again.
     InProgress,
     /// The inquiry was not answered. Ask again (S3-18).
@@ -179,12 +224,17 @@ pub enum TurnBackReason {
 }
 
 /// What a person did to a saga.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorAct {
     /// Try what is waiting now.
     Retry,
-    /// The outcome of the step's open call, found out by looking at the participant.
-    Settle { step: StepIndex, settled: Settled },
+    /// The outcome of the step's open call, found out by looking at the participant. `reply`
+    /// is what later steps may read.
+    Settle { step: StepIndex, settled: Settled, reply: Option<Bytes> },
+    /// Make the step's refused call again as another operation, under an id of its own.
+    Renew { step: StepIndex },
+    /// End the saga as it is. What is left behind is left behind.
+    Close,
 }
 
 /// An outcome that a person found out.
@@ -203,6 +253,8 @@ pub enum Ending {
     Completed,
     /// Everything that was applied is undone.
     Compensated,
+    /// A person ended it as it was.
+    Closed,
 }
 
 impl Event {
@@ -243,7 +295,10 @@ impl Event {
             | Self::Signalled { step, .. }
             | Self::WaitEnded { step, .. }
             | Self::Kept { step, .. }
-            | Self::OperatorActed { act: OperatorAct::Settle { step, .. }, .. } => Some(*step),
+            | Self::OperatorActed {
+                act: OperatorAct::Settle { step, .. } | OperatorAct::Renew { step },
+                ..
+            } => Some(*step),
             _ => None,
         }
     }
@@ -255,6 +310,8 @@ impl Outcome {
     pub fn reason(&self) -> &str {
         match self {
             Self::Applied { .. } => "",
+            Self::AppliedUnread { .. } => "REPLY_TOO_LARGE",
+            Self::Contradicted { cause, .. } => cause.code(),
             Self::Rejected { reason, .. } | Self::Fault { reason, .. } => reason,
             Self::NotDone { cause: NotDone::NotSent, .. } => "NOT_SENT",
             Self::NotDone { cause: NotDone::Busy, .. } => "BUSY",
@@ -270,7 +327,9 @@ impl Outcome {
     pub fn message(&self) -> &str {
         match self {
             Self::Applied { .. } => "",
-            Self::Rejected { message, .. }
+            Self::AppliedUnread { message }
+            | Self::Contradicted { message, .. }
+            | Self::Rejected { message, .. }
             | Self::NotDone { message, .. }
             | Self::Fault { message, .. }
             | Self::Unknown { message, .. } => message,
@@ -286,6 +345,7 @@ impl Resolution {
             Self::Applied { .. } => "",
             Self::Rejected { reason, .. } => reason,
             Self::Fenced => "FENCED",
+            Self::Reversed => Contradiction::Reversed.code(),
             Self::InProgress => "IN_PROGRESS",
             Self::Unanswered { .. } => "INQUIRY_UNANSWERED",
             Self::Unsupported { .. } => "INQUIRY_UNSUPPORTED",
@@ -297,6 +357,7 @@ impl Resolution {
     pub fn message(&self) -> &str {
         match self {
             Self::Applied { .. } | Self::Fenced | Self::InProgress => "",
+            Self::Reversed => "the operation was done and undone, which is not in the log",
             Self::Rejected { message, .. }
             | Self::Unanswered { message }
             | Self::Unsupported { message } => message,

@@ -27,11 +27,11 @@ pub use definition::{
     StepSet, Timer,
 };
 pub use event::{
-    Direction, Ending, Event, NotDone, OperatorAct, Outcome, Resolution, Settled, Started,
-    TurnBackReason, UnknownCause, Verdict,
+    Contradiction, Direction, Ending, Event, NotDone, OperatorAct, Outcome, Resolution, Settled,
+    Started, TurnBackReason, UnknownCause, Verdict, Word,
 };
-pub use id::{Epoch, NodeId, OperationId, SagaId};
+pub use id::{Epoch, NodeId, OperationId, OperationName, OperationRoot, SagaId};
 pub use next::{Action, Next, next};
 pub use phase::StepPhase;
-pub use state::{Signal, State, StepState};
+pub use state::{Generations, Signal, State, StepState};
 pub use stuck::{Stuck, StuckReason, stuck};

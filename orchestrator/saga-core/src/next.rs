@@ -6,11 +6,13 @@
 //! effects are undone in reverse topological order, without a last attempt.
 
 use crate::{
-    definition::{Definition, OnTimeout, OnUnknown, RetryPolicy, Step, StepIndex, StepKind},
+    definition::{
+        Definition, OnTimeout, OnUnknown, RetryPolicy, Step, StepIndex, StepKind, StepSet,
+    },
     event::{Direction, Ending, TurnBackReason},
-    id::OperationId,
+    id::{OperationId, OperationName, OperationRoot},
     phase::{Last, Pause, StepPhase, Tries},
-    state::State,
+    state::{State, Trouble},
 };
 
 /// What must happen.
@@ -82,6 +84,9 @@ impl Plan {
 pub fn next(definition: &Definition, state: &State, now_ms: u64) -> Next {
     if let Some(ended) = state.ended() {
         return Next::Finished(ended.ending);
+    }
+    if state.is_closing() {
+        return Next::Do(vec![Action::End { ending: Ending::Closed }]);
     }
     if state.turned_back().is_some() {
         return next_backward(definition, state, now_ms);
@@ -186,13 +191,27 @@ fn step_ends_forward(
     index: StepIndex,
 ) -> Option<TurnBackReason> {
     let step = state.step(index);
+    let rejected = |trouble: Option<&Trouble>| {
+        let reason = trouble.map(|it| it.reason.clone()).unwrap_or_default();
+        Some(TurnBackReason::StepRejected { step: index, reason })
+    };
     match step.phase {
-        StepPhase::Rejected => {
-            let reason = step.last_trouble.as_ref().map(|trouble| trouble.reason.clone());
-            Some(TurnBackReason::StepRejected { step: index, reason: reason.unwrap_or_default() })
-        }
+        StepPhase::Rejected => rejected(step.last_trouble.as_ref()),
+        StepPhase::Fenced if step.refusal.is_some() => rejected(step.refusal.as_ref()),
         StepPhase::Fenced => Some(TurnBackReason::AttemptsExhausted { step: index }),
+        // It can be made once a person has told what an earlier step replied.
+        StepPhase::Unrenderable { .. } if !unread_before(definition, state, index).is_empty() => {
+            None
+        }
         StepPhase::Unrenderable { .. } => Some(TurnBackReason::Unrenderable { step: index }),
+        // Whether it was applied will not be known: it is undone as if it had been.
+        StepPhase::Open { direction: Direction::Forward, tries, last, .. }
+            if tries.refused
+                && last != Last::Contradicted
+                && definition.step(index).on_unknown == OnUnknown::FinishThenUndo =>
+        {
+            rejected(step.refusal.as_ref())
+        }
         StepPhase::Open { direction: Direction::Forward, tries, .. }
             if !tries.in_doubt && definition.step(index).retry.is_exhausted(tries) =>
         {
@@ -200,6 +219,11 @@ fn step_ends_forward(
         }
         _ => None,
     }
+}
+
+/// The steps before this one that were applied with a reply too large to be kept.
+pub(crate) fn unread_before(definition: &Definition, state: &State, index: StepIndex) -> StepSet {
+    definition.ancestors(index).iter().filter(|step| state.step(*step).unread).collect()
 }
 
 /// Turns back, unless the pivot is in doubt: then nobody can know which way is right,
@@ -224,14 +248,18 @@ fn next_backward(definition: &Definition, state: &State, now_ms: u64) -> Next {
             continue;
         }
         all_clear = false;
+        let undo = Action::Call { step: index, direction: Direction::Backward, attempt: 1 };
         match state.step(index).phase {
             StepPhase::Open { direction: Direction::Forward, tries, last, pause } => {
                 let open = Open { index, tries, last, pause };
-                open.settle(definition, state, now_ms, &mut plan);
+                if open.is_undone_in_doubt(definition.step(index)) {
+                    plan.at(quiet_at_ms(definition, state, index), now_ms, undo);
+                } else {
+                    open.settle(definition, state, now_ms, &mut plan);
+                }
             }
             StepPhase::Applied if later_effects_are_gone(definition, state, index) => {
-                let call = Action::Call { step: index, direction: Direction::Backward, attempt: 1 };
-                plan.actions.push(call);
+                plan.at(quiet_at_ms(definition, state, index), now_ms, undo);
             }
             StepPhase::Open { direction: Direction::Backward, tries, last, pause } => {
                 let policy = &definition.step(index).compensation_retry;
@@ -264,6 +292,19 @@ fn later_effects_are_gone(definition: &Definition, state: &State, index: StepInd
         .all(|later| is_clear(definition, state, later))
 }
 
+/// From when on no attempt of the action can be under way any more, in milliseconds since the
+/// Unix epoch. A participant that answers inquiries refuses one that comes behind its undo;
+/// any other would take it for a new one.
+fn quiet_at_ms(definition: &Definition, state: &State, index: StepIndex) -> u64 {
+    let step = definition.step(index);
+    match state.step(index).doubtful_at_ms {
+        Some(at_ms) if step.on_unknown != OnUnknown::Resolve => {
+            at_ms.saturating_add(step.timeout_ms)
+        }
+        _ => 0,
+    }
+}
+
 /// A step that was tried without a definite outcome.
 #[derive(Clone, Copy)]
 struct Open {
@@ -289,7 +330,10 @@ impl Open {
         if self.waits_for_a_person(step) {
             return;
         }
-        if passed_pivot || !step.retry.is_exhausted(self.tries) {
+        // What was refused in doubt is asked about, also behind the pivot: another call would
+        // only be refused again.
+        let asks = self.tries.refused && step.on_unknown == OnUnknown::Resolve;
+        if !asks && (passed_pivot || !step.retry.is_exhausted(self.tries)) {
             let forward = Direction::Forward;
             self.call_again(definition, state, forward, &step.retry, now_ms, plan);
         } else {
@@ -300,6 +344,9 @@ impl Open {
     /// Finds out what became of the action, the way the definition says.
     fn settle(self, definition: &Definition, state: &State, now_ms: u64, plan: &mut Plan) {
         let step = definition.step(self.index);
+        if self.is_contradicted() {
+            return;
+        }
         match step.on_unknown {
             OnUnknown::Park => {}
             OnUnknown::Retry | OnUnknown::FinishThenUndo => {
@@ -333,6 +380,9 @@ impl Open {
         now_ms: u64,
         plan: &mut Plan,
     ) {
+        if self.is_contradicted() {
+            return;
+        }
         let dice = dice(state, definition.step(self.index), direction, self.tries.attempt);
         let due_ms = match (self.pause, self.last) {
             (Pause::Over, _) => now_ms,
@@ -351,14 +401,28 @@ impl Open {
     }
 
     fn waits_for_a_person(self, step: &Step) -> bool {
-        self.tries.in_doubt && step.on_unknown == OnUnknown::Park
+        self.is_contradicted() || (self.tries.in_doubt && step.on_unknown == OnUnknown::Park)
+    }
+
+    /// Whether two sure words contradict each other, and nobody has asked to try again since.
+    fn is_contradicted(self) -> bool {
+        self.last == Last::Contradicted && self.pause != Pause::Over
+    }
+
+    /// Whether its doubt is never settled: it was refused, and is undone all the same.
+    fn is_undone_in_doubt(self, step: &Step) -> bool {
+        self.tries.refused
+            && self.last != Last::Contradicted
+            && step.compensable
+            && step.on_unknown == OnUnknown::FinishThenUndo
     }
 }
 
 /// A number that differs from saga to saga and from attempt to attempt, the same
 /// whenever it is asked for: where the jitter comes from.
 fn dice(state: &State, step: &Step, direction: Direction, attempt: u32) -> u64 {
-    let operation = OperationId::derive(state.saga(), &step.name, direction);
+    let name = OperationName { step: &step.name, direction, generation: 0 };
+    let operation = OperationId::derive(state.saga(), OperationRoot::Saga, name);
     let (high, low) = operation.0.as_u64_pair();
     let mut mixed = (high ^ low.rotate_left(32)).wrapping_add(u64::from(attempt) << 17);
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014).

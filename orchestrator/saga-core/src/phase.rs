@@ -2,7 +2,7 @@
 
 use crate::{
     definition::OnTimeout,
-    event::{Direction, NotDone, OperatorAct, Outcome, Resolution, Settled, Verdict},
+    event::{Contradiction, Direction, NotDone, Outcome, Resolution, Settled, Verdict, Word},
 };
 
 /// Where a step stands.
@@ -49,6 +49,9 @@ pub struct Tries {
     /// Whether any attempt so far may have had an effect. A later attempt that surely
     /// did nothing does not take this back.
     pub in_doubt: bool,
+    /// Whether an attempt was refused while an earlier one was in doubt. Calling again tells
+    /// no more then: the refusal may be true *because* the earlier one had its effect.
+    pub refused: bool,
 }
 
 /// What the last call or inquiry of an open step ended with.
@@ -58,8 +61,10 @@ pub enum Last {
     Busy,
     Fault,
     Unknown,
-    /// The compensation was refused: a contradiction that a person must look at (F70).
+    /// The compensation was refused, or the action while an earlier attempt was in doubt.
     Refused,
+    /// The participant's word contradicts the log: a person must look.
+    Contradicted,
     /// The inquiry was not answered, or the operation is under way.
     Unresolved,
     /// The participant has no inquiry.
@@ -95,6 +100,7 @@ pub enum StepEvent {
     OwnerLost,
     RetryRequested,
     Settled(Settled),
+    Renewed,
 }
 
 /// An outcome or a resolution without its payload.
@@ -102,16 +108,26 @@ pub enum StepEvent {
 pub enum Learned {
     Applied,
     Rejected,
+    /// Refused, as far as this attempt goes.
+    Refused,
     Fenced,
-    NotDone { last: Last, retry_after_ms: Option<u64> },
-    Unknown { last: Last },
+    Contradicted(Contradiction),
+    NotDone {
+        last: Last,
+        retry_after_ms: Option<u64>,
+    },
+    Unknown {
+        last: Last,
+    },
 }
 
 impl From<&Outcome> for Learned {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Applied { .. } => Self::Applied,
-            Outcome::Rejected { .. } => Self::Rejected,
+            Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => Self::Applied,
+            Outcome::Contradicted { cause, .. } => Self::Contradicted(*cause),
+            Outcome::Rejected { word: Word::OnRecord, .. } => Self::Rejected,
+            Outcome::Rejected { word: Word::OfAttempt, .. } => Self::Refused,
             Outcome::NotDone { cause: NotDone::NotSent, retry_after_ms, .. } => {
                 Self::NotDone { last: Last::NotSent, retry_after_ms: *retry_after_ms }
             }
@@ -124,12 +140,21 @@ impl From<&Outcome> for Learned {
     }
 }
 
+impl Learned {
+    /// Whether the attempt that it is about may have had an effect that is not known.
+    #[must_use]
+    pub(crate) fn may_have_acted(self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Contradicted(_))
+    }
+}
+
 impl From<&Resolution> for Learned {
     fn from(resolution: &Resolution) -> Self {
         match resolution {
             Resolution::Applied { .. } => Self::Applied,
             Resolution::Rejected { .. } => Self::Rejected,
             Resolution::Fenced => Self::Fenced,
+            Resolution::Reversed => Self::Contradicted(Contradiction::Reversed),
             Resolution::InProgress | Resolution::Unanswered { .. } => {
                 Self::Unknown { last: Last::Unresolved }
             }
@@ -145,15 +170,6 @@ impl From<&Verdict> for Learned {
             Verdict::Refused { .. } | Verdict::TimedOut { then: OnTimeout::Refuse } => {
                 Self::Rejected
             }
-        }
-    }
-}
-
-impl From<OperatorAct> for StepEvent {
-    fn from(act: OperatorAct) -> Self {
-        match act {
-            OperatorAct::Retry => Self::RetryRequested,
-            OperatorAct::Settle { settled, .. } => Self::Settled(settled),
         }
     }
 }
@@ -195,13 +211,18 @@ impl StepPhase {
             // The condition of a compensation is looked at before its first attempt.
             (Self::Applied, E::Kept) => Self::Kept,
 
-            // First attempts. Only what was applied is undone: a doubt is settled first.
+            // First attempts. Only what was applied is undone, and what met a refusal that does
+            // not say whether it was: any other doubt is settled first.
             (Self::Pending, E::Intended { direction: Forward, attempt: 1 }) => {
                 Self::first_attempt(Forward)
             }
             (Self::Applied, E::Intended { direction: Backward, attempt: 1 }) => {
                 Self::first_attempt(Backward)
             }
+            (
+                Self::Open { direction: Forward, tries, .. },
+                E::Intended { direction: Backward, attempt: 1 },
+            ) if tries.refused => Self::first_attempt(Backward),
 
             // Another attempt of the same call, with the same operation id.
             (Self::Open { direction, tries, .. }, E::Intended { direction: again, attempt })
@@ -250,6 +271,14 @@ impl StepPhase {
             (Self::Unrenderable { direction: Forward }, E::RetryRequested) => Self::Pending,
             (Self::Unrenderable { direction: Backward }, E::RetryRequested) => Self::Applied,
             (other, E::RetryRequested) => other,
+
+            // What surely did not happen may be asked for under another id, and only that.
+            (Self::Rejected | Self::Fenced, E::Renewed) => Self::Pending,
+            (Self::Open { direction: Backward, tries, last: Last::Refused, .. }, E::Renewed)
+                if !tries.in_doubt =>
+            {
+                Self::Applied
+            }
 
             (phase, E::Settled(settled)) => phase.settled(settled)?,
 
@@ -323,10 +352,21 @@ fn answered_phase(
     let phase = match (direction, learned) {
         (Forward, Learned::Applied) => StepPhase::Applied,
         (Forward, Learned::Rejected) => StepPhase::Rejected,
+        // A refusal speaks of its own attempt: it ends no doubt about an earlier one.
+        (Forward, Learned::Refused) if !tries.in_doubt => StepPhase::Rejected,
+        (Forward, Learned::Refused) => {
+            let tries = Tries { failures, refused: true, ..tries };
+            open(tries, Last::Refused, Pause::After { at_ms })
+        }
         (Backward, Learned::Applied) => StepPhase::Undone,
-        (Backward, Learned::Rejected) => {
+        (Backward, Learned::Rejected | Learned::Refused) => {
             open(Tries { failures, ..tries }, Last::Refused, Pause::After { at_ms })
         }
+        // Our own inquiry has fenced it: the call came late, and this is the expected answer.
+        (Forward, Learned::Contradicted(Contradiction::Fenced)) if tries.inquiries > 0 => {
+            StepPhase::Fenced
+        }
+        (_, Learned::Contradicted(_)) => contradicted(direction, tries, at_ms),
         (_, Learned::NotDone { last: Last::Fault, .. }) => {
             open(tries, Last::Fault, Pause::After { at_ms })
         }
@@ -351,6 +391,7 @@ fn resolved_phase(tries: Tries, learned: Learned, at_ms: u64) -> Option<StepPhas
         Learned::Applied => StepPhase::Applied,
         Learned::Rejected => StepPhase::Rejected,
         Learned::Fenced => StepPhase::Fenced,
+        Learned::Contradicted(_) => contradicted(Direction::Forward, tries, at_ms),
         Learned::Unknown { last } => StepPhase::Open {
             direction: Direction::Forward,
             tries,
@@ -358,7 +399,13 @@ fn resolved_phase(tries: Tries, learned: Learned, at_ms: u64) -> Option<StepPhas
             pause: Pause::After { at_ms },
         },
         // An inquiry says what became of the operation, not what became of an attempt.
-        Learned::NotDone { .. } => return None,
+        Learned::NotDone { .. } | Learned::Refused => return None,
     };
     Some(phase)
+}
+
+/// Two sure words contradict each other. Whatever the truth, something happened.
+fn contradicted(direction: Direction, tries: Tries, at_ms: u64) -> StepPhase {
+    let tries = Tries { in_doubt: true, ..tries };
+    StepPhase::Open { direction, tries, last: Last::Contradicted, pause: Pause::After { at_ms } }
 }

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use crate::{
     definition::{Definition, StepIndex},
     event::{Direction, Ending, Event, OperatorAct, Settled, Started, TurnBackReason},
-    id::{Epoch, NodeId, SagaId},
+    id::{Epoch, NodeId, OperationId, OperationName, OperationRoot, SagaId},
     phase::{StepEvent, StepPhase},
 };
 
 mod step;
 
 use step::step_event;
-pub use step::{Signal, StepState, Trouble};
+pub use step::{Generations, Signal, StepState, Trouble};
 
 /// One saga as its log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +20,13 @@ pub struct State {
     saga: SagaId,
     started_at_ms: u64,
     input: Bytes,
+    operations: OperationRoot,
     owner: NodeId,
     epoch: Epoch,
     steps: Vec<StepState>,
     cancel_requested: bool,
     turned_back: Option<TurnBackReason>,
+    closing: bool,
     ended: Option<Ended>,
 }
 
@@ -53,11 +55,13 @@ impl State {
             saga,
             started_at_ms: started.at_ms,
             input: started.input.clone(),
+            operations: started.operations,
             owner: started.node,
             epoch: Epoch(1),
             steps: definition.steps.iter().map(StepState::untouched).collect(),
             cancel_requested: false,
             turned_back: None,
+            closing: false,
             ended: None,
         }
     }
@@ -95,15 +99,38 @@ impl State {
             Event::Started(_) | Event::TurnedBack { .. } | Event::Ended { .. } => {
                 return Err(Illegal { event: event.kind(), step: None, phase: None });
             }
-            Event::OperatorActed { act: OperatorAct::Retry, .. } => {
-                for step in &mut self.steps {
-                    let after = step.phase.after(StepEvent::RetryRequested);
-                    step.phase = after.unwrap_or(step.phase);
+            Event::OperatorActed { act: OperatorAct::Retry, .. } => self.retry_steps(|_| true),
+            Event::OperatorActed { act: OperatorAct::Close, .. } => self.closing = true,
+            Event::OperatorActed { act: OperatorAct::Settle { step, settled, reply }, .. }
+                if self.is_unread(*step) =>
+            {
+                if *settled != Settled::Applied {
+                    let phase = Some(StepPhase::Applied);
+                    return Err(Illegal { event: event.kind(), step: Some(*step), phase });
                 }
+                self.read(*step, reply.clone());
             }
             _ => self.apply_to_step(event)?,
         }
         Ok(())
+    }
+
+    fn retry_steps(&mut self, which: impl Fn(StepPhase) -> bool) {
+        for step in self.steps.iter_mut().filter(|step| which(step.phase)) {
+            let after = step.phase.after(StepEvent::RetryRequested);
+            step.phase = after.unwrap_or(step.phase);
+        }
+    }
+
+    fn is_unread(&self, step: StepIndex) -> bool {
+        self.steps.get(step.at()).is_some_and(|it| it.unread && it.phase == StepPhase::Applied)
+    }
+
+    /// A person gives the reply that could not be kept, or says that there is none. What
+    /// could not be rendered without it is made again.
+    fn read(&mut self, step: StepIndex, reply: Option<Bytes>) {
+        self.steps[step.at()].read(reply);
+        self.retry_steps(|it| it == StepPhase::Unrenderable { direction: Direction::Forward });
     }
 
     fn may_turn_back(&self, reason: &TurnBackReason) -> bool {
@@ -126,6 +153,7 @@ impl State {
                 };
                 self.turned_back.is_some() && phases.all(is_settled)
             }
+            Ending::Closed => self.closing,
         }
     }
 
@@ -135,15 +163,13 @@ impl State {
         }
         self.owner = node;
         self.epoch = epoch;
-        for step in &mut self.steps {
-            step.phase = step.phase.after(StepEvent::OwnerLost).unwrap_or(step.phase);
-        }
+        self.steps.iter_mut().for_each(StepState::lose_owner);
         Ok(())
     }
 
     fn apply_to_step(&mut self, event: &Event) -> Result<(), Illegal> {
         let illegal = |phase| Illegal { event: event.kind(), step: event.step(), phase };
-        let (index, step_event) = step_event(event).ok_or(illegal(None))?;
+        let (index, step_event) = step_event(&self.steps, event).ok_or(illegal(None))?;
         let turned_back = self.turned_back.is_some();
         let step = self.steps.get_mut(index.at()).ok_or(illegal(None))?;
         let phase = step.phase.after(step_event).ok_or(illegal(Some(step.phase)))?;
@@ -161,6 +187,7 @@ impl State {
             | StepEvent::WaitBegan { .. }
             | StepEvent::Signalled
             | StepEvent::WaitEnded { .. } => !turned_back,
+            StepEvent::Renewed => turned_back == (phase == StepPhase::Applied),
             _ => true,
         };
         // The request is written once, and every attempt sends it (F77).
@@ -174,11 +201,11 @@ impl State {
         if let StepPhase::Open { last, .. } = step.phase {
             step.last_open = Some(last);
         }
-        step.phase = phase;
+        let before = std::mem::replace(&mut step.phase, phase);
         if !phase.is_out() {
             step.last_open = None;
         }
-        step.remember(event);
+        step.remember(event, before);
         Ok(())
     }
 
@@ -238,6 +265,26 @@ impl State {
     #[must_use]
     pub fn turned_back(&self) -> Option<&TurnBackReason> {
         self.turned_back.as_ref()
+    }
+
+    /// The id of an operation of this saga.
+    #[must_use]
+    pub fn operation(
+        &self,
+        definition: &Definition,
+        index: StepIndex,
+        direction: Direction,
+    ) -> OperationId {
+        let step = &definition.step(index).name;
+        let generation = self.step(index).generations.of(direction);
+        let name = OperationName { step, direction, generation };
+        OperationId::derive(self.saga, self.operations, name)
+    }
+
+    /// Whether a person ended the saga as it is.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing
     }
 
     /// How the saga ended, where it did.

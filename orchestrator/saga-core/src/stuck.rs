@@ -4,6 +4,7 @@
 use crate::{
     definition::{Definition, OnUnknown, StepIndex},
     event::Direction,
+    next::unread_before,
     phase::{Last, StepPhase, Tries},
     state::State,
 };
@@ -30,6 +31,11 @@ pub enum StuckReason {
     /// The request cannot be made from the data of this saga, where there is no turning
     /// back. It is made again where a person asks for it.
     Unrenderable,
+    /// The participant's word contradicts the log. Nothing is decided before a person has
+    /// looked.
+    Contradiction,
+    /// The step was applied, its reply was too large to be kept, and a later step reads it.
+    ReplyUnread,
 }
 
 impl StuckReason {
@@ -45,6 +51,8 @@ impl StuckReason {
             Self::RejectedAfterPivot => "REJECTED_AFTER_PIVOT",
             Self::ForwardFailing => "FORWARD_FAILING",
             Self::Unrenderable => "UNRENDERABLE",
+            Self::Contradiction => "CONTRADICTION",
+            Self::ReplyUnread => "REPLY_UNREAD",
         }
     }
 }
@@ -81,6 +89,9 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
         StepPhase::Rejected | StepPhase::Fenced if forward_only => {
             Some(StuckReason::RejectedAfterPivot)
         }
+        StepPhase::Applied if step.unread && is_missed(definition, state, index) => {
+            Some(StuckReason::ReplyUnread)
+        }
         StepPhase::Unrenderable { direction: Direction::Backward } => {
             Some(StuckReason::Unrenderable)
         }
@@ -100,6 +111,16 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
     }
 }
 
+/// Whether a step waits for the reply of this one, which was too large to be kept.
+fn is_missed(definition: &Definition, state: &State, index: StepIndex) -> bool {
+    let unrenderable = StepPhase::Unrenderable { direction: Direction::Forward };
+    state.turned_back().is_none()
+        && definition.indices().any(|later| {
+            state.step(later).phase == unrenderable
+                && unread_before(definition, state, later).contains(index)
+        })
+}
+
 fn forward_stuck(
     definition: &Definition,
     state: &State,
@@ -108,6 +129,9 @@ fn forward_stuck(
     last: Last,
 ) -> Option<StuckReason> {
     let step = definition.step(index);
+    if last == Last::Contradicted {
+        return Some(StuckReason::Contradiction);
+    }
     if state.turned_back().is_some() && !tries.in_doubt {
         return None; // Nothing was done, and nothing will be.
     }
@@ -121,13 +145,14 @@ fn forward_stuck(
         _ => {}
     }
     let exhausted = step.retry.attempts_max <= tries.failures;
-    if state.passed_pivot(definition) {
+    if state.passed_pivot(definition) && !tries.refused {
         return exhausted.then_some(StuckReason::ForwardFailing);
     }
     let unsettled = tries.in_doubt
         && match step.on_unknown {
-            OnUnknown::Retry => exhausted,
-            OnUnknown::FinishThenUndo | OnUnknown::Park => false,
+            // Refused in doubt: what another call would say is known.
+            OnUnknown::Retry | OnUnknown::FinishThenUndo => exhausted || tries.refused,
+            OnUnknown::Park => false,
             OnUnknown::Resolve => step.resolve_retry.attempts_max <= tries.inquiries,
         };
     unsettled.then_some(StuckReason::OutcomeUnknown)
@@ -140,6 +165,7 @@ fn backward_stuck(
     last: Last,
 ) -> Option<StuckReason> {
     match last {
+        Last::Contradicted => Some(StuckReason::Contradiction),
         Last::Refused => Some(StuckReason::CompensationRejected),
         Last::Fault => Some(StuckReason::WiringFault),
         _ => {

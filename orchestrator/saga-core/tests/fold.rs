@@ -5,8 +5,9 @@ use bytes::Bytes;
 use saga_core::{
     Definition,
     Direction::{self, Backward, Forward},
-    Ending, Epoch, Event, NodeId, OnUnknown, OperatorAct, Outcome, RetryPolicy, SagaId, Settled,
-    Started, State, Step, StepIndex, StepKind, StepPhase, TurnBackReason, UnknownCause,
+    Ending, Epoch, Event, NodeId, OnUnknown, OperationRoot, OperatorAct, Outcome, RetryPolicy,
+    SagaId, Settled, Started, State, Step, StepIndex, StepKind, StepPhase, TurnBackReason,
+    UnknownCause, Word,
 };
 use uuid::Uuid;
 
@@ -57,7 +58,8 @@ fn a_saga_with_a_doubt_is_not_compensated() {
     refuses(&out, ended(Ending::Compensated));
     let doubtful = [unknown(FIRST), vec![turned_back()]].concat();
     refuses(&doubtful, ended(Ending::Compensated));
-    let settled = acted(OperatorAct::Settle { step: FIRST, settled: Settled::NotApplied });
+    let settled =
+        acted(OperatorAct::Settle { step: FIRST, settled: Settled::NotApplied, reply: None });
     accepts(&[doubtful, vec![settled]].concat(), ended(Ending::Compensated));
 }
 
@@ -117,8 +119,10 @@ fn what_surely_did_nothing_is_not_called_again_once_the_saga_turned_back() {
 /// Else a person could make the pivot stand behind the turning back.
 #[test]
 fn what_surely_did_nothing_is_not_settled_as_applied_once_the_saga_turned_back() {
-    let settled = acted(OperatorAct::Settle { step: FIRST, settled: Settled::Applied });
-    let rejected = Outcome::Rejected { reason: String::new(), message: String::new() };
+    let settled =
+        acted(OperatorAct::Settle { step: FIRST, settled: Settled::Applied, reply: None });
+    let rejected =
+        Outcome::Rejected { reason: String::new(), message: String::new(), word: Word::OnRecord };
     let rejected = answered(FIRST, rejected);
     accepts(&rejected, settled.clone());
     refuses(&[rejected, vec![turned_back()]].concat(), settled.clone());
@@ -203,6 +207,7 @@ fn definition() -> Definition {
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
+        timeout_ms: 2_000,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,
         resolve_retry: RetryPolicy::RESOLVE,
@@ -217,6 +222,7 @@ fn started() -> Started {
         definition_version: 1,
         definition_hash: [0; 32],
         input: Bytes::new(),
+        operations: OperationRoot::Saga,
         node: NodeId(Uuid::nil()),
         at_ms: 0,
     }

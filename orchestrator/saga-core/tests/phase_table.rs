@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use saga_core::{
+    Contradiction,
     Direction::{self, Backward, Forward},
     Settled, StepPhase,
     phase::{Last, Learned, Pause, StepEvent, Tries},
@@ -26,7 +27,7 @@ fn every_legal_pair_is_in_the_table() {
         }
     }
     insta::assert_snapshot!("phase_table", table);
-    assert_eq!((legal, illegal), (97, 1865));
+    assert_eq!((legal, illegal), (128, 2812));
 }
 
 /// One of each phase, and of tries and pauses where they decide what is legal.
@@ -34,6 +35,7 @@ fn phases() -> Vec<StepPhase> {
     let sure = Tries { attempt: 1, failures: 1, ..Tries::default() };
     let doubtful = Tries { in_doubt: true, ..sure };
     let asked = Tries { inquiries: 1, ..doubtful };
+    let refused = Tries { attempt: 2, refused: true, ..doubtful };
     let pause = Pause::After { at_ms: 7 };
     let open = |direction, tries, last| StepPhase::Open { direction, tries, last, pause };
     vec![
@@ -49,6 +51,9 @@ fn phases() -> Vec<StepPhase> {
         open(Forward, sure, Last::NotSent),
         open(Forward, doubtful, Last::Unknown),
         open(Forward, asked, Last::Unresolved),
+        open(Forward, refused, Last::Refused),
+        open(Forward, doubtful, Last::Contradicted),
+        open(Backward, sure, Last::Refused),
         open(Backward, doubtful, Last::Refused),
         StepPhase::Applied,
         StepPhase::Rejected,
@@ -76,16 +81,19 @@ fn events() -> Vec<StepEvent> {
     }
     events.extend([StepEvent::WaitBegan { at_ms: 9 }, StepEvent::Signalled, StepEvent::Kept]);
     events.extend(learned().map(|learned| StepEvent::WaitEnded { learned }));
-    events.extend([StepEvent::OwnerLost, StepEvent::RetryRequested]);
+    events.extend([StepEvent::OwnerLost, StepEvent::RetryRequested, StepEvent::Renewed]);
     events.extend([Settled::Applied, Settled::NotApplied].map(StepEvent::Settled));
     events
 }
 
-fn learned() -> [Learned; 9] {
+fn learned() -> [Learned; 12] {
     [
         Learned::Applied,
         Learned::Rejected,
+        Learned::Refused,
         Learned::Fenced,
+        Learned::Contradicted(Contradiction::OtherRequest),
+        Learned::Contradicted(Contradiction::Fenced),
         Learned::NotDone { last: Last::NotSent, retry_after_ms: None },
         Learned::NotDone { last: Last::Busy, retry_after_ms: Some(50) },
         Learned::NotDone { last: Last::Fault, retry_after_ms: None },
@@ -126,11 +134,12 @@ fn of_direction(direction: Direction) -> &'static str {
     }
 }
 
-/// `#2 f1 i1 ?`: the second attempt, one failure, one inquiry, in doubt.
+/// `#2 f1 i1 ? !`: the second attempt, one failure, one inquiry, in doubt, refused in doubt.
 fn of_tries(tries: Tries) -> String {
-    let Tries { attempt, failures, inquiries, in_doubt } = tries;
+    let Tries { attempt, failures, inquiries, in_doubt, refused } = tries;
     let inquiries = if inquiries == 0 { String::new() } else { format!(" i{inquiries}") };
-    format!("#{attempt} f{failures}{inquiries}{}", if in_doubt { " ?" } else { "" })
+    let (doubt, refusal) = (if in_doubt { " ?" } else { "" }, if refused { " !" } else { "" });
+    format!("#{attempt} f{failures}{inquiries}{doubt}{refusal}")
 }
 
 fn of_pause(pause: Pause) -> String {
@@ -165,6 +174,7 @@ fn of_event(event: StepEvent) -> String {
         StepEvent::RetryRequested => "retry requested".to_owned(),
         StepEvent::Settled(Settled::Applied) => "settled: applied".to_owned(),
         StepEvent::Settled(Settled::NotApplied) => "settled: not applied".to_owned(),
+        StepEvent::Renewed => "renewed".to_owned(),
     }
 }
 
@@ -172,7 +182,9 @@ fn of_learned(learned: Learned) -> String {
     match learned {
         Learned::Applied => "applied".to_owned(),
         Learned::Rejected => "rejected".to_owned(),
+        Learned::Refused => "refused".to_owned(),
         Learned::Fenced => "fenced".to_owned(),
+        Learned::Contradicted(cause) => format!("contradicted: {cause:?}"),
         Learned::NotDone { last, retry_after_ms: None } => format!("not done: {last:?}"),
         Learned::NotDone { last, retry_after_ms: Some(ms) } => {
             format!("not done: {last:?}, {ms} ms")

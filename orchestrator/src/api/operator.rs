@@ -127,7 +127,7 @@ async fn force(
     let acted = Event::OperatorActed {
         actor: request.actor,
         reason: request.reason,
-        act: OperatorAct::Settle { step, settled },
+        act: OperatorAct::Settle { step, settled, reply: None },
         at_ms: engine.shared.clock.now_ms(),
     };
     engine.tell(saga, acted).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost_types::Timestamp;
 use saga_core::{
-    Direction, Event, OnTimeout, OperationId, OperatorAct, Outcome, Resolution, SagaId, StepIndex,
+    Direction, Event, OnTimeout, OperatorAct, Outcome, Resolution, SagaId, StepIndex,
     TurnBackReason, Verdict, phase::StepPhase,
 };
 use saga_log::{LogRow, SagaRow, Standing, Status as RowStatus};
@@ -105,7 +105,7 @@ pub(super) fn ended(
 }
 
 fn step(snapshot: &Snapshot, index: StepIndex) -> pb::SagaStep {
-    let Snapshot { row, definition, state, .. } = snapshot;
+    let Snapshot { definition, state, .. } = snapshot;
     let step = state.step(index);
     let gone = state.turned_back().is_some();
     let name = &definition.core.step(index).name;
@@ -144,7 +144,7 @@ fn step(snapshot: &Snapshot, index: StepIndex) -> pb::SagaStep {
         name: name.clone(),
         state: step_state.into(),
         attempt,
-        action_op_id: OperationId::derive(row.saga, name, Direction::Forward).to_string(),
+        action_op_id: state.operation(&definition.core, index, Direction::Forward).to_string(),
         last_result: trouble.unwrap_or_default(),
     }
 }
@@ -303,6 +303,8 @@ impl Said {
                 let act = match act {
                     OperatorAct::Retry => "retry now".to_owned(),
                     OperatorAct::Settle { settled, .. } => format!("settled as {settled:?}"),
+                    OperatorAct::Renew { .. } => "made anew under another id".to_owned(),
+                    OperatorAct::Close => "closed as it is".to_owned(),
                 };
                 Self { message: format!("{actor}: {act}: {reason}"), ..Self::default() }
             }
@@ -316,7 +318,8 @@ impl Said {
 
 fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Applied { .. } => "applied",
+        Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => "applied",
+        Outcome::Contradicted { .. } => "contradicted",
         Outcome::Rejected { .. } => "rejected",
         Outcome::NotDone { .. } => "not done",
         Outcome::Fault { .. } => "fault",
@@ -336,6 +339,7 @@ fn resolution_word(resolution: &Resolution) -> &'static str {
         Resolution::Applied { .. } => "applied",
         Resolution::Rejected { .. } => "rejected",
         Resolution::Fenced => "fenced",
+        Resolution::Reversed => "reversed",
         Resolution::InProgress => "in progress",
         Resolution::Unanswered { .. } => "unanswered",
         Resolution::Unsupported { .. } => "unsupported",

@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use saga_core::{Direction, OperationId, Outcome, SagaId, StepIndex, StepKind, StepSet};
+use saga_core::{
+    Contradiction, Direction, OperationId, Outcome, SagaId, StepIndex, StepKind, StepSet,
+};
 
 use crate::{
-    conformance::{Bench, data::Data},
+    conformance::{
+        Bench,
+        data::{Data, operation},
+    },
     definition::{CallSpec, Failure, Rendered},
     participants::{
         CallRequest,
@@ -258,7 +263,12 @@ impl<'b> Case<'b> {
             };
             match self.bench.caller.call(request).await {
                 Outcome::Applied { reply } => return Ok(Called::Applied(reply)),
-                Outcome::Rejected { reason, message } => {
+                Outcome::Contradicted { cause: Contradiction::NoEffect, .. }
+                | Outcome::AppliedUnread { .. } => return Ok(Called::Applied(Bytes::new())),
+                Outcome::Contradicted { cause, message } => {
+                    return Ok(Called::Refused { reason: cause.code().to_owned(), message });
+                }
+                Outcome::Rejected { reason, message, .. } => {
                     return Ok(Called::Refused { reason, message });
                 }
                 Outcome::Fault { reason, message } => return Err(format!("{reason}: {message}")),
@@ -340,7 +350,7 @@ impl<'b> Case<'b> {
     }
 
     fn operation(&self, step: StepIndex, direction: Direction) -> OperationId {
-        OperationId::derive(self.data.saga, self.name(step), direction)
+        operation(self.data.saga, self.name(step), direction)
     }
 
     fn name(&self, step: StepIndex) -> &'b str {

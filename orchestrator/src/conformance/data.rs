@@ -1,7 +1,7 @@
 //! What expressions see of one saga of a check.
 
 use bytes::Bytes;
-use saga_core::{SagaId, StepIndex};
+use saga_core::{Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex};
 use uuid::Uuid;
 
 use crate::{
@@ -9,7 +9,14 @@ use crate::{
     definition::{Failure, RunData},
 };
 
+/// The id of an operation of the check's own saga.
+pub(super) fn operation(saga: SagaId, step: &str, direction: Direction) -> OperationId {
+    let name = OperationName { step, direction, generation: 0 };
+    OperationId::derive(saga, OperationRoot::Saga, name)
+}
+
 /// What expressions see.
+#[derive(Debug)]
 pub(super) struct Data {
     pub(super) saga: SagaId,
     pub(super) key: String,
@@ -21,6 +28,10 @@ pub(super) struct Data {
 impl RunData for Data {
     fn saga_id(&self) -> SagaId {
         self.saga
+    }
+
+    fn operation(&self, _: StepIndex, step: &str) -> OperationId {
+        operation(self.saga, step, Direction::Forward)
     }
 
     fn business_key(&self) -> &str {

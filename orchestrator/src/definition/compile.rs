@@ -85,6 +85,7 @@ fn core_of(file: &DefinitionFile, findings: &mut Findings) -> Definition {
         compensable: step.undo().is_some(),
         compensation_conditional: step.undo().is_some_and(|undo| undo.when.is_some()),
         on_unknown: step.on_unknown,
+        timeout_ms: step.call().map_or(0, |call| call.timeout_ms),
         retry: step.retry.as_ref().map_or(RetryPolicy::ACTION, |it| it.value),
         compensation_retry: match &step.compensation {
             CompensationFile::Call { retry: Some(retry), .. } => *retry,

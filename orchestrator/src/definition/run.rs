@@ -1,8 +1,10 @@
 //! What a definition does with the data of one saga: conditions, requests, signals, labels.
 
+use std::fmt;
+
 use bytes::Bytes;
 use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
-use saga_core::{Direction, SagaId, StepIndex, Verdict};
+use saga_core::{Direction, OperationId, SagaId, StepIndex, Verdict};
 
 use crate::definition::{
     ActionPlan, CompiledDefinition, canonical,
@@ -10,9 +12,11 @@ use crate::definition::{
 };
 
 /// What a saga knows: the values that expressions may read.
-pub trait RunData {
+pub trait RunData: fmt::Debug {
     /// The saga's id.
     fn saga_id(&self) -> SagaId;
+    /// The id of the action of a step, whose name is `step`.
+    fn operation(&self, index: StepIndex, step: &str) -> OperationId;
     /// The business key it was started with.
     fn business_key(&self) -> &str;
     /// Its input, as bytes of the input type.
@@ -165,7 +169,7 @@ impl CompiledDefinition {
         data: &'a dyn RunData,
         what: &dyn Fn() -> String,
     ) -> Result<Frame<'a>, RenderError> {
-        let mut frame = Frame::new(data.saga_id(), data.business_key(), &self.names);
+        let mut frame = Frame::new(data, &self.names);
         let decode = |of: &MessageDescriptor, bytes: &Bytes| decoded(of, bytes, what);
         if reads.input {
             frame.input = Some(decode(&self.input, data.input())?);

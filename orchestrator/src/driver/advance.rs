@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Direction, Ending, Event, Next, SagaId, State, StepIndex, TurnBackReason, Verdict,
-    state::Illegal,
+    Action, Direction, Ending, Event, Next, OperationId, SagaId, State, StepIndex, TurnBackReason,
+    Verdict, state::Illegal,
 };
 
 use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
@@ -203,6 +203,7 @@ fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_m
 }
 
 /// What expressions may read.
+#[derive(Debug)]
 struct Known<'k> {
     state: &'k State,
     subject: Subject<'k>,
@@ -211,6 +212,10 @@ struct Known<'k> {
 impl RunData for Known<'_> {
     fn saga_id(&self) -> SagaId {
         self.state.saga()
+    }
+
+    fn operation(&self, index: StepIndex, _: &str) -> OperationId {
+        self.state.operation(&self.subject.definition.core, index, Direction::Forward)
     }
 
     fn business_key(&self) -> &str {

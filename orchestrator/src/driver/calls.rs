@@ -17,10 +17,15 @@ use crate::{
 
 /// The call or inquiry of `order`, whose answer is a fact about `run`.
 pub(super) fn make(run: &Run, order: Order) -> Answer {
+    let (step, direction) = match order {
+        Order::Call { step, direction, .. } => (step, direction),
+        Order::Inquire { step, .. } => (step, Direction::Forward),
+    };
     let caller = Caller {
         shared: Arc::clone(&run.shared),
         definition: Arc::clone(&run.definition),
         saga: run.saga,
+        operation: run.state.operation(&run.definition.core, step, direction),
     };
     match order {
         Order::Call { step, direction, attempt, body } => {
@@ -35,6 +40,8 @@ struct Caller {
     shared: Arc<Shared>,
     definition: Arc<CompiledDefinition>,
     saga: SagaId,
+    /// What is called or inquired into.
+    operation: OperationId,
 }
 
 impl Caller {
@@ -51,7 +58,6 @@ impl Caller {
         let outcome = async {
             let outcome = match self.definition.call(step, direction) {
                 Some(spec) => {
-                    let operation = OperationId::derive(self.saga, name, direction);
                     let request = CallRequest {
                         spec,
                         body,
@@ -59,7 +65,7 @@ impl Caller {
                         step: name,
                         direction,
                         attempt,
-                        operation,
+                        operation: self.operation,
                         timeout: spec.timeout,
                     };
                     self.checked(step, direction, self.shared.caller.call(request).await)
@@ -97,9 +103,8 @@ impl Caller {
         let span = info_span!("inquire", saga.id = %self.saga, step.name = %name, inquiry);
         let resolution = match self.definition.call(step, Direction::Forward) {
             Some(spec) => {
-                let operation = OperationId::derive(self.saga, name, Direction::Forward);
                 let timeout = Duration::from_millis(self.shared.limits.resolve_timeout_ms);
-                let asked = self.shared.caller.resolve(&spec.participant, operation, timeout);
+                let asked = self.shared.caller.resolve(&spec.participant, self.operation, timeout);
                 asked.instrument(span).await
             }
             None => Resolution::Unsupported { message: format!("{name} has no call") },
@@ -112,7 +117,8 @@ impl Caller {
 /// The outcome in one word, for the span.
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Applied { .. } => "applied",
+        Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => "applied",
+        Outcome::Contradicted { .. } => "contradicted",
         Outcome::Rejected { .. } => "rejected",
         Outcome::NotDone { .. } => "not_done",
         Outcome::Fault { .. } => "fault",

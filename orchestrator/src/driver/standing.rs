@@ -30,6 +30,7 @@ pub(crate) fn standing(
         let status = match ended.ending {
             Ending::Completed => Status::Completed,
             Ending::Compensated => Status::Compensated,
+            Ending::Closed => Status::Closed,
         };
         return Standing {
             status,

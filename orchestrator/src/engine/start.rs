@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use saga_core::{Event, SagaId, Started, State};
+use saga_core::{Event, OperationRoot, SagaId, Started, State};
 use saga_log::{AppendError, SagaRow};
 use tokio::sync::oneshot;
 
@@ -144,6 +144,11 @@ fn first_row(
         definition_version: core.version,
         definition_hash: start.definition.hash,
         input: start.input.clone(),
+        operations: OperationRoot::of_request(
+            &start.namespace,
+            &start.business_key,
+            &start.request_hash,
+        ),
         node: shared.node,
         at_ms: now_ms,
     };

@@ -24,6 +24,9 @@ use super::channels::Channel;
 /// Flag and length before a message.
 const FRAME_HEADER_BYTES: usize = 5;
 
+/// In a reply: a compensation found nothing to undo.
+const NOTHING_TO_UNDO: &str = "saga-nothing-to-undo";
+
 /// What carries the details of a status.
 const DETAILS: &str = "grpc-status-details-bin";
 
@@ -42,6 +45,13 @@ pub(super) struct Unary {
 pub enum Seen {
     /// OK, and the reply.
     Reply(Bytes),
+    /// OK, and the reply of a compensation that found nothing to undo.
+    NothingToUndo(Bytes),
+    /// OK, and a reply that is larger than is kept.
+    TooLarge {
+        /// How large it may be.
+        message: String,
+    },
     /// A status other than OK that came over the wire as one.
     Status(Box<Status>),
     /// The message never left: no participant can have acted on it.
@@ -136,7 +146,11 @@ async fn exchange(
     if let Some(code) = code_of(&head.headers) {
         return answered(code, head.headers, BytesMut::new());
     }
+    let found_nothing = |headers: &HeaderMap| {
+        headers.get(NOTHING_TO_UNDO).is_some_and(|it| it.as_bytes() == b"true")
+    };
     let mut data = BytesMut::new();
+    let mut too_large = false;
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
         let frame = match frame {
@@ -144,17 +158,25 @@ async fn exchange(
             Err(status) => return broken(&status),
         };
         match frame.into_data() {
+            // Read to its end all the same: the status behind it says whether it was done.
             Ok(bytes) if FRAME_HEADER_BYTES + reply_bytes_max < data.len() + bytes.len() => {
-                let message = format!("the reply is longer than {reply_bytes_max} bytes");
-                return Seen::BadReply { message };
+                too_large = true;
             }
+            Ok(_) if too_large => {}
             Ok(bytes) => data.extend_from_slice(&bytes),
             Err(frame) => trailers = frame.into_trailers().ok().or(trailers),
         }
     }
     let trailers = trailers.unwrap_or_default();
+    let nothing_to_undo = found_nothing(&head.headers) || found_nothing(&trailers);
     match code_of(&trailers) {
-        Some(code) => answered(code, trailers, data),
+        Some(Code::Ok) if too_large => Seen::TooLarge {
+            message: format!("the reply is over the limit of {reply_bytes_max} bytes"),
+        },
+        Some(code) => match answered(code, trailers, data) {
+            Seen::Reply(reply) if nothing_to_undo => Seen::NothingToUndo(reply),
+            seen => seen,
+        },
         None => Seen::Lost { message: "the reply ended without a status".to_owned() },
     }
 }

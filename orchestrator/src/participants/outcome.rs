@@ -3,7 +3,9 @@
 //! | seen | outcome |
 //! |---|---|
 //! | OK and a reply | applied |
-//! | FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS with an ErrorInfo reason; a code that the definition adds; trailer `saga-outcome: refused` | rejected |
+//! | OK and a reply over the limit | applied, unread |
+//! | reason OP_ID_REUSED, OP_FENCED or OP_REVERSED; OK and `saga-nothing-to-undo` | contradicted, where the log does not explain it |
+//! | FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS with an ErrorInfo reason; a code that the definition adds; trailer `saga-outcome: refused` | rejected, this attempt; every attempt where the trailer `saga-refusal: recorded` says so |
 //! | INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED | fault |
 //! | ABORTED; RESOURCE_EXHAUSTED with RetryInfo or ErrorInfo | not done, busy |
 //! | no connection, or the message never left | not done, not sent |
@@ -15,7 +17,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use saga_core::{NotDone, Outcome, Resolution, UnknownCause};
+use saga_core::{Contradiction, NotDone, Outcome, Resolution, UnknownCause, Word};
 use saga_proto::saga::participant::v1 as pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -35,6 +37,11 @@ const TEXT_BYTES_MAX: usize = 500;
 pub fn of_call(seen: Seen, refusals: RefusalCodes) -> Outcome {
     match seen {
         Seen::Reply(reply) => Outcome::Applied { reply },
+        Seen::NothingToUndo(_) => Outcome::Contradicted {
+            cause: Contradiction::NoEffect,
+            message: "the participant has no effect to undo".to_owned(),
+        },
+        Seen::TooLarge { message } => Outcome::AppliedUnread { message: short(&message) },
         Seen::Status(status) => of_status(&status, refusals),
         Seen::NotSent { message } => Outcome::NotDone {
             cause: NotDone::NotSent,
@@ -59,14 +66,19 @@ pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
     let with_reason = reason.is_some();
     let reason = reason.unwrap_or_else(|| code_name(status.code()).to_owned());
     let message = short(status.message());
-    let marked = status.metadata().get("saga-outcome").is_some_and(|it| it == "refused");
-    if marked || refusals.contains(status.code()) {
-        return Outcome::Rejected { reason, message };
+    if let Some(cause) = contradiction(status.code(), &reason) {
+        return Outcome::Contradicted { cause, message };
+    }
+    let says = |key, value| status.metadata().get(key).is_some_and(|it| it == value);
+    let recorded = says("saga-refusal", "recorded");
+    let word = if recorded { Word::OnRecord } else { Word::OfAttempt };
+    if recorded || says("saga-outcome", "refused") || refusals.contains(status.code()) {
+        return Outcome::Rejected { reason, message, word };
     }
     let retry_after_ms = retry_after_ms(status);
     match status.code() {
         Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists if with_reason => {
-            Outcome::Rejected { reason, message }
+            Outcome::Rejected { reason, message, word }
         }
         Code::InvalidArgument
         | Code::Unimplemented
@@ -96,7 +108,9 @@ pub fn of_resolve(seen: Seen) -> Resolution {
             return unanswered(format!("{}: {}", code_name(status.code()), status.message()));
         }
         Seen::TimedOut => return unanswered("no answer in time".to_owned()),
-        Seen::NotSent { message }
+        Seen::NothingToUndo(reply) => reply,
+        Seen::TooLarge { message }
+        | Seen::NotSent { message }
         | Seen::Lost { message }
         | Seen::NotGrpc { message }
         | Seen::BadReply { message } => return unanswered(message),
@@ -115,6 +129,13 @@ pub fn of_resolve(seen: Seen) -> Resolution {
         Ok(_) => unanswered("an empty answer to an inquiry".to_owned()),
         Err(error) => unanswered(format!("an answer that cannot be read: {error}")),
     }
+}
+
+/// What the participant has on record under the id of the call, where that is something else.
+fn contradiction(code: Code, reason: &str) -> Option<Contradiction> {
+    let causes = [Contradiction::OtherRequest, Contradiction::Fenced, Contradiction::Reversed];
+    let is_refusal = matches!(code, Code::AlreadyExists | Code::FailedPrecondition);
+    causes.into_iter().find(|cause| is_refusal && cause.code() == reason)
 }
 
 fn unknown(cause: UnknownCause, message: &str) -> Outcome {

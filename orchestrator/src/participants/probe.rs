@@ -79,7 +79,7 @@ pub enum Meaning {
 impl Answer {
     pub(super) fn of(seen: Seen, refusals: RefusalCodes) -> Self {
         let message = match seen {
-            Seen::Reply(reply) => return Self::Reply(reply),
+            Seen::Reply(reply) | Seen::NothingToUndo(reply) => return Self::Reply(reply),
             Seen::Status(status) => {
                 let info = status.get_details_error_info();
                 return Self::Status(Refusal {
@@ -87,15 +87,18 @@ impl Answer {
                     reason: info.map(|it| outcome::short(&it.reason)).unwrap_or_default(),
                     message: outcome::short(status.message()),
                     meaning: match outcome::of_status(&status, refusals) {
-                        Outcome::Rejected { .. } => Meaning::Refused,
+                        Outcome::Rejected { .. } | Outcome::Contradicted { .. } => Meaning::Refused,
                         Outcome::Fault { .. } => Meaning::Fault,
                         Outcome::NotDone { .. } => Meaning::Busy,
-                        Outcome::Applied { .. } | Outcome::Unknown { .. } => Meaning::Unknown,
+                        Outcome::Applied { .. }
+                        | Outcome::AppliedUnread { .. }
+                        | Outcome::Unknown { .. } => Meaning::Unknown,
                     },
                 });
             }
             Seen::TimedOut => "no answer in time".to_owned(),
-            Seen::NotSent { message }
+            Seen::TooLarge { message }
+            | Seen::NotSent { message }
             | Seen::Lost { message }
             | Seen::NotGrpc { message }
             | Seen::BadReply { message } => outcome::short(&message),

@@ -118,7 +118,7 @@ impl Reflection<'_> {
             reply_bytes_max: ANSWER_BYTES_MAX,
         };
         let reply = match unary(self.channels.next(), call).await {
-            Seen::Reply(reply) => reply,
+            Seen::Reply(reply) | Seen::NothingToUndo(reply) => reply,
             Seen::Status(status) if status.code() == Code::Unimplemented => {
                 let participant = self.participant.to_owned();
                 return Err(DescriptorError::Unsupported { participant });
@@ -128,6 +128,7 @@ impl Reflection<'_> {
             Seen::NotSent { message }
             | Seen::Lost { message }
             | Seen::NotGrpc { message }
+            | Seen::TooLarge { message }
             | Seen::BadReply { message } => return Err(self.unanswered(&message)),
         };
         let response = ServerReflectionResponse::decode(reply)

@@ -3,7 +3,7 @@
 use orchestrator::definition::{CompiledDefinition, Rendered, RunData as _, pool_of};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use saga_core::{Direction, OperationId, StepIndex};
+use saga_core::{Direction, StepIndex};
 use saga_proto::shop::{inventory, order, payment};
 
 use super::sample::{Data, compile, pool};
@@ -76,7 +76,7 @@ fn it_compiles_without_a_word() {
 #[test]
 fn every_request_is_what_the_services_expect() {
     let definition = compile(YAML, &pool()).unwrap().definition;
-    let op = |step| OperationId::derive(data().saga_id(), step, Direction::Forward).to_string();
+    let op = |step: &str| data().operation(StepIndex(0), step).to_string();
 
     let reserve: inventory::v1::ReserveRequest = rendered(&definition, 0, Direction::Forward);
     assert_eq!(reserve.order_no, "order-000001");

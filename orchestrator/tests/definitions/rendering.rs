@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use orchestrator::definition::{RenderError, Rendered, RunData as _};
 use prost_reflect::{DynamicMessage, Value};
-use saga_core::{Direction, OperationId, StepIndex};
+use saga_core::{Direction, StepIndex};
 
 use super::sample::{Data, compile, echo, kinds};
 
@@ -30,7 +30,7 @@ fn eval(field: &str, expression: &str) -> Result<Value, RenderError> {
 #[test]
 fn expressions_mean_what_cel_says() {
     let text = |it: &str| Value::String(it.to_owned());
-    let op = OperationId::derive(Data::default().saga_id(), "first", Direction::Forward);
+    let op = Data::default().operation(StepIndex(0), "first");
     let numbers = |it: &[i64]| Value::List(it.iter().copied().map(Value::I64).collect());
     let table: Vec<(&str, &str, Value)> = vec![
         ("i64", "input.i64", Value::I64(9_007_199_254_740_993)),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use orchestrator::definition::{Compiled, CompiledDefinition, Failure, Report, RunData};
 use prost::Message;
 use prost_reflect::DescriptorPool;
-use saga_core::{SagaId, StepIndex};
+use saga_core::{Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex};
 use uuid::Uuid;
 
 /// The contracts of the shop.
@@ -67,7 +67,7 @@ pub(crate) fn compile(yaml: &str, pool: &DescriptorPool) -> Result<Compiled, Rep
 }
 
 /// A saga that is always the same one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Data {
     pub(crate) input: Bytes,
     pub(crate) replies: Vec<Option<Bytes>>,
@@ -80,6 +80,11 @@ pub(crate) struct Data {
 impl RunData for Data {
     fn saga_id(&self) -> SagaId {
         SagaId(Uuid::from_u128(0xa5))
+    }
+
+    fn operation(&self, _: StepIndex, step: &str) -> OperationId {
+        let name = OperationName { step, direction: Direction::Forward, generation: 0 };
+        OperationId::derive(self.saga_id(), OperationRoot::Saga, name)
     }
 
     fn business_key(&self) -> &str {

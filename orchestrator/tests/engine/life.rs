@@ -148,7 +148,7 @@ async fn an_operator_settles_what_the_engine_cannot_find_out() {
     let settled = Event::OperatorActed {
         actor: "ann".to_owned(),
         reason: "done by hand".to_owned(),
-        act: OperatorAct::Settle { step: StepIndex(3), settled: Settled::Applied },
+        act: OperatorAct::Settle { step: StepIndex(3), settled: Settled::Applied, reply: None },
         at_ms: 1,
     };
     engine.tell(saga, settled).await.unwrap();

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use orchestrator::participants::{CallRequest, Caller};
 use saga_core::{
-    Direction,
+    Contradiction, Direction,
     Direction::{Backward, Forward},
-    NotDone, OperationId, Outcome, Resolution, UnknownCause,
+    NotDone, OperationId, Outcome, Resolution, SagaId, UnknownCause, Word,
 };
 use tokio::sync::Semaphore;
 
@@ -52,6 +52,8 @@ pub(crate) type Effect = (String, Direction);
 #[derive(Debug, Default)]
 struct Books {
     operations: HashMap<OperationId, Recorded>,
+    /// The operation of each saga's step that came.
+    actions: HashMap<(SagaId, String), OperationId>,
     effects: Vec<Effect>,
 }
 
@@ -97,11 +99,14 @@ impl Scripted {
     /// The barrier: at most one effect for each operation, and always the same answer.
     fn arrive(&self, request: &CallRequest<'_>, wanted: Recorded) -> Recorded {
         let mut books = self.books.lock().unwrap();
-        if request.direction == Backward {
-            let original = OperationId::derive(request.saga, request.step, Forward);
-            let never_came = *books.operations.entry(original).or_insert(Recorded::Fenced);
-            if never_came != Recorded::Applied && request.step != GIVEN {
-                return Recorded::Applied; // Nothing to undo.
+        let step = (request.saga, request.step.to_owned());
+        match request.direction {
+            Forward => drop(books.actions.insert(step, request.operation)),
+            Backward => {
+                let action = books.actions.get(&step).and_then(|it| books.operations.get(it));
+                if action != Some(&Recorded::Applied) && request.step != GIVEN {
+                    return Recorded::Applied; // Nothing to undo.
+                }
             }
         }
         if let Some(recorded) = books.operations.get(&request.operation) {
@@ -119,10 +124,12 @@ fn answer(recorded: Recorded) -> Outcome {
     match recorded {
         Recorded::Applied => Outcome::Applied { reply: Bytes::new() },
         Recorded::Refused => {
-            Outcome::Rejected { reason: "OUT_OF_STOCK".to_owned(), message: "none left".to_owned() }
+            let (reason, message) = ("OUT_OF_STOCK".to_owned(), "none left".to_owned());
+            Outcome::Rejected { reason, message, word: Word::OnRecord }
         }
         Recorded::Fenced => {
-            Outcome::Rejected { reason: "OP_FENCED".to_owned(), message: "fenced".to_owned() }
+            let message = "fenced".to_owned();
+            Outcome::Contradicted { cause: Contradiction::Fenced, message }
         }
     }
 }

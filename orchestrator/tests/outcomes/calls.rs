@@ -3,16 +3,15 @@
 use std::{fmt::Write as _, time::Duration};
 
 use orchestrator::participants::ParticipantConfig;
-use saga_core::{Direction, NotDone, OperationId, Outcome, SagaId, UnknownCause};
+use saga_core::{NotDone, Outcome, UnknownCause};
 use saga_proto::shop::inventory::v1::ReserveResponse;
 use tonic::transport::Server;
-use uuid::Uuid;
 
 use super::{
     raw::{Gateway, peer},
     server::{
-        PATIENCE, Participant, RESERVE, TIMEOUT, call, configured, listen, participants, serve,
-        shown, spec,
+        OPERATION, PATIENCE, Participant, RESERVE, TIMEOUT, call, configured, listen, participants,
+        serve, shown, spec,
     },
 };
 
@@ -179,8 +178,7 @@ async fn a_call_carries_what_the_participant_needs_to_know() {
     call(&client, &spec(RESERVE), "good").await;
     let seen = participant.seen.lock().unwrap().clone();
     let text = |name: &str| seen.get(name).map(|it| it.to_str().unwrap().to_owned());
-    let saga = SagaId(Uuid::from_u128(0xa5));
-    let operation = OperationId::derive(saga, "reserve_stock", Direction::Forward).to_string();
+    let operation = OPERATION.to_string();
     let expected = [
         ("saga-id", "00000000-0000-0000-0000-0000000000a5"),
         ("saga-step", "reserve_stock"),

@@ -87,7 +87,7 @@ fn texts_of_a_participant_are_cut() {
     let status = Status::new(Code::FailedPrecondition, "ü".repeat(10_000));
     let refusals = RefusalCodes::NONE.with(Code::FailedPrecondition);
     match of_status(&status, refusals) {
-        Outcome::Rejected { reason, message } => {
+        Outcome::Rejected { reason, message, .. } => {
             assert_eq!(reason, "FAILED_PRECONDITION");
             assert_eq!(message, "ü".repeat(250));
         }

@@ -14,7 +14,7 @@ use orchestrator::{
 };
 use prost::Message;
 use prost_reflect::DescriptorPool;
-use saga_core::{Direction, NotDone, OperationId, Outcome, SagaId, UnknownCause};
+use saga_core::{Direction, NotDone, OperationId, Outcome, SagaId, UnknownCause, Word};
 use saga_proto::shop::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
     GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, ReleaseRequest,
@@ -183,17 +183,25 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
         step: "reserve_stock",
         direction: Direction::Forward,
         attempt: 3,
-        operation: OperationId::derive(saga, "reserve_stock", Direction::Forward),
+        operation: OPERATION,
         timeout: spec.timeout,
     };
     participants.call(request).await
 }
 
+/// The operation of every call.
+pub(crate) const OPERATION: OperationId = OperationId(Uuid::from_u128(0x0b));
+
 /// An outcome on one line, without texts that libraries word.
 pub(crate) fn shown(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Applied { .. } => "applied".to_owned(),
-        Outcome::Rejected { reason, .. } => format!("rejected {reason}"),
+        Outcome::AppliedUnread { .. } => "applied, unread".to_owned(),
+        Outcome::Contradicted { cause, .. } => format!("contradicted {}", cause.code()),
+        Outcome::Rejected { reason, word: Word::OfAttempt, .. } => format!("rejected {reason}"),
+        Outcome::Rejected { reason, word: Word::OnRecord, .. } => {
+            format!("rejected for ever {reason}")
+        }
         Outcome::Fault { reason, .. } => format!("fault {reason}"),
         Outcome::NotDone { cause: NotDone::NotSent, .. } => "not done: not sent".to_owned(),
         Outcome::NotDone { cause: NotDone::Busy, retry_after_ms: None, .. } => {

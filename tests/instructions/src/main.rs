@@ -7,8 +7,8 @@ use std::{env, hint::black_box, process::ExitCode};
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Definition, Direction, Event, Next, NodeId, OnUnknown, Outcome, RetryPolicy, SagaId,
-    Started, State, Step, StepIndex, StepKind, encoding, next,
+    Action, Definition, Direction, Event, Next, NodeId, OnUnknown, OperationRoot, Outcome,
+    RetryPolicy, SagaId, Started, State, Step, StepIndex, StepKind, Word, encoding, next,
 };
 use uuid::Uuid;
 
@@ -61,6 +61,7 @@ impl Saga {
             compensable: true,
             compensation_conditional: false,
             on_unknown: OnUnknown::Resolve,
+            timeout_ms: 2_000,
             retry: RetryPolicy::ACTION,
             compensation_retry: RetryPolicy::COMPENSATION,
             resolve_retry: RetryPolicy::RESOLVE,
@@ -80,6 +81,7 @@ impl Saga {
             definition_version: definition.version,
             definition_hash: [7; 32],
             input: Bytes::from_static(&[5; 200]),
+            operations: OperationRoot::of_request("shop", "order-1", &[7; 32]),
             node: NodeId(Uuid::from_u128(3)),
             at_ms: 1,
         };
@@ -124,7 +126,8 @@ impl Saga {
             now_ms += 1;
             for (step, direction, attempt) in calls {
                 let outcome = if refused == Some(step) && direction == Direction::Forward {
-                    Outcome::Rejected { reason: "NO".to_owned(), message: String::new() }
+                    let (reason, message) = ("NO".to_owned(), String::new());
+                    Outcome::Rejected { reason, message, word: Word::OnRecord }
                 } else {
                     Outcome::Applied { reply: Bytes::from_static(&[6; 60]) }
                 };

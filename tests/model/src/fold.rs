@@ -7,8 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Definition, Direction, Epoch, Event, Next, NodeId, NotDone, Outcome, Resolution,
-    SagaId, Started, State, StepIndex, StepPhase, UnknownCause,
+    Action, Contradiction, Definition, Direction, Epoch, Event, Next, NodeId, NotDone,
+    OperationRoot, Outcome, Resolution, SagaId, Started, State, StepIndex, StepPhase, UnknownCause,
+    Word,
 };
 use uuid::Uuid;
 
@@ -106,6 +107,7 @@ impl Fold {
             definition_version: definition.version,
             definition_hash: [0; 32],
             input: Bytes::new(),
+            operations: OperationRoot::Saga,
             node: node_id(0),
             at_ms: 0,
         };
@@ -273,7 +275,11 @@ fn outcome(said: Said) -> Outcome {
     let message = String::new();
     match said {
         Said::Applied => Outcome::Applied { reply: Bytes::new() },
-        Said::Rejected | Said::Fenced => Outcome::Rejected { reason: "NO".to_owned(), message },
+        Said::Rejected => {
+            let (reason, word) = ("NO".to_owned(), Word::OnRecord);
+            Outcome::Rejected { reason, message, word }
+        }
+        Said::Fenced => Outcome::Contradicted { cause: Contradiction::Fenced, message },
         Said::Nothing => Outcome::Unknown { cause: UnknownCause::TimedOut, message },
         Said::NotSent => {
             Outcome::NotDone { cause: NotDone::NotSent, message, retry_after_ms: None }

@@ -154,6 +154,7 @@ fn step(name: &str, after: &[u8]) -> Step {
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
+        timeout_ms: 2_000,
         retry: policy,
         compensation_retry: policy,
         resolve_retry: policy,

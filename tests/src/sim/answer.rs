@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use orchestrator::participants::outcome::Seen;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// A reply in protobuf bytes, or why there is none.
@@ -64,7 +64,12 @@ pub fn seen(answer: Answer) -> Seen {
         Err(deny) => deny,
     };
     let status = match deny {
-        Deny::Refused(Refused { code, reason, message }) => status(code, reason, message),
+        Deny::Refused(Refused { code, reason, message }) => {
+            let mut status = status(code, reason, message);
+            let recorded = MetadataValue::from_static("recorded");
+            status.metadata_mut().insert("saga-refusal", recorded);
+            status
+        }
         Deny::Busy { reason, retry_after_ms } => {
             let mut details = ErrorDetails::with_error_info(reason, "sim", HashMap::new());
             details.set_retry_info(Some(Duration::from_millis(retry_after_ms)));

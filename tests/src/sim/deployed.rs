@@ -8,7 +8,9 @@ use std::{
 use orchestrator::definition::{CompiledDefinition, pool_of};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use saga_core::{Definition, Direction, OperationId, SagaId, StepIndex};
+use saga_core::{
+    Definition, Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex,
+};
 use saga_log::DefinitionRow;
 
 /// One of `deploy/definitions`.
@@ -39,8 +41,15 @@ impl Deployed {
 
     /// The operation id of a step's call.
     #[must_use]
-    pub fn op(&self, saga: SagaId, step: StepIndex, direction: Direction) -> uuid::Uuid {
-        OperationId::derive(saga, &self.core().step(step).name, direction).0
+    pub fn op(
+        &self,
+        saga: SagaId,
+        root: OperationRoot,
+        step: StepIndex,
+        direction: Direction,
+    ) -> uuid::Uuid {
+        let step = &self.core().step(step).name;
+        OperationId::derive(saga, root, OperationName { step, direction, generation: 0 }).0
     }
 }
 

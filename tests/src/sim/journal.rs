@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use saga_core::{
-    Direction, Ending, Event, NodeId, OperatorAct, Outcome, Resolution, SagaId, Settled, StepIndex,
-    StepKind, Verdict, encoding,
+    Direction, Ending, Event, NodeId, OperationRoot, OperatorAct, Outcome, Resolution, SagaId,
+    Settled, StepIndex, StepKind, Verdict, Word, encoding,
 };
 use saga_log::{Append, IndexChange};
 use uuid::Uuid;
@@ -75,6 +75,8 @@ pub struct SagaLog {
     pub key: String,
     /// What it is a saga of.
     pub deployed: &'static Deployed,
+    /// What its operation ids are derived from.
+    pub operations: OperationRoot,
     /// Rows so far.
     pub version: u64,
     /// Who drives it.
@@ -139,6 +141,7 @@ impl Journal {
                 label,
                 key: new.business_key.clone(),
                 deployed,
+                operations: started.operations,
                 version: 0,
                 owner: started.node,
                 epoch: 1,
@@ -211,7 +214,10 @@ impl SagaLog {
             Event::TurnedBack { reason, .. } => self.turned_back = Some(reason.code()),
             Event::Ended { ending, .. } => self.ended = Some(*ending),
             Event::Intended { step, direction, .. } => {
-                ops.insert(self.deployed.op(saga, *step, *direction), (saga, *step, *direction));
+                ops.insert(
+                    self.deployed.op(saga, self.operations, *step, *direction),
+                    (saga, *step, *direction),
+                );
             }
             _ => {}
         }
@@ -228,7 +234,9 @@ impl SagaLog {
             Event::Inquired { inquiry, .. } => facts.inquiries = *inquiry,
             Event::Answered { direction: Direction::Forward, outcome, .. } => match outcome {
                 Outcome::Applied { .. } => facts.learned = Some(Learned::Applied),
-                Outcome::Rejected { .. } => facts.learned = Some(Learned::Never),
+                Outcome::Rejected { word: Word::OnRecord, .. } => {
+                    facts.learned = Some(Learned::Never);
+                }
                 _ => {}
             },
             Event::Answered { outcome: Outcome::Applied { .. }, .. } => facts.undone = true,
@@ -280,13 +288,13 @@ impl SagaLog {
         shop: &'s Shop,
     ) -> Option<&'s Recorded> {
         let (participant, _) = self.deployed.target(step, direction)?;
-        shop.recorded(participant, self.deployed.op(saga, step, direction))
+        shop.recorded(participant, self.deployed.op(saga, self.operations, step, direction))
     }
 
     /// How often a step's call took effect.
     fn effects(&self, saga: SagaId, step: StepIndex, direction: Direction, shop: &Shop) -> u32 {
         match self.deployed.target(step, direction) {
-            Some(_) => shop.effect_count(self.deployed.op(saga, step, direction)),
+            Some(_) => shop.effect_count(self.deployed.op(saga, self.operations, step, direction)),
             None => 0,
         }
     }

@@ -9,7 +9,7 @@ use orchestrator::participants::{
     CallRequest, Caller,
     outcome::{self, Seen},
 };
-use saga_core::{Direction, OperationId, Outcome, Resolution};
+use saga_core::{Direction, OperationId, Outcome, Resolution, Word};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -59,7 +59,8 @@ impl Caller for Wire {
         self.control.ready().await;
         match outcome::of_call(seen, request.spec.refusals) {
             Outcome::Unknown { message, .. } if defect == Some(Defect::UnknownIsRefusal) => {
-                Outcome::Rejected { reason: "UNKNOWN".to_owned(), message }
+                let word = Word::OnRecord;
+                Outcome::Rejected { reason: "UNKNOWN".to_owned(), message, word }
             }
             outcome => outcome,
         }

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     definition::{OnTimeout, StepIndex},
     event::{
-        self, NotDone, OperatorAct, Outcome, Resolution, Settled, TurnBackReason, UnknownCause,
-        Verdict,
+        self, Contradiction, NotDone, OperatorAct, Outcome, Resolution, Settled, TurnBackReason,
+        UnknownCause, Verdict, Word,
     },
 };
 
@@ -31,8 +31,16 @@ impl From<&Outcome> for Learned {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Applied { reply } => Self::reply(reply),
-            Outcome::Rejected { reason, message } => {
-                Self::said(LearnedKind::Rejected, reason, message)
+            Outcome::AppliedUnread { message } => {
+                Self::said(LearnedKind::AppliedUnread, "", message)
+            }
+            Outcome::Contradicted { cause, message } => Self::said((*cause).into(), "", message),
+            Outcome::Rejected { reason, message, word } => {
+                let kind = match word {
+                    Word::OnRecord => LearnedKind::Rejected,
+                    Word::OfAttempt => LearnedKind::Refused,
+                };
+                Self::said(kind, reason, message)
             }
             Outcome::Fault { reason, message } => Self::said(LearnedKind::Fault, reason, message),
             Outcome::NotDone { cause, message, retry_after_ms } => {
@@ -55,6 +63,17 @@ impl From<&Outcome> for Learned {
     }
 }
 
+impl From<Contradiction> for LearnedKind {
+    fn from(cause: Contradiction) -> Self {
+        match cause {
+            Contradiction::OtherRequest => Self::OtherRequest,
+            Contradiction::Fenced => Self::MeetsFence,
+            Contradiction::Reversed => Self::Reversed,
+            Contradiction::NoEffect => Self::NothingToUndo,
+        }
+    }
+}
+
 impl TryFrom<Learned> for Outcome {
     type Error = DecodeError;
 
@@ -64,7 +83,17 @@ impl TryFrom<Learned> for Outcome {
         let not_done = |cause, message| Self::NotDone { cause, message, retry_after_ms };
         let outcome = match kind {
             LearnedKind::Applied => Self::Applied { reply },
-            LearnedKind::Rejected => Self::Rejected { reason, message },
+            LearnedKind::AppliedUnread => Self::AppliedUnread { message },
+            LearnedKind::NothingToUndo => {
+                Self::Contradicted { cause: Contradiction::NoEffect, message }
+            }
+            LearnedKind::OtherRequest => {
+                Self::Contradicted { cause: Contradiction::OtherRequest, message }
+            }
+            LearnedKind::MeetsFence => Self::Contradicted { cause: Contradiction::Fenced, message },
+            LearnedKind::Reversed => Self::Contradicted { cause: Contradiction::Reversed, message },
+            LearnedKind::Rejected => Self::Rejected { reason, message, word: Word::OnRecord },
+            LearnedKind::Refused => Self::Rejected { reason, message, word: Word::OfAttempt },
             LearnedKind::Fault => Self::Fault { reason, message },
             LearnedKind::NotSent => not_done(NotDone::NotSent, message),
             LearnedKind::Busy => not_done(NotDone::Busy, message),
@@ -92,6 +121,7 @@ impl From<&Resolution> for Learned {
                 Self::said(LearnedKind::Rejected, reason, message)
             }
             Resolution::Fenced => Self::said(LearnedKind::Fenced, "", ""),
+            Resolution::Reversed => Self::said(LearnedKind::Reversed, "", ""),
             Resolution::InProgress => Self::said(LearnedKind::InProgress, "", ""),
             Resolution::Unanswered { message } => Self::said(LearnedKind::Unanswered, "", message),
             Resolution::Unsupported { message } => {
@@ -111,6 +141,7 @@ impl TryFrom<Learned> for Resolution {
             LearnedKind::Applied => Self::Applied { reply },
             LearnedKind::Rejected => Self::Rejected { reason, message },
             LearnedKind::Fenced => Self::Fenced,
+            LearnedKind::Reversed => Self::Reversed,
             LearnedKind::InProgress => Self::InProgress,
             LearnedKind::Unanswered => Self::Unanswered { message },
             LearnedKind::Unsupported => Self::Unsupported { message },
@@ -188,18 +219,20 @@ impl TryFrom<TurnedBack> for TurnBackReason {
     }
 }
 
-impl From<OperatorAct> for Act {
-    fn from(act: OperatorAct) -> Self {
-        let (kind, step) = match act {
-            OperatorAct::Retry => (ActKind::Retry, 0),
-            OperatorAct::Settle { step, settled: Settled::Applied } => {
-                (ActKind::SettleApplied, step.0)
+impl From<&OperatorAct> for Act {
+    fn from(act: &OperatorAct) -> Self {
+        let (kind, step, reply) = match act {
+            OperatorAct::Retry => (ActKind::Retry, 0, None),
+            OperatorAct::Settle { step, settled: Settled::Applied, reply } => {
+                (ActKind::SettleApplied, step.0, reply.clone())
             }
-            OperatorAct::Settle { step, settled: Settled::NotApplied } => {
-                (ActKind::SettleNotApplied, step.0)
+            OperatorAct::Settle { step, settled: Settled::NotApplied, reply } => {
+                (ActKind::SettleNotApplied, step.0, reply.clone())
             }
+            OperatorAct::Renew { step } => (ActKind::Renew, step.0, None),
+            OperatorAct::Close => (ActKind::Close, 0, None),
         };
-        Self { kind: kind.into(), step: step.into() }
+        Self { kind: kind.into(), step: step.into(), reply }
     }
 }
 
@@ -208,10 +241,14 @@ impl TryFrom<Act> for OperatorAct {
 
     fn try_from(act: Act) -> Result<Self, DecodeError> {
         let step = step_index(act.step)?;
-        match act.kind() {
+        let kind = act.kind();
+        let settle = |settled| Self::Settle { step, settled, reply: act.reply };
+        match kind {
             ActKind::Retry => Ok(Self::Retry),
-            ActKind::SettleApplied => Ok(Self::Settle { step, settled: Settled::Applied }),
-            ActKind::SettleNotApplied => Ok(Self::Settle { step, settled: Settled::NotApplied }),
+            ActKind::SettleApplied => Ok(settle(Settled::Applied)),
+            ActKind::SettleNotApplied => Ok(settle(Settled::NotApplied)),
+            ActKind::Renew => Ok(Self::Renew { step }),
+            ActKind::Close => Ok(Self::Close),
             ActKind::Unspecified => Err(DecodeError::Unknown { what: "act" }),
         }
     }
@@ -222,6 +259,7 @@ impl From<event::Ending> for Ending {
         match ending {
             event::Ending::Completed => Self::Completed,
             event::Ending::Compensated => Self::Compensated,
+            event::Ending::Closed => Self::Closed,
         }
     }
 }
@@ -233,6 +271,7 @@ impl TryFrom<Ending> for event::Ending {
         match ending {
             Ending::Completed => Ok(Self::Completed),
             Ending::Compensated => Ok(Self::Compensated),
+            Ending::Closed => Ok(Self::Closed),
             Ending::Unspecified => Err(DecodeError::Unknown { what: "ending" }),
         }
     }

@@ -70,6 +70,17 @@ pub(super) struct Started {
     pub(super) input: Bytes,
     #[prost(bytes = "bytes", tag = "5")]
     pub(super) node: Bytes,
+    #[prost(message, optional, tag = "6")]
+    pub(super) operations: Option<OperationRoot>,
+}
+
+/// What operation ids are derived from. Absent: the saga's id, which is derivation 1.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct OperationRoot {
+    #[prost(uint32, tag = "1")]
+    pub(super) derivation: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) root: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -162,12 +173,14 @@ pub(super) struct OperatorActed {
     pub(super) act: Option<Act>,
 }
 
-#[derive(Clone, Copy, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct Act {
     #[prost(enumeration = "ActKind", tag = "1")]
     pub(super) kind: i32,
     #[prost(uint32, tag = "2")]
     pub(super) step: u32,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub(super) reply: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -228,6 +241,14 @@ pub(super) enum LearnedKind {
     InProgress = 11,
     Unanswered = 12,
     Unsupported = 13,
+    /// Refused, as far as one attempt goes. `Rejected` is on record for all of them.
+    Refused = 14,
+    AppliedUnread = 15,
+    NothingToUndo = 16,
+    OtherRequest = 17,
+    /// A call that was refused as fenced. `Fenced` is the word of an inquiry.
+    MeetsFence = 18,
+    Reversed = 19,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
@@ -258,6 +279,8 @@ pub(super) enum ActKind {
     Retry = 1,
     SettleApplied = 2,
     SettleNotApplied = 3,
+    Renew = 4,
+    Close = 5,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
@@ -266,4 +289,5 @@ pub(super) enum Ending {
     Unspecified = 0,
     Completed = 1,
     Compensated = 2,
+    Closed = 3,
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::{
     definition::{Step, StepIndex, StepKind},
-    event::{Direction, Event, OperatorAct, Outcome, Resolution, Settled, Verdict},
-    phase::{Last, StepEvent, StepPhase},
+    event::{Contradiction, Direction, Event, OperatorAct, Outcome, Resolution, Settled, Verdict},
+    phase::{Last, Learned, StepEvent, StepPhase},
 };
 
 /// One step as the log tells it.
@@ -15,9 +15,12 @@ pub struct StepState {
     pub kind: StepKind,
     pub phase: StepPhase,
     /// The reply of the action, or the signal that was accepted. `None` before the step was
-    /// applied, where the client brought the effect along, where a person settled it and
-    /// where a timer did.
+    /// applied, where the client brought the effect along, where a person settled it without
+    /// one, where a timer did, and where it was too large.
     pub reply: Option<Bytes>,
+    /// Whether the step was applied with a reply that was too large to be kept, and no person
+    /// has settled it since.
+    pub unread: bool,
     /// The request of the present direction; every attempt sends these bytes.
     pub request: Option<Bytes>,
     /// Since when the present direction has not come to a definite outcome although it
@@ -30,6 +33,35 @@ pub struct StepState {
     pub last_open: Option<Last>,
     /// The signal that came, whatever became of it.
     pub signal: Option<Signal>,
+    /// What the action was refused with while an earlier attempt was in doubt.
+    pub refusal: Option<Trouble>,
+    /// When the last attempt of the action left of which nobody knows what it did, in
+    /// milliseconds since the Unix epoch. It may be under way for the length of a call.
+    pub doubtful_at_ms: Option<u64>,
+    /// How often a person had the action, or the compensation, made under a new id.
+    pub generations: Generations,
+    /// When the last attempt of the action left.
+    intended_at_ms: u64,
+    /// Whether the compensation undoes what may never have been applied.
+    undoes_doubt: bool,
+}
+
+/// How often each operation of a step was made anew under another id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Generations {
+    pub action: u32,
+    pub compensation: u32,
+}
+
+impl Generations {
+    /// The generation of the operation in this direction.
+    #[must_use]
+    pub fn of(self, direction: Direction) -> u32 {
+        match direction {
+            Direction::Forward => self.action,
+            Direction::Backward => self.compensation,
+        }
+    }
 }
 
 /// A signal from outside.
@@ -66,6 +98,12 @@ impl StepState {
             last_trouble: None,
             last_open: None,
             signal: None,
+            unread: false,
+            refusal: None,
+            doubtful_at_ms: None,
+            generations: Generations::default(),
+            intended_at_ms: 0,
+            undoes_doubt: false,
         }
     }
 
@@ -87,33 +125,29 @@ impl StepState {
         }
     }
 
-    /// Keeps what later calls need, and what people want to know.
-    pub(super) fn remember(&mut self, event: &Event) {
+    /// The owner died. What was out may be anywhere.
+    pub(super) fn lose_owner(&mut self) {
+        if let StepPhase::InFlight { direction: Direction::Forward, .. } = self.phase {
+            self.doubtful_at_ms = Some(self.intended_at_ms);
+        }
+        self.phase = self.phase.after(StepEvent::OwnerLost).unwrap_or(self.phase);
+    }
+
+    /// Keeps what later calls need, and what people want to know. `before` is the phase
+    /// before the event.
+    pub(super) fn remember(&mut self, event: &Event, before: StepPhase) {
         match event {
-            Event::Intended { request: Some(request), direction, .. } => {
-                self.request = Some(request.clone());
-                if *direction == Direction::Backward {
-                    self.troubled_since_ms = None;
-                    self.last_trouble = None;
-                }
+            Event::Intended { request, direction, at_ms, .. } => {
+                self.intend(request.as_ref(), *direction, *at_ms, before);
             }
-            Event::Answered { outcome: Outcome::Applied { reply }, direction, .. } => {
-                if *direction == Direction::Forward {
-                    self.reply = Some(reply.clone());
-                }
-                self.settle();
+            Event::Answered { outcome, direction, at_ms, .. } => {
+                self.hear(outcome, *direction, *at_ms);
             }
             Event::Resolved { resolution: Resolution::Applied { reply }, .. } => {
                 self.reply = Some(reply.clone());
                 self.settle();
             }
-            Event::OperatorActed {
-                act: OperatorAct::Settle { settled: Settled::Applied, .. },
-                ..
-            } => self.settle(),
-            Event::Answered { outcome, at_ms, .. } => {
-                self.trouble(outcome.reason(), outcome.message(), *at_ms);
-            }
+            Event::OperatorActed { act, .. } => self.obey(act, before),
             Event::Resolved { resolution, at_ms, .. } => {
                 self.trouble(resolution.reason(), resolution.message(), *at_ms);
             }
@@ -135,6 +169,82 @@ impl StepState {
         }
     }
 
+    fn intend(
+        &mut self,
+        request: Option<&Bytes>,
+        direction: Direction,
+        at_ms: u64,
+        before: StepPhase,
+    ) {
+        if let Some(request) = request {
+            self.request = Some(request.clone());
+        }
+        match direction {
+            Direction::Forward => self.intended_at_ms = at_ms,
+            Direction::Backward if request.is_some() => {
+                self.undoes_doubt = before != StepPhase::Applied;
+                self.troubled_since_ms = None;
+                self.last_trouble = None;
+            }
+            Direction::Backward => {}
+        }
+    }
+
+    fn hear(&mut self, outcome: &Outcome, direction: Direction, at_ms: u64) {
+        match (direction, outcome) {
+            (_, Outcome::Applied { .. }) if self.phase == StepPhase::Undone => self.settle(),
+            (Direction::Forward, Outcome::Applied { reply }) => {
+                self.reply = Some(reply.clone());
+                self.settle();
+            }
+            (Direction::Forward, Outcome::AppliedUnread { message }) => {
+                self.settle();
+                self.unread = true;
+                self.trouble(outcome.reason(), message, at_ms);
+            }
+            _ if self.phase == StepPhase::Undone => self.settle(),
+            _ => {
+                self.trouble(outcome.reason(), outcome.message(), at_ms);
+                let may_have_acted = Learned::from(outcome).may_have_acted();
+                if direction == Direction::Forward && may_have_acted {
+                    self.doubtful_at_ms = Some(self.intended_at_ms);
+                }
+                let refused = matches!(outcome, Outcome::Rejected { .. });
+                if direction == Direction::Forward && refused && self.phase != StepPhase::Rejected {
+                    self.refusal = self.last_trouble.clone();
+                }
+            }
+        }
+    }
+
+    /// A person gave the reply that could not be kept, or says that there is none.
+    pub(super) fn read(&mut self, reply: Option<Bytes>) {
+        self.reply = reply;
+        self.unread = false;
+        self.settle();
+    }
+
+    fn obey(&mut self, act: &OperatorAct, before: StepPhase) {
+        match act {
+            OperatorAct::Settle { settled: Settled::Applied, reply, .. } => {
+                if self.phase == StepPhase::Applied {
+                    self.reply.clone_from(reply);
+                }
+                self.settle();
+            }
+            OperatorAct::Renew { .. } => {
+                let generation = match before {
+                    StepPhase::Rejected | StepPhase::Fenced => &mut self.generations.action,
+                    _ => &mut self.generations.compensation,
+                };
+                *generation += 1;
+                self.request = None;
+                self.refusal = None;
+            }
+            _ => {}
+        }
+    }
+
     fn settle(&mut self) {
         self.request = None;
         self.troubled_since_ms = None;
@@ -148,8 +258,20 @@ impl StepState {
     }
 }
 
-/// The part of `event` that the phase of one step depends on.
-pub(super) fn step_event(event: &Event) -> Option<(StepIndex, StepEvent)> {
+impl StepState {
+    /// What an outcome means here. That a compensation found nothing contradicts the log only
+    /// where the log has the effect: not where it was in doubt, or the client's word.
+    fn learned(&self, outcome: &Outcome) -> Learned {
+        let is_sure = self.kind == StepKind::Call && !self.undoes_doubt;
+        match Learned::from(outcome) {
+            Learned::Contradicted(Contradiction::NoEffect) if !is_sure => Learned::Applied,
+            learned => learned,
+        }
+    }
+}
+
+/// The step that `event` is about, and what its phase depends on.
+pub(super) fn step_event(steps: &[StepState], event: &Event) -> Option<(StepIndex, StepEvent)> {
     let step = event.step()?;
     let step_event = match event {
         Event::Skipped { .. } => StepEvent::Skipped,
@@ -160,7 +282,7 @@ pub(super) fn step_event(event: &Event) -> Option<(StepIndex, StepEvent)> {
         Event::Answered { direction, attempt, outcome, at_ms, .. } => StepEvent::Answered {
             direction: *direction,
             attempt: *attempt,
-            learned: outcome.into(),
+            learned: steps.get(step.at())?.learned(outcome),
             at_ms: *at_ms,
         },
         Event::Inquired { inquiry, .. } => StepEvent::Inquired { inquiry: *inquiry },
@@ -171,7 +293,10 @@ pub(super) fn step_event(event: &Event) -> Option<(StepIndex, StepEvent)> {
         Event::Signalled { .. } => StepEvent::Signalled,
         Event::WaitEnded { verdict, .. } => StepEvent::WaitEnded { learned: verdict.into() },
         Event::Kept { .. } => StepEvent::Kept,
-        Event::OperatorActed { act, .. } => StepEvent::from(*act),
+        Event::OperatorActed { act: OperatorAct::Settle { settled, .. }, .. } => {
+            StepEvent::Settled(*settled)
+        }
+        Event::OperatorActed { act: OperatorAct::Renew { .. }, .. } => StepEvent::Renewed,
         _ => return None,
     };
     Some((step, step_event))

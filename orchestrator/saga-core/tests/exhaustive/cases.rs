@@ -13,12 +13,28 @@ pub(crate) const TIMER_MS: u64 = 50;
 /// Far behind every pause of a run: it passes only where the walker says so.
 pub(crate) const DEADLINE_MS: u64 = 1_000_000;
 
+/// How long a call may be under way: longer than a pause, so that the next one overtakes it.
+pub(crate) const CALL_MS: u64 = 15;
+
 /// One saga, and how much may go wrong in one run of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) definition: Definition,
+    pub(crate) keeps: Keeps,
     pub(crate) misfortunes_max: u8,
+}
+
+/// What the participants of a saga keep of its operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Keeps {
+    /// An operation log, and every refusal that is in it says so.
+    Log,
+    /// An operation log, which inquiries and compensations look into. A refusal may be made
+    /// without it: "I have it already".
+    LogAside,
+    /// Nothing. A repeat may be refused although the first one took effect.
+    Nothing,
 }
 
 /// What tells one case from another.
@@ -66,6 +82,7 @@ pub(crate) fn all() -> Vec<Case> {
         cases.extend([Retry, Park].map(|policy| shape.case(policy, 1, 3)));
         cases.push(shape.case(FinishThenUndo, 1, 2));
     }
+    cases.push(PIVOT_LAST.case(Resolve, 2, 3).keeping(Keeps::Log));
     cases.push(DIAMOND.case(Resolve, 1, 2));
     cases.extend([Retry, Park].map(|policy| DIAMOND.case(policy, 1, 2)));
     cases.push(CHAIN.case(Resolve, 1, 2));
@@ -86,6 +103,7 @@ impl Shape {
         };
         let steps = (self.steps)().into_iter().map(|step| Step {
             on_unknown,
+            timeout_ms: CALL_MS,
             retry: policy,
             compensation_retry: policy,
             resolve_retry: policy,
@@ -98,7 +116,17 @@ impl Shape {
             steps: steps.collect(),
         };
         let name = format!("{}, {on_unknown:?}, {attempts_max} of {misfortunes}", self.name);
-        Case { name, definition, misfortunes_max: misfortunes }
+        let keeps = match on_unknown {
+            OnUnknown::Resolve => Keeps::LogAside,
+            OnUnknown::Retry | OnUnknown::FinishThenUndo | OnUnknown::Park => Keeps::Nothing,
+        };
+        Case { name, definition, keeps, misfortunes_max: misfortunes }
+    }
+}
+
+impl Case {
+    pub(crate) fn keeping(self, keeps: Keeps) -> Self {
+        Self { name: format!("{}, {keeps:?}", self.name), keeps, ..self }
     }
 }
 
@@ -170,6 +198,7 @@ fn step(name: &str, after: &[u8]) -> Step {
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
+        timeout_ms: CALL_MS,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,
         resolve_retry: RetryPolicy::RESOLVE,

@@ -10,6 +10,10 @@ pub(crate) enum Fate {
     Refused(Request),
     NotSent(Request),
     Fault(Request),
+    /// What is answered contradicts what was asked, whatever was done.
+    Contradicted(Request),
+    /// The reply of an action is too large to be kept.
+    Unread,
     InProgress,
     RequestLost(Request),
     ReplyLost(Request),
@@ -38,11 +42,14 @@ pub(crate) enum Fate {
     /// A person acts although the saga would go on by itself.
     PersonSettlesEarly,
     RetryRequested,
+    /// A person has a refused operation made anew under another id.
+    Renewed,
+    Closed,
 }
 
 impl Fate {
     /// Those that the real core meets.
-    pub(crate) const ALL: [Self; 40] = [
+    pub(crate) const ALL: [Self; 46] = [
         Self::Answered(Act),
         Self::Answered(Ask),
         Self::Answered(Undo),
@@ -52,6 +59,10 @@ impl Fate {
         Self::NotSent(Undo),
         Self::Fault(Act),
         Self::Fault(Undo),
+        Self::Contradicted(Act),
+        Self::Contradicted(Ask),
+        Self::Contradicted(Undo),
+        Self::Unread,
         Self::InProgress,
         Self::RequestLost(Act),
         Self::RequestLost(Ask),
@@ -83,6 +94,8 @@ impl Fate {
         Self::PersonSettles,
         Self::PersonSettlesEarly,
         Self::RetryRequested,
+        Self::Renewed,
+        Self::Closed,
     ];
 
     pub(crate) fn is_misfortune(self) -> bool {
@@ -97,8 +110,8 @@ impl Fate {
         )
     }
 
-    /// Whether it happens only to an action that its participant sees for the first time.
-    pub(crate) fn takes_a_new_one(self) -> bool {
+    /// Whether it happens only to an action that may be refused.
+    pub(crate) fn is_a_refusal(self) -> bool {
         matches!(self, Self::Refused(Act) | Self::RefusalLost | Self::ArrivesAndIsRefused)
     }
 
@@ -110,6 +123,8 @@ impl Fate {
                 Self::Refused(Act),
                 Self::NotSent(Act),
                 Self::Fault(Act),
+                Self::Contradicted(Act),
+                Self::Unread,
                 Self::RequestLost(Act),
                 Self::ReplyLost(Act),
                 Self::RefusalLost,
@@ -118,6 +133,7 @@ impl Fate {
             ],
             Ask => &[
                 Self::Answered(Ask),
+                Self::Contradicted(Ask),
                 Self::InProgress,
                 Self::RequestLost(Ask),
                 Self::ReplyLost(Ask),
@@ -128,6 +144,7 @@ impl Fate {
                 Self::Refused(Undo),
                 Self::NotSent(Undo),
                 Self::Fault(Undo),
+                Self::Contradicted(Undo),
                 Self::RequestLost(Undo),
                 Self::ReplyLost(Undo),
                 Self::Late(Undo),

@@ -1,6 +1,7 @@
 //! The walker under test: each mutant breaks one rule on purpose, in the decisions, in
 //! what is recorded or at the participant, and must be caught by that rule.
 
+mod doubts;
 mod waits;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use saga_core::{
     Action, Definition, Direction, Event, Next, NotDone, OnUnknown, Outcome, Resolution, State,
-    StepIndex, StepPhase, TurnBackReason, next,
+    StepIndex, StepPhase, TurnBackReason, Word, next, phase::Last,
 };
 
 use crate::{
@@ -28,7 +29,7 @@ struct Mutant {
 #[test]
 fn every_mutant_is_caught_by_the_rule_it_breaks() {
     let mutants = mutants();
-    assert_eq!(mutants.len(), 37);
+    assert_eq!(mutants.len(), 45);
     let mut broken = BTreeSet::new();
     for Mutant { name, subject, case, breaks } in mutants {
         match Walk::over(&case, &subject) {
@@ -48,6 +49,7 @@ fn mutants() -> Vec<Mutant> {
         of_decisions_about_the_way(),
         of_records(),
         of_participants(),
+        doubts::of_doubts(),
         waits::of_waits(),
     ]
     .into_iter()
@@ -142,8 +144,8 @@ fn of_decisions_about_calls() -> Vec<Mutant> {
                     let phase = moment.state.step(*step).phase;
                     matches!(
                         phase,
-                        StepPhase::Open { direction: Direction::Forward, tries, .. }
-                            if tries.in_doubt
+                        StepPhase::Open { direction: Direction::Forward, tries, last, .. }
+                            if tries.in_doubt && last != Last::Contradicted
                     )
                 });
                 match (real(moment), doubtful) {
@@ -214,7 +216,8 @@ fn of_records() -> Vec<Mutant> {
                 outcome: Outcome::Unknown { message, .. },
                 at_ms,
             } => {
-                let outcome = Outcome::Rejected { reason: String::new(), message };
+                let word = Word::OnRecord;
+                let outcome = Outcome::Rejected { reason: String::new(), message, word };
                 let direction = Direction::Forward;
                 vec![Event::Answered { step, direction, attempt, outcome, at_ms }]
             }

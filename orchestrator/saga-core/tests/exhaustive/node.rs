@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 use saga_core::{
     Action, Definition, Direction, Epoch, Event, Next, NodeId, OperatorAct, Settled, State,
-    StepIndex, StepPhase, phase::Pause,
+    StepIndex, StepPhase,
+    phase::{Last, Pause},
 };
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ mod answers;
 mod signals;
 
 use crate::{
-    cases::{DEADLINE_MS, PAUSE_MS, TIMER_MS},
+    cases::{CALL_MS, Case, DEADLINE_MS, Keeps, PAUSE_MS, TIMER_MS},
     fate::Fate,
     rules::{self, Rule},
     walk::{Order, Subject, needs_a_person},
@@ -58,8 +59,8 @@ pub(crate) struct Move {
 type Taken<T> = Result<T, (Rule, String)>;
 
 impl Node {
-    pub(crate) fn first(definition: &Definition, state: State, misfortunes_left: u8) -> Self {
-        let world = World::new(definition);
+    pub(crate) fn first(case: &Case, state: State) -> Self {
+        let (world, misfortunes_left) = (World::new(case), case.misfortunes_max);
         Self { state, world, now_ms: 0, cancel: None, misfortunes_left }
     }
 
@@ -70,11 +71,15 @@ impl Node {
         for step in self.state.steps() {
             self.timeless(step.phase).hash(&mut hasher);
             step.signal.is_some().hash(&mut hasher);
+            (step.unread, step.refusal.is_some(), step.generations).hash(&mut hasher);
+            let doubtful_ms = step.doubtful_at_ms.map(|at_ms| self.now_ms - at_ms);
+            doubtful_ms.map(|age_ms| age_ms.min(CALL_MS)).hash(&mut hasher);
         }
         self.state.cancel_requested().hash(&mut hasher);
         self.state.turned_back().is_some().hash(&mut hasher);
         self.state.ended().map(|ended| ended.ending).hash(&mut hasher);
-        self.world.hash(&mut hasher);
+        self.state.is_closing().hash(&mut hasher);
+        self.world.timeless(self.now_ms).hash(&mut hasher);
         self.cancel.hash(&mut hasher);
         self.misfortunes_left.hash(&mut hasher);
         (self.now_ms < DEADLINE_MS).hash(&mut hasher);
@@ -117,8 +122,12 @@ impl Node {
             } else {
                 &[Fate::Arrives(message.request), Fate::ArrivesAndIsRefused]
             };
-            let is_new = self.world.is_new(*message);
-            let possible = fates.iter().copied().filter(|fate| is_new || !fate.takes_a_new_one());
+            let may_refuse = self.world.may_be_refused(*message);
+            let may_double = self.world.keeps != Keeps::Nothing;
+            let possible = fates.iter().copied().filter(|fate| match fate {
+                Fate::Duplicated(_) => may_double,
+                fate => may_refuse || !fate.is_a_refusal(),
+            });
             moves.extend(possible.map(|fate| Move { fate, at }));
         }
         if self.state.ended().is_none() {
@@ -170,9 +179,16 @@ impl Node {
             may(Fate::PersonSettles, stuck.step.at());
         }
         for (at, step) in self.state.steps().iter().enumerate() {
-            if matches!(step.phase, StepPhase::Open { .. }) {
+            let unread = step.unread && step.phase == StepPhase::Applied;
+            if matches!(step.phase, StepPhase::Open { .. }) || unread {
                 may(Fate::PersonSettlesEarly, at);
             }
+            if self.may_renew(course.definition, step.phase) {
+                may(Fate::Renewed, at);
+            }
+        }
+        if self.misfortunes_left == 1 && !self.state.is_closing() {
+            may(Fate::Closed, 0);
         }
         for step in self.signals_that_count(course.definition) {
             may(Fate::SignalSaysYes, step.at());
@@ -188,8 +204,32 @@ impl Node {
         }
     }
 
+    /// Whether a person may have the operation made anew: it was refused for ever, where there
+    /// is no turning back from it.
+    fn may_renew(&self, definition: &Definition, phase: StepPhase) -> bool {
+        match phase {
+            StepPhase::Rejected | StepPhase::Fenced => self.state.passed_pivot(definition),
+            StepPhase::Open { direction: Direction::Backward, tries, last, .. } => {
+                last == Last::Refused && !tries.in_doubt
+            }
+            _ => false,
+        }
+    }
+
     /// What is after `step`. Its events are at the end of `log` then.
     pub(crate) fn take(
+        &self,
+        course: Course<'_>,
+        decision: &Next,
+        step: Move,
+        log: &mut Vec<Event>,
+    ) -> Taken<Self> {
+        let mut node = self.after(course, decision, step, log)?;
+        node.world.expire(node.now_ms);
+        Ok(node)
+    }
+
+    fn after(
         &self,
         course: Course<'_>,
         decision: &Next,
@@ -234,6 +274,14 @@ impl Node {
             (Fate::SignalSaysYes, _) => vec![node.signal(step.at, Mood::Accepts)],
             (Fate::SignalSaysNo, _) => vec![node.signal(step.at, Mood::Refuses)],
             (Fate::RetryRequested, _) => vec![self.acted(OperatorAct::Retry)],
+            (Fate::Closed, _) => {
+                node.world.forsake_all();
+                vec![self.acted(OperatorAct::Close)]
+            }
+            (Fate::Renewed, _) => {
+                let index = course.definition.indices().nth(step.at);
+                vec![node.renew(index.expect("the move is about a step"))]
+            }
             (fate, _) => {
                 let message = node.world.network.remove(step.at);
                 node.meet(course, message, fate).into_iter().collect()
@@ -307,7 +355,12 @@ impl Node {
     /// The event that makes `action` durable, and the request that may leave then.
     fn announce(&self, action: &Action) -> (Event, Option<Message>) {
         let at_ms = self.now_ms;
-        let sent = |step, request, number| Some(Message { step, request, number, awaited: true });
+        let keeps = self.world.keeps;
+        let sent = |step, request, number| {
+            let ages = keeps == Keeps::Nothing && request == Request::Action;
+            let sent_at_ms = if ages { at_ms } else { 0 };
+            Some(Message { step, request, number, awaited: true, sent_at_ms })
+        };
         match action.clone() {
             Action::Call { step, direction, attempt } => {
                 let request = (attempt == 1).then(Bytes::new);
@@ -331,13 +384,16 @@ impl Node {
             Fate::Refused(Request::Action) | Fate::RefusalLost | Fate::ArrivesAndIsRefused => {
                 (true, Mood::Refuses)
             }
-            Fate::Answered(_) | Fate::Duplicated(_) | Fate::ReplyLost(_) | Fate::Arrives(_) => {
-                (true, Mood::Accepts)
-            }
+            Fate::Answered(_)
+            | Fate::Contradicted(_)
+            | Fate::Unread
+            | Fate::Duplicated(_)
+            | Fate::ReplyLost(_)
+            | Fate::Arrives(_) => (true, Mood::Accepts),
             _ => (false, Mood::Accepts),
         };
-        let books = &mut self.world.books[message.step.at()];
-        let record = arrives.then(|| books.receive(message.request, course.subject.barrier, mood));
+        let barrier = course.subject.barrier;
+        let record = arrives.then(|| self.world.receive(message, barrier, mood));
         if matches!(fate, Fate::Late(_) | Fate::Duplicated(_)) {
             self.world.send(Message { awaited: false, ..message });
         }
@@ -364,7 +420,16 @@ impl Node {
                 Settled::Applied
             }
         };
-        self.acted(OperatorAct::Settle { step, settled })
+        self.acted(OperatorAct::Settle { step, settled, reply: None })
+    }
+
+    fn renew(&mut self, step: StepIndex) -> Event {
+        let request = match self.state.step(step).phase {
+            StepPhase::Open { .. } => Request::Compensation,
+            _ => Request::Action,
+        };
+        self.world.renew(step, request);
+        self.acted(OperatorAct::Renew { step })
     }
 
     fn acted(&self, act: OperatorAct) -> Event {

@@ -5,13 +5,15 @@ use std::fmt;
 
 use saga_core::{
     Action, Definition, Direction, Ending, Event, Next, OnUnknown, State, StepIndex, StepPhase,
-    StuckReason, phase::Tries, stuck,
+    StuckReason, TurnBackReason,
+    phase::{Last, Pause, Tries},
+    stuck,
 };
 
 mod waits;
 
 use crate::{
-    cases::DEADLINE_MS,
+    cases::{DEADLINE_MS, Keeps},
     node::{Cancel, Node},
     walk::Moment,
     world::{Record, Request},
@@ -57,12 +59,19 @@ pub(crate) enum Rule {
     FirstSignalIsKept,
     /// A signal that came decides, not the clock.
     SignalDecides,
+    /// Where two sure words contradict each other, only a person goes on.
+    ContradictionIsLeftAlone,
+    /// A participant that keeps no operation log is not asked to undo while an attempt of the
+    /// action may still arrive.
+    UndoneWhenQuiet,
+    /// What an unread reply keeps from being made is no reason to turn back.
+    UnreadIsWaitedFor,
     /// A timer decides when its time is over and no signal came; not before, not later.
     TimerHolds,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::CallIsInTheLog,
         Self::LogFolds,
         Self::EndIsLast,
@@ -81,6 +90,9 @@ impl Rule {
         Self::CancelIsDecided,
         Self::FirstSignalIsKept,
         Self::SignalDecides,
+        Self::ContradictionIsLeftAlone,
+        Self::UndoneWhenQuiet,
+        Self::UnreadIsWaitedFor,
         Self::TimerHolds,
     ];
 }
@@ -110,13 +122,25 @@ type Judged = Result<(), (Rule, String)>;
 /// Judges one decision before it is recorded.
 pub(crate) fn judge_action(definition: &Definition, node: &Node, action: &Action) -> Judged {
     let said = || format!("{action:?}");
+    if let Action::Call { step, .. } | Action::Inquire { step, .. } = *action {
+        let left = !is_contradicted(node.state.step(step).phase);
+        judge(Rule::ContradictionIsLeftAlone, left, said)?;
+    }
     match *action {
         Action::Call { step, direction: Direction::Forward, attempt } => {
             judge_call(definition, node, step, attempt)
         }
         Action::Call { step, direction: Direction::Backward, .. } => {
-            let books = node.world.of(step);
-            judge(Rule::SettledThenUndone, books.action == Some(Record::Applied), said)?;
+            let known = !matches!(
+                node.state.step(step).phase,
+                StepPhase::Open { direction: Direction::Forward, .. }
+            );
+            let settled = known && node.world.of(step).action == Some(Record::Applied);
+            let may = settled || is_undone_in_doubt(definition, node, step);
+            judge(Rule::SettledThenUndone, may, said)?;
+            let keeps_log = node.world.keeps != Keeps::Nothing;
+            let quiet = keeps_log || !node.world.has_on_the_wire(step, Request::Action);
+            judge(Rule::UndoneWhenQuiet, quiet, said)?;
             let later = definition.indices().filter(|it| definition.ancestors(*it).contains(step));
             for later in later {
                 let kept = node.state.step(later).phase == StepPhase::Kept;
@@ -126,7 +150,12 @@ pub(crate) fn judge_action(definition: &Definition, node: &Node, action: &Action
             }
             judge(Rule::PivotIsFinal, !pivot_may_stand(definition, node), said)
         }
-        Action::TurnBack { .. } => {
+        Action::TurnBack { ref reason } => {
+            if let TurnBackReason::Unrenderable { step } = *reason {
+                let mut before = definition.ancestors(step).iter();
+                let unread = before.any(|it| node.state.step(it).unread);
+                judge(Rule::UnreadIsWaitedFor, !unread, said)?;
+            }
             judge(Rule::PivotIsFinal, !pivot_may_stand(definition, node), said)
         }
         Action::End { ending } => judge_ending(definition, node, ending),
@@ -134,6 +163,20 @@ pub(crate) fn judge_action(definition: &Definition, node: &Node, action: &Action
         Action::TimeOut { step, .. } => waits::judge_time_out(definition, node, step),
         Action::Inquire { .. } | Action::Judge { .. } => Ok(()),
     }
+}
+
+fn is_contradicted(phase: StepPhase) -> bool {
+    matches!(phase, StepPhase::Open { last: Last::Contradicted, pause: Pause::After { .. }, .. })
+}
+
+/// Whether the definition has a step undone that was refused while it was in doubt.
+fn is_undone_in_doubt(definition: &Definition, node: &Node, step: StepIndex) -> bool {
+    let refused = match node.state.step(step).phase {
+        StepPhase::Open { direction: Direction::Forward, tries, .. } => tries.refused,
+        StepPhase::Open { direction: Direction::Backward, .. } => true,
+        _ => false,
+    };
+    refused && definition.step(step).on_unknown == OnUnknown::FinishThenUndo
 }
 
 fn judge_call(definition: &Definition, node: &Node, step: StepIndex, attempt: u32) -> Judged {
@@ -231,7 +274,9 @@ fn judge_step(node: &Node, step: StepIndex) -> Judged {
     let phase = node.state.step(step).phase;
     let books = node.world.of(step);
     let sent = node.world.has_on_the_wire(step, Request::Action);
-    let closed = matches!(books.action, Some(Record::Rejected | Record::Fenced));
+    let keeps_log = node.world.keeps != Keeps::Nothing;
+    let closed = matches!(books.action, Some(Record::Rejected | Record::Fenced))
+        || (node.world.keeps != Keeps::Log && !sent);
     let true_to_life = match phase {
         StepPhase::Pending
         | StepPhase::Skipped
@@ -250,7 +295,7 @@ fn judge_step(node: &Node, step: StepIndex) -> Judged {
         }
         StepPhase::InFlight { direction: Direction::Backward, .. }
         | StepPhase::Open { direction: Direction::Backward, .. } => {
-            books.action == Some(Record::Applied)
+            books.action == Some(Record::Applied) || !keeps_log
         }
         StepPhase::Rejected | StepPhase::Fenced => closed && books.applied == 0,
         StepPhase::Undone => books.compensation && !node.world.may_stand(step),
@@ -259,9 +304,8 @@ fn judge_step(node: &Node, step: StepIndex) -> Judged {
     judge(Rule::OutcomeIsTrue, true_to_life, || format!("step {step}: {phase:?}, {books:?}"))?;
 
     let awaited = node.world.network.iter().filter(|it| it.step == step && it.awaited).count();
-    judge(Rule::NoLimbo, awaited == usize::from(phase.is_out()), || {
-        format!("step {step}: {phase:?} with {awaited} calls out")
-    })
+    let heard = awaited == usize::from(phase.is_out()) || node.state.is_closing();
+    judge(Rule::NoLimbo, heard, || format!("step {step}: {phase:?} with {awaited} calls out"))
 }
 
 fn judge_rest(definition: &Definition, node: &Node, decision: &Next) -> Judged {
@@ -280,7 +324,10 @@ fn judge_rest(definition: &Definition, node: &Node, decision: &Next) -> Judged {
                 StuckReason::OutcomeUnknown => {
                     definition.step(it.step).on_unknown == OnUnknown::Park
                 }
-                StuckReason::RejectedAfterPivot | StuckReason::Unrenderable => true,
+                StuckReason::RejectedAfterPivot
+                | StuckReason::Unrenderable
+                | StuckReason::ReplyUnread
+                | StuckReason::Contradiction => true,
                 _ => false,
             });
             let only_a_signal = waits::waits_without_timer(definition, node);
@@ -311,6 +358,8 @@ fn judge_ending(definition: &Definition, node: &Node, ending: Ending) -> Judged 
         let skipped = node.state.step(step).phase == StepPhase::Skipped;
         let rules = definition.step(step);
         match ending {
+            // A person's word, whatever is left behind.
+            Ending::Closed => {}
             Ending::Completed => {
                 let whole = skipped || node.world.of(step).applied == 1;
                 let undone = node.world.of(step).undone > 0
@@ -330,7 +379,7 @@ fn judge_ending(definition: &Definition, node: &Node, ending: Ending) -> Judged 
             }
         }
     }
-    let as_decided = match node.cancel {
+    let as_decided = match node.cancel.filter(|_| ending != Ending::Closed) {
         Some(Cancel::Wins) => ending == Ending::Compensated,
         Some(Cancel::TooLate) => ending == Ending::Completed,
         Some(Cancel::Open) | None => true,

@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use saga_core::{
-    Definition, Ending, Event, Next, NodeId, SagaId, Started, State, Stuck, encoding, stuck,
+    Definition, Ending, Event, Next, NodeId, OperationRoot, SagaId, Started, State, Stuck,
+    encoding, stuck,
 };
 use uuid::Uuid;
 
@@ -69,6 +70,7 @@ pub(crate) struct Counts {
     runs: u128,
     completed: usize,
     compensated: usize,
+    closed: usize,
     /// States in which only a person can go on, by reason.
     stuck: BTreeMap<&'static str, usize>,
     pub(crate) fates: BTreeMap<Fate, usize>,
@@ -81,6 +83,7 @@ impl Counts {
         self.runs += other.runs;
         self.completed += other.completed;
         self.compensated += other.compensated;
+        self.closed += other.closed;
         for (reason, count) in &other.stuck {
             *self.stuck.entry(reason).or_default() += count;
         }
@@ -94,8 +97,8 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "states {:>7} transitions {:>8} runs {:>16} completed {:>5} compensated {:>6}",
-            self.states, self.transitions, self.runs, self.completed, self.compensated
+            "states {:>7} transitions {:>8} runs {:>16} completed {:>5} compensated {:>6} closed {:>5}",
+            self.states, self.transitions, self.runs, self.completed, self.compensated, self.closed
         )?;
         self.stuck.iter().try_for_each(|(reason, count)| write!(f, " {reason} {count}"))
     }
@@ -119,6 +122,7 @@ impl<'w> Walk<'w> {
             definition_version: case.definition.version,
             definition_hash: [0; 32],
             input: Bytes::new(),
+            operations: OperationRoot::Saga,
             node: NodeId(Uuid::from_u128(2)),
             at_ms: 0,
         };
@@ -129,7 +133,7 @@ impl<'w> Walk<'w> {
             runs_from: HashMap::new(),
             counts: Counts::default(),
         };
-        let first = Node::first(&case.definition, state, case.misfortunes_max);
+        let first = Node::first(case, state);
         walk.counts.runs = walk.visit(&first)?;
         walk.counts.states = walk.runs_from.len();
         Ok(walk.counts)
@@ -170,6 +174,7 @@ impl<'w> Walk<'w> {
         match node.state.ended().map(|ended| ended.ending) {
             Some(Ending::Completed) => self.counts.completed += 1,
             Some(Ending::Compensated) => self.counts.compensated += 1,
+            Some(Ending::Closed) => self.counts.closed += 1,
             None => {
                 if let Some(stuck) = needs_a_person(self.course.definition, node, decision) {
                     *self.counts.stuck.entry(stuck.reason.code()).or_default() += 1;

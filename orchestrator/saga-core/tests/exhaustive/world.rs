@@ -1,7 +1,9 @@
 //! Everything outside of the engine: the network, and a participant with its operation
 //! log for each step. What really took effect is written here and nowhere else.
 
-use saga_core::{Definition, Direction, StepIndex, StepKind};
+use saga_core::{Direction, StepIndex, StepKind};
+
+use crate::cases::{CALL_MS, Case, Keeps};
 
 /// Which request of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,9 +32,12 @@ pub(crate) struct Message {
     /// Whether somebody waits for the answer. Where nobody does, the request may arrive
     /// at any time, or never.
     pub(crate) awaited: bool,
+    /// When it left, where that matters: an action of a participant that keeps nothing is
+    /// gone once the time of a call is over.
+    pub(crate) sent_at_ms: u64,
 }
 
-/// What the operation log says about an action.
+/// What the operation log says about an action, or what a participant without one answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Record {
     Applied,
@@ -74,6 +79,7 @@ pub(crate) enum Mood {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
+    pub(crate) keeps: Keeps,
     pub(crate) books: Vec<Books>,
     /// What the first signal of each step says, once its sender was told that it is kept.
     pub(crate) signals: Vec<Option<Mood>>,
@@ -82,13 +88,44 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(definition: &Definition) -> Self {
+    pub(crate) fn new(case: &Case) -> Self {
+        let definition = &case.definition;
         let books = definition.steps.iter().map(|step| match step.kind {
             StepKind::Given => Books::of_applied(),
             StepKind::Call | StepKind::Wait { .. } => Books::default(),
         });
         let signals = vec![None; definition.steps.len()];
-        Self { books: books.collect(), signals, network: Vec::new() }
+        Self { keeps: case.keeps, books: books.collect(), signals, network: Vec::new() }
+    }
+
+    /// The same world, with ages instead of times.
+    pub(crate) fn timeless(&self, now_ms: u64) -> Self {
+        let mut world = self.clone();
+        for message in &mut world.network {
+            message.sent_at_ms = now_ms.saturating_sub(message.sent_at_ms).min(CALL_MS);
+        }
+        world
+    }
+
+    /// What is too old to arrive is gone, unless somebody still waits for its answer.
+    pub(crate) fn expire(&mut self, now_ms: u64) {
+        if self.keeps == Keeps::Nothing {
+            self.network.retain(|it| {
+                it.awaited || it.request != Request::Action || now_ms < it.sent_at_ms + CALL_MS
+            });
+        }
+    }
+
+    /// A step's refused operation is made anew under another id: what is on the wire of the
+    /// old one meets the old record.
+    pub(crate) fn renew(&mut self, step: StepIndex, request: Request) {
+        let books = &mut self.books[step.at()];
+        match request {
+            Request::Action => *books = Books::default(),
+            Request::Compensation | Request::Inquiry => books.compensation = false,
+        }
+        let is_undo = |request| request == Request::Compensation;
+        self.network.retain(|it| it.step != step || is_undo(it.request) != is_undo(request));
     }
 
     pub(crate) fn of(&self, step: StepIndex) -> &Books {
@@ -115,7 +152,12 @@ impl World {
 
     /// Whether a request that is on the wire may still bring the effect about.
     pub(crate) fn may_yet_be_applied(&self, step: StepIndex) -> bool {
-        self.of(step).action.is_none() && self.has_on_the_wire(step, Request::Action)
+        let is_new = match self.keeps {
+            // Fenced here: a person has seen to it.
+            Keeps::Nothing => !self.stands(step) && self.of(step).action != Some(Record::Fenced),
+            Keeps::Log | Keeps::LogAside => self.of(step).action.is_none(),
+        };
+        is_new && self.has_on_the_wire(step, Request::Action)
     }
 
     /// Whether the effect is there, or may yet come.
@@ -127,9 +169,28 @@ impl World {
         self.network.iter().any(|it| it.step == step && it.request == request)
     }
 
-    /// Whether an action that arrived now would be new to its participant.
-    pub(crate) fn is_new(&self, message: Message) -> bool {
-        message.request == Request::Action && self.of(message.step).action.is_none()
+    /// Whether an action that arrived now could be refused: it is new to its participant, or
+    /// the participant cannot tell.
+    pub(crate) fn may_be_refused(&self, message: Message) -> bool {
+        let is_new = self.of(message.step).action.is_none() || self.keeps != Keeps::Log;
+        message.request == Request::Action && is_new
+    }
+
+    /// A request arrives. The answer is what the operation log says then.
+    pub(crate) fn receive(&mut self, message: Message, barrier: Barrier, mood: Mood) -> Record {
+        let books = &mut self.books[message.step.at()];
+        match (message.request, self.keeps) {
+            (Request::Action, Keeps::Nothing) => books.act_without_log(mood),
+            (Request::Compensation, Keeps::Nothing) => books.undo_without_log(),
+            (Request::Action, Keeps::LogAside)
+                if mood == Mood::Refuses && books.action != Some(Record::Fenced) =>
+            {
+                Record::Rejected
+            }
+            (Request::Action, _) => books.act(barrier, mood),
+            (Request::Inquiry, _) => books.inquire(barrier),
+            (Request::Compensation, _) => books.undo(barrier),
+        }
     }
 }
 
@@ -146,13 +207,21 @@ impl Books {
         }
     }
 
-    /// A request arrives. The answer is what the operation log says then.
-    pub(crate) fn receive(&mut self, request: Request, barrier: Barrier, mood: Mood) -> Record {
-        match request {
-            Request::Action => self.act(barrier, mood),
-            Request::Inquiry => self.inquire(barrier),
-            Request::Compensation => self.undo(barrier),
+    /// Does it unless it is done; may refuse either way, and remembers no refusal.
+    fn act_without_log(&mut self, mood: Mood) -> Record {
+        if mood == Mood::Refuses || self.action == Some(Record::Fenced) {
+            return Record::Rejected;
         }
+        if self.applied == self.undone {
+            self.applied += 1;
+        }
+        *self.action.insert(Record::Applied)
+    }
+
+    fn undo_without_log(&mut self) -> Record {
+        self.compensation = true;
+        self.undone = self.applied;
+        Record::Applied
     }
 
     fn act(&mut self, barrier: Barrier, mood: Mood) -> Record {

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use saga_core::{
     Definition,
     Direction::{self, Backward, Forward},
-    Ending, Epoch, Event, NodeId, NotDone, OnUnknown, OperatorAct, Outcome, Resolution,
-    RetryPolicy, Settled, Started, Step, StepIndex, StepKind, TurnBackReason, UnknownCause,
+    Ending, Epoch, Event, NodeId, NotDone, OnUnknown, OperationRoot, OperatorAct, Outcome,
+    Resolution, RetryPolicy, Settled, Started, Step, StepIndex, StepKind, TurnBackReason,
+    UnknownCause, Word,
 };
 use uuid::Uuid;
 
@@ -32,6 +33,7 @@ fn definition() -> Definition {
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
+        timeout_ms: 2_000,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,
         resolve_retry: RetryPolicy::RESOLVE,
@@ -120,12 +122,12 @@ fn operated() -> Vec<Event> {
         acted(OperatorAct::Retry),
         intended(RESERVE, Forward, 2),
         answered(RESERVE, Forward, 2, unknown(UnknownCause::TimedOut)),
-        acted(OperatorAct::Settle { step: RESERVE, settled: Settled::Applied }),
+        acted(OperatorAct::Settle { step: RESERVE, settled: Settled::Applied, reply: None }),
         intended(GIFT, Forward, 1),
         answered(GIFT, Forward, 1, unknown(UnknownCause::TimedOut)),
         inquired(GIFT, 1),
         resolved(GIFT, 1, Resolution::Unsupported { message: "no such method".to_owned() }),
-        acted(OperatorAct::Settle { step: GIFT, settled: Settled::NotApplied }),
+        acted(OperatorAct::Settle { step: GIFT, settled: Settled::NotApplied, reply: None }),
         Event::TurnedBack {
             reason: TurnBackReason::AttemptsExhausted { step: GIFT },
             at_ms: 5_000,
@@ -199,6 +201,7 @@ fn started() -> Event {
         definition_version: 3,
         definition_hash: [0xab; 32],
         input: Bytes::from_static(b"\x0a\x05A-100"),
+        operations: OperationRoot::Saga,
         node: NodeId(Uuid::from_u128(0xa)),
         at_ms: 1_000,
     })
@@ -231,7 +234,8 @@ fn applied(reply: &'static [u8]) -> Outcome {
 }
 
 fn rejected() -> Outcome {
-    Outcome::Rejected { reason: "OUT_OF_STOCK".to_owned(), message: "none left".to_owned() }
+    let (reason, message) = ("OUT_OF_STOCK".to_owned(), "none left".to_owned());
+    Outcome::Rejected { reason, message, word: Word::OnRecord }
 }
 
 fn fault() -> Outcome {

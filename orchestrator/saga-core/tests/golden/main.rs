@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf, sync::Once};
 
 use bytes::Bytes;
 use saga_core::{
-    Definition, Direction, Event, OperationId, OperatorAct, SagaId, Settled, State, Verdict,
-    encoding, next, stuck,
+    Definition, Direction, Event, OperationId, OperationName, OperationRoot, OperatorAct, SagaId,
+    Settled, State, Verdict, encoding, next, stuck,
 };
 use uuid::Uuid;
 
@@ -97,10 +97,42 @@ fn the_logs_hold_every_variant() {
 #[test]
 fn operation_ids_are_for_ever() {
     let saga = SagaId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
-    let id = |step, direction| OperationId::derive(saga, step, direction).to_string();
+    let id = |step, direction| {
+        let name = OperationName { step, direction, generation: 0 };
+        OperationId::derive(saga, OperationRoot::Saga, name).to_string()
+    };
     assert_eq!(id("reserve_stock", Direction::Forward), "ae0cff4e-af1d-5c22-9c2b-111822349145");
     assert_eq!(id("reserve_stock", Direction::Backward), "fe13b8f6-add6-5d6b-82e5-227049d41766");
     assert_eq!(id("insert_order", Direction::Forward), "10f32205-e508-5853-90c7-4ce11337e0d7");
+}
+
+/// The second derivation: the same start finds its operations again, whatever became of the log.
+#[test]
+fn operation_ids_of_a_request_are_for_ever() {
+    let root = OperationRoot::of_request("shop", "order-1", &[7; 32]);
+    let id = |saga, direction, generation| {
+        let name = OperationName { step: "reserve_stock", direction, generation };
+        OperationId::derive(SagaId(Uuid::from_u128(saga)), root, name).to_string()
+    };
+    assert_eq!(id(1, Direction::Forward, 0), id(2, Direction::Forward, 0));
+    assert_eq!(id(1, Direction::Forward, 0), "c29bbf18-b547-585a-8838-baaf06e0adab");
+    assert_eq!(id(1, Direction::Backward, 0), "a2ec33eb-f761-5fa3-9d52-673dfccfbe92");
+    assert_eq!(id(1, Direction::Forward, 1), "9a3f13a4-116c-5ed5-952e-78a9b973000a");
+    assert_eq!(id(1, Direction::Forward, 12), "4e69f1d9-e61a-5dfc-9cdb-347f209d3295");
+}
+
+/// No part of what was asked for can be taken for another, and each of them counts.
+#[test]
+fn other_requests_have_other_operation_ids() {
+    let roots = [
+        OperationRoot::of_request("shop", "order-1", &[7; 32]),
+        OperationRoot::of_request("shop", "order-1", &[8; 32]),
+        OperationRoot::of_request("shop", "order-2", &[7; 32]),
+        OperationRoot::of_request("shopo", "rder-1", &[7; 32]),
+        OperationRoot::of_request("", "shoporder-1", &[7; 32]),
+    ];
+    let all: std::collections::HashSet<OperationRoot> = roots.into_iter().collect();
+    assert_eq!(all.len(), roots.len());
 }
 
 #[test]
@@ -182,6 +214,8 @@ fn variant(event: &Event) -> String {
         Event::TurnedBack { reason, .. } => format!("{kind} {}", reason.code()),
         Event::Ended { ending, .. } => format!("{kind} {ending:?}"),
         Event::OperatorActed { act: OperatorAct::Retry, .. } => format!("{kind} RETRY"),
+        Event::OperatorActed { act: OperatorAct::Renew { .. }, .. } => format!("{kind} RENEW"),
+        Event::OperatorActed { act: OperatorAct::Close, .. } => format!("{kind} CLOSE"),
         Event::OperatorActed { act: OperatorAct::Settle { settled, .. }, .. } => {
             let settled: &Settled = settled;
             format!("{kind} SETTLE {settled:?}")

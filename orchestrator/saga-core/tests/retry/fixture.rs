@@ -4,9 +4,9 @@ use bytes::Bytes;
 use saga_core::{
     Action, Definition,
     Direction::{self, Backward, Forward},
-    Epoch, Event, Jitter, Next, NodeId, NotDone, OnUnknown, OperatorAct, Outcome, Resolution,
-    RetryPolicy, SagaId, Started, State, Step, StepIndex, StepKind, TurnBackReason, UnknownCause,
-    next,
+    Epoch, Event, Jitter, Next, NodeId, NotDone, OnUnknown, OperationRoot, OperatorAct, Outcome,
+    Resolution, RetryPolicy, SagaId, Started, State, Step, StepIndex, StepKind, TurnBackReason,
+    UnknownCause, Word, next,
 };
 use uuid::Uuid;
 
@@ -37,6 +37,7 @@ pub(crate) fn definition() -> Definition {
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
+        timeout_ms: 2_000,
         retry: PLAIN,
         compensation_retry: PLAIN,
         resolve_retry: INQUIRIES,
@@ -66,6 +67,7 @@ impl Saga {
             definition_version: 1,
             definition_hash: [0; 32],
             input: Bytes::new(),
+            operations: OperationRoot::Saga,
             node: NodeId(Uuid::nil()),
             at_ms: 0,
         };
@@ -199,7 +201,11 @@ pub(crate) fn fault() -> Outcome {
 }
 
 pub(crate) fn rejected() -> Outcome {
-    Outcome::Rejected { reason: "OUT_OF_STOCK".to_owned(), message: String::new() }
+    Outcome::Rejected {
+        reason: "OUT_OF_STOCK".to_owned(),
+        message: String::new(),
+        word: Word::OnRecord,
+    }
 }
 
 pub(crate) fn unanswered() -> Resolution {

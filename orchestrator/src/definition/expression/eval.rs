@@ -4,13 +4,14 @@
 use std::{borrow::Cow, cell::Cell};
 
 use prost_reflect::{FieldDescriptor, MapKey, Value};
-use saga_core::{Direction, OperationId, SagaId, StepIndex};
+use saga_core::{SagaId, StepIndex};
 
 use super::{
     Function, Ir, Loop, LoopKind,
     calls_eval::call,
     operators::{map_key, negated, whole},
 };
+use crate::definition::RunData;
 
 /// Work that one rendering may do. An order of 2,000 lines that are converted one by one
 /// takes about 20,000.
@@ -76,6 +77,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) saga: SagaId,
     /// The business key it was started with.
     pub(crate) business_key: &'a str,
+    /// Where the ids of operations come from.
+    data: &'a dyn RunData,
     /// Names of the steps.
     pub(crate) steps: &'a [String],
     fuel: Cell<u64>,
@@ -86,15 +89,16 @@ type Locals<'f> = Vec<Cow<'f, Value>>;
 
 impl<'a> Frame<'a> {
     /// A frame with a full tank.
-    pub(crate) fn new(saga: SagaId, business_key: &'a str, steps: &'a [String]) -> Self {
+    pub(crate) fn new(data: &'a dyn RunData, steps: &'a [String]) -> Self {
         let replies = steps.iter().map(|_| None).collect();
         Self {
             input: None,
             replies,
             signal: None,
             failure: None,
-            saga,
-            business_key,
+            saga: data.saga_id(),
+            business_key: data.business_key(),
+            data,
             steps,
             fuel: Cell::new(FUEL),
         }
@@ -233,8 +237,7 @@ impl<'a> Frame<'a> {
 
     fn operation(&self, step: StepIndex) -> Result<Value, EvalError> {
         let name = self.steps.get(step.at()).ok_or(EvalError::WrongType)?;
-        let operation = OperationId::derive(self.saga, name, Direction::Forward);
-        Ok(Value::String(operation.to_string()))
+        Ok(Value::String(self.data.operation(step, name).to_string()))
     }
 
     fn failure(&self, part: impl Fn(&Failure<'a>) -> &'a str) -> Result<Value, EvalError> {

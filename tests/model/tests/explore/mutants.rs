@@ -84,7 +84,11 @@ fn of_what_is_learned() -> Vec<Mutant> {
     vec![
         learns("a time-out is a refusal", &[L8, E3], |_, event| {
             each_unknown(event, |outcome| {
-                *outcome = Outcome::Rejected { reason: String::new(), message: String::new() };
+                *outcome = Outcome::Rejected {
+                    reason: String::new(),
+                    message: String::new(),
+                    word: saga_core::Word::OnRecord,
+                };
             })
         }),
         learns("a time-out says that nothing was done", &[E3], |_, event| {

@@ -113,6 +113,8 @@ impl SagaLog {
             let done = self.effects(saga, step, Forward, shop);
             let undone = self.effects(saga, step, Backward, shop);
             match ending {
+                // What is left behind is left behind.
+                Ending::Closed => {}
                 Ending::Completed => {
                     let wanted = u32::from(has_action && facts.learned != Some(Learned::Skipped));
                     if (done, undone) != (wanted, 0) {

@@ -27,6 +27,7 @@ fn definition() -> Definition {
         compensable: false,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
+        timeout_ms: 2_000,
         retry: RetryPolicy::ACTION,
         compensation_retry: RetryPolicy::COMPENSATION,
         resolve_retry: RetryPolicy::RESOLVE,
