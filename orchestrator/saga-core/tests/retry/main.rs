@@ -2,6 +2,7 @@
 //! is called.
 
 mod deadline;
+mod doubts;
 mod fixture;
 mod inquiry;
 mod pause;
