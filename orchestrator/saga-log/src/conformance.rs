@@ -27,8 +27,9 @@ macro_rules! conformance_suite {
             appends: of_two_appends_of_one_version_one_wins;
             appends: of_many_concurrent_appends_of_one_version_one_wins;
             appends: a_superseded_append_does_not_touch_its_batch;
-            appends: an_append_behind_a_gap_is_superseded;
-            appends: what_builds_on_a_superseded_append_is_superseded;
+            appends: an_append_whose_row_before_is_gone_is_not_written;
+            appends: two_histories_never_mix;
+            appends: what_builds_on_an_append_that_was_not_written_is_not_written;
             appends: a_batch_may_hold_two_appends_of_one_saga;
             appends: a_batch_that_is_written_again_changes_nothing;
             appends: a_batch_that_was_partly_written_is_completed;

@@ -20,7 +20,7 @@ pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tables {
     sagas: BTreeMap<SagaId, SagaRow>,
     keys: HashMap<(String, String), SagaId>,
@@ -31,6 +31,13 @@ struct Tables {
 }
 
 impl MemoryStore {
+    /// A log that holds what this one holds now, and goes its own way from then on: what a
+    /// standby or a backup would have.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { tables: Arc::new(Mutex::new(self.tables().clone())) }
+    }
+
     /// A panic of another holder leaves the tables whole: no code between two changes of
     /// one append can panic.
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -40,13 +47,10 @@ impl MemoryStore {
 
 impl Tables {
     fn write(&mut self, append: &Append) -> Written {
-        let log_len = self.logs.get(&append.saga).map_or(0, Vec::len) as u64;
-        if let Some(row) = self.row_at(append.saga, append.version) {
-            let ours = row.append_id == append.append_id;
-            return if ours { Written::Done } else { Written::Superseded };
-        }
-        if append.version != log_len + 1 {
-            return Written::Superseded;
+        let there = self.row_at(append.saga, append.version).map(|row| row.append_id);
+        let before = append.version.checked_sub(1).and_then(|at| self.row_at(append.saga, at));
+        if let Some(known) = append.found(there, before.map(|row| row.append_id)) {
+            return known;
         }
         match &append.index {
             IndexChange::Keep => {}

@@ -77,6 +77,12 @@ pub(crate) const LOAD: &str = "/* load */
     order by version
     limit $3";
 
+/// The append ids at a version and at the one before.
+pub(crate) const LOOK_UP: &str = "/* write: look_up */
+    select
+        (select append_id from saga_event where saga_id = $1 and version = $2),
+        (select append_id from saga_event where saga_id = $1 and version = $2 - 1)";
+
 pub(crate) const LIST: &str = list_sql!("true");
 pub(crate) const LIST_STATUS: &str = list_sql!("status = $2");
 pub(crate) const LIST_STUCK: &str = list_sql!("stuck_reason is not null");

@@ -26,11 +26,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Writes a batch in one transaction and answers, for each append in order, what
-    /// became of it. One append that is superseded does not touch the others. When this
+    /// became of it. One append that is not written does not touch the others. When this
     /// returns `Ok`, everything that is [`Written::Done`] is durable.
     ///
     /// A second append of the same saga in one batch gets a transaction of its own after
-    /// the first, and is superseded where the first one was.
+    /// the first. It names the first as the row it builds on, so it is not written either
+    /// where the first one is not.
     ///
     /// Called by one writer at a time. May be called again with the same batch: an
     /// append whose `append_id` is already in the log is `Done`, and does nothing more.
@@ -183,9 +184,12 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct Append {
     pub saga: SagaId,
-    /// The version this row will have; it builds on the one before, which the writer has
-    /// seen in the log or has been told is done. The first is 1.
+    /// The version this row will have. The first is 1.
     pub version: u64,
+    /// The append id of the row before, which the writer has seen in the log or has been
+    /// told is done. `None`: this is the first. It is compared in the log itself: a version
+    /// alone would fit on the history of another writer as well, where the log lost rows.
+    pub after: Option<Uuid>,
     /// Who writes.
     pub writer: NodeId,
     /// Unique to this append. After a commit whose outcome is unknown it tells whose
@@ -284,9 +288,16 @@ pub struct StuckRow {
 pub enum Written {
     /// It is durable: written now, or found written by an earlier try of the same append.
     Done,
-    /// The version is taken by another append, or the one before it is not in the log.
-    /// Nothing was written. Load the log and see who owns the saga.
+    /// Another append has the version, on the same history. Nothing was written. Load what
+    /// is behind the row it builds on, and see who owns the saga.
     Superseded,
+    /// The row it builds on is not in the log: the log went back in time, to a standby that
+    /// had not heard of it or to a backup. Nothing was written. What the writer knows of the
+    /// saga is not true any more; load the whole log.
+    Missing,
+    /// At the version it builds on is another row: the log went back in time, and others went
+    /// on from there. As after [`Missing`](Self::Missing).
+    Foreign,
     /// A start whose business key is in use. Nothing was written. This is the saga that has it.
     KeyInUse(Box<SagaRow>),
 }

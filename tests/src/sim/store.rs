@@ -76,11 +76,13 @@ impl NodeStore {
                 return Written::Done;
             }
             match written.next() {
-                Some(Written::Superseded) if defect == Some(Defect::NoCompareAndSet) => {
+                Some(Written::Superseded | Written::Missing | Written::Foreign)
+                    if defect == Some(Defect::NoCompareAndSet) =>
+                {
                     Written::Done
                 }
                 Some(written) => written,
-                None => Written::Superseded,
+                None => Written::Missing,
             }
         });
         Ok(told.collect())
