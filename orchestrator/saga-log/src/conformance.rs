@@ -8,6 +8,7 @@
 
 pub mod appends;
 pub mod claims;
+pub mod identity;
 pub mod lists;
 pub mod registry;
 pub mod sample;
@@ -56,6 +57,9 @@ macro_rules! conformance_suite {
             lists: filters_select;
             lists: sagas_of_one_definition_are_listed_across_statuses;
             lists: stuck_sagas_are_grouped_by_cause;
+            identity: a_log_has_one_identity;
+            identity: the_mark_is_the_latest_beat_of_any_node;
+            identity: of_two_that_begin_an_epoch_one_does;
             registry: a_node_beats_until_it_is_forgotten;
             registry: owners_that_are_not_known_are_listed;
             registry: a_definition_version_never_changes;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
-use crate::store::{Append, DefinitionRow, IndexChange, Standing, StoreError, Written};
+use crate::store::{Append, DefinitionRow, EpochRow, IndexChange, Standing, StoreError, Written};
 
 /// Longest namespace, definition name, step name, reason code and similar, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -90,6 +90,15 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
     }
     text("yaml", &row.yaml, usize::MAX)?;
     number("registered_at_ms", row.registered_at_ms)
+}
+
+/// Checks what every store refuses in an epoch.
+pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
+    number("epoch", row.epoch)?;
+    number("began_at_ms", row.began_at_ms)?;
+    text("actor", &row.actor, usize::MAX)?;
+    text("reason", &row.reason, usize::MAX)?;
+    number("behind_ms", row.behind_ms)
 }
 
 /// PostgreSQL cannot store a NUL in a text, so no store does.

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::session::{Pooled, Session};
 use crate::rows::{SagaRecord, to_i64};
 use crate::sql;
 use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written};
@@ -10,19 +11,36 @@ use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, 
 /// Writes appends of distinct sagas, in the order of their ids, in one statement. It is
 /// its own transaction: there is no BEGIN that could be left open.
 pub(super) async fn write_wave(
-    connection: &mut PgConnection,
+    session: &mut Session,
     wave: &[&Append],
 ) -> Result<Vec<Written>, StoreError> {
-    let inserted =
+    let connection = &mut session.connection;
+    let (inserted, backend, _durably) =
         insert(connection, wave).await.map_err(|error| super::classify("write", error))?;
+    if backend != session.backend {
+        // It was written all the same, and durably; the next connection is not trusted either.
+        return Err(super::unavailable("write", Pooled));
+    }
     if usize::try_from(inserted).is_ok_and(|count| count == wave.len()) {
         return Ok(vec![Written::Done; wave.len()]);
     }
     let mut written = Vec::with_capacity(wave.len());
     for append in wave {
-        written.push(look_up(connection, append).await?);
+        written.push(look_up(&mut session.connection, append).await?);
     }
     Ok(written)
+}
+
+/// The end of a statement that writes: what became of it, by whom, and that it is durable. The
+/// last is decided when the statement commits, behind all that is in it; a role, a database or
+/// whoever had the connection before may have set that a commit is answered before it is.
+macro_rules! inserted {
+    () => {
+        "select count(*), pg_backend_pid(),
+            case when current_setting('synchronous_commit') = 'off'
+                then set_config('synchronous_commit', 'on', true) end
+        from inserted"
+    };
 }
 
 /// Inserts what can be, and answers how many rows those are.
@@ -31,7 +49,8 @@ pub(super) async fn write_wave(
 /// joins: they become hash look-ups whatever the size of the wave. The look at the row
 /// before is a scalar, so that it stays a look into the primary key; it compares that row
 /// and not only its version, as a log that lost rows may hold another history.
-const WRITE: &str = "/* write */
+const WRITE: &str = concat!(
+    "/* write */
     with created as (
         insert into saga (
             saga_id, namespace, business_key, definition, definition_version, request_hash,
@@ -76,11 +95,13 @@ const WRITE: &str = "/* write */
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
-    )
-    select count(*) from inserted";
+    ) ",
+    inserted!()
+);
 
 /// The usual wave of steps under way: no saga starts, parks or ends in it.
-const WRITE_EVENTS: &str = "/* write: events */
+const WRITE_EVENTS: &str = concat!(
+    "/* write: events */
     with inserted as (
         insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
         select saga_id, version, writer, append_id, at_ms, events
@@ -94,14 +115,19 @@ const WRITE_EVENTS: &str = "/* write: events */
         )
         on conflict (saga_id, version) do nothing
         returning saga_id
-    )
-    select count(*) from inserted";
+    ) ",
+    inserted!()
+);
 
-async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<i64, sqlx::Error> {
+/// How many rows were inserted, by which process of the server, and the setting that was not
+/// good enough.
+type Inserted = (i64, i32, Option<String>);
+
+async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inserted, sqlx::Error> {
     let index: Vec<&Append> =
         wave.iter().copied().filter(|append| append.changes_index()).collect();
     let statement = if index.is_empty() { WRITE_EVENTS } else { WRITE };
-    let events = sqlx::query_scalar(statement)
+    let events = sqlx::query_as(statement)
         .bind(column(wave, |append| append.saga.0))
         .bind(column(wave, |append| to_i64(append.version)))
         .bind(column(wave, |append| append.writer.0))
