@@ -9,9 +9,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use saga_core::{Event, SagaId, State, encoding};
-use saga_log::{Append, AppendError, IndexChange, NewSaga, Standing, StoreError, Written};
+use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, StoreError, Tip, Written};
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use crate::{
     definition::CompiledDefinition,
@@ -57,6 +56,13 @@ pub(crate) enum DriveError {
     /// The log does not fold, or a decision does not fit it.
     #[error("saga {saga}: its log is damaged: {what}")]
     Damaged { saga: SagaId, what: String },
+    /// The log does not hold what this node knows of the saga: it went back in time, or it is
+    /// read and written in two places. What is known here is not true; take up what is there.
+    #[error("saga {saga}: the log does not have version {version} that was seen here")]
+    Displaced { saga: SagaId, version: u64 },
+    /// The log has no such saga any more: it went back to before the start.
+    #[error("saga {saga}: the log has lost it")]
+    Gone { saga: SagaId },
     /// The definition it was started with cannot be used.
     #[error("saga {saga}: its definition cannot be used: {what}")]
     Definition { saga: SagaId, what: String },
@@ -80,8 +86,8 @@ pub(crate) struct Run {
     pub(crate) business_key: String,
     pub(crate) definition: Arc<CompiledDefinition>,
     pub(crate) state: State,
-    /// Rows of its log that `state` holds.
-    pub(crate) version: u64,
+    /// The last row of its log that `state` holds. `None`: it has no row yet.
+    pub(crate) tip: Option<Tip>,
     /// What the index says of it. `None`: nothing yet.
     pub(crate) written: Option<Standing>,
     pub(crate) mailbox: mpsc::Receiver<Message>,
@@ -109,7 +115,8 @@ pub(crate) struct Creation {
 
 /// What became of a row.
 enum Row {
-    Durable,
+    /// It is in the log, and the last one there.
+    Durable(Tip),
     /// Others have appended in between, and the saga is still ours. Decide again.
     Stale,
     Leave(Left),
@@ -122,7 +129,7 @@ impl Run {
         business_key: String,
         definition: Arc<CompiledDefinition>,
         state: State,
-        version: u64,
+        tip: Option<Tip>,
         mailbox: mpsc::Receiver<Message>,
     ) -> Box<Self> {
         Box::new(Self {
@@ -131,7 +138,7 @@ impl Run {
             business_key,
             definition,
             state,
-            version,
+            tip,
             written: None,
             mailbox,
             answers: FuturesUnordered::new(),
@@ -169,9 +176,9 @@ impl Run {
             if pending.create.is_some() || changed || !advance.events.is_empty() {
                 let standing_to_write = changed.then(|| standing.clone());
                 match self.append(&advance, standing_to_write, pending.create.take()).await? {
-                    Row::Durable => {
+                    Row::Durable(tip) => {
                         self.state = advance.state;
-                        self.version += 1;
+                        self.tip = Some(tip);
                         self.written = Some(standing);
                     }
                     Row::Stale => continue,
@@ -188,8 +195,9 @@ impl Run {
             }
             match (advance.rest, care) {
                 (Rest::Finished(_), _) => {
-                    let Self { state, version, .. } = *self;
-                    return Ok(Left::Ended(Box::new(EndState { state, version })));
+                    let version = self.version();
+                    let end = EndState { state: self.state, version };
+                    return Ok(Left::Ended(Box::new(end)));
                 }
                 (_, Care::Parked { .. }) => return Ok(Left::Parked),
                 (Rest::Wait { until_ms }, Care::Owned(_)) => {
@@ -243,25 +251,28 @@ impl Run {
             }
             None => encoding::encode(&advance.events),
         };
-        let append = Append {
+        let draft = Draft {
             saga: self.saga,
-            version: self.version + 1,
             writer: self.shared.node,
-            append_id: Uuid::now_v7(),
             at_ms: self.shared.clock.now_ms(),
             events,
             index,
         };
+        let append = draft.behind(self.tip);
+        let tip = append.tip();
         let Some(accepted) = accepted else {
             let written = self.shared.log.append(append).await;
-            return self.row(written.map_err(|source| self.refused(source))?).await;
+            return self.row(tip, written.map_err(|source| self.refused(source))?).await;
         };
         // A start may be turned away; a saga that was accepted is always finished.
         let written = self.shared.log.try_append(append).await;
         let (answer, row) = match written {
-            Ok(Written::Done) => (Ok(Accepted::New), Row::Durable),
+            Ok(Written::Done) => (Ok(Accepted::New), Row::Durable(tip)),
             Ok(Written::KeyInUse(other)) => (Ok(Accepted::KeyInUse(other)), Row::Leave(Left::Lost)),
-            Ok(Written::Superseded) => (Err(AppendError::Closed), Row::Leave(Left::Lost)),
+            // Its id is taken: a start builds on nothing that could be missing.
+            Ok(Written::Superseded | Written::Missing | Written::Foreign) => {
+                (Err(AppendError::Closed), Row::Leave(Left::Lost))
+            }
             Err(refused) => (Err(refused), Row::Leave(Left::Lost)),
         };
         let _ = accepted.send(answer);
@@ -281,9 +292,9 @@ impl Run {
         }
     }
 
-    async fn row(&mut self, written: Written) -> Result<Row, DriveError> {
+    async fn row(&mut self, tip: Tip, written: Written) -> Result<Row, DriveError> {
         match written {
-            Written::Done => Ok(Row::Durable),
+            Written::Done => Ok(Row::Durable(tip)),
             // Only a first row has a key.
             Written::KeyInUse(_) => Ok(Row::Leave(Left::Lost)),
             Written::Superseded => {
@@ -297,17 +308,25 @@ impl Run {
                     Ok(Row::Leave(Left::Lost))
                 }
             }
+            Written::Missing | Written::Foreign => Err(self.displaced()),
         }
     }
 
-    /// Folds what others have appended.
+    /// Folds what others have appended behind our last row. There is something, as a row of
+    /// theirs was in the way of ours; where there is not, the log is not what it was.
     async fn reload(&mut self) -> Result<(), DriveError> {
-        let loaded = self.shared.load_rows(self.saga, self.version).await;
+        let loaded = self.shared.load_rows(self.saga, self.version().saturating_sub(1)).await;
         let rows = loaded.map_err(|source| DriveError::Log { saga: self.saga, source })?;
-        for row in rows {
+        let Some((ours, theirs @ [_, ..])) = rows.split_first() else {
+            return Err(self.displaced());
+        };
+        if Some(ours.tip()) != self.tip {
+            return Err(self.displaced());
+        }
+        for row in theirs {
             let events = encoding::decode(&row.events).map_err(|error| self.damaged(&error))?;
             self.state.apply_all(&events).map_err(|error| self.damaged(&error))?;
-            self.version = row.version;
+            self.tip = Some(row.tip());
         }
         // The index may have been changed with these rows.
         self.written = None;
@@ -335,6 +354,15 @@ impl Run {
         }
     }
 
+    /// Rows of its log that `state` holds.
+    fn version(&self) -> u64 {
+        self.tip.map_or(0, |tip| tip.version)
+    }
+
+    fn displaced(&self) -> DriveError {
+        DriveError::Displaced { saga: self.saga, version: self.version() }
+    }
+
     fn refused(&self, source: AppendError) -> DriveError {
         DriveError::Append { saga: self.saga, source }
     }
@@ -355,7 +383,7 @@ impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Run")
             .field("saga", &self.saga)
-            .field("version", &self.version)
+            .field("version", &self.version())
             .field("answers_out", &self.answers.len())
             .finish_non_exhaustive()
     }

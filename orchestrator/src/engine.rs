@@ -6,11 +6,11 @@
 //! all of them append `Owned` or `Started` and go on from what the log says.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fmt,
     future::Future,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,12 +27,16 @@ use crate::{
     definitions::{Definitions, RegisterError, Registered},
     descriptors::Descriptors,
     driver::{DriveError, Left},
-    engine::live::{Live, Seat},
+    engine::{
+        live::{Live, Seat},
+        orphans::Orphans,
+    },
     participants::Caller,
 };
 
 mod claim;
 mod live;
+mod orphans;
 mod quarantine;
 mod reach;
 mod signal;
@@ -113,8 +117,7 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     pub(crate) definitions: Definitions,
     permits: Arc<Semaphore>,
-    /// Sagas that are ours in the log and that no task here drives.
-    orphans: Mutex<BTreeSet<SagaId>>,
+    pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
     stop: watch::Sender<bool>,
     pub(crate) tasks: TaskTracker,
@@ -138,7 +141,7 @@ impl Engine {
             live: Live::default(),
             definitions: Definitions::default(),
             permits: Arc::new(Semaphore::new(limits.sagas_max)),
-            orphans: Mutex::default(),
+            orphans: Orphans::default(),
             crashes: Mutex::default(),
             stop: watch::Sender::new(false),
             tasks: TaskTracker::new(),
@@ -291,8 +294,20 @@ impl Shared {
         match error {
             DriveError::Log { .. } => {
                 tracing::warn!(saga.id = %saga, %error, "a saga waits for the log");
-                self.lock_orphans().insert(saga);
+                self.orphans.add(saga);
             }
+            DriveError::Displaced { version, .. } => {
+                tracing::warn!(
+                    saga.id = %saga,
+                    saga.version = version,
+                    "the log went back in time and lost rows of a saga; it is read again"
+                );
+                self.orphans.add_later(saga);
+            }
+            DriveError::Gone { .. } => tracing::warn!(
+                saga.id = %saga,
+                "the log went back in time and lost a saga; it is left as it is"
+            ),
             DriveError::Append { .. } | DriveError::Damaged { .. } => {
                 self.quarantine(saga, "DAMAGED_LOG", &error.to_string()).await;
             }
@@ -311,16 +326,11 @@ impl Shared {
         };
         tracing::error!(saga.id = %saga, crashes, "the driver of a saga crashed");
         if crashes < CRASHES_MAX {
-            self.lock_orphans().insert(saga);
+            self.orphans.add(saga);
         } else {
             let message = format!("its driver crashed {crashes} times");
             self.quarantine(saga, "DRIVER_CRASHED", &message).await;
         }
-    }
-
-    pub(crate) fn lock_orphans(&self) -> MutexGuard<'_, BTreeSet<SagaId>> {
-        // A set is whole at every moment, whatever panicked.
-        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Room for one more saga, if there is any.

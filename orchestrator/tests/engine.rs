@@ -6,6 +6,7 @@
 mod engine {
     mod crash;
     mod life;
+    mod lost_tail;
     pub(super) mod mortal;
     pub(super) mod script;
     pub(super) mod stores;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, IndexChange, Log, LogLimits, NewSaga, OpenOptions, Standing, Status, Written,
+    Draft, IndexChange, Log, LogLimits, NewSaga, OpenOptions, Standing, Status, Written,
 };
 use uuid::Uuid;
 
@@ -53,16 +53,17 @@ async fn run_sagas(log: Log, until: Instant) -> Result<Vec<Duration>, Failure> {
     let mut took = Vec::new();
     while Instant::now() < until {
         let saga = SagaId(Uuid::now_v7());
+        let mut tip = None;
         for version in 1..=4 {
             let index = match version {
                 1 => IndexChange::Create(Box::new(new_saga(saga, node))),
                 4 => IndexChange::Set(Box::new(standing(None, Some(1)))),
                 _ => IndexChange::Keep,
             };
-            let append_id = Uuid::now_v7();
-            let events = events.clone();
-            let append = Append { saga, version, writer: node, append_id, at_ms: 1, events, index };
+            let row = Draft { saga, writer: node, at_ms: 1, events: events.clone(), index };
             let asked = Instant::now();
+            let append = row.behind(tip);
+            tip = Some(append.tip());
             match log.append(append).await? {
                 Written::Done => took.push(asked.elapsed()),
                 other => return Err(format!("saga {saga}: {other:?}").into()),

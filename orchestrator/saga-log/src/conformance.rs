@@ -8,6 +8,7 @@
 
 pub mod appends;
 pub mod claims;
+pub mod identity;
 pub mod lists;
 pub mod registry;
 pub mod sample;
@@ -27,8 +28,9 @@ macro_rules! conformance_suite {
             appends: of_two_appends_of_one_version_one_wins;
             appends: of_many_concurrent_appends_of_one_version_one_wins;
             appends: a_superseded_append_does_not_touch_its_batch;
-            appends: an_append_behind_a_gap_is_superseded;
-            appends: what_builds_on_a_superseded_append_is_superseded;
+            appends: an_append_whose_row_before_is_gone_is_not_written;
+            appends: two_histories_never_mix;
+            appends: what_builds_on_an_append_that_was_not_written_is_not_written;
             appends: a_batch_may_hold_two_appends_of_one_saga;
             appends: a_batch_that_is_written_again_changes_nothing;
             appends: a_batch_that_was_partly_written_is_completed;
@@ -55,6 +57,9 @@ macro_rules! conformance_suite {
             lists: filters_select;
             lists: sagas_of_one_definition_are_listed_across_statuses;
             lists: stuck_sagas_are_grouped_by_cause;
+            identity: a_log_has_one_identity;
+            identity: the_mark_is_the_latest_beat_of_any_node;
+            identity: of_two_that_begin_an_epoch_one_does;
             registry: a_node_beats_until_it_is_forgotten;
             registry: owners_that_are_not_known_are_listed;
             registry: a_definition_version_never_changes;

@@ -26,20 +26,23 @@
 //!   how the database is configured.
 //! * **One winner.** Of two appends of one version one is `Done`, the other
 //!   [`Written::Superseded`] and not written at all. A log has no gaps.
+//! * **One history.** An append names the row that it builds on. Where the database lost
+//!   that row, it is [`Written::Missing`] or [`Written::Foreign`], and never continues what
+//!   another node has written meanwhile.
 //! * **Idempotent.** A batch whose outcome nobody knows is written again until it is
 //!   known. Rows carry the id of their append, so nothing is written twice.
-//! * **Apart.** An append that is superseded or refused does not touch the others of its
-//!   batch.
+//! * **Apart.** An append that is not written does not touch the others of its batch.
 //! * **No limbo.** A saga that has not ended has a wake-up time or a named reason to
 //!   wait; the database checks it.
 //!
-//! Reading order: [`store`] (the contract of a database), `plan` (what all stores refuse,
-//! and in what order they write), `writer` (group commit), `open`, `sql` (the queries that
-//! PostgreSQL and SQLite share), `postgres`, `sqlite`, `memory`, and `conformance`, the
-//! suite that all three pass.
+//! Reading order: [`store`] (the contract of a database), `chain` (what ties a row to those
+//! before it), `plan` (what all stores refuse, and in what order they write), `writer` (group
+//! commit), `open`, `sql` (the queries that PostgreSQL and SQLite share), `postgres`,
+//! `sqlite`, `memory`, and `conformance`, the suite that all three pass.
 
 pub mod store;
 
+mod chain;
 mod plan;
 mod writer;
 
@@ -53,13 +56,14 @@ mod sqlite;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use chain::{Chain, Draft, Link, Tip};
 pub use memory::MemoryStore;
 pub use open::{OpenError, OpenOptions, open};
 pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, NAME_BYTES_MAX};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Append, ClaimQuery, DefinitionRow, IndexChange, ListQuery, LogRow, NewSaga, NodeRow, SagaRow,
-    Standing, Status, Store, StoreError, StuckGroup, StuckRow, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, IndexChange, ListQuery, LogIdentity, LogRow,
+    NewSaga, NodeRow, SagaRow, Standing, Status, Store, StoreError, StuckGroup, StuckRow, Written,
 };
 pub use writer::{AppendError, Log, LogLimits};

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
+use uuid::Uuid;
 
 use crate::plan::{self, Plan};
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, IndexChange, ListQuery, LogRow, NewSaga, NodeRow, SagaRow,
-    Store, StoreError, StuckGroup, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, IndexChange, ListQuery, LogIdentity, LogRow,
+    NewSaga, NodeRow, SagaRow, Store, StoreError, StuckGroup, Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
@@ -20,7 +21,7 @@ pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tables {
     sagas: BTreeMap<SagaId, SagaRow>,
     keys: HashMap<(String, String), SagaId>,
@@ -28,6 +29,34 @@ struct Tables {
     /// Beats by node.
     nodes: BTreeMap<NodeId, u64>,
     definitions: BTreeMap<(String, u32), DefinitionRow>,
+    log_id: Uuid,
+    mark_at_ms: u64,
+    epochs: Vec<EpochRow>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            sagas: BTreeMap::new(),
+            keys: HashMap::new(),
+            logs: HashMap::new(),
+            nodes: BTreeMap::new(),
+            definitions: BTreeMap::new(),
+            log_id: Uuid::now_v7(),
+            mark_at_ms: 0,
+            epochs: vec![first_epoch()],
+        }
+    }
+}
+
+fn first_epoch() -> EpochRow {
+    EpochRow {
+        epoch: 1,
+        began_at_ms: 0,
+        actor: "amends".to_owned(),
+        reason: "the log was made".to_owned(),
+        behind_ms: 0,
+    }
 }
 
 impl MemoryStore {
@@ -40,13 +69,10 @@ impl MemoryStore {
 
 impl Tables {
     fn write(&mut self, append: &Append) -> Written {
-        let log_len = self.logs.get(&append.saga).map_or(0, Vec::len) as u64;
-        if let Some(row) = self.row_at(append.saga, append.version) {
-            let ours = row.append_id == append.append_id;
-            return if ours { Written::Done } else { Written::Superseded };
-        }
-        if append.version != log_len + 1 {
-            return Written::Superseded;
+        let there = self.row_at(append.saga, append.version).map(|row| row.append_id);
+        let before = append.version.checked_sub(1).and_then(|at| self.row_at(append.saga, at));
+        if let Some(known) = append.found(there, before.map(|row| row.append_id)) {
+            return known;
         }
         match &append.index {
             IndexChange::Keep => {}
@@ -205,8 +231,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn beat(&self, node: NodeId, _now_ms: u64) -> Result<bool, StoreError> {
+    async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
         let mut tables = self.tables();
+        tables.mark_at_ms = tables.mark_at_ms.max(now_ms);
         let Some(beats) = tables.nodes.get_mut(&node) else {
             return Ok(false);
         };
@@ -231,6 +258,26 @@ impl Store for MemoryStore {
     async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
         self.tables().nodes.remove(&node);
         Ok(())
+    }
+
+    async fn identity(&self) -> Result<LogIdentity, StoreError> {
+        let tables = self.tables();
+        let epoch = tables.epochs.last().map_or(0, |row| row.epoch);
+        Ok(LogIdentity { log_id: tables.log_id, epoch, mark_at_ms: tables.mark_at_ms })
+    }
+
+    async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
+        plan::check_epoch(epoch).map_err(|fault| fault.rejected("begin_epoch"))?;
+        let mut tables = self.tables();
+        let is_last = tables.epochs.last().is_some_and(|last| last.epoch == after);
+        if is_last {
+            tables.epochs.push(epoch.clone());
+        }
+        Ok(is_last)
+    }
+
+    async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
+        Ok(self.tables().epochs.clone())
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -48,6 +48,20 @@ pub enum OpenError {
     #[error("another process has the log open: {} is locked", lock.display())]
     InUse { lock: PathBuf },
 
+    /// Go round the pooler.
+    #[error(
+        "a pooler lends the database's connections per transaction, and the log needs its own; \
+         name the database itself in the log's URL, or give the log a pool in session mode"
+    )]
+    Pooled,
+
+    /// Make a database that can hold any text, and give the log to it.
+    #[error(
+        "the database has the encoding {found}, and the log needs UTF8; make another one with \
+         `create database NAME encoding 'UTF8' template template0` and name it in the log's URL"
+    )]
+    Encoding { found: String },
+
     /// Check that the URL names the right database; then migrate it.
     #[error("the database holds no saga log; migrate it once")]
     SchemaMissing,

@@ -1,11 +1,11 @@
 //! What every store does with a batch before it writes: refuse what no store may hold,
 //! and put it into an order in which two nodes cannot wait for each other.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use saga_core::SagaId;
+use uuid::Uuid;
 
-use crate::store::{Append, DefinitionRow, IndexChange, Standing, StoreError, Written};
+use crate::store::{Append, DefinitionRow, EpochRow, IndexChange, Standing, StoreError, Written};
 
 /// Longest namespace, definition name, step name, reason code and similar, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -27,6 +27,8 @@ pub enum Fault {
     Limbo,
     #[error("version {version}: exactly the append of version 1 makes a saga")]
     NotTheStart { version: u64 },
+    #[error("version {version}: every append but the first names the one it builds on")]
+    NothingBefore { version: u64 },
     #[error("definition version 0 stands for the newest and cannot be stored")]
     DefinitionVersionZero,
 }
@@ -43,6 +45,9 @@ impl Append {
         let creates = matches!(self.index, IndexChange::Create(_));
         if self.version == 0 || creates != (self.version == 1) {
             return Err(Fault::NotTheStart { version: self.version });
+        }
+        if self.after.is_none() != creates {
+            return Err(Fault::NothingBefore { version: self.version });
         }
         match &self.index {
             IndexChange::Keep => Ok(()),
@@ -87,6 +92,15 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
     number("registered_at_ms", row.registered_at_ms)
 }
 
+/// Checks what every store refuses in an epoch.
+pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
+    number("epoch", row.epoch)?;
+    number("began_at_ms", row.began_at_ms)?;
+    text("actor", &row.actor, usize::MAX)?;
+    text("reason", &row.reason, usize::MAX)?;
+    number("behind_ms", row.behind_ms)
+}
+
 /// PostgreSQL cannot store a NUL in a text, so no store does.
 fn text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Fault> {
     if text.contains('\0') {
@@ -124,9 +138,6 @@ pub(crate) struct Plan<'b> {
     waiting: VecDeque<usize>,
     /// Positions of the wave that is being written.
     wave: Vec<usize>,
-    /// Sagas of which an append was refused. What builds on it is refused as well, even
-    /// where another writer's row makes its version fit.
-    superseded: HashSet<SagaId>,
     answers: Vec<Written>,
 }
 
@@ -144,8 +155,7 @@ impl<'b> Plan<'b> {
             batch,
             waiting: waiting.into(),
             wave: Vec::new(),
-            superseded: HashSet::new(),
-            answers: vec![Written::Superseded; batch.len()],
+            answers: vec![Written::Missing; batch.len()],
         })
     }
 
@@ -158,7 +168,7 @@ impl<'b> Plan<'b> {
             let repeats = self.wave.last().is_some_and(|&last| self.batch[last].saga == saga);
             if repeats {
                 later.push_back(at);
-            } else if !self.superseded.contains(&saga) {
+            } else {
                 self.wave.push(at);
             }
         }
@@ -173,9 +183,6 @@ impl<'b> Plan<'b> {
     pub(crate) fn answer(&mut self, written: Vec<Written>) {
         assert_eq!(written.len(), self.wave.len(), "a store answers every append of a wave");
         for (&at, written) in self.wave.iter().zip(written) {
-            if written != Written::Done {
-                self.superseded.insert(self.batch[at].saga);
-            }
             self.answers[at] = written;
         }
     }
@@ -187,6 +194,18 @@ impl<'b> Plan<'b> {
 }
 
 impl Append {
+    /// What has become of this append where the log has `there` at its version and `before`
+    /// at the one before. `None`: nothing is in its way.
+    pub(crate) fn found(&self, there: Option<Uuid>, before: Option<Uuid>) -> Option<Written> {
+        match (there, before) {
+            (Some(append_id), _) if append_id == self.append_id => Some(Written::Done),
+            (_, None) if self.after.is_some() => Some(Written::Missing),
+            (_, before) if before != self.after => Some(Written::Foreign),
+            (Some(_), _) => Some(Written::Superseded),
+            (None, _) => None,
+        }
+    }
+
     /// Whether the index row of the saga is written with it.
     pub(crate) fn changes_index(&self) -> bool {
         !matches!(self.index, IndexChange::Keep)

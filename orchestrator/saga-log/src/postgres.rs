@@ -15,22 +15,26 @@ use futures::future::BoxFuture;
 use saga_core::{NodeId, SagaId};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use tokio::sync::Mutex;
 use tokio::time;
 use uuid::Uuid;
 
 use self::line::Line;
+use self::session::Session;
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
-use crate::rows::{self, DefinitionRecord, LogRecord, NodeRecord, SagaRecord, to_i64};
+use crate::rows::{
+    self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord, SagaRecord, to_i64,
+};
 use crate::sql::{self, sql_store};
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, NodeRow, SagaRow, Status, StoreError,
-    StuckGroup, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
+    Status, StoreError, StuckGroup, Written,
 };
 
 mod line;
+mod session;
 mod write;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -48,7 +52,7 @@ pub struct PostgresStore {
     line: Arc<Line>,
     /// The connection that appends. Whoever writes takes it out and puts it back when it is
     /// in order again, so a write that is abandoned closes it.
-    writer: Mutex<Option<PgConnection>>,
+    writer: Mutex<Option<Session>>,
     watchdog: Duration,
 }
 
@@ -75,6 +79,7 @@ impl PostgresStore {
         let watchdog = Duration::from_millis(options.watchdog_ms);
         let opening = async {
             let mut connection = connect.connect().await.map_err(unreachable)?;
+            session::check_database(&mut connection, &connect).await?;
             if options.migrate {
                 migrate(&mut connection).await?;
             }
@@ -88,10 +93,10 @@ impl PostgresStore {
             .max_connections(options.readers_max)
             .acquire_timeout(acquire_max)
             .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(refuse_read_only(connection)))
+            .after_connect(|connection, _| Box::pin(session::reader(connection)))
             // Instead of a ping, and as cheap: a primary may have been demoted since.
             .before_acquire(|connection, _| {
-                Box::pin(async { refuse_read_only(connection).await.map(|()| true) })
+                Box::pin(async { session::refuse_read_only(connection).await.map(|()| true) })
             })
             .connect_lazy_with(connect.clone());
         let options = connect.disable_statement_logging();
@@ -141,23 +146,23 @@ impl PostgresStore {
     async fn write_batch(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
         let mut plan = Plan::of(batch)?;
         let mut slot = self.writer.lock().await;
-        let mut connection = match slot.take() {
-            Some(connection) => connection,
+        let mut session = match slot.take() {
+            Some(session) => session,
             None => self.watched(connect_writer(&self.options)).await?,
         };
         while let Some(wave) = plan.next_wave() {
-            match self.watched(write::write_wave(&mut connection, &wave)).await {
+            match self.watched(write::write_wave(&mut session, &wave)).await {
                 Ok(written) => plan.answer(written),
                 Err(error) => {
                     // After any other error nobody knows what the connection is in.
                     if matches!(error, StoreError::Rejected { .. }) {
-                        *slot = Some(connection);
+                        *slot = Some(session);
                     }
                     return Err(error);
                 }
             }
         }
-        *slot = Some(connection);
+        *slot = Some(session);
         Ok(plan.into_answers())
     }
 
@@ -178,48 +183,8 @@ sql_store!(PostgresStore);
 /// How long a reader waits for a connection to be made, and for a line that stands still.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 
-/// Settings of the connection that appends.
-///
-/// * Plans are made once, without looking at the statistics of tables that were empty a
-///   moment ago: always by primary key.
-/// * A role whose default is another isolation level, or an acknowledgement before the
-///   commit is durable, would break what [`Written::Done`] promises.
-/// * The server notices within seconds that we are gone and frees our locks; otherwise the
-///   repetitions of a write that hangs could use up its connections.
-const WRITER_SETTINGS: &str = "/* connect_writer */
-    select set_config('plan_cache_mode', 'force_generic_plan', false),
-        set_config('enable_seqscan', 'off', false),
-        set_config('enable_hashjoin', 'off', false),
-        set_config('enable_mergejoin', 'off', false),
-        set_config('default_transaction_isolation', 'read committed', false),
-        case when current_setting('synchronous_commit') = 'off'
-            then set_config('synchronous_commit', 'on', false) end,
-        set_config('client_connection_check_interval', '10s', false),
-        set_config('tcp_keepalives_idle', '10', false),
-        set_config('tcp_keepalives_interval', '5', false),
-        set_config('tcp_keepalives_count', '3', false)";
-
-async fn connect_writer(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let connect = async {
-        let mut connection = options.clone().connect().await?;
-        refuse_read_only(&mut connection).await?;
-        connection.execute(WRITER_SETTINGS).await?;
-        Ok(connection)
-    };
-    connect.await.map_err(|error| classify("write", error))
-}
-
-/// A standby, or a primary that was demoted, answers reads from the past and no writes.
-async fn refuse_read_only(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let read_only: bool = sqlx::query_scalar(
-        "/* refuse_read_only */ select current_setting('transaction_read_only')::boolean",
-    )
-    .fetch_one(connection)
-    .await?;
-    if read_only {
-        return Err(sqlx::Error::Configuration("the database is read-only".into()));
-    }
-    Ok(())
+async fn connect_writer(options: &PgConnectOptions) -> Result<Session, StoreError> {
+    Session::writer(options).await.map_err(|error| classify("write", error))
 }
 
 async fn schema_version(connection: &mut PgConnection) -> Result<Option<i64>, OpenError> {

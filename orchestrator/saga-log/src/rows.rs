@@ -7,7 +7,8 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::store::{
-    DefinitionRow, LogRow, NodeRow, SagaRow, Standing, Status, StoreError, StuckGroup, StuckRow,
+    DefinitionRow, EpochRow, LogIdentity, LogRow, NodeRow, SagaRow, Standing, Status, StoreError,
+    StuckGroup, StuckRow,
 };
 
 #[derive(FromRow)]
@@ -62,6 +63,22 @@ pub(crate) struct DefinitionRecord {
     yaml: String,
     descriptors: Vec<u8>,
     registered_at_ms: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct IdentityRecord {
+    log_id: Uuid,
+    epoch: i64,
+    mark_at_ms: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct EpochRecord {
+    epoch: i64,
+    began_at_ms: i64,
+    actor: String,
+    reason: String,
+    behind_ms: i64,
 }
 
 impl SagaRecord {
@@ -128,6 +145,30 @@ impl NodeRecord {
             what: format!("node {}: beats", self.node_id),
         })?;
         Ok(NodeRow { node: NodeId(self.node_id), beats })
+    }
+}
+
+impl IdentityRecord {
+    pub(crate) fn row(self, operation: &'static str) -> Result<LogIdentity, StoreError> {
+        let damaged = |_| StoreError::Damaged { operation, what: "log_identity".to_owned() };
+        Ok(LogIdentity {
+            log_id: self.log_id,
+            epoch: u64::try_from(self.epoch).map_err(damaged)?,
+            mark_at_ms: u64::try_from(self.mark_at_ms).map_err(damaged)?,
+        })
+    }
+}
+
+impl EpochRecord {
+    pub(crate) fn row(self, operation: &'static str) -> Result<EpochRow, StoreError> {
+        let damaged = |_| StoreError::Damaged { operation, what: "log_epoch".to_owned() };
+        Ok(EpochRow {
+            epoch: u64::try_from(self.epoch).map_err(damaged)?,
+            began_at_ms: u64::try_from(self.began_at_ms).map_err(damaged)?,
+            actor: self.actor,
+            reason: self.reason,
+            behind_ms: u64::try_from(self.behind_ms).map_err(damaged)?,
+        })
     }
 }
 

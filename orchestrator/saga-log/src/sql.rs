@@ -77,6 +77,12 @@ pub(crate) const LOAD: &str = "/* load */
     order by version
     limit $3";
 
+/// The append ids at a version and at the one before.
+pub(crate) const LOOK_UP: &str = "/* write: look_up */
+    select
+        (select append_id from saga_event where saga_id = $1 and version = $2),
+        (select append_id from saga_event where saga_id = $1 and version = $2 - 1)";
+
 pub(crate) const LIST: &str = list_sql!("true");
 pub(crate) const LIST_STATUS: &str = list_sql!("status = $2");
 pub(crate) const LIST_STUCK: &str = list_sql!("stuck_reason is not null");
@@ -128,6 +134,22 @@ pub(crate) const REGISTER_NODE: &str = "/* register_node */
 
 pub(crate) const BEAT: &str = "/* beat */
     update node set beats = beats + 1, beat_at_ms = $2 where node_id = $1";
+
+/// First the mark and then the beat: whoever is told that it has beaten knows of both.
+pub(crate) const MARK: &str = "/* beat: mark */
+    update log_identity set mark_at_ms = $1 where mark_at_ms < $1";
+
+pub(crate) const IDENTITY: &str = "/* identity */
+    select log_id, (select max(epoch) from log_epoch) as epoch, mark_at_ms from log_identity";
+
+/// The primary key lets one of two through.
+pub(crate) const BEGIN_EPOCH: &str = "/* begin_epoch */
+    insert into log_epoch (epoch, began_at_ms, actor, reason, behind_ms)
+    select $1, $2, $3, $4, $5 where (select max(epoch) from log_epoch) = $6
+    on conflict do nothing";
+
+pub(crate) const EPOCHS: &str = "/* epochs */
+    select epoch, began_at_ms, actor, reason, behind_ms from log_epoch order by epoch";
 
 pub(crate) const FORGET_NODE: &str = "/* forget_node */ delete from node where node_id = $1";
 

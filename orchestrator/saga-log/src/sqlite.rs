@@ -1,10 +1,10 @@
 //! The log in one SQLite file, for one orchestrator on one machine.
 //!
-//! A lock file keeps every other process out. Everything that changes something goes
+//! A lock keeps every other process out. Everything that changes something goes
 //! through one connection; readers have a few of their own, and never wait for it.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -14,19 +14,23 @@ use futures::future::BoxFuture;
 use saga_core::{NodeId, SagaId};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Executor, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use self::file::{LogFile, Replaced, WriteAhead};
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
-use crate::rows::{self, DefinitionRecord, LogRecord, NodeRecord, SagaRecord, to_i64};
+use crate::rows::{
+    self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord, SagaRecord, to_i64,
+};
 use crate::sql::{self, sql_store};
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, NodeRow, SagaRow, Status, StoreError,
-    StuckGroup, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
+    Status, StoreError, StuckGroup, Written,
 };
 
+mod file;
 mod write;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -39,21 +43,28 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Arc<Writer>,
-    /// Held as long as the store lives. The system frees it when the process dies.
-    _lock: File,
 }
 
 struct Writer {
     options: SqliteConnectOptions,
     /// Whoever writes takes it out and puts it back when it is in order again, so a write
     /// that is abandoned closes it, which rolls back.
-    connection: Mutex<Option<SqliteConnection>>,
+    slot: Mutex<Option<Writing>>,
+    /// Behind the connections: it outlives them. The system frees it when the process dies.
+    file: LogFile,
+}
+
+/// The connection that writes, and the write-ahead log that it writes to.
+struct Writing {
+    connection: SqliteConnection,
+    write_ahead: WriteAhead,
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.writer.options.get_filename();
-        f.debug_struct("SqliteStore").field("file", &file).finish_non_exhaustive()
+        f.debug_struct("SqliteStore")
+            .field("file", &self.writer.file.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +72,7 @@ impl SqliteStore {
     const KIND: &str = "sqlite";
     const EXCLUSIVE: bool = true;
 
-    /// Opens the log in the file at `path`, with `path` + `.lock` beside it.
+    /// Opens the log in the file at `path`, and locks it, with `path` + `.lock` beside it.
     ///
     /// # Errors
     ///
@@ -70,10 +81,9 @@ impl SqliteStore {
         if !options.migrate && !fs::exists(path).map_err(unreachable)? {
             return Err(OpenError::SchemaMissing);
         }
-        let lock = lock(path)?;
+        let file = LogFile::lock(path, options.migrate)?;
         let connect = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(options.migrate)
+            .filename(file.path())
             .journal_mode(SqliteJournalMode::Wal)
             // A commit that was answered survives a power cut, not only a crash.
             .synchronous(SqliteSynchronous::Full)
@@ -88,10 +98,10 @@ impl SqliteStore {
         check_schema(&MIGRATOR, schema_version(&mut connection).await?)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers_max)
-            .connect_lazy_with(connect.clone().create_if_missing(false).pragma("query_only", "1"));
-        let connection = Mutex::new(Some(connection));
-        let writer = Arc::new(Writer { options: connect.create_if_missing(false), connection });
-        Ok(Self { readers, writer, _lock: lock })
+            .connect_lazy_with(connect.clone().pragma("query_only", "1"));
+        let write_ahead = file.write_ahead().map_err(unreachable)?;
+        let slot = Mutex::new(Some(Writing { connection, write_ahead }));
+        Ok(Self { readers, writer: Arc::new(Writer { options: connect, slot, file }) })
     }
 
     /// Runs `work` on a reading connection, in a task of its own. Dropping the future that
@@ -118,10 +128,11 @@ impl SqliteStore {
     {
         let writer = self.writer.clone();
         let lane = tokio::spawn(async move {
-            let mut slot = writer.connection.lock().await;
-            let mut connection = writer.take(&mut slot).await?;
-            let done = work(&mut connection).await?;
-            *slot = Some(connection);
+            let mut slot = writer.slot.lock().await;
+            let mut writing = writer.take(&mut slot).await?;
+            let done = work(&mut writing.connection).await?;
+            writer.file.check(&writing.write_ahead).map_err(replaced)?;
+            *slot = Some(writing);
             Ok(done)
         });
         let done = lane.await.map_err(|died| unavailable(operation, died))?;
@@ -131,14 +142,17 @@ impl SqliteStore {
     /// Writes each wave of the batch in one transaction.
     async fn write_batch(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
         let mut plan = Plan::of(batch)?;
-        let mut slot = self.writer.connection.lock().await;
-        let mut connection =
+        let mut slot = self.writer.slot.lock().await;
+        let mut writing =
             self.writer.take(&mut slot).await.map_err(|error| classify("write", error))?;
         while let Some(wave) = plan.next_wave() {
             // An error leaves the slot empty: closing the connection rolls back.
-            plan.answer(write::write_wave(&mut connection, &wave).await?);
+            let written = write::write_wave(&mut writing.connection, &wave).await?;
+            let file = self.writer.file.check(&writing.write_ahead);
+            file.map_err(|replaced| unavailable("write", replaced))?;
+            plan.answer(written);
         }
-        *slot = Some(connection);
+        *slot = Some(writing);
         Ok(plan.into_answers())
     }
 }
@@ -147,26 +161,20 @@ sql_store!(SqliteStore);
 
 impl Writer {
     /// Takes the connection out of its slot, or makes a new one.
-    async fn take(
-        &self,
-        slot: &mut Option<SqliteConnection>,
-    ) -> Result<SqliteConnection, sqlx::Error> {
-        match slot.take() {
-            Some(connection) => Ok(connection),
-            None => self.options.connect().await,
+    async fn take(&self, slot: &mut Option<Writing>) -> Result<Writing, sqlx::Error> {
+        if let Some(writing) = slot.take() {
+            return Ok(writing);
         }
+        let mut connection = self.options.connect().await?;
+        // The first look opens the write-ahead log.
+        connection.execute(sql::IDENTITY).await?;
+        let write_ahead = self.file.write_ahead().map_err(replaced)?;
+        Ok(Writing { connection, write_ahead })
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut lock = path.as_os_str().to_owned();
-    lock.push(".lock");
-    let file = File::options().create(true).append(true).open(&lock).map_err(unreachable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { lock: lock.into() }),
-        Err(TryLockError::Error(error)) => Err(unreachable(error)),
-    }
+fn replaced(replaced: Replaced) -> sqlx::Error {
+    sqlx::Error::Configuration(replaced.into())
 }
 
 async fn schema_version(connection: &mut SqliteConnection) -> Result<Option<i64>, OpenError> {

@@ -5,9 +5,14 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use saga_core::{NodeId, SagaId};
-use uuid::Uuid;
+
+pub use self::row::{
+    Append, ClaimQuery, DefinitionRow, EpochRow, IndexChange, ListQuery, LogIdentity, LogRow,
+    NewSaga, NodeRow, SagaRow, Standing, Status, StuckGroup, StuckRow, Written,
+};
+
+mod row;
 
 /// Where the log is kept.
 ///
@@ -26,11 +31,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Writes a batch in one transaction and answers, for each append in order, what
-    /// became of it. One append that is superseded does not touch the others. When this
+    /// became of it. One append that is not written does not touch the others. When this
     /// returns `Ok`, everything that is [`Written::Done`] is durable.
     ///
     /// A second append of the same saga in one batch gets a transaction of its own after
-    /// the first, and is superseded where the first one was.
+    /// the first. It names the first as the row it builds on, so it is not written either
+    /// where the first one is not.
     ///
     /// Called by one writer at a time. May be called again with the same batch: an
     /// append whose `append_id` is already in the log is `Done`, and does nothing more.
@@ -110,8 +116,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`]: do it again; twice is once.
     async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError>;
 
-    /// Counts one beat of `node`. False where the node is not known any more: others
-    /// took it for dead, and it must register again under a new id.
+    /// Counts one beat of `node`, and moves the log's mark up to `now_ms`. False where the
+    /// node is not known any more: others took it for dead, and it must register again.
+    /// When this returns, both are durable.
     ///
     /// # Errors
     ///
@@ -132,6 +139,28 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: do it again; twice is once.
     async fn forget_node(&self, node: NodeId) -> Result<(), StoreError>;
+
+    /// Which log this is, and its mark.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn identity(&self) -> Result<LogIdentity, StoreError>;
+
+    /// Begins an epoch, if the log's is still `after`. False where it is not: somebody else
+    /// was quicker.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: it may have begun; look at [`identity`](Self::identity).
+    async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError>;
+
+    /// The epochs of the log, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError>;
 
     /// Stores a definition version for ever. Answers the one that is stored afterwards:
     /// where the version existed, that is the older one, with its own hash.
@@ -177,193 +206,4 @@ pub enum StoreError {
     /// The database holds what this program cannot have written. A person must look.
     #[error("{operation}: damaged log: {what}")]
     Damaged { operation: &'static str, what: String },
-}
-
-/// One row to append to the log of one saga, and what it changes in the saga's index row.
-#[derive(Clone, Debug)]
-pub struct Append {
-    pub saga: SagaId,
-    /// The version this row will have; it builds on the one before, which the writer has
-    /// seen in the log or has been told is done. The first is 1.
-    pub version: u64,
-    /// Who writes.
-    pub writer: NodeId,
-    /// Unique to this append. After a commit whose outcome is unknown it tells whose
-    /// row is in the log.
-    pub append_id: Uuid,
-    /// The clock of the writer, for people.
-    pub at_ms: u64,
-    /// One or more events, encoded. The store does not look into them.
-    pub events: Bytes,
-    pub index: IndexChange,
-}
-
-/// What an append does to the index row of its saga, in the same transaction.
-#[derive(Clone, Debug)]
-pub enum IndexChange {
-    /// Makes it. Only with version 1.
-    Create(Box<NewSaga>),
-    /// Leaves it as it is: the usual step of a saga under way.
-    Keep,
-    /// Replaces where the saga stands.
-    Set(Box<Standing>),
-}
-
-/// The parts of an index row that never change.
-#[derive(Clone, Debug)]
-pub struct NewSaga {
-    pub namespace: String,
-    pub business_key: String,
-    pub definition: String,
-    pub definition_version: u32,
-    /// SHA-256 of definition, version and input: tells a repeated start from a reused key.
-    pub request_hash: [u8; 32],
-    pub started_at_ms: u64,
-    pub standing: Standing,
-}
-
-/// Where a saga stands, for people and for claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    pub status: Status,
-    /// When somebody has to look at it. Due at once for a saga that is being driven, so
-    /// that it is claimed as soon as its owner is dead.
-    pub wake_at_ms: Option<u64>,
-    /// What it waits for where no time will wake it, such as `operator`.
-    pub waiting_on: Option<String>,
-    /// The node that drives it. `None`: whoever finds it due may take it.
-    pub owner: Option<NodeId>,
-    pub stuck: Option<StuckRow>,
-    /// Why it turned back, a reason code. `None`: it did not.
-    pub turned_back: Option<String>,
-    pub ended_at_ms: Option<u64>,
-}
-
-/// The state of a saga in the index. The discriminants are stored; never change one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i16)]
-pub enum Status {
-    Running = 1,
-    Compensating = 2,
-    Completed = 3,
-    Compensated = 4,
-    Closed = 5,
-}
-
-impl Status {
-    /// Every status, in the order of the numbers that are stored.
-    pub const ALL: [Self; 5] =
-        [Self::Running, Self::Compensating, Self::Completed, Self::Compensated, Self::Closed];
-
-    /// The number that is stored.
-    #[must_use]
-    pub fn stored(self) -> i16 {
-        self as i16
-    }
-
-    /// The status with this stored number, if there is one.
-    #[must_use]
-    pub fn from_stored(stored: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.stored() == stored)
-    }
-}
-
-/// Why a saga needs a person. A stuck saga still has its [`Status`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StuckRow {
-    /// Stable reason code.
-    pub reason: String,
-    /// Name of the step, or empty.
-    pub step: String,
-    pub message: String,
-    pub since_ms: u64,
-}
-
-/// What became of one append of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is durable: written now, or found written by an earlier try of the same append.
-    Done,
-    /// The version is taken by another append, or the one before it is not in the log.
-    /// Nothing was written. Load the log and see who owns the saga.
-    Superseded,
-    /// A start whose business key is in use. Nothing was written. This is the saga that has it.
-    KeyInUse(Box<SagaRow>),
-}
-
-/// A row of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogRow {
-    pub version: u64,
-    pub writer: NodeId,
-    pub append_id: Uuid,
-    pub at_ms: u64,
-    pub events: Bytes,
-}
-
-/// An index row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SagaRow {
-    pub saga: SagaId,
-    pub namespace: String,
-    pub business_key: String,
-    pub definition: String,
-    pub definition_version: u32,
-    pub request_hash: [u8; 32],
-    pub started_at_ms: u64,
-    pub standing: Standing,
-}
-
-/// Which index rows to list.
-#[derive(Clone, Debug, Default)]
-pub struct ListQuery {
-    /// Only rows whose id is smaller: the last one of the page before.
-    pub before: Option<SagaId>,
-    pub rows_max: u32,
-    pub status: Option<Status>,
-    /// `Some(true)`: only stuck ones. `Some(false)`: only those that are not.
-    pub stuck: Option<bool>,
-    pub definition: Option<String>,
-}
-
-/// Sagas that are stuck for the same cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StuckGroup {
-    pub reason: String,
-    pub definition: String,
-    pub step: String,
-    pub sagas: u64,
-    pub since_ms: u64,
-    /// The oldest first.
-    pub examples: Vec<SagaRow>,
-}
-
-/// Which sagas could be claimed.
-#[derive(Clone, Copy, Debug)]
-pub struct ClaimQuery<'q> {
-    /// Nodes that are taken for dead, whatever the reason.
-    pub dead: &'q [NodeId],
-    pub now_ms: u64,
-    pub sagas_max: u32,
-}
-
-/// A node that is known, or that still owns live sagas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeRow {
-    pub node: NodeId,
-    /// How often it has beaten. `None`: it is not registered, but owns live sagas.
-    pub beats: Option<u64>,
-}
-
-/// A stored definition version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefinitionRow {
-    pub name: String,
-    pub version: u32,
-    /// SHA-256 of the canonical form.
-    pub hash: [u8; 32],
-    pub yaml: String,
-    /// The `google.protobuf.FileDescriptorSet` it was checked against, encoded.
-    pub descriptors: Bytes,
-    pub registered_at_ms: u64,
 }

@@ -6,10 +6,14 @@
 //! No two clocks are compared, and nothing depends on being right: whoever is taken for
 //! dead by mistake is fenced by the log.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use saga_core::{Event, NodeId, SagaId, State, encoding};
-use saga_log::{ClaimQuery, StoreError};
+use saga_log::{ClaimQuery, StoreError, Tip};
 use tokio::time::Instant;
 
 use crate::{
@@ -23,11 +27,15 @@ const CLAIM_MAX: usize = 128;
 /// Pause where all that was found is on its way to be ours already, in milliseconds.
 const BEHIND_MS: u64 = 10;
 
+/// How often a node compares what the log says that it drives with what it does.
+const SWEEP_MS: u64 = 2_000;
+
 /// Starts the loops. They end when the engine stops.
 pub(super) fn spawn(shared: &Arc<Shared>) {
     shared.tasks.spawn(beat(Arc::clone(shared)));
     shared.tasks.spawn(claim(Arc::clone(shared)));
     shared.tasks.spawn(refresh(Arc::clone(shared)));
+    shared.tasks.spawn(sweep(Arc::clone(shared)));
 }
 
 async fn beat(shared: Arc<Shared>) {
@@ -53,6 +61,40 @@ async fn refresh(shared: Arc<Shared>) {
             tracing::debug!(%error, "no news about definitions");
         }
     }
+}
+
+/// Finds sagas that the log says this node drives, and that it does not: where the log went
+/// back in time, it has forgotten that they were handed over, parked or ended, and nobody
+/// else would ever look at them.
+async fn sweep(shared: Arc<Shared>) {
+    let mut seen = HashSet::new();
+    while pause(&shared, SWEEP_MS).await {
+        match undriven(&shared).await {
+            // A saga may park or end between the look and the comparison; of two looks one
+            // comes behind that.
+            Ok(now) => {
+                let left: Vec<SagaId> = now.intersection(&seen).copied().collect();
+                if !left.is_empty() {
+                    tracing::warn!(
+                        sagas = left.len(),
+                        "the log went back in time: by it, sagas are driven here that are not; \
+                         they are taken up again"
+                    );
+                }
+                left.into_iter().for_each(|saga| shared.orphans.add(saga));
+                seen = now;
+            }
+            Err(error) => tracing::debug!(%error, "no look at the sagas of this node"),
+        }
+    }
+}
+
+async fn undriven(shared: &Shared) -> Result<HashSet<SagaId>, StoreError> {
+    // As if this node were dead, and nothing else were due.
+    let query = ClaimQuery { dead: &[shared.node], now_ms: 0, sagas_max: u32::MAX };
+    let ours = shared.log.store().claimable(&query).await?;
+    let is_undriven = |saga: &SagaId| !shared.live.has(*saga) && !shared.orphans.waits(*saga);
+    Ok(ours.into_iter().filter(is_undriven).collect())
 }
 
 /// False where the engine stops.
@@ -98,40 +140,63 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
         return Ok(Round { more: false, taken: 0 });
     }
     let dead = watch.dead(shared).await?;
-    let mut sagas: Vec<SagaId> = shared.lock_orphans().iter().copied().take(room).collect();
+    let orphans = shared.orphans.due(room);
     let query = ClaimQuery {
         dead: &dead,
         now_ms: shared.clock.now_ms(),
-        sagas_max: u32::try_from(room - sagas.len()).unwrap_or(u32::MAX),
+        sagas_max: u32::try_from(room - orphans.len()).unwrap_or(u32::MAX),
     };
-    sagas.extend(shared.log.store().claimable(&query).await?);
-    let more = sagas.len() >= room;
-    let mut taken = 0;
-    for saga in sagas {
-        if let Some((Seat { mailbox, end }, permit)) = shared.seat(saga) {
-            shared.lock_orphans().remove(&saga);
-            let driven = take_over(Arc::clone(shared), saga, mailbox);
+    let claimable = shared.log.store().claimable(&query).await?;
+    let is_full = orphans.len() + claimable.len() >= room;
+    let undriven = orphans.into_iter().map(|saga| (saga, Found::Undriven));
+    let claimable = claimable.into_iter().map(|saga| (saga, Found::Claimable));
+    let (mut taken, mut left_alone) = (0, 0);
+    for (saga, found) in undriven.chain(claimable) {
+        if shared.orphans.pauses(saga) {
+            left_alone += 1;
+        } else if let Some((Seat { mailbox, end }, permit)) = shared.seat(saga) {
+            shared.orphans.take(saga);
+            let driven = take_over(Arc::clone(shared), saga, found, mailbox);
             shared.supervise(saga, end, permit, driven);
             taken += 1;
         }
     }
-    Ok(Round { more, taken })
+    Ok(Round { more: is_full && left_alone == 0, taken })
+}
+
+/// Why a saga is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// It is ours, and nobody here drives it.
+    Undriven,
+    /// It is nobody's, or a dead node's.
+    Claimable,
 }
 
 /// Loads a saga, says in its log that it is ours now, and drives it.
 async fn take_over(
     shared: Arc<Shared>,
     saga: SagaId,
+    found: Found,
     mailbox: tokio::sync::mpsc::Receiver<crate::driver::Message>,
 ) -> Result<Left, DriveError> {
     let unread = |source| DriveError::Log { saga, source };
-    let loaded = shared.unfold(saga).await?;
+    let loaded = shared.unfold(saga).await;
     // Behind the log: if the first row below succeeds, this is what the index says then.
     let index = shared.log.store().saga(saga).await.map_err(unread)?;
+    let loaded = match loaded {
+        Err(DriveError::Gone { .. }) if index.is_some() => {
+            let what = "it is empty".to_owned();
+            return Err(DriveError::Damaged { saga, what });
+        }
+        loaded => loaded?,
+    };
     let Some(index) = index.filter(|index| index.standing.ended_at_ms.is_none()) else {
         return Ok(Left::Lost);
     };
-    if loaded.state.ended().is_some() {
+    // Others may have taken meanwhile what was ours; if they die, it is found like any other.
+    let is_not_ours = found == Found::Undriven && index.standing.owner != Some(shared.node);
+    if loaded.state.ended().is_some() || is_not_ours {
         return Ok(Left::Lost);
     }
     let owned = Event::Owned {
@@ -139,8 +204,8 @@ async fn take_over(
         epoch: saga_core::Epoch(loaded.state.epoch().0 + 1),
         at_ms: shared.clock.now_ms(),
     };
-    let Loaded { definition, state, version } = loaded;
-    let mut run = Run::new(shared, index.business_key, definition, state, version, mailbox);
+    let Loaded { definition, state, tip } = loaded;
+    let mut run = Run::new(shared, index.business_key, definition, state, Some(tip), mailbox);
     run.written = Some(index.standing);
     run.resume(owned).await
 }
@@ -150,7 +215,7 @@ async fn take_over(
 pub(crate) struct Loaded {
     pub(crate) definition: Arc<crate::definition::CompiledDefinition>,
     pub(crate) state: State,
-    pub(crate) version: u64,
+    pub(crate) tip: Tip,
 }
 
 impl Shared {
@@ -160,9 +225,8 @@ impl Shared {
         let rows =
             self.load_rows(saga, 0).await.map_err(|source| DriveError::Log { saga, source })?;
         let mut state: Option<(Arc<crate::definition::CompiledDefinition>, State)> = None;
-        let mut version = 0;
+        let tip = rows.last().ok_or(DriveError::Gone { saga })?.tip();
         for row in &rows {
-            version = row.version;
             let events =
                 encoding::decode(&row.events).map_err(|error| damaged(error.to_string()))?;
             let mut rest = events.as_slice();
@@ -180,7 +244,7 @@ impl Shared {
             }
         }
         let (definition, state) = state.ok_or_else(|| damaged("it is empty".to_owned()))?;
-        Ok(Loaded { definition, state, version })
+        Ok(Loaded { definition, state, tip })
     }
 
     /// The definition that the saga was started with (L7).

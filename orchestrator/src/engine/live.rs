@@ -61,6 +61,11 @@ impl Live {
         self.lock().remove(&saga);
     }
 
+    /// Whether the saga is being driven here.
+    pub(crate) fn has(&self, saga: SagaId) -> bool {
+        self.lock().contains_key(&saga)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }

@@ -3,8 +3,7 @@
 
 use bytes::Bytes;
 use saga_core::SagaId;
-use saga_log::{Append, IndexChange, Standing, StuckRow, Written};
-use uuid::Uuid;
+use saga_log::{Draft, IndexChange, LogRow, Standing, StuckRow, Written};
 
 use crate::{
     driver::standing::{WAITING_ON_OPERATOR, for_the_index},
@@ -18,12 +17,10 @@ impl Shared {
         tracing::error!(saga.id = %saga, reason, message, "a saga is set aside");
         match self.try_quarantine(saga, reason, message).await {
             Ok(true) => {}
-            Ok(false) => {
-                self.lock_orphans().insert(saga);
-            }
+            Ok(false) => self.orphans.add(saga),
             Err(error) => {
                 tracing::warn!(saga.id = %saga, %error, "a saga could not be set aside");
-                self.lock_orphans().insert(saga);
+                self.orphans.add_later(saga);
             }
         }
     }
@@ -34,7 +31,7 @@ impl Shared {
         reason: &str,
         message: &str,
     ) -> anyhow::Result<bool> {
-        let version = self.load_rows(saga, 0).await?.last().map_or(0, |row| row.version);
+        let tip = self.load_rows(saga, 0).await?.last().map(LogRow::tip);
         // Behind the log, so that it goes with this version if the append succeeds.
         let Some(index) = self.log.store().saga(saga).await? else {
             return Ok(true);
@@ -52,15 +49,13 @@ impl Shared {
             }),
             ..index.standing
         };
-        let append = Append {
+        let draft = Draft {
             saga,
-            version: version + 1,
             writer: self.node,
-            append_id: Uuid::now_v7(),
             at_ms: now_ms,
             events: Bytes::new(),
             index: IndexChange::Set(Box::new(standing)),
         };
-        Ok(self.log.append(append).await? == Written::Done)
+        Ok(self.log.append(draft.behind(tip)).await? == Written::Done)
     }
 }

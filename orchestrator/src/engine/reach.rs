@@ -5,9 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use saga_core::{Event, SagaId, State, encoding};
-use saga_log::{Append, AppendError, IndexChange, LogRow, SagaRow, Standing, StoreError, Written};
+use saga_log::{AppendError, Draft, IndexChange, LogRow, SagaRow, Standing, StoreError, Written};
 use tokio::{sync::oneshot, time::Instant};
-use uuid::Uuid;
 
 use crate::{
     definition::CompiledDefinition,
@@ -54,6 +53,7 @@ impl From<DriveError> for ReachError {
     fn from(error: DriveError) -> Self {
         match error {
             DriveError::Log { source, .. } => Self::Log(source),
+            DriveError::Gone { .. } => Self::NotFound,
             other => Self::Unreadable(Box::new(other)),
         }
     }
@@ -76,8 +76,8 @@ impl Engine {
     ///
     /// [`ReachError`]: the log cannot be asked or read.
     pub(crate) async fn snapshot_of(&self, row: SagaRow) -> Result<Snapshot, ReachError> {
-        let Loaded { definition, state, version } = self.shared.unfold(row.saga).await?;
-        Ok(Snapshot { row, definition, state, version })
+        let Loaded { definition, state, tip } = self.shared.unfold(row.saga).await?;
+        Ok(Snapshot { row, definition, state, version: tip.version })
     }
 
     /// The rows of a saga's log behind `after_version`, `rows_max` at most.
@@ -156,7 +156,7 @@ impl Engine {
     /// True where the fact was appended, false where others were quicker.
     async fn tell_log(&self, saga: SagaId, fact: &Event) -> Result<bool, ReachError> {
         let shared = &self.shared;
-        let Loaded { mut state, version, .. } = shared.unfold(saga).await?;
+        let Loaded { mut state, tip, .. } = shared.unfold(saga).await?;
         // Read behind the log: where the append below succeeds, no row came in between, and
         // the index is what goes with this version. Read before it, a saga that parks in
         // between would stay parked.
@@ -171,15 +171,7 @@ impl Engine {
             IndexChange::Keep
         };
         let events: Bytes = encoding::encode(std::slice::from_ref(fact));
-        let append = Append {
-            saga,
-            version: version + 1,
-            writer: shared.node,
-            append_id: Uuid::now_v7(),
-            at_ms: now_ms,
-            events,
-            index,
-        };
-        Ok(shared.log.append(append).await? == Written::Done)
+        let draft = Draft { saga, writer: shared.node, at_ms: now_ms, events, index };
+        Ok(shared.log.append(draft.behind(Some(tip))).await? == Written::Done)
     }
 }

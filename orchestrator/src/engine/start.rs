@@ -105,7 +105,8 @@ impl Engine {
 
         let (state, creation) = first_row(shared, saga, start.clone(), accepted);
         let shared_by_run = Arc::clone(shared);
-        let run = Run::new(shared_by_run, start.business_key, start.definition, state, 0, mailbox);
+        let run =
+            Run::new(shared_by_run, start.business_key, start.definition, state, None, mailbox);
         shared.supervise(saga, end, permit, run.start(creation));
 
         let patience = Duration::from_millis(shared.limits.start_timeout_ms);

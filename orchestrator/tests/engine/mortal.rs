@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, NodeRow, SagaRow, Store, StoreError,
-    StuckGroup, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
+    Store, StoreError, StuckGroup, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -140,6 +140,20 @@ impl Store for MortalStore {
     async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
         self.alive().await;
         self.inner.forget_node(node).await
+    }
+
+    async fn identity(&self) -> Result<LogIdentity, StoreError> {
+        self.alive().await;
+        self.inner.identity().await
+    }
+
+    async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
+        self.alive().await;
+        self.inner.begin_epoch(after, epoch).await
+    }
+
+    async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
+        self.inner.epochs().await
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -132,7 +132,7 @@ impl Fresh {
 
 /// A new database on the server that the environment names, named after this process:
 /// `tests/run` removes those of processes that have ended.
-async fn postgres_database() -> String {
+pub(crate) async fn postgres_database() -> String {
     use sqlx::Connection;
     let server = std::env::var("AMENDS_TEST_POSTGRES_URL")
         .expect("run tests/run, or set AMENDS_TEST_POSTGRES_URL");

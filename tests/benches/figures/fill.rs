@@ -8,8 +8,8 @@ use std::{
 
 use saga_core::SagaId;
 use saga_log::{
-    Append, DefinitionRow, IndexChange, LogRow, NewSaga, OpenOptions, SagaRow, Standing, Status,
-    Store, StuckRow, Written,
+    Append, DefinitionRow, Draft, IndexChange, LogRow, NewSaga, OpenOptions, SagaRow, Standing,
+    Status, Store, StuckRow, Tip, Written,
 };
 use saga_proto::saga::v1::{GetSagaRequest, StartSagaRequest};
 use uuid::Uuid;
@@ -138,9 +138,9 @@ async fn start_and_rest(engine: &InProcess, definition: &str, key: &str) {
 
 impl Template {
     /// What a row of a copy is appended with.
-    fn append(&self, saga: SagaId, row: usize, key: &str) -> Append {
+    fn append(&self, saga: SagaId, row: usize, key: &str, tip: Option<Tip>) -> Append {
         let is_last = row + 1 == self.rows.len();
-        let LogRow { version, writer, at_ms, ref events, .. } = self.rows[row];
+        let LogRow { writer, at_ms, ref events, .. } = self.rows[row];
         let standing = match is_last {
             true => self.saga.standing.clone(),
             false => Standing {
@@ -166,8 +166,7 @@ impl Template {
             (_, true) => IndexChange::Set(Box::new(standing)),
             (_, false) => IndexChange::Keep,
         };
-        let append_id = Uuid::now_v7();
-        Append { saga, version, writer, append_id, at_ms, events: events.clone(), index }
+        Draft { saga, writer, at_ms, events: events.clone(), index }.behind(tip)
     }
 }
 
@@ -182,18 +181,22 @@ pub(crate) async fn fill(
 ) {
     let numbers: Vec<usize> = (first..first + sagas).collect();
     for numbers in numbers.chunks(BATCH) {
-        let copies: Vec<_> = numbers
+        let mut copies: Vec<_> = numbers
             .iter()
             .map(|number| {
                 let template = templates[number % templates.len()];
-                (template, SagaId(Uuid::now_v7()), format!("{key}{number}"))
+                (template, SagaId(Uuid::now_v7()), format!("{key}{number}"), None)
             })
             .collect();
         let rows = copies.iter().map(|(template, ..)| template.rows.len()).max().unwrap_or(0);
         for row in 0..rows {
-            let longer = copies.iter().filter(|(template, ..)| row < template.rows.len());
-            let batch: Vec<Append> =
-                longer.map(|(template, saga, key)| template.append(*saga, row, key)).collect();
+            let longer = copies.iter_mut().filter(|(template, ..)| row < template.rows.len());
+            let next = longer.map(|(template, saga, key, tip)| {
+                let append = template.append(*saga, row, key, *tip);
+                *tip = Some(append.tip());
+                append
+            });
+            let batch: Vec<Append> = next.collect();
             let written = store.write(&batch).await.unwrap();
             assert!(written.iter().all(|it| *it == Written::Done));
         }

@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, MemoryStore, NodeRow, SagaRow, Store,
-    StoreError, StuckGroup, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, MemoryStore,
+    NodeRow, SagaRow, Store, StoreError, StuckGroup, Written,
 };
 
 use super::{
@@ -76,11 +76,13 @@ impl NodeStore {
                 return Written::Done;
             }
             match written.next() {
-                Some(Written::Superseded) if defect == Some(Defect::NoCompareAndSet) => {
+                Some(Written::Superseded | Written::Missing | Written::Foreign)
+                    if defect == Some(Defect::NoCompareAndSet) =>
+                {
                     Written::Done
                 }
                 Some(written) => written,
-                None => Written::Superseded,
+                None => Written::Missing,
             }
         });
         Ok(told.collect())
@@ -197,6 +199,20 @@ impl Store for NodeStore {
     async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
         self.readable("forget_node").await?;
         self.shared.forget_node(node).await
+    }
+
+    async fn identity(&self) -> Result<LogIdentity, StoreError> {
+        self.ready().await;
+        self.shared.identity().await
+    }
+
+    async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
+        self.ready().await;
+        self.shared.begin_epoch(after, epoch).await
+    }
+
+    async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
+        self.shared.epochs().await
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -7,7 +7,8 @@ use saga_core::NodeId;
 use uuid::Uuid;
 
 use super::sample::{
-    append_ids, ended, running, saga, standing, start, step, step_to, write, write_new,
+    append_ids, behind, ended, rival, running, saga, standing, start, step, step_to, write,
+    write_new,
 };
 use crate::store::{Append, LogRow, Status, Store, Written};
 
@@ -43,7 +44,7 @@ pub async fn a_log_is_loaded_in_pages_and_in_order(first: Arc<dyn Store>, second
 
 pub async fn of_two_appends_of_one_version_one_wins(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     let start = start(1, running(None));
-    let (ours, theirs) = (step(1, 2), step(1, 2));
+    let (ours, theirs) = (step(1, 2), rival(step(1, 2)));
     write_new(&*first, std::slice::from_ref(&start)).await;
     write_new(&*first, std::slice::from_ref(&ours)).await;
     assert_eq!(write(&*second, &[theirs]).await, [Written::Superseded]);
@@ -58,10 +59,13 @@ pub async fn of_many_concurrent_appends_of_one_version_one_wins(
     const ROUNDS: u64 = 12;
     let starts: Vec<Append> = (0..SAGAS).map(|n| start(n, running(None))).collect();
     write_new(&*first, &starts).await;
+    let mut last = starts;
     for version in 2..2 + ROUNDS {
         // The same sagas, in opposite orders.
-        let ours: Vec<Append> = (0..SAGAS).map(|n| step(n, version)).collect();
-        let theirs: Vec<Append> = (0..SAGAS).rev().map(|n| step(n, version)).collect();
+        let next = || (0..).zip(&last).map(|(n, last)| rival(behind(step(n, version), last)));
+        let ours: Vec<Append> = next().collect();
+        let mut theirs: Vec<Append> = next().collect();
+        theirs.reverse();
         let (wrote, they_wrote) = tokio::join!(
             tokio::spawn({
                 let (store, batch) = (first.clone(), ours.clone());
@@ -82,6 +86,7 @@ pub async fn of_many_concurrent_appends_of_one_version_one_wins(
                 both => panic!("saga {n}, version {version}: {both:?}"),
             };
             assert_eq!(append_ids(&*first, n).await.last(), Some(&winner.append_id));
+            last[at] = winner.clone();
         }
     }
 }
@@ -92,7 +97,7 @@ pub async fn a_superseded_append_does_not_touch_its_batch(
 ) {
     let starts: Vec<Append> = (1..=3).map(|n| start(n, running(None))).collect();
     write_new(&*first, &starts).await;
-    write_new(&*second, &[step(2, 2)]).await;
+    write_new(&*second, &[rival(step(2, 2))]).await;
     let batch =
         [step_to(3, 2, ended(Status::Completed)), step(2, 2), step(1, 2), start(4, running(None))];
     let written = write(&*first, &batch).await;
@@ -104,24 +109,49 @@ pub async fn a_superseded_append_does_not_touch_its_batch(
     assert_eq!(standing(&*second, 3).await, ended(Status::Completed));
 }
 
-pub async fn an_append_behind_a_gap_is_superseded(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+pub async fn an_append_whose_row_before_is_gone_is_not_written(
+    first: Arc<dyn Store>,
+    second: Arc<dyn Store>,
+) {
     write_new(&*first, &[start(1, running(None))]).await;
-    let batch = [step(1, 3), step(2, 2), step_to(3, 2, running(None))];
-    assert_eq!(write(&*second, &batch).await, vec![Written::Superseded; 3]);
+    // As after a failover that lost the last row, and two that lost the start.
+    let batch = [step_to(1, 3, ended(Status::Completed)), step(2, 2), step_to(3, 2, running(None))];
+    assert_eq!(write(&*second, &batch).await, vec![Written::Missing; 3]);
+    assert_eq!(standing(&*first, 1).await, running(None));
     assert_eq!(append_ids(&*first, 1).await.len(), 1);
     assert_eq!(append_ids(&*first, 2).await.len(), 0);
     assert_eq!(second.saga(saga(3)).await.expect("saga"), None);
 }
 
-pub async fn what_builds_on_a_superseded_append_is_superseded(
+pub async fn two_histories_never_mix(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    // The log lost what the first node had written behind the start, and the second one went
+    // on from there, as many rows as there had been.
+    let rows = [start(1, running(None)), rival(step(1, 2)), rival(step(1, 3))];
+    let [begun, second_row, third_row] = &rows;
+    let theirs =
+        [second_row.clone(), behind(third_row.clone(), second_row), behind(step(1, 4), third_row)];
+    write_new(&*second, &[begun.clone()]).await;
+    write_new(&*second, &theirs[..2]).await;
+    // Version 4 is free, and what it was decided on is not what is in the log.
+    let late = step_to(1, 4, ended(Status::Compensated));
+    assert_eq!(write(&*first, &[late]).await, [Written::Foreign]);
+    assert_eq!(standing(&*first, 1).await, running(None));
+    // Nor is it where the version is taken.
+    assert_eq!(write(&*first, &[rival(step(1, 3))]).await, [Written::Foreign]);
+    write_new(&*second, &theirs[2..]).await;
+    assert_eq!(append_ids(&*first, 1).await.len(), 4);
+}
+
+pub async fn what_builds_on_an_append_that_was_not_written_is_not_written(
     first: Arc<dyn Store>,
     second: Arc<dyn Store>,
 ) {
     write_new(&*first, &[start(1, running(None))]).await;
-    write_new(&*second, &[step(1, 2)]).await;
+    write_new(&*second, &[rival(step(1, 2))]).await;
     // Version 3 is free, but what it was decided on is not what is in the log.
-    let written = write(&*first, &[step(1, 2), step(1, 3)]).await;
-    assert_eq!(written, vec![Written::Superseded; 2]);
+    let written = write(&*first, &[step(1, 2), step(1, 3), step(2, 2), step(2, 3)]).await;
+    let missing = Written::Missing;
+    assert_eq!(written, [Written::Superseded, Written::Foreign, missing.clone(), missing]);
     assert_eq!(append_ids(&*first, 1).await.len(), 2);
 }
 
@@ -193,7 +223,7 @@ pub async fn a_superseded_append_does_not_change_the_index(
 ) {
     write_new(&*first, &[start(1, running(None))]).await;
     write_new(&*second, &[step_to(1, 2, ended(Status::Completed))]).await;
-    let late = step_to(1, 2, running(None));
+    let late = rival(step_to(1, 2, running(None)));
     assert_eq!(write(&*first, &[late]).await, [Written::Superseded]);
     assert_eq!(standing(&*first, 1).await, ended(Status::Completed));
 }

@@ -6,7 +6,7 @@ use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
 use super::sample::{
-    append_ids, ended, running, saga, standing, start, step_to, stuck, write, write_new,
+    append_ids, ended, rival, running, saga, standing, start, step_to, stuck, write, write_new,
 };
 use crate::store::{ClaimQuery, Standing, Status, Store, Written};
 
@@ -87,7 +87,8 @@ pub async fn the_next_wake_is_that_of_an_unowned_live_saga(
 
 pub async fn of_two_that_take_a_saga_one_owns_it(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     write_new(&*first, &[start(1, due_at(1))]).await;
-    let (us, they) = (step_to(1, 2, running(Some(ALIVE))), step_to(1, 2, running(Some(DEAD))));
+    let (us, they) =
+        (step_to(1, 2, running(Some(ALIVE))), rival(step_to(1, 2, running(Some(DEAD)))));
     let (us_id, they_id) = (us.append_id, they.append_id);
     let us = tokio::spawn({
         let first = first.clone();

@@ -18,11 +18,25 @@ pub fn saga(n: u64) -> SagaId {
     SagaId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | u128::from(n)))
 }
 
-/// An append id that was never given before.
+/// The append id of the row that [`step`] makes: one history that all appends of a test are
+/// on, unless it says otherwise.
 #[must_use]
-pub fn fresh_append_id() -> Uuid {
+pub fn append_id(n: u64, version: u64) -> Uuid {
+    Uuid::from_u64_pair(n + 1, version)
+}
+
+/// The same append by somebody else: of the two at most one is written.
+#[must_use]
+pub fn rival(append: Append) -> Append {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    Uuid::from_u128(u128::from(LAST.fetch_add(1, Ordering::Relaxed)) + 1)
+    let append_id = Uuid::from_u64_pair(u64::MAX, LAST.fetch_add(1, Ordering::Relaxed));
+    Append { append_id, ..append }
+}
+
+/// The same append, on another row than that of the one history.
+#[must_use]
+pub fn behind(append: Append, before: &Append) -> Append {
+    Append { after: Some(before.append_id), ..append }
 }
 
 /// Where a saga stands that `owner` drives.
@@ -83,14 +97,16 @@ pub fn start_with_key(n: u64, business_key: &str, standing: Standing) -> Append 
     Append { index: IndexChange::Create(Box::new(new)), ..step(n, 1) }
 }
 
-/// An append to saga number `n` that leaves the index as it is.
+/// An append to saga number `n` that leaves the index as it is. Made again, it is the same
+/// append: [`rival`] makes another one.
 #[must_use]
 pub fn step(n: u64, version: u64) -> Append {
     Append {
         saga: saga(n),
         version,
+        after: (version > 1).then(|| append_id(n, version - 1)),
         writer: NODE,
-        append_id: fresh_append_id(),
+        append_id: append_id(n, version),
         at_ms: 1_000 + version,
         events: Bytes::from(format!("events of saga {n}, version {version}")),
         index: IndexChange::Keep,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::sample::{
-    append_ids, ended, running, saga, start, start_with_key, step, step_to, stuck, write, write_new,
+    append_id, append_ids, ended, rival, running, saga, start, start_with_key, step, step_to,
+    stuck, write, write_new,
 };
 use crate::plan::{BUSINESS_KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::store::{
@@ -74,7 +75,7 @@ pub async fn the_loser_of_a_key_writes_no_event(first: Arc<dyn Store>, second: A
     ];
     let written = write(&*second, &batch).await;
     assert!(matches!(written[0], Written::KeyInUse(_)), "{written:?}");
-    assert_eq!(written[1..], [Written::Superseded, Written::Done]);
+    assert_eq!(written[1..], [Written::Missing, Written::Done]);
     assert_eq!(append_ids(&*first, 2).await.len(), 0);
     assert_eq!(first.saga(saga(2)).await.expect("saga"), None);
     assert_eq!(append_ids(&*first, 3).await.len(), 1);
@@ -97,7 +98,7 @@ pub async fn of_many_concurrent_starts_with_one_key_one_wins(
         match task.await.expect("no panic") {
             Written::Done => winners.push(saga(n)),
             Written::KeyInUse(row) => holders.push(row.saga),
-            Written::Superseded => panic!("saga {n} is its own"),
+            other => panic!("saga {n} is its own: {other:?}"),
         }
     }
     assert_eq!((winners.len(), holders.len()), (1, 15));
@@ -140,7 +141,7 @@ pub async fn a_start_that_is_written_again_is_done(first: Arc<dyn Store>, second
 
 pub async fn a_saga_id_is_used_once(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     write_new(&*first, &[start_with_key(1, "one", running(None))]).await;
-    let other = start_with_key(1, "other", running(None));
+    let other = rival(start_with_key(1, "other", running(None)));
     assert_eq!(write(&*second, &[other]).await, [Written::Superseded]);
     assert_eq!(second.saga_by_key("shop", "other").await.expect("saga"), None);
     assert_eq!(append_ids(&*first, 1).await.len(), 1);
@@ -188,6 +189,8 @@ pub async fn what_no_store_can_hold_is_rejected(first: Arc<dyn Store>, second: A
         Append { index: IndexChange::Keep, ..started() },
         Append { index: IndexChange::Set(Box::new(running(None))), ..started() },
         step(1, 0),
+        Append { after: None, ..step(1, 2) },
+        Append { after: Some(append_id(1, 1)), ..started() },
     ];
     for append in refused {
         // Nothing of a batch with such an append is written.

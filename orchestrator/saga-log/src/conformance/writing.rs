@@ -9,8 +9,8 @@ use saga_core::{NodeId, SagaId};
 
 use super::sample::{append_ids, running, start, step, write_new};
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, ListQuery, LogRow, NodeRow, SagaRow, Store, StoreError,
-    StuckGroup, Written,
+    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
+    Store, StoreError, StuckGroup, Written,
 };
 use crate::{AppendError, Log, LogLimits};
 
@@ -101,6 +101,15 @@ where
     }
     async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
         self.inner.forget_node(node).await
+    }
+    async fn identity(&self) -> Result<LogIdentity, StoreError> {
+        self.inner.identity().await
+    }
+    async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
+        self.inner.begin_epoch(after, epoch).await
+    }
+    async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
+        self.inner.epochs().await
     }
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
         self.inner.put_definition(row).await

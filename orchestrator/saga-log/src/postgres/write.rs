@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::session::{Pooled, Session};
 use crate::rows::{SagaRecord, to_i64};
 use crate::sql;
 use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written};
@@ -10,27 +11,46 @@ use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, 
 /// Writes appends of distinct sagas, in the order of their ids, in one statement. It is
 /// its own transaction: there is no BEGIN that could be left open.
 pub(super) async fn write_wave(
-    connection: &mut PgConnection,
+    session: &mut Session,
     wave: &[&Append],
 ) -> Result<Vec<Written>, StoreError> {
-    let inserted =
+    let connection = &mut session.connection;
+    let (inserted, backend, _durably) =
         insert(connection, wave).await.map_err(|error| super::classify("write", error))?;
+    if backend != session.backend {
+        // It was written all the same, and durably; the next connection is not trusted either.
+        return Err(super::unavailable("write", Pooled));
+    }
     if usize::try_from(inserted).is_ok_and(|count| count == wave.len()) {
         return Ok(vec![Written::Done; wave.len()]);
     }
     let mut written = Vec::with_capacity(wave.len());
     for append in wave {
-        written.push(look_up(connection, append).await?);
+        written.push(look_up(&mut session.connection, append).await?);
     }
     Ok(written)
+}
+
+/// The end of a statement that writes: what became of it, by whom, and that it is durable. The
+/// last is decided when the statement commits, behind all that is in it; a role, a database or
+/// whoever had the connection before may have set that a commit is answered before it is.
+macro_rules! inserted {
+    () => {
+        "select count(*), pg_backend_pid(),
+            case when current_setting('synchronous_commit') = 'off'
+                then set_config('synchronous_commit', 'on', true) end
+        from inserted"
+    };
 }
 
 /// Inserts what can be, and answers how many rows those are.
 ///
 /// The conditions compare with `is true` and `=`, so that the planner cannot turn them into
-/// joins: they become hash look-ups whatever the size of the wave. The look for the row
-/// before is a scalar, so that it stays a look into the primary key.
-const WRITE: &str = "/* write */
+/// joins: they become hash look-ups whatever the size of the wave. The look at the row
+/// before is a scalar, so that it stays a look into the primary key; it compares that row
+/// and not only its version, as a log that lost rows may hold another history.
+const WRITE: &str = concat!(
+    "/* write */
     with created as (
         insert into saga (
             saga_id, namespace, business_key, definition, definition_version, request_hash,
@@ -38,22 +58,23 @@ const WRITE: &str = "/* write */
             stuck_message, stuck_since_ms, turned_back, ended_at_ms
         )
         select * from unnest(
-            $7::uuid[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bytea[],
-            $13::bigint[], $14::smallint[], $15::bigint[], $16::text[], $17::uuid[],
-            $18::text[], $19::text[], $20::text[], $21::bigint[], $22::text[], $23::bigint[]
+            $8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bytea[],
+            $14::bigint[], $15::smallint[], $16::bigint[], $17::text[], $18::uuid[],
+            $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[]
         )
         on conflict do nothing
         returning saga_id
     ),
     inserted as (
         insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
-        select append.*
+        select saga_id, version, writer, append_id, at_ms, events
         from unnest(
-            $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[]
-        ) as append (saga_id, version, writer, append_id, at_ms, events)
+            $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[],
+            $7::uuid[]
+        ) as append (saga_id, version, writer, append_id, at_ms, events, after)
         where (append.saga_id in (select saga_id from created)) = (append.version = 1)
         and (append.version = 1 or (
-            select true from saga_event as before
+            select before.append_id = append.after from saga_event as before
             where before.saga_id = append.saga_id and before.version = append.version - 1
         ))
         on conflict (saga_id, version) do nothing
@@ -66,45 +87,54 @@ const WRITE: &str = "/* write */
             stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
             turned_back = new.turned_back, ended_at_ms = new.ended_at_ms
         from unnest(
-            $24::uuid[], $25::smallint[], $26::bigint[], $27::text[], $28::uuid[],
-            $29::text[], $30::text[], $31::text[], $32::bigint[], $33::text[], $34::bigint[]
+            $25::uuid[], $26::smallint[], $27::bigint[], $28::text[], $29::uuid[],
+            $30::text[], $31::text[], $32::text[], $33::bigint[], $34::text[], $35::bigint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
             stuck_message, stuck_since_ms, turned_back, ended_at_ms
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
-    )
-    select count(*) from inserted";
+    ) ",
+    inserted!()
+);
 
 /// The usual wave of steps under way: no saga starts, parks or ends in it.
-const WRITE_EVENTS: &str = "/* write: events */
+const WRITE_EVENTS: &str = concat!(
+    "/* write: events */
     with inserted as (
         insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
-        select append.*
+        select saga_id, version, writer, append_id, at_ms, events
         from unnest(
-            $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[]
-        ) as append (saga_id, version, writer, append_id, at_ms, events)
+            $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[],
+            $7::uuid[]
+        ) as append (saga_id, version, writer, append_id, at_ms, events, after)
         where (
-            select true from saga_event as before
+            select before.append_id = append.after from saga_event as before
             where before.saga_id = append.saga_id and before.version = append.version - 1
         )
         on conflict (saga_id, version) do nothing
         returning saga_id
-    )
-    select count(*) from inserted";
+    ) ",
+    inserted!()
+);
 
-async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<i64, sqlx::Error> {
+/// How many rows were inserted, by which process of the server, and the setting that was not
+/// good enough.
+type Inserted = (i64, i32, Option<String>);
+
+async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inserted, sqlx::Error> {
     let index: Vec<&Append> =
         wave.iter().copied().filter(|append| append.changes_index()).collect();
     let statement = if index.is_empty() { WRITE_EVENTS } else { WRITE };
-    let events = sqlx::query_scalar(statement)
+    let events = sqlx::query_as(statement)
         .bind(column(wave, |append| append.saga.0))
         .bind(column(wave, |append| to_i64(append.version)))
         .bind(column(wave, |append| append.writer.0))
         .bind(column(wave, |append| append.append_id))
         .bind(column(wave, |append| to_i64(append.at_ms)))
-        .bind(column(wave, |append| append.events.as_ref()));
+        .bind(column(wave, |append| append.events.as_ref()))
+        .bind(column(wave, |append| append.after));
     if index.is_empty() {
         return events.fetch_one(connection).await;
     }
@@ -176,29 +206,26 @@ fn column<'r, R, C>(rows: &'r [R], value: impl Fn(&'r R) -> C) -> Vec<C> {
 /// whoever was in its way has committed and can be seen.
 async fn look_up(connection: &mut PgConnection, append: &Append) -> Result<Written, StoreError> {
     let classify = |error| super::classify("write", error);
-    let found: Option<Uuid> = sqlx::query_scalar(
-        "/* write: look_up */
-        select append_id from saga_event where saga_id = $1 and version = $2",
-    )
-    .bind(append.saga.0)
-    .bind(to_i64(append.version))
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(classify)?;
-    match (found, &append.index) {
-        (Some(append_id), _) if append_id == append.append_id => Ok(Written::Done),
-        (None, IndexChange::Create(saga)) => {
-            let holder: Option<SagaRecord> = sqlx::query_as(sql::SAGA_BY_KEY)
-                .bind(&saga.namespace)
-                .bind(&saga.business_key)
-                .fetch_optional(connection)
-                .await
-                .map_err(classify)?;
-            // The holder was deleted in between: the key is free, so try again.
-            let holder = holder.ok_or_else(|| super::unavailable("write", "the key was freed"))?;
-            let holder: SagaRow = holder.row("write")?;
-            Ok(Written::KeyInUse(Box::new(holder)))
-        }
-        _ => Ok(Written::Superseded),
+    let (there, before): (Option<Uuid>, Option<Uuid>) = sqlx::query_as(sql::LOOK_UP)
+        .bind(append.saga.0)
+        .bind(to_i64(append.version))
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(classify)?;
+    if let Some(known) = append.found(there, before) {
+        return Ok(known);
     }
+    // Nothing is in its way any more: a key was freed, or rows were taken away just now.
+    let try_again = || super::unavailable("write", "what was in the way is gone");
+    let IndexChange::Create(saga) = &append.index else {
+        return Err(try_again());
+    };
+    let holder: Option<SagaRecord> = sqlx::query_as(sql::SAGA_BY_KEY)
+        .bind(&saga.namespace)
+        .bind(&saga.business_key)
+        .fetch_optional(connection)
+        .await
+        .map_err(classify)?;
+    let holder: SagaRow = holder.ok_or_else(try_again)?.row("write")?;
+    Ok(Written::KeyInUse(Box::new(holder)))
 }

@@ -167,6 +167,10 @@ macro_rules! sql_store {
             async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
                 self.edit("beat", move |connection| {
                     async move {
+                        sqlx::query(sql::MARK)
+                            .bind(to_i64(now_ms))
+                            .execute(&mut *connection)
+                            .await?;
                         let beaten = sqlx::query(sql::BEAT)
                             .bind(node.0)
                             .bind(to_i64(now_ms))
@@ -203,6 +207,46 @@ macro_rules! sql_store {
                     .boxed()
                 })
                 .await
+            }
+
+            async fn identity(&self) -> Result<LogIdentity, StoreError> {
+                let record: IdentityRecord = self
+                    .read("identity", |connection| {
+                        sqlx::query_as(sql::IDENTITY).fetch_one(connection).boxed()
+                    })
+                    .await?;
+                record.row("identity")
+            }
+
+            async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
+                let operation = "begin_epoch";
+                plan::check_epoch(epoch).map_err(|fault| fault.rejected(operation))?;
+                let row = epoch.clone();
+                self.edit(operation, move |connection| {
+                    async move {
+                        let begun = sqlx::query(sql::BEGIN_EPOCH)
+                            .bind(to_i64(row.epoch))
+                            .bind(to_i64(row.began_at_ms))
+                            .bind(row.actor)
+                            .bind(row.reason)
+                            .bind(to_i64(row.behind_ms))
+                            .bind(to_i64(after))
+                            .execute(connection)
+                            .await?;
+                        Ok(begun.rows_affected() == 1)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+
+            async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
+                let records: Vec<EpochRecord> = self
+                    .read("epochs", |connection| {
+                        sqlx::query_as(sql::EPOCHS).fetch_all(connection).boxed()
+                    })
+                    .await?;
+                records.into_iter().map(|record| record.row("epochs")).collect()
             }
 
             async fn put_definition(

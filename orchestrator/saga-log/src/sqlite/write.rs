@@ -117,17 +117,14 @@ async fn look_up(
     append: &Append,
 ) -> Result<Written, StoreError> {
     let classify = |error| super::classify("write", error);
-    let found: Option<Uuid> = sqlx::query_scalar(
-        "/* write: look_up */
-        select append_id from saga_event where saga_id = $1 and version = $2",
-    )
-    .bind(append.saga.0)
-    .bind(to_i64(append.version))
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(classify)?;
-    match (found, &append.index) {
-        (Some(append_id), _) if append_id == append.append_id => Ok(Written::Done),
+    let (there, before): (Option<Uuid>, Option<Uuid>) = sqlx::query_as(sql::LOOK_UP)
+        .bind(append.saga.0)
+        .bind(to_i64(append.version))
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(classify)?;
+    match (append.found(there, before), &append.index) {
+        (Some(known), _) => Ok(known),
         (None, IndexChange::Create(saga)) => {
             let holder: SagaRecord = sqlx::query_as(sql::SAGA_BY_KEY)
                 .bind(&saga.namespace)
@@ -137,7 +134,8 @@ async fn look_up(
                 .map_err(classify)?;
             Ok(Written::KeyInUse(Box::new(holder.row("write")?)))
         }
-        _ => Ok(Written::Superseded),
+        // There is no other writer, so nothing can have changed in between.
+        (None, _) => Err(super::unavailable("write", "what was in the way is gone")),
     }
 }
 
@@ -165,6 +163,7 @@ fn bind_append<'q>(query: Bound<'q>, append: Option<&'q Append>) -> Bound<'q> {
         .bind(append.map(|append| append.append_id))
         .bind(append.map(|append| to_i64(append.at_ms)))
         .bind(append.map(|append| append.events.as_ref()))
+        .bind(append.and_then(|append| append.after))
 }
 
 fn bind_saga<'q>(query: Bound<'q>, row: Option<&(SagaId, &'q NewSaga)>) -> Bound<'q> {
@@ -253,16 +252,18 @@ impl Shape {
                 rows = values(self.created, 17),
             ));
         }
-        // A row behind the first needs the one before it.
+        // A row behind the first needs the very row that it builds on.
         text.push_str(&format!(
             "/* write: append */
             insert into saga_event (saga_id, version, writer, append_id, at_ms, events)
-            select * from ({rows}) where column1 is not null and (column2 = 1 or exists (
+            select column1, column2, column3, column4, column5, column6 from ({rows})
+            where column1 is not null and (column2 = 1 or exists (
                 select 1 from saga_event as before
                 where before.saga_id = column1 and before.version = column2 - 1
+                and before.append_id = column7
             ))
             on conflict (saga_id, version) do nothing;",
-            rows = values(self.appends, 6),
+            rows = values(self.appends, 7),
         ));
         if self.changed > 0 {
             // The rows come first and each looks up its saga by key, whatever the planner

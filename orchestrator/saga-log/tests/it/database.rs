@@ -16,16 +16,17 @@ pub(crate) struct TestDatabase {
 impl TestDatabase {
     /// Makes one on the server that `AMENDS_TEST_POSTGRES_URL` names.
     pub(crate) async fn create() -> Self {
-        let server = std::env::var("AMENDS_TEST_POSTGRES_URL")
-            .expect("run tests/run, or set AMENDS_TEST_POSTGRES_URL");
-        Self::create_on(&server).await
+        Self::create_as("").await
     }
 
-    pub(crate) async fn create_on(server: &str) -> Self {
+    /// One that is made with these options.
+    pub(crate) async fn create_as(options: &str) -> Self {
+        let server = std::env::var("AMENDS_TEST_POSTGRES_URL")
+            .expect("run tests/run, or set AMENDS_TEST_POSTGRES_URL");
         let name = format!("saga_log_test_p{}_{}", std::process::id(), Uuid::now_v7().simple());
-        let mut admin = connect(server).await;
+        let mut admin = connect(&server).await;
         // Names cannot be bound. This one is made of letters and digits.
-        let create = format!("create database {name} template template0");
+        let create = format!("create database {name} template template0 {options}");
         admin.execute(AssertSqlSafe(create)).await.expect("an admin may create databases");
         admin.close().await.expect("the server is there");
         let (front, _database) = server.rsplit_once('/').expect("a URL names a database");

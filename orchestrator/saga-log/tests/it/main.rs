@@ -6,5 +6,6 @@
 mod conformance;
 mod database;
 mod outages;
+mod pooler;
 mod postgres;
 mod sqlite;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::join_all;
-use saga_log::conformance::sample::{append_ids, ended, running, standing, start, step, step_to};
+use saga_log::conformance::sample::{
+    append_ids, ended, rival, running, standing, start, step, step_to,
+};
 use saga_log::conformance::writing::{Between, Fate};
 use saga_log::{Append, AppendError, Log, LogLimits, MemoryStore, Status, Store, Written};
 use tokio::sync::watch;
@@ -100,7 +102,7 @@ async fn another_writers_row_in_an_unknown_commit_is_not_taken_for_ours() {
             fate: move |_: &[Append]| {
                 if first.swap(false, Ordering::Relaxed) {
                     // While our write is lost, another node writes the same version.
-                    let theirs = [step(1, 2)];
+                    let theirs = [rival(step(1, 2))];
                     let written = behind.write(&theirs).now_or_never().unwrap().unwrap();
                     assert_eq!(written, [Written::Done]);
                     return Fate::LostBefore;

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use saga_log::conformance::sample::{append_ids, running, standing, start, step_to, write_new};
-use saga_log::{OpenError, OpenOptions, Store};
+use saga_log::conformance::sample::{
+    NODE, append_ids, running, standing, start, step_to, write_new,
+};
+use saga_log::{OpenError, OpenOptions, Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor, SqliteConnection};
 
@@ -58,7 +60,7 @@ async fn only_a_known_schema_is_opened() {
     connect(&path).await.execute(newer).await.unwrap();
     for migrate in [false, true] {
         let newer = open(&path, migrate).await;
-        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_002, .. })), "{newer:?}");
+        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_003, .. })), "{newer:?}");
     }
 }
 
@@ -69,10 +71,11 @@ async fn a_log_of_the_first_version_is_migrated_with_its_sagas() {
     let store = open(&path, true).await.unwrap();
     write_new(&*store, &[start(1, running(None))]).await;
     drop(store);
-    let first_version = "drop index saga_definition; delete from saga_log_schema where version > 1";
+    let first_version = "drop index saga_definition; drop table log_identity;
+        drop table log_epoch; delete from saga_log_schema where version > 1";
     connect(&path).await.execute(first_version).await.unwrap();
     let older = open(&path, false).await;
-    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 2 })), "{older:?}");
+    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 3 })), "{older:?}");
     let store = open(&path, true).await.unwrap();
     assert_eq!(standing(&*store, 1).await, running(None));
 }
@@ -110,4 +113,48 @@ async fn the_database_itself_refuses_limbo_and_changes_of_the_log() {
         let error = past_the_store.execute(statement).await.unwrap_err();
         assert!(error.to_string().contains(constraint), "{statement}: {error}");
     }
+}
+
+/// Whatever is done to the file or its write-ahead log: what is not in the file that the name
+/// leads to is never answered.
+#[tokio::test]
+async fn a_commit_into_a_file_that_is_gone_or_another_one_is_not_answered() {
+    let replacements: [(&str, fn(&Path, &Path)); 4] = [
+        ("deleted", |path, _| std::fs::remove_file(path).unwrap()),
+        ("replaced", |path, other| std::fs::rename(other, path).unwrap()),
+        ("moved away", |path, other| std::fs::rename(path, other.with_extension("away")).unwrap()),
+        ("without its log", |path, _| {
+            std::fs::remove_file(path.with_extension("db-wal")).unwrap();
+        }),
+    ];
+    for (what, replace) in replacements {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("log.db"), directory.path().join("other.db"));
+        drop(open(&other, true).await.unwrap());
+        let store = open(&path, true).await.unwrap();
+        write_new(&*store, &[start(1, running(None))]).await;
+        replace(&path, &other);
+        // Also when it is asked again, by whatever connection.
+        for n in 2..6 {
+            let written = store.write(&[start(n, running(None))]).await;
+            assert!(matches!(written, Err(StoreError::Unavailable { .. })), "{what}: {written:?}");
+            let beaten = store.beat(NODE, 1).await;
+            assert!(matches!(beaten, Err(StoreError::Unavailable { .. })), "{what}: {beaten:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_locked_under_all_of_its_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = open(&path, true).await.unwrap();
+    let (link, hard) = (directory.path().join("link.db"), directory.path().join("hard.db"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    std::fs::hard_link(&path, &hard).unwrap();
+    for name in [&link, &hard] {
+        let second = open(name, true).await;
+        assert!(matches!(second, Err(OpenError::InUse { .. })), "{second:?}");
+    }
+    write_new(&*store, &[start(1, running(None))]).await;
 }

@@ -1,0 +1,228 @@
+//! The rows that cross the trait, and what is asked about them.
+
+use bytes::Bytes;
+use saga_core::{NodeId, SagaId};
+use uuid::Uuid;
+
+/// One row to append to the log of one saga, and what it changes in the saga's index row.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub saga: SagaId,
+    /// The version this row will have. The first is 1.
+    pub version: u64,
+    /// The append id of the row before, which the writer has seen in the log or has been
+    /// told is done. `None`: this is the first. It is compared in the log itself: a version
+    /// alone would fit on the history of another writer as well, where the log lost rows.
+    pub after: Option<Uuid>,
+    /// Who writes.
+    pub writer: NodeId,
+    /// Unique to this append. After a commit whose outcome is unknown it tells whose
+    /// row is in the log.
+    pub append_id: Uuid,
+    /// The clock of the writer, for people.
+    pub at_ms: u64,
+    /// One or more events, encoded. The store does not look into them.
+    pub events: Bytes,
+    pub index: IndexChange,
+}
+
+/// What an append does to the index row of its saga, in the same transaction.
+#[derive(Clone, Debug)]
+pub enum IndexChange {
+    /// Makes it. Only with version 1.
+    Create(Box<NewSaga>),
+    /// Leaves it as it is: the usual step of a saga under way.
+    Keep,
+    /// Replaces where the saga stands.
+    Set(Box<Standing>),
+}
+
+/// The parts of an index row that never change.
+#[derive(Clone, Debug)]
+pub struct NewSaga {
+    pub namespace: String,
+    pub business_key: String,
+    pub definition: String,
+    pub definition_version: u32,
+    /// SHA-256 of definition, version and input: tells a repeated start from a reused key.
+    pub request_hash: [u8; 32],
+    pub started_at_ms: u64,
+    pub standing: Standing,
+}
+
+/// Where a saga stands, for people and for claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub status: Status,
+    /// When somebody has to look at it. Due at once for a saga that is being driven, so
+    /// that it is claimed as soon as its owner is dead.
+    pub wake_at_ms: Option<u64>,
+    /// What it waits for where no time will wake it, such as `operator`.
+    pub waiting_on: Option<String>,
+    /// The node that drives it. `None`: whoever finds it due may take it.
+    pub owner: Option<NodeId>,
+    pub stuck: Option<StuckRow>,
+    /// Why it turned back, a reason code. `None`: it did not.
+    pub turned_back: Option<String>,
+    pub ended_at_ms: Option<u64>,
+}
+
+/// The state of a saga in the index. The discriminants are stored; never change one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i16)]
+pub enum Status {
+    Running = 1,
+    Compensating = 2,
+    Completed = 3,
+    Compensated = 4,
+    Closed = 5,
+}
+
+impl Status {
+    /// Every status, in the order of the numbers that are stored.
+    pub const ALL: [Self; 5] =
+        [Self::Running, Self::Compensating, Self::Completed, Self::Compensated, Self::Closed];
+
+    /// The number that is stored.
+    #[must_use]
+    pub fn stored(self) -> i16 {
+        self as i16
+    }
+
+    /// The status with this stored number, if there is one.
+    #[must_use]
+    pub fn from_stored(stored: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.stored() == stored)
+    }
+}
+
+/// Why a saga needs a person. A stuck saga still has its [`Status`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckRow {
+    /// Stable reason code.
+    pub reason: String,
+    /// Name of the step, or empty.
+    pub step: String,
+    pub message: String,
+    pub since_ms: u64,
+}
+
+/// What became of one append of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable: written now, or found written by an earlier try of the same append.
+    Done,
+    /// Another append has the version, on the same history. Nothing was written. Load what
+    /// is behind the row it builds on, and see who owns the saga.
+    Superseded,
+    /// The row it builds on is not in the log: the log went back in time, to a standby that
+    /// had not heard of it or to a backup. Nothing was written. What the writer knows of the
+    /// saga is not true any more; load the whole log.
+    Missing,
+    /// At the version it builds on is another row: the log went back in time, and others went
+    /// on from there. As after [`Missing`](Self::Missing).
+    Foreign,
+    /// A start whose business key is in use. Nothing was written. This is the saga that has it.
+    KeyInUse(Box<SagaRow>),
+}
+
+/// A row of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRow {
+    pub version: u64,
+    pub writer: NodeId,
+    pub append_id: Uuid,
+    pub at_ms: u64,
+    pub events: Bytes,
+}
+
+/// An index row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SagaRow {
+    pub saga: SagaId,
+    pub namespace: String,
+    pub business_key: String,
+    pub definition: String,
+    pub definition_version: u32,
+    pub request_hash: [u8; 32],
+    pub started_at_ms: u64,
+    pub standing: Standing,
+}
+
+/// Which index rows to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Only rows whose id is smaller: the last one of the page before.
+    pub before: Option<SagaId>,
+    pub rows_max: u32,
+    pub status: Option<Status>,
+    /// `Some(true)`: only stuck ones. `Some(false)`: only those that are not.
+    pub stuck: Option<bool>,
+    pub definition: Option<String>,
+}
+
+/// Sagas that are stuck for the same cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckGroup {
+    pub reason: String,
+    pub definition: String,
+    pub step: String,
+    pub sagas: u64,
+    pub since_ms: u64,
+    /// The oldest first.
+    pub examples: Vec<SagaRow>,
+}
+
+/// Which sagas could be claimed.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimQuery<'q> {
+    /// Nodes that are taken for dead, whatever the reason.
+    pub dead: &'q [NodeId],
+    pub now_ms: u64,
+    pub sagas_max: u32,
+}
+
+/// A node that is known, or that still owns live sagas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    pub node: NodeId,
+    /// How often it has beaten. `None`: it is not registered, but owns live sagas.
+    pub beats: Option<u64>,
+}
+
+/// A stored definition version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionRow {
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 of the canonical form.
+    pub hash: [u8; 32],
+    pub yaml: String,
+    /// The `google.protobuf.FileDescriptorSet` it was checked against, encoded.
+    pub descriptors: Bytes,
+    pub registered_at_ms: u64,
+}
+
+/// Which log this is, and how far it is known to be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// Made with the schema. A copy has the same.
+    pub log_id: Uuid,
+    /// From 1; one more for each time that the log was found to have gone back.
+    pub epoch: u64,
+    /// The latest time of a beat of any node that is in this log, by the node's clock. What
+    /// was appended up to then is in it too.
+    pub mark_at_ms: u64,
+}
+
+/// An epoch of the log: what comes after the log went back in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochRow {
+    pub epoch: u64,
+    pub began_at_ms: u64,
+    /// Who has acknowledged it: an operator, or a node by itself where little was lost.
+    pub actor: String,
+    pub reason: String,
+    /// How far the log was behind what nodes or participants had heard of it.
+    pub behind_ms: u64,
+}
