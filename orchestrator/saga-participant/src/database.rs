@@ -16,6 +16,7 @@ use crate::error::OperationError;
 mod connect;
 mod gate;
 mod sql;
+mod statement;
 mod tx;
 
 pub use connect::ConnectError;
@@ -238,7 +239,9 @@ impl Database {
                 pool.begin_with(begin).await.map(TxOf::Postgres)
             }
             Pools::Sqlite { writer, .. } => {
-                writer.begin_with("begin immediate").await.map(TxOf::Sqlite)
+                // Whoever ends the transaction takes the mark away; see `op_log::record`.
+                let begin = "begin immediate; savepoint operation";
+                writer.begin_with(begin).await.map(TxOf::Sqlite)
             }
         };
         Ok(Tx::new(of.map_err(OperationError::not_begun)?, permit))

@@ -10,7 +10,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+
+mod status;
+
+pub(crate) use status::{fitting, recorded};
+use status::{invalid_status, retry_status, status};
 
 /// Reasons that the kit itself gives.
 pub mod reason {
@@ -20,6 +24,10 @@ pub mod reason {
     pub const OP_ID_INVALID: &str = "OP_ID_INVALID";
     /// An operation id that came with another request before.
     pub const OP_ID_REUSED: &str = "OP_ID_REUSED";
+    /// An operation that took effect and was undone since.
+    pub const OP_REVERSED: &str = "OP_REVERSED";
+    /// An operation of before, of which nobody can tell whether this is the same request.
+    pub const OP_REQUEST_UNCERTAIN: &str = "OP_REQUEST_UNCERTAIN";
     /// An operation that was fenced before it came.
     pub const OP_FENCED: &str = "OP_FENCED";
     /// A second operation that would undo the same one.
@@ -44,6 +52,8 @@ pub mod reason {
     pub const PROVIDER_OUTCOME_UNKNOWN: &str = "PROVIDER_OUTCOME_UNKNOWN";
     /// The provider does not accept our credentials or our requests.
     pub const PROVIDER_CONFIGURATION: &str = "PROVIDER_CONFIGURATION";
+    /// An id of a log that is not a UUID.
+    pub const LOG_ID_INVALID: &str = "LOG_ID_INVALID";
     /// A page token that is not one of the list.
     pub const PAGE_TOKEN_INVALID: &str = "PAGE_TOKEN_INVALID";
 }
@@ -66,22 +76,20 @@ pub struct Refusal {
     pub code: RefusalCode,
     /// The reason code, such as `OUT_OF_STOCK`.
     pub reason: &'static str,
-    /// A sentence for people: what is wrong, with the ids.
+    /// A sentence for people: what is wrong, with the ids. Statuses travel in headers, and
+    /// what does not fit there is cut, here at some 1,200 letters or 200 of Korean.
     pub message: String,
-    /// Facts for programs. Statuses travel in headers, so keep it under 2 KiB.
+    /// Facts for programs. Keep them under 2 KiB: of more, the longest are left out.
     pub metadata: Vec<(&'static str, String)>,
 }
 
-impl Refusal {
-    /// As a status, with its `ErrorInfo`.
-    pub(crate) fn status(&self, domain: &str) -> Status {
-        let code = match self.code {
-            RefusalCode::FailedPrecondition => Code::FailedPrecondition,
-            RefusalCode::NotFound => Code::NotFound,
-            RefusalCode::AlreadyExists => Code::AlreadyExists,
-        };
-        let metadata = self.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
-        status(code, self.reason, domain, &self.message, metadata.collect())
+impl From<RefusalCode> for Code {
+    fn from(code: RefusalCode) -> Self {
+        match code {
+            RefusalCode::FailedPrecondition => Self::FailedPrecondition,
+            RefusalCode::NotFound => Self::NotFound,
+            RefusalCode::AlreadyExists => Self::AlreadyExists,
+        }
     }
 }
 
@@ -351,39 +359,4 @@ fn database_status(domain: &str, source: &sqlx::Error) -> Status {
             status(Code::Internal, reason::INTERNAL_FAULT, domain, message, HashMap::new())
         }
     }
-}
-
-fn invalid_status(domain: &str, reason: &str, field: &str, value: &str, remedy: &str) -> Status {
-    let message = format!("{field} is {value:?}: {remedy}");
-    let metadata = HashMap::from([
-        ("field".to_owned(), field.to_owned()),
-        ("value".to_owned(), value.to_owned()),
-        ("remedy".to_owned(), remedy.to_owned()),
-    ]);
-    let mut details = ErrorDetails::with_error_info(reason, domain, metadata);
-    details.add_bad_request_violation(field, remedy);
-    Status::with_error_details(Code::InvalidArgument, message, details)
-}
-
-fn retry_status(
-    code: Code,
-    reason: &str,
-    domain: &str,
-    message: &str,
-    retry_after_ms: u64,
-) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, domain, HashMap::new());
-    details.set_retry_info(Some(Duration::from_millis(retry_after_ms)));
-    Status::with_error_details(code, message, details)
-}
-
-fn status(
-    code: Code,
-    reason: &str,
-    domain: &str,
-    message: &str,
-    metadata: HashMap<String, String>,
-) -> Status {
-    let details = ErrorDetails::with_error_info(reason, domain, metadata);
-    Status::with_error_details(code, message, details)
 }

@@ -22,10 +22,12 @@ use crate::{
     error::{OperationError, Overload},
     op_log::{
         self, Answered, State,
-        batch::{Record, claim_all, record_all, unclaim},
+        batch::{claim_all, unclaim},
+        record::{Record, record_all},
     },
     operation::{OperationMeta, ServiceOperation},
-    participant::{Call, Concluded, Ended, Participant, repeat},
+    participant::{Call, Ended, Participant},
+    repeat::{Concluded, repeat},
     telemetry,
 };
 
@@ -158,11 +160,12 @@ impl<S: Send + Sync + 'static> Participant<S> {
         lane: &Lane<O>,
         request: Request<O>,
     ) -> Result<Response<O::Reply>, Status> {
+        self.hear_log(request.metadata());
         let ended = match Call::<O>::read::<S>(request) {
             Ok(call) => self.join(lane, call).await,
             Err(error) => Err(error),
         };
-        self.response(&ended.map_err(|it| self.status(&it))??)
+        self.response(ended.map_err(|it| self.status(&it))??)
     }
 
     async fn join<O: BatchOperation<S>>(&self, lane: &Lane<O>, call: Call<O>) -> Ended {
@@ -249,13 +252,13 @@ impl<S: Send + Sync + 'static> Participant<S> {
                     Ok(Ok(Answered { reply, nothing_to_undo: false }))
                 }
                 Err(OperationError::Rejected(refusal)) => {
-                    let status = refusal.status(self.shared.domain);
+                    let status = refusal.recorded_status(self.shared.domain);
                     records.push(Record {
                         op_id,
                         state: State::Rejected,
                         result: status.details().to_vec(),
                         reason: refusal.reason,
-                        message: refusal.message,
+                        message: status.message().to_owned(),
                     });
                     Ok(Err(status))
                 }

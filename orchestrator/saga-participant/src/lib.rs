@@ -8,10 +8,10 @@
 //!
 //! Reading order: [`operation`] (what a service implements), [`error`] (how it refuses),
 //! [`fields`] (checks of requests), [`database`] (PostgreSQL and SQLite behind one small
-//! facade), [`op_log`] (the table and the barrier), [`participant`] (the one line in every
-//! handler), [`patience`] (trying again), [`lane`] (operations that share a transaction),
+//! facade), [`op_log`] (the table and the barrier), [`raw`] (the bytes of requests and
+//! replies), [`participant`] (the one line in every handler), [`patience`] (trying again), [`lane`] (operations that share a transaction),
 //! [`provider`] (operations that call an outside provider), [`service`] (the inquiry that
-//! orchestrators use), [`schema`] (migrations), [`audit`] (rules over tables), [`serve`]
+//! orchestrators use), [`log_mark`] (how far their logs are), [`schema`] (migrations), [`audit`] (rules over tables), [`serve`]
 //! (what every service binary shares), `testkit` (the suite that any service can run).
 
 pub mod audit;
@@ -20,11 +20,15 @@ pub mod error;
 pub mod fields;
 mod in_flight;
 pub mod lane;
+pub mod log_mark;
 pub mod op_log;
 pub mod operation;
 pub mod participant;
 pub mod patience;
 pub mod provider;
+pub mod raw;
+mod repeat;
+mod request_hash;
 pub mod schema;
 pub mod serve;
 pub mod service;
@@ -39,5 +43,6 @@ pub use operation::{Operation, OperationMeta, Query, ServiceOperation};
 pub use participant::{Participant, Setup};
 pub use patience::Patience;
 pub use provider::{Intent, ProviderOperation, Resumer, Settled, Verdict};
+pub use raw::{RawLayer, RawRequest};
 pub use schema::{Migration, Schema};
 pub use service::ParticipantApi;

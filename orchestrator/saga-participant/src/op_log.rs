@@ -8,12 +8,14 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    database::{Arg, Row, Sql, Tx},
-    error::{OperationError, Refusal, RefusalCode, reason},
+    database::{Arg, Row, Tx},
+    error::{OperationError, Refusal, RefusalCode, fitting, reason, recorded},
     operation::OperationMeta,
+    request_hash::{Anew, HashForm},
 };
 
 pub(crate) mod batch;
+pub(crate) mod record;
 
 /// The reason column of a compensation that found nothing to undo.
 const NOTHING_TO_UNDO: &str = "NOTHING_TO_UNDO";
@@ -68,6 +70,7 @@ pub(crate) struct Stored {
     pub(crate) saga_id: Option<String>,
     pub(crate) kind: String,
     pub(crate) request_hash: Vec<u8>,
+    pub(crate) hash_form: HashForm,
     pub(crate) state: State,
     pub(crate) request: Vec<u8>,
     pub(crate) plan: Vec<u8>,
@@ -75,6 +78,8 @@ pub(crate) struct Stored {
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) at_ms: i64,
+    /// Whether another operation has undone it.
+    pub(crate) reversed: bool,
 }
 
 impl Stored {
@@ -92,11 +97,13 @@ impl Stored {
 }
 
 /// A call that wants to be the one that decides its operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Claim<'a> {
     pub(crate) op: &'a OperationMeta,
     pub(crate) kind: &'static str,
     pub(crate) request_hash: &'a [u8],
+    /// For the comparison with rows of before.
+    pub(crate) decoded: &'a dyn Anew,
     pub(crate) reverses: Option<Uuid>,
     /// The request of an operation that asks a provider; others need none.
     pub(crate) request: Option<&'a [u8]>,
@@ -199,8 +206,8 @@ async fn insert(
         .execute(
             "/* insert_operation */
             insert into op_log
-                (op_id, saga_id, kind, request_hash, state, reverses, request, at_ms)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)
+                (op_id, saga_id, kind, request_hash, hash_form, state, reverses, request, at_ms)
+            values ($1, $2, $3, $4, 2, $5, $6, $7, $8)
             on conflict do nothing",
             &[
                 Arg::Uuid(claim.op.op_id),
@@ -241,8 +248,12 @@ pub(crate) async fn find(tx: &mut Tx, op_id: Uuid) -> Result<Option<Stored>, sql
     let row = tx
         .row(
             "/* find_operation */
-            select op_id, saga_id, kind, request_hash, state, request, plan, result, reason,
-                message, at_ms
+            select op_id, saga_id, kind, request_hash, hash_form, state, request, plan, result,
+                reason, message, at_ms,
+                case when exists (
+                    select 1 from op_log as undo
+                    where undo.reverses = op_log.op_id and undo.state = 'APPLIED'
+                ) then 1 else 0 end
             from op_log where op_id = $1",
             &[Arg::Uuid(op_id)],
         )
@@ -250,71 +261,22 @@ pub(crate) async fn find(tx: &mut Tx, op_id: Uuid) -> Result<Option<Stored>, sql
     row.as_ref().map(stored).transpose()
 }
 
-/// The row of an operation, locked until the transaction ends.
-pub(crate) async fn find_and_lock(tx: &mut Tx, op_id: Uuid) -> Result<Option<Stored>, sqlx::Error> {
-    const POSTGRES: &str = "/* find_and_lock_operation */
-        select op_id, saga_id, kind, request_hash, state, request, plan, result, reason,
-            message, at_ms
-        from op_log where op_id = $1 for update";
-    const SQLITE: &str = "/* find_and_lock_operation */
-        select op_id, saga_id, kind, request_hash, state, request, plan, result, reason,
-            message, at_ms
-        from op_log where op_id = $1";
-    let sql = Sql { postgres: POSTGRES, sqlite: SQLITE };
-    let row = tx.row(sql, &[Arg::Uuid(op_id)]).await?;
+/// The row of an operation, written anew: locked, and this transaction's own until it ends.
+pub(crate) async fn find_and_hold(tx: &mut Tx, op_id: Uuid) -> Result<Option<Stored>, sqlx::Error> {
+    let row = tx
+        .row(
+            "/* find_and_hold_operation */
+            update op_log set plan = plan where op_id = $1
+            returning op_id, saga_id, kind, request_hash, hash_form, state, request, plan,
+                result, reason, message, at_ms,
+                case when exists (
+                    select 1 from op_log as undo
+                    where undo.reverses = op_log.op_id and undo.state = 'APPLIED'
+                ) then 1 else 0 end",
+            &[Arg::Uuid(op_id)],
+        )
+        .await?;
     row.as_ref().map(stored).transpose()
-}
-
-/// Records that the operation took effect.
-pub(crate) async fn record_applied(
-    tx: &mut Tx,
-    op_id: Uuid,
-    answered: &Answered,
-) -> Result<(), sqlx::Error> {
-    let reason = answered.nothing_to_undo.then_some(NOTHING_TO_UNDO);
-    tx.execute(
-        "/* record_applied */
-        update op_log
-        set state = 'APPLIED', result = $2, reason = $3, request = null, plan = null
-        where op_id = $1",
-        &[Arg::Uuid(op_id), Arg::Bytes(&answered.reply), reason.into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// Records that the operation was refused with `status`.
-pub(crate) async fn record_rejected(
-    tx: &mut Tx,
-    op_id: Uuid,
-    refusal: &Refusal,
-    status: &Status,
-) -> Result<(), sqlx::Error> {
-    tx.execute(
-        "/* record_rejected */
-        update op_log
-        set state = 'REJECTED', result = $2, reason = $3, message = $4, reverses = null,
-            request = null, plan = null
-        where op_id = $1",
-        &[
-            Arg::Uuid(op_id),
-            Arg::Bytes(status.details()),
-            Arg::Text(refusal.reason),
-            Arg::Text(&refusal.message),
-        ],
-    )
-    .await
-    .map(drop)
-}
-
-/// Records the call that the operation is about to make at its provider.
-pub(crate) async fn record_plan(tx: &mut Tx, op_id: Uuid, plan: &[u8]) -> Result<(), sqlx::Error> {
-    tx.execute(
-        "/* record_plan */ update op_log set plan = $2 where op_id = $1",
-        &[Arg::Uuid(op_id), Arg::Bytes(plan)],
-    )
-    .await
-    .map(drop)
 }
 
 fn stored(row: &Row) -> Result<Stored, sqlx::Error> {
@@ -323,23 +285,26 @@ fn stored(row: &Row) -> Result<Stored, sqlx::Error> {
         saga_id: row.optional_text(1)?,
         kind: row.text(2)?,
         request_hash: row.bytes(3)?,
-        state: State::parse(&row.text(4)?)?,
-        request: row.optional_bytes(5)?.unwrap_or_default(),
-        plan: row.optional_bytes(6)?.unwrap_or_default(),
-        result: row.optional_bytes(7)?.unwrap_or_default(),
-        reason: row.optional_text(8)?.unwrap_or_default(),
-        message: row.optional_text(9)?.unwrap_or_default(),
-        at_ms: row.int(10)?,
+        hash_form: HashForm::parse(row.int(4)?)?,
+        state: State::parse(&row.text(5)?)?,
+        request: row.optional_bytes(6)?.unwrap_or_default(),
+        plan: row.optional_bytes(7)?.unwrap_or_default(),
+        result: row.optional_bytes(8)?.unwrap_or_default(),
+        reason: row.optional_text(9)?.unwrap_or_default(),
+        message: row.optional_text(10)?.unwrap_or_default(),
+        at_ms: row.int(11)?,
+        reversed: row.int(12)? == 1,
     })
 }
 
-/// The status that was recorded, byte for byte.
+/// The status that was recorded, byte for byte, unless it is of before and would not fit.
 fn stored_status(details: &[u8]) -> Status {
     use prost::Message as _;
     match tonic_types::pb::Status::decode(details) {
         Ok(stored) => {
             let details = bytes::Bytes::copy_from_slice(details);
-            Status::with_details(Code::from_i32(stored.code), stored.message, details)
+            let status = Status::with_details(Code::from_i32(stored.code), stored.message, details);
+            recorded(fitting(status))
         }
         Err(source) => {
             tracing::error!(error = %source, "the operation log holds a damaged status");

@@ -5,7 +5,6 @@
 
 use std::future::Future;
 
-use sha2::{Digest, Sha256};
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
@@ -27,6 +26,11 @@ pub const DIRECTION_KEY: &str = "saga-direction";
 pub const ATTEMPT_KEY: &str = "saga-attempt";
 /// In a reply: `true` where a compensation found nothing to undo.
 pub const NOTHING_TO_UNDO_KEY: &str = "saga-nothing-to-undo";
+/// In a refusal: `recorded` where the operation log has it, so that it speaks of every try.
+/// Not in OP_FENCED, OP_ID_REUSED and OP_REVERSED, which speak of an operation's past.
+pub const REFUSAL_KEY: &str = "saga-refusal";
+/// The value of [`REFUSAL_KEY`].
+pub const RECORDED: &str = "recorded";
 
 const SAGA_ID_CHARS_MAX: usize = 128;
 
@@ -102,8 +106,8 @@ pub fn parse_op_id(field: &str, text: &str) -> Result<Uuid, OperationError> {
 
 /// An operation whose whole effect is in the service's own database.
 ///
-/// Replies must not hold map fields: their order is not fixed, and a stored reply is
-/// repeated byte for byte.
+/// A repeat has the same request, byte for byte as it came over the wire, and is answered
+/// with the stored reply, byte for byte.
 pub trait Operation<S>: prost::Message + Default + Clone + Send + 'static {
     /// Its name in the operation log, such as `Reserve`. Never changes.
     const KIND: &'static str;
@@ -203,13 +207,4 @@ pub trait Query<S>: Send + 'static {
         self,
         tx: &mut Tx,
     ) -> impl Future<Output = Result<Self::Reply, OperationError>> + Send;
-}
-
-/// Tells two requests under one id apart.
-pub(crate) fn request_hash(kind: &str, request: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(kind.as_bytes());
-    hash.update([0]);
-    hash.update(request);
-    hash.finalize().into()
 }

@@ -11,11 +11,15 @@ use tracing::Instrument as _;
 
 use crate::{
     database::{Database, Permit, Tx},
-    error::{OperationError, Refusal, RefusalCode, reason},
+    error::{OperationError, Refusal, reason},
     in_flight::InFlight,
-    op_log::{self, Answered, Begun, Claim, State, Stored},
-    operation::{NOTHING_TO_UNDO_KEY, OperationMeta, Query, ServiceOperation, request_hash},
+    log_mark::LogMarks,
+    op_log::{self, Answered, Begun, Claim, Stored, record},
+    operation::{NOTHING_TO_UNDO_KEY, OperationMeta, Query, ServiceOperation},
     provider::Resumer,
+    raw::{RawReply, RawRequest},
+    repeat::{Concluded, repeat},
+    request_hash::request_hash,
     telemetry,
 };
 
@@ -43,6 +47,7 @@ pub(crate) struct Shared<S> {
     pub(crate) service: S,
     pub(crate) resumers: Vec<Resumer<S>>,
     pub(crate) in_flight: InFlight,
+    pub(crate) log_marks: LogMarks,
 }
 
 impl<S> Clone for Participant<S> {
@@ -61,8 +66,9 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// A participant. Asks nothing of the database yet.
     pub fn new(setup: Setup<S>) -> Self {
         let Setup { database, domain, service, resumers } = setup;
-        let in_flight = InFlight::default();
-        Self { shared: Arc::new(Shared { database, domain, service, resumers, in_flight }) }
+        let (in_flight, log_marks) = (InFlight::default(), LogMarks::default());
+        let shared = Shared { database, domain, service, resumers, in_flight, log_marks };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The database.
@@ -86,6 +92,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
         &self,
         request: Request<O>,
     ) -> Result<Response<O::Reply>, Status> {
+        self.hear_log(request.metadata());
         let ended = match Call::<O>::read::<S>(request) {
             Ok(call) => {
                 let patience = O::patience(&self.shared.service);
@@ -93,7 +100,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
             }
             Err(error) => Err(error),
         };
-        self.response(&ended.map_err(|it| self.status(&it))??)
+        self.response(ended.map_err(|it| self.status(&it))??)
     }
 
     /// Answers a query.
@@ -153,7 +160,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
             return Ok((tx, begun));
         };
         tx.rollback().await;
-        self.settle(original).await?;
+        // Whether it was found out is read from the log.
+        let _: Result<Answered, Status> = self.settle(original).await?;
         let mut tx = database.begin_write(database.enter_promised_write().await).await?;
         let begun = op_log::begin(&mut tx, claim).await?;
         Ok((tx, begun))
@@ -172,7 +180,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
             Begun::NothingToUndo => {
                 let reply = nothing_to_undo.encode_to_vec();
                 let answered = Answered { reply, nothing_to_undo: true };
-                op_log::record_applied(&mut tx, claim.op.op_id, &answered).await?;
+                record::record_applied(&mut tx, claim.op.op_id, &answered).await?;
                 tx.commit().await?;
                 Ok(Concluded::Ended(Ok(answered)))
             }
@@ -205,7 +213,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
         match ended {
             Ok(reply) => {
                 let answered = Answered { reply: reply.encode_to_vec(), nothing_to_undo: false };
-                op_log::record_applied(&mut tx, op.op_id, &answered).await?;
+                record::record_applied(&mut tx, op.op_id, &answered).await?;
                 tx.commit().await?;
                 Ok(Ok(answered))
             }
@@ -226,15 +234,18 @@ impl<S: Send + Sync + 'static> Participant<S> {
         op: &OperationMeta,
         refusal: &Refusal,
     ) -> Result<Status, OperationError> {
-        let status = refusal.status(self.shared.domain);
-        op_log::record_rejected(&mut tx, op.op_id, refusal, &status).await?;
+        let status = refusal.recorded_status(self.shared.domain);
+        record::record_rejected(&mut tx, op.op_id, refusal, &status).await?;
         tx.commit().await?;
         Ok(status)
     }
 
-    /// Finds out what became of an operation that waits for its provider. Whether it was
-    /// found out is to be read from the log.
-    pub(crate) async fn settle(&self, original: Stored) -> Result<(), OperationError> {
+    /// Goes on with an operation that waits for its provider, to its answer or to another
+    /// try that tells nothing.
+    pub(crate) async fn settle(
+        &self,
+        original: Stored,
+    ) -> Result<Result<Answered, Status>, OperationError> {
         let kind = original.kind.clone();
         let Some(resumer) = self.shared.resumers.iter().find(|it| it.kind == kind) else {
             tracing::error!(kind, "nothing resumes this kind of operation");
@@ -244,7 +255,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
             Err(status) if status.code() == tonic::Code::PermissionDenied => {
                 Err(OperationError::Configuration { message: status.message().to_owned() })
             }
-            _ => Ok(()),
+            ended => Ok(ended),
         }
     }
 
@@ -254,13 +265,14 @@ impl<S: Send + Sync + 'static> Participant<S> {
 
     pub(crate) fn response<R: prost::Message + Default>(
         &self,
-        answered: &Answered,
+        answered: Answered,
     ) -> Result<Response<R>, Status> {
         let reply = R::decode(answered.reply.as_slice()).map_err(|source| {
             tracing::error!(error = %source, "the operation log holds a damaged reply");
             self.status(&OperationError::broken())
         })?;
         let mut response = Response::new(reply);
+        response.extensions_mut().insert(RawReply(answered.reply.into()));
         if answered.nothing_to_undo {
             response.metadata_mut().insert(NOTHING_TO_UNDO_KEY, MetadataValue::from_static("true"));
         }
@@ -281,14 +293,14 @@ pub(crate) struct Call<O> {
 }
 
 impl<O> Call<O> {
-    pub(crate) fn read<S>(request: Request<O>) -> Result<Self, OperationError>
+    pub(crate) fn read<S>(mut request: Request<O>) -> Result<Self, OperationError>
     where
         O: ServiceOperation<S>,
     {
         let op = OperationMeta::read(request.metadata(), now_ms())?;
+        let request_hash = request_hash(O::KIND, &RawRequest::take(&mut request)?);
         let request = request.into_inner();
         let reverses = checked_reversal(&op, request.reverses()?)?;
-        let request_hash = request_hash(O::KIND, &request.encode_to_vec());
         Ok(Self { op, request, request_hash, reverses })
     }
 
@@ -296,46 +308,10 @@ impl<O> Call<O> {
     where
         O: ServiceOperation<S>,
     {
-        let Self { op, request_hash, reverses, .. } = self;
-        Claim { op, kind: O::KIND, request_hash, reverses: *reverses, request: None }
+        let Self { op, request, request_hash, reverses } = self;
+        let (kind, reverses) = (O::KIND, *reverses);
+        Claim { op, kind, request_hash, decoded: request, reverses, request: None }
     }
-}
-
-/// What is left to do after a claim.
-pub(crate) enum Concluded {
-    /// Nothing.
-    Ended(Result<Answered, Status>),
-    /// The effect, in this transaction.
-    Fresh(Tx),
-    /// The call to the provider, which was intended before.
-    Intended(Stored),
-}
-
-/// How a call of an operation that has a row already is answered.
-pub(crate) fn repeat(claim: &Claim<'_>, stored: Stored) -> Result<Concluded, OperationError> {
-    if stored.state == State::Fenced {
-        return Err(OperationError::Rejected(Refusal {
-            code: RefusalCode::FailedPrecondition,
-            reason: reason::OP_FENCED,
-            message: format!("operation {} was called off before it came", stored.op_id),
-            metadata: Vec::new(),
-        }));
-    }
-    if stored.kind != claim.kind || stored.request_hash != claim.request_hash {
-        return Err(OperationError::Rejected(Refusal {
-            code: RefusalCode::AlreadyExists,
-            reason: reason::OP_ID_REUSED,
-            message: format!(
-                "operation {} came before as {} with another request; nothing was done",
-                stored.op_id, stored.kind
-            ),
-            metadata: Vec::new(),
-        }));
-    }
-    Ok(match stored.answer() {
-        Some(ended) => Concluded::Ended(ended),
-        None => Concluded::Intended(stored),
-    })
 }
 
 pub(crate) fn checked_reversal(

@@ -6,6 +6,7 @@
 
 use std::{fmt, future::Future};
 
+use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
@@ -14,9 +15,12 @@ use tracing::Instrument as _;
 use crate::{
     database::Tx,
     error::{OperationError, Refusal, reason},
-    op_log::{self, Answered, Claim, Stored},
-    operation::{OperationMeta, request_hash},
-    participant::{Concluded, Participant, checked_reversal, now_ms},
+    op_log::{self, Answered, Claim, Stored, record},
+    operation::OperationMeta,
+    participant::{Participant, checked_reversal, now_ms},
+    raw::RawRequest,
+    repeat::{self, Concluded},
+    request_hash::request_hash,
     telemetry,
 };
 
@@ -68,7 +72,7 @@ pub enum Verdict<R> {
 pub trait ProviderOperation<S>: prost::Message + Default + Clone + Send + 'static {
     /// Its name in the operation log, such as `Confirm`. Never changes.
     const KIND: &'static str;
-    /// What is answered. No map fields: see [`crate::Operation`].
+    /// What is answered.
     type Reply: prost::Message + Default + Send + 'static;
     /// The call, with all that it needs. Stored, so that it can be repeated as it was.
     type Plan: prost::Message + Default + Send + 'static;
@@ -149,10 +153,7 @@ async fn resume<S: Send + Sync + 'static, O: ProviderOperation<S>>(
     participant: Participant<S>,
     stored: Stored,
 ) -> Result<Answered, Status> {
-    let request = O::decode(stored.request.as_slice()).map_err(|source| {
-        tracing::error!(error = %source, "the operation log holds a damaged request");
-        participant.status(&OperationError::broken())
-    })?;
+    let asked = Asked::<O>::stored(&stored).map_err(|it| participant.status(&it))?;
     let op = OperationMeta {
         op_id: stored.op_id,
         saga_id: stored.saga_id,
@@ -161,7 +162,27 @@ async fn resume<S: Send + Sync + 'static, O: ProviderOperation<S>>(
         attempt: None,
         at_ms: stored.at_ms,
     };
-    participant.perform_once(op, request).await
+    participant.perform_once(op, asked).await
+}
+
+/// A request with its bytes, as they came over the wire, and their hash.
+struct Asked<O> {
+    request: O,
+    raw: Bytes,
+    hash: [u8; 32],
+}
+
+impl<O: prost::Message + Default> Asked<O> {
+    /// The request of a row. It keeps the row's hash, however that was made.
+    fn stored(stored: &Stored) -> Result<Self, OperationError> {
+        let request = O::decode(stored.request.as_slice()).map_err(|source| {
+            tracing::error!(error = %source, "the operation log holds a damaged request");
+            OperationError::broken()
+        })?;
+        let hash = stored.request_hash.as_slice().try_into();
+        let hash = hash.map_err(|_| OperationError::broken())?;
+        Ok(Self { request, raw: Bytes::copy_from_slice(&stored.request), hash })
+    }
 }
 
 impl<S: Send + Sync + 'static> Participant<S> {
@@ -175,25 +196,29 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// leave the operation open: the provider may have acted.
     pub async fn perform<O: ProviderOperation<S>>(
         &self,
-        request: Request<O>,
+        mut request: Request<O>,
     ) -> Result<Response<O::Reply>, Status> {
+        self.hear_log(request.metadata());
         let op = OperationMeta::read(request.metadata(), now_ms());
         let op = op.map_err(|it| self.status(&it))?;
-        let answered = self.perform_once(op, request.into_inner()).await?;
-        self.response(&answered)
+        let raw = RawRequest::take(&mut request).map_err(|it| self.status(&it))?;
+        let hash = request_hash(O::KIND, &raw);
+        let asked = Asked { request: request.into_inner(), raw, hash };
+        let answered = self.perform_once(op, asked).await?;
+        self.response(answered)
     }
 
     /// Performs the operation, or waits for the call that is performing it.
     async fn perform_once<O: ProviderOperation<S>>(
         &self,
         op: OperationMeta,
-        request: O,
+        asked: Asked<O>,
     ) -> Result<Answered, Status> {
-        let key = (op.op_id, request_hash(O::KIND, &request.encode_to_vec()));
+        let key = (op.op_id, asked.hash);
         let participant = self.clone();
         let span = telemetry::operation_span(O::KIND, &op);
         let work = async move {
-            let performed = participant.perform_inner(&op, request, &key.1).await;
+            let performed = participant.perform_inner(&op, asked).await;
             telemetry::ended(&performed);
             performed.unwrap_or_else(|error| Err(participant.status(&error)))
         };
@@ -204,16 +229,15 @@ impl<S: Send + Sync + 'static> Participant<S> {
     async fn perform_inner<O: ProviderOperation<S>>(
         &self,
         op: &OperationMeta,
-        request: O,
-        request_hash: &[u8],
+        asked: Asked<O>,
     ) -> Result<Result<Answered, Status>, OperationError> {
-        let plan = match self.intend(op, &request, request_hash).await? {
+        let plan = match self.intend(op, &asked).await? {
             Intent::Call(plan) => plan,
             Intent::Answer(ended) => return Ok(ended),
         };
         match O::call(plan, &self.shared.service, op).await {
             Settled::Definite(answer) => self
-                .record_answer(op, request, answer)
+                .record_answer(op, asked.request, answer)
                 .await
                 .map_err(|error| after_call(op, &error)),
             Settled::Unknown { message } | Settled::Wait { message } => {
@@ -227,19 +251,26 @@ impl<S: Send + Sync + 'static> Participant<S> {
     async fn intend<O: ProviderOperation<S>>(
         &self,
         op: &OperationMeta,
-        request: &O,
-        request_hash: &[u8],
+        asked: &Asked<O>,
     ) -> Result<Intent<O::Plan, Result<Answered, Status>>, OperationError> {
-        let encoded = request.encode_to_vec();
-        let reverses = checked_reversal(op, request.reverses()?)?;
-        let request_bytes = Some(encoded.as_slice());
-        let kind = O::KIND;
-        let claim = Claim { op, kind, request_hash, reverses, request: request_bytes };
-
+        let Asked { request, raw, hash } = asked;
+        let claim = Claim {
+            op,
+            kind: O::KIND,
+            request_hash: hash,
+            decoded: request,
+            reverses: checked_reversal(op, request.reverses()?)?,
+            request: Some(raw),
+        };
         let permit = self.shared.database.enter_write().await?;
         let (tx, begun) = self.begin(&claim, permit).await?;
         let mut tx = match self.conclude(tx, &claim, begun, O::Reply::default()).await? {
             Concluded::Ended(ended) => return Ok(Intent::Answer(ended)),
+            // The same request under the hash of before: whoever goes on with it is known
+            // by that one, and no two may.
+            Concluded::Intended(stored) if stored.request_hash != hash => {
+                return self.settle(stored).await.map(Intent::Answer);
+            }
             Concluded::Intended(stored) => {
                 return stored_plan::<O::Plan>(&stored).map(Intent::Call);
             }
@@ -248,7 +279,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
         tx.mark().await?;
         match request.intend(&mut tx, op).await {
             Ok(Intent::Call(plan)) => {
-                op_log::record_plan(&mut tx, op.op_id, &plan.encode_to_vec()).await?;
+                record::record_plan(&mut tx, op.op_id, &plan.encode_to_vec()).await?;
                 tx.commit().await?;
                 Ok(Intent::Call(plan))
             }
@@ -266,12 +297,19 @@ impl<S: Send + Sync + 'static> Participant<S> {
     ) -> Result<Result<Answered, Status>, OperationError> {
         let database = &self.shared.database;
         let mut tx = database.begin_write(database.enter_promised_write().await).await?;
-        let Some(stored) = op_log::find_and_lock(&mut tx, op.op_id).await? else {
+        let Some(stored) = op_log::find_and_hold(&mut tx, op.op_id).await? else {
             return Err(OperationError::broken());
         };
-        if let Some(ended) = stored.answer() {
-            tx.rollback().await;
-            return Ok(ended);
+        match repeat::ended(&stored) {
+            Ok(None) => {}
+            Ok(Some(ended)) => {
+                tx.rollback().await;
+                return Ok(ended);
+            }
+            Err(error) => {
+                tx.rollback().await;
+                return Ok(Err(self.status(&error)));
+            }
         }
         match request.record(answer, &mut tx, op).await {
             Ok(Verdict::Applied(reply)) => self.record(tx, op, Ok(reply)).await,

@@ -32,13 +32,29 @@ pub struct Migration {
 /// The kit's own tables.
 pub const PARTICIPANT_SCHEMA: Schema = Schema {
     component: "saga_participant",
-    migrations: &[Migration {
-        name: "0001_op_log",
-        script: Sql {
-            postgres: include_str!("../migrations/postgres/0001_op_log.sql"),
-            sqlite: include_str!("../migrations/sqlite/0001_op_log.sql"),
+    migrations: &[
+        Migration {
+            name: "0001_op_log",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0001_op_log.sql"),
+                sqlite: include_str!("../migrations/sqlite/0001_op_log.sql"),
+            },
         },
-    }],
+        Migration {
+            name: "0002_wire_hash",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0002_wire_hash.sql"),
+                sqlite: include_str!("../migrations/sqlite/0002_wire_hash.sql"),
+            },
+        },
+        Migration {
+            name: "0003_log_mark",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0003_log_mark.sql"),
+                sqlite: include_str!("../migrations/sqlite/0003_log_mark.sql"),
+            },
+        },
+    ],
 };
 
 /// Why a schema cannot be used. Nothing was changed.

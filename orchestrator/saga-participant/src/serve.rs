@@ -13,7 +13,7 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::database::Database;
+use crate::{database::Database, raw::RawLayer};
 
 mod command;
 mod config;
@@ -123,6 +123,7 @@ impl Server {
         let serving = self
             .limits
             .server()
+            .layer(RawLayer)
             .add_routes(routes)
             .serve_with_incoming_shutdown(self.incoming, signal);
         let drain_max = Duration::from_millis(self.limits.drain_max_ms);

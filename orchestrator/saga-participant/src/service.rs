@@ -1,8 +1,9 @@
 //! `saga.participant.v1.ParticipantService`: what became of an operation.
 
 use saga_proto::saga::participant::v1::{
-    Absent, Applied, Effect, EffectState, Fenced, InProgress, ListEffectsRequest,
-    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse,
+    Absent, Applied, Effect, EffectState, Fenced, GetLogMarkRequest, GetLogMarkResponse,
+    InProgress, ListEffectsRequest, ListEffectsResponse, Rejected, ResolveMode, ResolveRequest,
+    ResolveResponse, Reversed,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution,
 };
@@ -47,6 +48,10 @@ impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
         &self,
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveResponse>, Status> {
+        // Who only looks writes nothing.
+        if request.get_ref().mode() == ResolveMode::Fence {
+            self.participant.hear_log(request.metadata());
+        }
         let request = request.into_inner();
         let resolution = self.participant.resolve(&request).await;
         let resolution = resolution.map_err(|it| self.participant.status(&it))?;
@@ -60,6 +65,26 @@ impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
         let listed = self.participant.list_effects(request.into_inner()).await;
         listed.map(Response::new).map_err(|it| self.participant.status(&it))
     }
+
+    async fn get_log_mark(
+        &self,
+        request: Request<GetLogMarkRequest>,
+    ) -> Result<Response<GetLogMarkResponse>, Status> {
+        let mark = match log_id(&request.get_ref().log_id) {
+            Ok(log_id) => self.participant.log_mark(log_id).await,
+            Err(error) => Err(error),
+        };
+        mark.map(Response::new).map_err(|it| self.participant.status(&it))
+    }
+}
+
+fn log_id(text: &str) -> Result<Uuid, OperationError> {
+    Uuid::try_parse(text).map_err(|_| OperationError::Invalid {
+        reason: reason::LOG_ID_INVALID,
+        field: "log_id".to_owned(),
+        value: text.chars().take(100).collect(),
+        remedy: "a UUID, as in the metadata saga-log-id".to_owned(),
+    })
 }
 
 impl<S: Send + Sync + 'static> Participant<S> {
@@ -96,7 +121,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// Asks the provider again what became of an operation.
     async fn resolve_intended(&self, stored: Stored) -> Result<Resolution, OperationError> {
         let op_id = stored.op_id;
-        self.settle(stored).await?;
+        // Whether it was found out is read from the log.
+        let _: Result<_, Status> = self.settle(stored).await?;
         let stored = self.peek(op_id).await?;
         Ok(stored.map_or(Resolution::InProgress(InProgress {}), resolution))
     }
@@ -226,6 +252,9 @@ fn waited_in_vain(error: &OperationError) -> bool {
 
 fn resolution(stored: Stored) -> Resolution {
     match stored.state {
+        State::Applied if stored.reversed => {
+            Resolution::Reversed(Reversed { reply: stored.result })
+        }
         State::Applied => Resolution::Applied(Applied { reply: stored.result }),
         State::Rejected => {
             Resolution::Rejected(Rejected { reason: stored.reason, message: stored.message })

@@ -10,7 +10,10 @@ use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolutio
 use tonic::{Request, Status, async_trait};
 use uuid::Uuid;
 
-use crate::operation::{NOTHING_TO_UNDO_KEY, OP_ID_KEY};
+use crate::{
+    operation::{NOTHING_TO_UNDO_KEY, OP_ID_KEY},
+    raw::{RawReply, RawRequest},
+};
 
 mod binary;
 mod claims;
@@ -104,13 +107,15 @@ pub async fn certify_action(subject: Arc<dyn Subject>) -> Report {
     Report { claims: claims::of_action(subject).await }
 }
 
-/// A request with the metadata of an operation.
+/// A request with the metadata of an operation, as if it had come over the wire.
 ///
 /// # Panics
 ///
 /// Never: a UUID is a legal metadata value.
-pub fn with_op_id<T>(op_id: Uuid, message: T) -> Request<T> {
+pub fn with_op_id<T: prost::Message>(op_id: Uuid, message: T) -> Request<T> {
+    let raw = RawRequest::of(&message.encode_to_vec());
     let mut request = Request::new(message);
+    request.extensions_mut().insert(raw);
     let value = op_id.to_string().parse().expect("a UUID is ASCII");
     request.metadata_mut().insert(OP_ID_KEY, value);
     request
@@ -126,7 +131,9 @@ pub fn answer<R: prost::Message>(
 ) -> Result<Answer, Status> {
     let response = response?;
     let nothing_to_undo = response.metadata().contains_key(NOTHING_TO_UNDO_KEY);
-    Ok(Answer { reply: response.into_inner().encode_to_vec(), nothing_to_undo })
+    let sent = response.extensions().get().map(|RawReply(sent)| sent.to_vec());
+    let reply = sent.unwrap_or_else(|| response.into_inner().encode_to_vec());
+    Ok(Answer { reply, nothing_to_undo })
 }
 
 /// The reason of a status's `ErrorInfo`; empty where it has none.

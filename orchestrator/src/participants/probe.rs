@@ -151,6 +151,8 @@ pub enum Told {
     Absent,
     /// It is under way.
     InProgress,
+    /// It took effect and was undone since; the stored reply.
+    Reversed(Bytes),
     /// No answer that can be read.
     Unanswered { message: String },
 }
@@ -170,6 +172,7 @@ impl Told {
                 Resolution::Fenced(_) => Self::Fenced,
                 Resolution::Absent(_) => Self::Absent,
                 Resolution::InProgress(_) => Self::InProgress,
+                Resolution::Reversed(it) => Self::Reversed(Bytes::from(it.reply)),
             },
             Ok(None) => Self::Unanswered { message: "an empty answer".to_owned() },
             Err(error) => Self::Unanswered { message: error.to_string() },
@@ -185,6 +188,9 @@ impl fmt::Display for Told {
             Self::Fenced => f.write_str("fenced"),
             Self::Absent => f.write_str("absent"),
             Self::InProgress => f.write_str("in progress"),
+            Self::Reversed(reply) => {
+                write!(f, "undone since, with a reply of {} bytes", reply.len())
+            }
             Self::Unanswered { message } => write!(f, "no answer: {message}"),
         }
     }

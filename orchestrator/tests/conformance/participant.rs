@@ -12,9 +12,9 @@ use std::{
 use prost::Message;
 use saga_proto::{
     saga::participant::v1::{
-        Absent, Applied, Fenced, ListEffectsRequest, ListEffectsResponse, Rejected, ResolveMode,
-        ResolveRequest, ResolveResponse, participant_service_server::ParticipantService,
-        resolve_response::Resolution,
+        Absent, Applied, Fenced, GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest,
+        ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse,
+        participant_service_server::ParticipantService, resolve_response::Resolution,
     },
     shop::inventory::v1::{
         AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest,
@@ -279,6 +279,13 @@ impl ParticipantService for Participant {
         &self,
         _: Request<ListEffectsRequest>,
     ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn get_log_mark(
+        &self,
+        _: Request<GetLogMarkRequest>,
+    ) -> Result<Response<GetLogMarkResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 }

@@ -3,8 +3,8 @@
 use orchestrator::participants::Caller as _;
 use saga_core::{OperationId, Resolution};
 use saga_proto::saga::participant::v1::{
-    Absent, Applied, Fenced, InProgress, ListEffectsRequest, ListEffectsResponse, Rejected,
-    ResolveMode, ResolveRequest, ResolveResponse,
+    Absent, Applied, Fenced, GetLogMarkRequest, GetLogMarkResponse, InProgress, ListEffectsRequest,
+    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution as Told,
 };
@@ -46,6 +46,13 @@ impl ParticipantService for Kit {
         &self,
         _: Request<ListEffectsRequest>,
     ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn get_log_mark(
+        &self,
+        _: Request<GetLogMarkRequest>,
+    ) -> Result<Response<GetLogMarkResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 }

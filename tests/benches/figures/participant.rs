@@ -10,7 +10,8 @@ use std::{
 
 use saga_proto::{
     saga::participant::v1::{
-        Applied, ListEffectsRequest, ListEffectsResponse, ResolveRequest, ResolveResponse,
+        Applied, GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
+        ResolveRequest, ResolveResponse,
         participant_service_server::{ParticipantService, ParticipantServiceServer},
         resolve_response::Resolution,
     },
@@ -142,6 +143,13 @@ impl ParticipantService for NoOp {
         &self,
         _: Request<ListEffectsRequest>,
     ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("there are none"))
+    }
+
+    async fn get_log_mark(
+        &self,
+        _: Request<GetLogMarkRequest>,
+    ) -> Result<Response<GetLogMarkResponse>, Status> {
         Err(Status::unimplemented("there are none"))
     }
 }

@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -77,19 +77,22 @@ pub(super) async fn sqlite(url: &str, limits: Limits) -> Result<Pools, ConnectEr
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_millis(limits.lock_wait_max_ms));
-    let connect_max = Duration::from_millis(limits.connect_max_ms);
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(connect_max)
-        .connect_with(options.clone())
-        .await
-        .map_err(ConnectError::Unreachable)?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(limits.connections_max)
-        .acquire_timeout(connect_max)
-        .connect_with(options.pragma("query_only", "on"))
-        .await
-        .map_err(ConnectError::Unreachable)?;
+    let pool = |connections_max: u32| {
+        SqlitePoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(Duration::from_millis(limits.connect_max_ms))
+            // One that takes itself to be in a transaction, which the database has ended,
+            // could not begin another: it is replaced.
+            .before_acquire(|connection, _| {
+                let idle = !connection.is_in_transaction();
+                Box::pin(async move { Ok(idle) })
+            })
+    };
+    let writer = pool(1).connect_with(options.clone()).await;
+    let writer = writer.map_err(ConnectError::Unreachable)?;
+    let readers = pool(limits.connections_max);
+    let readers = readers.connect_with(options.pragma("query_only", "on")).await;
+    let readers = readers.map_err(ConnectError::Unreachable)?;
     Ok(Pools::Sqlite { writer, readers })
 }
 

@@ -5,6 +5,7 @@ use sqlx::{Postgres, Sqlite, Transaction};
 use super::{
     gate::Permit,
     sql::{self, Arg, Row, Sql},
+    statement::{Dialect, refuse_control},
 };
 use crate::error::OperationError;
 
@@ -39,13 +40,15 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// Those of the database. The transaction cannot be committed any more.
+    /// Those of the database, and that it would begin, end or mark a transaction. The
+    /// transaction cannot be committed any more.
     pub async fn execute(
         &mut self,
         sql: impl Into<Sql>,
         args: &[Arg<'_>],
     ) -> Result<u64, sqlx::Error> {
-        let done = self.of.execute(sql.into(), args).await;
+        let sql = self.allowed(sql)?;
+        let done = self.of.execute(sql, args).await;
         self.noted(done)
     }
 
@@ -59,7 +62,8 @@ impl Tx {
         sql: impl Into<Sql>,
         args: &[Arg<'_>],
     ) -> Result<Vec<Row>, sqlx::Error> {
-        let rows = self.of.rows(sql.into(), args).await;
+        let sql = self.allowed(sql)?;
+        let rows = self.of.rows(sql, args).await;
         self.noted(rows)
     }
 
@@ -82,8 +86,17 @@ impl Tx {
     ///
     /// As of [`Tx::execute`].
     pub async fn script(&mut self, sql: impl Into<Sql>) -> Result<(), sqlx::Error> {
-        let done = self.of.script(sql.into()).await;
+        let sql = self.allowed(sql)?;
+        let done = self.of.script(sql).await;
         self.noted(done)
+    }
+
+    /// What a service asks, unless it would end the transaction.
+    fn allowed(&mut self, sql: impl Into<Sql>) -> Result<Sql, sqlx::Error> {
+        let dialect = if self.is_postgres() { Dialect::Postgres } else { Dialect::Sqlite };
+        let sql = sql.into();
+        let allowed = refuse_control(sql, dialect).map(|()| sql);
+        self.noted(allowed)
     }
 
     fn noted<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
@@ -93,14 +106,29 @@ impl Tx {
 
     /// Marks the place that [`Tx::undo_to_mark`] goes back to.
     pub(crate) async fn mark(&mut self) -> Result<(), sqlx::Error> {
-        self.script("/* mark */ savepoint effect").await
+        self.control("/* mark */ savepoint effect").await
     }
 
     /// Takes back everything since [`Tx::mark`], a statement that was refused with it.
     pub(crate) async fn undo_to_mark(&mut self) -> Result<(), sqlx::Error> {
-        self.script("/* undo_to_mark */ rollback to savepoint effect").await?;
+        self.control("/* undo_to_mark */ rollback to savepoint effect").await?;
         self.failed = false;
         Ok(())
+    }
+
+    async fn control(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+        let done = self.of.script(text.into()).await;
+        self.noted(done)
+    }
+
+    /// As [`Tx::rows`], for the kit's own record, which looks after the transaction itself.
+    pub(crate) async fn record(
+        &mut self,
+        sql: Sql,
+        args: &[Arg<'_>],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let rows = self.of.rows(sql, args).await;
+        self.noted(rows)
     }
 
     /// Makes the changes durable, unless one of its statements was refused: then all are

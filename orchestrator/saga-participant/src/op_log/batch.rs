@@ -1,11 +1,11 @@
-//! The rows of many operations in one statement each, for operations that share a
+//! The claims of many operations in one statement, for operations that share a
 //! transaction.
 
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Claim, State};
+use super::Claim;
 use crate::database::{Arg, Sql, Tx};
 
 /// Claims the operations inside the caller's transaction; returns those that are ours. The
@@ -23,8 +23,8 @@ pub(crate) async fn claim_all(
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     const INSERT: Sql = Sql {
         postgres: "/* claim_all */
-            insert into op_log (op_id, saga_id, kind, request_hash, state, at_ms)
-            select op_id, nullif(saga_id, ''), kind, request_hash, 'APPLIED', at_ms
+            insert into op_log (op_id, saga_id, kind, request_hash, hash_form, state, at_ms)
+            select op_id, nullif(saga_id, ''), kind, request_hash, 2, 'APPLIED', at_ms
             from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bigint[])
                 as claim (op_id, saga_id, kind, request_hash, at_ms)
             order by op_id
@@ -36,8 +36,8 @@ pub(crate) async fn claim_all(
                 kind as materialized (select key, value from json_each($3)),
                 hash as materialized (select key, value from json_each($4)),
                 at as materialized (select key, value from json_each($5))
-            insert into op_log (op_id, saga_id, kind, request_hash, state, at_ms)
-            select unhex(op.value), nullif(saga.value, ''), kind.value, unhex(hash.value),
+            insert into op_log (op_id, saga_id, kind, request_hash, hash_form, state, at_ms)
+            select unhex(op.value), nullif(saga.value, ''), kind.value, unhex(hash.value), 2,
                 'APPLIED', at.value
             from op join saga using (key) join kind using (key) join hash using (key)
                 join at using (key)
@@ -59,63 +59,6 @@ pub(crate) async fn claim_all(
         Arg::Ints(&at_ms),
     ];
     tx.rows(INSERT, &args).await?.iter().map(|row| row.uuid(0)).collect()
-}
-
-/// How an operation ended.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) op_id: Uuid,
-    /// Applied or rejected.
-    pub(crate) state: State,
-    /// The encoded reply or status.
-    pub(crate) result: Vec<u8>,
-    /// Of a refusal; else empty.
-    pub(crate) reason: &'static str,
-    /// Of a refusal; else empty.
-    pub(crate) message: String,
-}
-
-/// Records how operations ended that this transaction has claimed.
-pub(crate) async fn record_all(tx: &mut Tx, records: &[Record]) -> Result<(), sqlx::Error> {
-    const UPDATE: Sql = Sql {
-        postgres: "/* record_all */
-            update op_log
-            set state = record.state, result = record.result,
-                reason = nullif(record.reason, ''), message = nullif(record.message, '')
-            from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::text[])
-                as record (op_id, state, result, reason, message)
-            where op_log.op_id = record.op_id",
-        sqlite: "/* record_all */
-            with op as materialized (select key, value from json_each($1)),
-                state as materialized (select key, value from json_each($2)),
-                result as materialized (select key, value from json_each($3)),
-                reason as materialized (select key, value from json_each($4)),
-                message as materialized (select key, value from json_each($5))
-            update op_log
-            set state = record.state, result = record.result,
-                reason = nullif(record.reason, ''), message = nullif(record.message, '')
-            from (
-                select unhex(op.value) as op_id, state.value as state,
-                    unhex(result.value) as result, reason.value as reason,
-                    message.value as message
-                from op join state using (key) join result using (key)
-                    join reason using (key) join message using (key)
-            ) as record
-            where op_log.op_id = record.op_id",
-    };
-    let op_ids: Vec<Uuid> = records.iter().map(|it| it.op_id).collect();
-    let states: Vec<&str> = records.iter().map(|it| it.state.as_str()).collect();
-    let results: Vec<&[u8]> = records.iter().map(|it| it.result.as_slice()).collect();
-    let reasons: Vec<&str> = records.iter().map(|it| it.reason).collect();
-    let messages: Vec<&str> = records.iter().map(|it| it.message.as_str()).collect();
-    let args = [
-        Arg::Uuids(&op_ids),
-        Arg::Texts(&states),
-        Arg::Blobs(&results),
-        Arg::Texts(&reasons),
-        Arg::Texts(&messages),
-    ];
-    tx.execute(UPDATE, &args).await.map(drop)
 }
 
 /// Takes back the claim of an operation that ended without being decided.

@@ -7,13 +7,18 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{Answer, Body, Subject, new_op_id, reason_of};
-use crate::error::reason;
+use crate::{
+    error::reason,
+    operation::{RECORDED, REFUSAL_KEY},
+};
 
 type Claim = Result<(), String>;
 type On = Arc<dyn Subject>;
 
 const AT_ONCE: usize = 16;
 const RACES: usize = 24;
+/// The least that clients take of headers, less what proxies add.
+const HEADER_BYTES_MAX: usize = (8 << 10) - 512;
 
 macro_rules! ensure {
     ($holds:expr, $($why:tt)+) => {
@@ -49,6 +54,7 @@ pub(super) async fn of_undo(on: On) -> Vec<(&'static str, Claim)> {
     claims![
         on,
         an_undo_takes_the_effect_back_once,
+        an_action_that_was_undone_is_refused_and_its_undo_is_not,
         a_second_undo_under_another_id_is_refused,
         an_undo_that_comes_first_forbids_the_original,
         an_undo_of_a_refused_action_finds_nothing_to_undo,
@@ -99,6 +105,9 @@ async fn a_refusal_is_repeated_byte_for_byte(on: On) -> Claim {
     ensure!(!reason_of(&first).is_empty(), "the refusal has no ErrorInfo: {first:?}");
     let final_codes = [Code::FailedPrecondition, Code::NotFound, Code::AlreadyExists];
     ensure!(final_codes.contains(&first.code()), "{:?} is no refusal", first.code());
+    let sent = header_bytes(&first);
+    ensure!(sent <= HEADER_BYTES_MAX, "{sent} bytes of headers do not fit every client");
+    ensure!(is_recorded(&first), "the refusal does not say that it is recorded");
     for _ in 0..3 {
         let again = refusal(on.act(op_id, Body::Refused).await)?;
         ensure!(same(&first, &again), "the refusal changed from {first:?} to {again:?}");
@@ -114,9 +123,30 @@ async fn an_undo_takes_the_effect_back_once(on: On) -> Claim {
     ensure!(!first.nothing_to_undo, "the undo found nothing");
     let again = on.undo(undo_id, op_id).await.map_err(|it| unwanted(&it))?;
     ensure!(again == first, "the reply changed from {first:?} to {again:?}");
-    standing(&on, before).await?;
-    // A late repetition of the action is answered, and does nothing.
-    on.act(op_id, Body::Plain).await.map_err(|it| unwanted(&it))?;
+    standing(&on, before).await
+}
+
+async fn an_action_that_was_undone_is_refused_and_its_undo_is_not(on: On) -> Claim {
+    let (op_id, undo_id, before) = (new_op_id(), new_op_id(), on.standing().await);
+    let acted = on.act(op_id, Body::Plain).await.map_err(|it| unwanted(&it))?;
+    let undone = on.undo(undo_id, op_id).await.map_err(|it| unwanted(&it))?;
+    for _ in 0..2 {
+        let late = on.act(op_id, Body::Plain).await;
+        refused(late, Code::FailedPrecondition, reason::OP_REVERSED)?;
+        let again = on.undo(undo_id, op_id).await.map_err(|it| unwanted(&it))?;
+        ensure!(again == undone, "the undo's reply changed from {undone:?} to {again:?}");
+    }
+    // What never was this operation is not its past.
+    refused(on.act(op_id, Body::Other).await, Code::AlreadyExists, reason::OP_ID_REUSED)?;
+    for mode in [ResolveMode::Peek, ResolveMode::Fence] {
+        match on.resolve(op_id, mode).await.map_err(|it| unwanted(&it))? {
+            Resolution::Reversed(reversed) => {
+                ensure!(reversed.reply == acted.reply, "{mode:?} tells another reply");
+            }
+            other => return Err(format!("{mode:?} answered {other:?}")),
+        }
+        resolves(&on, undo_id, mode, "Applied").await?;
+    }
     standing(&on, before).await
 }
 
@@ -255,7 +285,8 @@ async fn an_action_and_its_undo_at_once_leave_nothing(on: On) -> Claim {
         }
         let acted = acting.await.map_err(|it| it.to_string())?;
         if let Err(status) = acted {
-            ensure!(reason_of(&status) == reason::OP_FENCED, "{}", unwanted(&status));
+            let told = [reason::OP_FENCED, reason::OP_REVERSED];
+            ensure!(told.contains(&&*reason_of(&status)), "{}", unwanted(&status));
         }
         standing(&on, before).await?;
     }
@@ -330,6 +361,8 @@ fn refused(answer: Result<Answer, Status>, code: Code, reason: &str) -> Claim {
     let status = refusal(answer)?;
     let found = (status.code(), reason_of(&status));
     ensure!(found == (code, reason.to_owned()), "{found:?} instead of {code:?}/{reason}");
+    let recorded = reason == reason::ALREADY_REVERSED;
+    ensure!(is_recorded(&status) == recorded, "{reason} is wrong about being recorded");
     Ok(())
 }
 
@@ -339,7 +372,17 @@ fn refusal(answer: Result<Answer, Status>) -> Result<Status, String> {
 
 fn same(one: &Status, other: &Status) -> bool {
     let parts = |it: &Status| (it.code(), it.message().to_owned(), it.details().to_vec());
-    parts(one) == parts(other)
+    parts(one) == parts(other) && is_recorded(one) == is_recorded(other)
+}
+
+fn is_recorded(status: &Status) -> bool {
+    status.metadata().get(REFUSAL_KEY).is_some_and(|it| it == RECORDED)
+}
+
+/// What a client's limit counts of a status.
+fn header_bytes(status: &Status) -> usize {
+    let response = status.clone().into_http::<tonic::body::Body>();
+    response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 fn unwanted(status: &Status) -> String {

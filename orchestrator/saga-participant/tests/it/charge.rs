@@ -103,6 +103,9 @@ impl Provider {
 pub(crate) struct Charge {
     #[prost(int64, tag = "1")]
     pub(crate) amount: i64,
+    /// Its encoding has no fixed order.
+    #[prost(map = "string, int64", tag = "2")]
+    pub(crate) labels: HashMap<String, i64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -243,7 +246,11 @@ impl Subject for ChargeSubject {
             Body::Other => 2,
             Body::Refused => 666,
         };
-        answer(self.participant.perform(with_op_id(op_id, Charge { amount })).await)
+        answer(
+            self.participant
+                .perform(with_op_id(op_id, Charge { amount, labels: HashMap::new() }))
+                .await,
+        )
     }
 
     async fn undo(&self, op_id: Uuid, original: Uuid) -> Result<Answer, Status> {

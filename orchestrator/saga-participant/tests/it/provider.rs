@@ -1,14 +1,17 @@
 //! Operations that ask a provider: the books of the provider are the judge.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use prost::Message as _;
 use saga_participant::{
-    Participant, on_both_databases,
+    Participant, RawRequest, on_both_databases,
     testkit::{Scratch, certify, new_op_id, reason_of, with_op_id},
 };
 use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
 use tokio::sync::Notify;
-use tonic::Code;
+use tonic::{Code, Request};
+use uuid::Uuid;
 
 use crate::{
     charge::{Charge, ChargeSubject, Fate, Provider, Refund, SCHEMA, participant},
@@ -28,6 +31,8 @@ on_both_databases!(
     an_inquiry_finds_a_call_under_way,
     a_call_that_is_dropped_is_finished,
     an_operation_is_finished_by_another_process,
+    a_repeat_is_the_same_bytes_whatever_their_order,
+    a_call_that_was_undone_is_refused_by_whoever_is_late,
 );
 
 struct Shop {
@@ -50,7 +55,7 @@ impl Shop {
 }
 
 fn charge(amount: i64) -> Charge {
-    Charge { amount }
+    Charge { amount, labels: HashMap::new() }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -233,4 +238,52 @@ async fn an_operation_is_finished_by_another_process(scratch: Scratch) {
     assert!(matches!(told, Resolution::Applied(_)), "{told:?}");
     assert_eq!(*provider.calls.lock().unwrap(), [(op_id, 5), (op_id, 5)]);
     assert_eq!(provider.balance(), 5);
+}
+
+/// A call as it comes over the wire: what is decoded is in another order each time.
+fn sent(op_id: Uuid, bytes: &Bytes) -> Request<Charge> {
+    let mut request = with_op_id(op_id, Charge::decode(bytes.clone()).unwrap());
+    request.extensions_mut().insert(RawRequest::of(bytes));
+    request
+}
+
+async fn a_repeat_is_the_same_bytes_whatever_their_order(scratch: Scratch) {
+    let shop = Shop::open(scratch, [Fate::AnswerLost, Fate::RequestLost, Fate::RequestLost]).await;
+    let labels = (0..8).map(|number| (format!("label-{number}"), number)).collect();
+    let mut bytes = Charge { amount: 5, labels }.encode_to_vec();
+    // A field that this build does not know.
+    prost::encoding::string::encode(1_000, &"later".to_owned(), &mut bytes);
+    let (op_id, bytes) = (new_op_id(), Bytes::from(bytes));
+    for _ in 0..2 {
+        let status = shop.participant.perform(sent(op_id, &bytes)).await.unwrap_err();
+        assert_eq!(reason_of(&status), "PROVIDER_OUTCOME_UNKNOWN");
+    }
+    let still = resolve(&shop.participant, op_id, ResolveMode::Fence).await.unwrap();
+    assert!(matches!(still, Resolution::InProgress(_)), "{still:?}");
+    for _ in 0..8 {
+        shop.participant.perform(sent(op_id, &bytes)).await.unwrap();
+    }
+    assert_eq!(*shop.provider.calls.lock().unwrap(), [(op_id, 5); 4]);
+    let other = shop.participant.perform(with_op_id(op_id, charge(5))).await.unwrap_err();
+    assert_eq!(reason_of(&other), "OP_ID_REUSED");
+}
+
+/// Two processes ask the provider; the quicker one's operation is undone before the
+/// slower one has written what it heard.
+async fn a_call_that_was_undone_is_refused_by_whoever_is_late(scratch: Scratch) {
+    let release = Arc::new(Notify::new());
+    let shop = Shop::open(scratch, [Fate::Held(release.clone())]).await;
+    let quick = participant(shop._scratch.open(&SCHEMA).await, &shop.provider);
+    let op_id = new_op_id();
+    let slow = shop.participant.clone();
+    let slow = tokio::spawn(async move { slow.perform(with_op_id(op_id, charge(1))).await });
+    within(shop.provider.called.notified()).await;
+    quick.perform(with_op_id(op_id, charge(1))).await.unwrap();
+    let refund = Refund { op_id: op_id.to_string() };
+    quick.perform(with_op_id(new_op_id(), refund)).await.unwrap();
+    release.notify_one();
+    let late = within(slow).await.unwrap().unwrap_err();
+    assert_eq!((late.code(), reason_of(&late).as_str()), (Code::FailedPrecondition, "OP_REVERSED"));
+    assert!(late.metadata().get("saga-refusal").is_none());
+    assert_eq!(shop.provider.balance(), 0);
 }
