@@ -5,6 +5,7 @@
 
 mod engine {
     mod crash;
+    mod definitions;
     mod life;
     pub(super) mod mortal;
     pub(super) mod script;
