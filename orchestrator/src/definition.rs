@@ -1,8 +1,9 @@
 //! Saga definitions: YAML that is checked against the participants' types and compiled
 //! to calls.
 //!
-//! [`CompiledDefinition::compile`] reads a file, reports everything that is wrong with
-//! it at once, and makes what the driver needs: the pure part for decisions
+//! [`CompiledDefinition::check`] reads a file, reports everything that is wrong with
+//! it at once, and makes what the driver needs; [`CompiledDefinition::read`] makes the same
+//! of what was checked when it was stored. That is the pure part for decisions
 //! ([`CompiledDefinition::core`]), whom to call ([`CompiledDefinition::call`]) and the
 //! bytes to send ([`CompiledDefinition::render`]), and the judge of signals
 //! ([`CompiledDefinition::judge`]). A definition does no I/O, and its
@@ -31,7 +32,7 @@ use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use saga_core::{Definition, Direction, StepIndex};
 
-pub use descriptors::{PoolError, pool_of};
+pub use descriptors::{Contracts, Inquiry, PoolError, pool_of};
 pub use expression::Failure;
 use expression::{Expression, Reads};
 use finding::Findings;
@@ -39,6 +40,12 @@ pub use finding::{Finding, Report, Severity};
 use request::MessageTemplate;
 pub use rules::RULES;
 pub use run::{BadReply, RenderError, Rendered, RunData};
+
+/// The language that definitions are checked in now. It is stored with each of them, and each
+/// is read in its own for ever: what a level means never changes.
+///
+/// 1. What `docs/definitions.md` says without a word about a level.
+pub const LANGUAGE_LEVEL: u32 = 1;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]
@@ -196,19 +203,62 @@ pub struct InputError {
     pub remedy: String,
 }
 
+/// Why a stored definition cannot be run. It was checked when it was stored: this is damage,
+/// or the work of a newer program.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer program has stored it. Upgrade this one.
+    #[error(
+        "it is in language level {level}, and this program knows 1 to {LANGUAGE_LEVEL}; upgrade it"
+    )]
+    Newer { level: u32 },
+    /// Nothing that runs can be made of it any more.
+    #[error("nothing that runs can be made of it:\n{}", .0.rendered)]
+    Broken(Box<Report>),
+}
+
+/// Which definition a text is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 of the canonical form.
+    pub hash: [u8; 32],
+}
+
 impl CompiledDefinition {
-    /// Checks and compiles a definition. `descriptors` holds the input type and the
-    /// services of all participants that [`participants_of`](Self::participants_of) names.
+    /// Checks a definition by all rules of today, and compiles it. `contracts` holds the input
+    /// type and what the participants serve that
+    /// [`participants_of`](Self::participants_of) names.
     ///
     /// # Errors
     ///
     /// [`Report`] with every error and warning that was found.
-    pub fn compile(
+    pub fn check(yaml: &str, file_name: &str, contracts: &Contracts) -> Result<Compiled, Report> {
+        compile::check(yaml, file_name, contracts)
+    }
+
+    /// Compiles a definition that was checked when it was stored, in the language of `level`.
+    /// No rule applies that its check did not have.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`]: it is damaged, or newer than this program.
+    pub fn read(
         yaml: &str,
-        file_name: &str,
+        name: &str,
+        level: u32,
         descriptors: &DescriptorPool,
-    ) -> Result<Compiled, Report> {
-        compile::compile(yaml, file_name, descriptors)
+    ) -> Result<Self, Unreadable> {
+        compile::read(yaml, name, level, descriptors)
+    }
+
+    /// Which definition a text is, whatever the check would say of it. `None`: it is none.
+    #[must_use]
+    pub fn identity(yaml: &str) -> Option<Identity> {
+        let draft = compile::draft(yaml, &mut Findings::default())?;
+        let (name, version) = (draft.file.name.value.clone(), draft.file.version);
+        Some(Identity { name, version, hash: draft.hash() })
     }
 
     /// The participants that a definition calls, so that they can be asked for their types.
@@ -218,11 +268,11 @@ impl CompiledDefinition {
     /// [`Report`], where the file cannot be read at all.
     pub fn participants_of(yaml: &str, file_name: &str) -> Result<BTreeSet<String>, Report> {
         let mut findings = Findings::default();
-        let Some((_, file)) = compile::read(yaml, &mut findings) else {
+        let Some(draft) = compile::checked_draft(yaml, &mut findings) else {
             return Err(findings.into_report(file_name, yaml));
         };
         let mut participants = BTreeSet::new();
-        for step in &file.steps {
+        for step in &draft.file.steps {
             let calls = step.call().into_iter().chain(step.undo());
             participants.extend(calls.map(|call| call.participant.clone()));
         }

@@ -9,7 +9,10 @@ use prost_reflect::DescriptorPool;
 use saga_log::{DefinitionRow, StoreError};
 
 use crate::{
-    definition::{Compiled, CompiledDefinition, Finding, Report, pool_of},
+    definition::{
+        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, Unreadable,
+        pool_of,
+    },
     engine::Shared,
     participants::DescriptorError,
 };
@@ -36,8 +39,8 @@ pub enum DefinitionError {
     #[error("definition {name}: the log cannot be asked")]
     Log { name: String, source: StoreError },
     /// It was stored by a program that understood it; this one does not.
-    #[error("definition {name} version {version} does not compile any more:\n{}", report.rendered)]
-    Stale { name: String, version: u32, report: Box<Report> },
+    #[error("definition {name} version {version} cannot be run: {why}")]
+    Unusable { name: String, version: u32, why: Unreadable },
 }
 
 /// Why a definition was not stored. Nothing was changed.
@@ -93,11 +96,12 @@ impl Definitions {
             return Ok(known);
         }
         let pool = DescriptorPool::decode(row.descriptors.as_ref()).unwrap_or_default();
-        let compiled = CompiledDefinition::compile(&row.yaml, name, &pool).map_err(|report| {
-            let (name, report) = (name.to_owned(), Box::new(report));
-            DefinitionError::Stale { name, version: row.version, report }
+        let read = CompiledDefinition::read(&row.yaml, name, row.language_level, &pool);
+        let definition = read.map_err(|why| {
+            let (name, version) = (name.to_owned(), row.version);
+            DefinitionError::Unusable { name, version, why }
         })?;
-        Ok(self.keep(compiled.definition))
+        Ok(self.keep(definition))
     }
 
     fn known(&self, name: &str, version: u32) -> Option<Arc<CompiledDefinition>> {
@@ -159,16 +163,21 @@ impl Definitions {
             participant: "of this definition".to_owned(),
             message: error.to_string(),
         })?;
-        CompiledDefinition::compile(yaml, file_name, &pool).map_err(invalid)
+        CompiledDefinition::check(yaml, file_name, &Contracts::from(pool)).map_err(invalid)
     }
 
-    /// Checks a definition and stores it for ever.
+    /// Checks a definition and stores it for ever. What is stored already was checked then: a
+    /// node finds it in its folder at each start, and runs sagas by it whatever today's rules
+    /// would say.
     pub(crate) async fn register(
         &self,
         shared: &Shared,
         yaml: &str,
         file_name: &str,
     ) -> Result<Registered, RegisterError> {
+        if let Some(row) = self.stored(shared, yaml).await? {
+            return Ok(Registered { row, warnings: Vec::new() });
+        }
         let Compiled { definition, warnings, .. } = self.check(shared, yaml, file_name).await?;
         let row = DefinitionRow {
             name: definition.core.name.clone(),
@@ -177,6 +186,7 @@ impl Definitions {
             yaml: yaml.to_owned(),
             descriptors: definition.descriptors(),
             registered_at_ms: shared.clock.now_ms(),
+            language_level: LANGUAGE_LEVEL,
         };
         let stored = shared.log.store().put_definition(&row).await.map_err(RegisterError::Log)?;
         if stored.hash != row.hash {
@@ -184,5 +194,18 @@ impl Definitions {
         }
         self.keep(definition);
         Ok(Registered { row: stored, warnings })
+    }
+
+    /// The stored definition that this text is.
+    async fn stored(
+        &self,
+        shared: &Shared,
+        yaml: &str,
+    ) -> Result<Option<DefinitionRow>, RegisterError> {
+        let Some(asked) = CompiledDefinition::identity(yaml) else { return Ok(None) };
+        let row = shared.log.store().definition(&asked.name, asked.version).await;
+        let row = row.map_err(RegisterError::Log)?;
+        // With other contents it is checked: what is wrong with it is worth more to know.
+        Ok(row.filter(|row| row.hash == asked.hash))
     }
 }

@@ -10,5 +10,6 @@ mod definitions {
     mod rendering;
     mod reports;
     mod sample;
+    mod stored;
     mod waits;
 }

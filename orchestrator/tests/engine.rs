@@ -5,6 +5,7 @@
 
 mod engine {
     mod crash;
+    mod definitions;
     mod life;
     mod lost_tail;
     pub(super) mod mortal;

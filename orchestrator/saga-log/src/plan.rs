@@ -31,6 +31,8 @@ pub enum Fault {
     NothingBefore { version: u64 },
     #[error("definition version 0 stands for the newest and cannot be stored")]
     DefinitionVersionZero,
+    #[error("language level 0 is none")]
+    LanguageLevelZero,
 }
 
 impl Append {
@@ -87,6 +89,9 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
     text("name", &row.name, NAME_BYTES_MAX)?;
     if row.version == 0 {
         return Err(Fault::DefinitionVersionZero);
+    }
+    if row.language_level == 0 {
+        return Err(Fault::LanguageLevelZero);
     }
     text("yaml", &row.yaml, usize::MAX)?;
     number("registered_at_ms", row.registered_at_ms)

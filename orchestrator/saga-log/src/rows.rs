@@ -63,6 +63,7 @@ pub(crate) struct DefinitionRecord {
     yaml: String,
     descriptors: Vec<u8>,
     registered_at_ms: i64,
+    language_level: i64,
 }
 
 #[derive(FromRow)]
@@ -187,6 +188,8 @@ impl DefinitionRecord {
             descriptors: Bytes::from(self.descriptors),
             registered_at_ms: u64::try_from(self.registered_at_ms)
                 .map_err(|_| damaged("registered_at_ms"))?,
+            language_level: u32::try_from(self.language_level)
+                .map_err(|_| damaged("language_level"))?,
         })
     }
 }

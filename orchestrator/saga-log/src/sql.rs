@@ -174,17 +174,20 @@ pub(crate) const NODES: &str = "/* nodes */
     where owner is not null and not exists (select 1 from node where node_id = owner)";
 
 pub(crate) const PUT_DEFINITION: &str = "/* put_definition */
-    insert into definition (name, version, hash, yaml, descriptors, registered_at_ms)
-    values ($1, $2, $3, $4, $5, $6)
+    insert into definition
+        (name, version, hash, yaml, descriptors, registered_at_ms, language_level)
+    values ($1, $2, $3, $4, $5, $6, $7)
     on conflict do nothing";
 
 pub(crate) const DEFINITION: &str = "/* definition */
-    select name, version, hash, yaml, descriptors, registered_at_ms from definition
+    select name, version, hash, yaml, descriptors, registered_at_ms, language_level
+    from definition
     where name = $1 and version between $2 and $3
     order by version desc
     limit 1";
 
 pub(crate) const DEFINITIONS: &str = "/* definitions */
-    select name, version, hash, yaml, descriptors, registered_at_ms from definition
+    select name, version, hash, yaml, descriptors, registered_at_ms, language_level
+    from definition
     where version = (select max(version) from definition as other
         where other.name = definition.name)";

@@ -107,7 +107,7 @@ impl From<DefinitionError> for Status {
                 )
             }
             DefinitionError::Log { .. } => log_unavailable("the log cannot be asked; try again"),
-            DefinitionError::Stale { .. } => {
+            DefinitionError::Unusable { .. } => {
                 status(Code::FailedPrecondition, "DEFINITION_UNUSABLE", error.to_string())
             }
         }

@@ -1,10 +1,16 @@
-//! From a file to a compiled definition: the steps of the check, in order.
+//! From a file to a compiled definition.
+//!
+//! Rules belong to the check, which a definition passes once, before it is stored. What is
+//! stored was checked then: reading it only makes what runs it, and a rule that was added
+//! since cannot keep it from being read. So no rule may end in `None` where something could
+//! be made, and the bounds of the readers may be raised, never lowered.
 
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 use saga_core::{Definition, RetryPolicy, Step, StepKind};
 
 use crate::definition::{
-    Compiled, CompiledDefinition, Report, StepPlan, canonical,
+    Compiled, CompiledDefinition, Contracts, LANGUAGE_LEVEL, Report, StepPlan, Unreadable,
+    canonical,
     file::{
         self, ActionFile, CallFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile,
         WaitFile, suggest,
@@ -17,54 +23,99 @@ mod plan;
 
 use plan::Types;
 
-/// Reads a file as far as its shape goes.
-pub(super) fn read(yaml: &str, findings: &mut Findings) -> Option<(yaml::Node, DefinitionFile)> {
+/// Checks a definition, and makes what runs it.
+pub(super) fn check(
+    yaml: &str,
+    file_name: &str,
+    contracts: &Contracts,
+) -> Result<Compiled, Report> {
+    let mut findings = Findings::default();
+    if let Some(draft) = checked_draft(yaml, &mut findings) {
+        rules::check(&draft.file, &draft.core, &mut findings);
+        let made = make(&draft, &contracts.pool, &mut findings);
+        if let (Some(definition), false) = (made, findings.has_errors()) {
+            let warnings = findings.sorted();
+            let rendered = render(&warnings, file_name, yaml);
+            return Ok(Compiled { definition, warnings, rendered });
+        }
+    }
+    Err(findings.into_report(file_name, yaml))
+}
+
+/// Makes what runs a definition that was checked when it was stored, in the language of
+/// `level`. A finding alone changes nothing: only what cannot be made does.
+pub(super) fn read(
+    yaml: &str,
+    name: &str,
+    level: u32,
+    pool: &DescriptorPool,
+) -> Result<CompiledDefinition, Unreadable> {
+    if !(1..=LANGUAGE_LEVEL).contains(&level) {
+        return Err(Unreadable::Newer { level });
+    }
+    let mut findings = Findings::default();
+    let made = draft(yaml, &mut findings).and_then(|draft| make(&draft, pool, &mut findings));
+    made.ok_or_else(|| Unreadable::Broken(Box::new(findings.into_report(name, yaml))))
+}
+
+/// A file whose shape is known.
+pub(super) struct Draft {
+    root: yaml::Node,
+    pub(super) file: DefinitionFile,
+    core: Definition,
+}
+
+impl Draft {
+    /// SHA-256 of the canonical form.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        canonical::hash(&self.root)
+    }
+}
+
+/// Reads a file as far as its shape goes, within the limit for new ones.
+pub(super) fn checked_draft(yaml: &str, findings: &mut Findings) -> Option<Draft> {
     if DEFINITION_BYTES_MAX < yaml.len() {
         let message = format!("{} bytes; at most {DEFINITION_BYTES_MAX} are allowed", yaml.len());
         findings.error("too-large", Span::default(), message, "split the saga");
         return None;
     }
-    let root = yaml::parse(yaml, findings)?;
-    let file = file::read(&root, findings)?;
-    Some((root, file))
+    draft(yaml, findings)
 }
 
-/// Checks and compiles a definition.
-pub(super) fn compile(
-    yaml: &str,
-    file_name: &str,
-    pool: &DescriptorPool,
-) -> Result<Compiled, Report> {
-    let mut findings = Findings::default();
-    let Some((root, file)) = read(yaml, &mut findings) else {
-        return Err(findings.into_report(file_name, yaml));
-    };
-    let core = core_of(&file, &mut findings);
-    rules::check(&file, &core, &mut findings);
+/// Reads a file as far as its shape goes.
+pub(super) fn draft(yaml: &str, findings: &mut Findings) -> Option<Draft> {
+    let root = yaml::parse(yaml, findings)?;
+    let file = file::read(&root, findings)?;
+    let core = core_of(&file, findings);
+    Some(Draft { root, file, core })
+}
 
-    let input = input_type(&file, pool, &mut findings);
-    let targets = Targets::find(&file, pool, &mut findings);
+/// Everything that can be made of a draft with these types.
+fn make(
+    draft: &Draft,
+    pool: &DescriptorPool,
+    findings: &mut Findings,
+) -> Option<CompiledDefinition> {
+    let Draft { file, core, .. } = draft;
+    let input = input_type(file, pool, findings);
+    let targets = Targets::find(file, pool, findings);
     let names: Vec<String> = file.steps.iter().map(|it| it.name.value.clone()).collect();
     let replies = (0..names.len()).map(|step| targets.reply(step));
     let steps: Vec<(String, Option<MessageDescriptor>)> =
         names.iter().cloned().zip(replies).collect();
-    let types = Types { core: &core, input: input.as_ref(), steps: &steps };
+    let types = Types { core, input: input.as_ref(), steps: &steps };
     let plans: Vec<Option<StepPlan>> =
-        core.indices().map(|index| types.plan(&file, index, &targets, &mut findings)).collect();
-    let labels = types.labels(&file, &mut findings);
-
-    let plans: Option<Vec<StepPlan>> = plans.into_iter().collect();
-    if let (Some(input), Some(plans), Some(labels), false) =
-        (input, plans, labels, findings.has_errors())
-    {
-        let hash = canonical::hash(&root);
-        let pool = pool.clone();
-        let definition = CompiledDefinition { core, hash, input, names, plans, labels, pool };
-        let warnings = findings.sorted();
-        let rendered = render(&warnings, file_name, yaml);
-        return Ok(Compiled { definition, warnings, rendered });
-    }
-    Err(findings.into_report(file_name, yaml))
+        core.indices().map(|index| types.plan(file, index, &targets, findings)).collect();
+    let labels = types.labels(file, findings)?;
+    Some(CompiledDefinition {
+        core: core.clone(),
+        hash: draft.hash(),
+        input: input?,
+        names,
+        plans: plans.into_iter().collect::<Option<_>>()?,
+        labels,
+        pool: pool.clone(),
+    })
 }
 
 /// The part that decisions depend on.

@@ -1,11 +1,61 @@
 //! Descriptors: those of several participants as one pool, and those that a definition
 //! needs as bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use prost_types::FileDescriptorSet;
+
+/// The service that answers inquiries.
+const PARTICIPANT_SERVICE: &str = "saga.participant.v1.ParticipantService";
+
+/// What the participants of a definition serve: what it is checked against.
+#[derive(Clone, Debug)]
+pub struct Contracts {
+    /// The types of all of them.
+    pub pool: DescriptorPool,
+    /// By participant, whether it answers inquiries. One that is not in it: as the types say.
+    pub inquiry: BTreeMap<String, Inquiry>,
+}
+
+/// Whether a participant answers inquiries: serves `saga.participant.v1.ParticipantService`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inquiry {
+    Answered,
+    NotAnswered,
+    /// Nobody has said which services it serves.
+    Unknown,
+}
+
+impl Inquiry {
+    /// What a participant says of itself that serves these.
+    pub fn of_services<'s>(mut services: impl Iterator<Item = &'s str>) -> Self {
+        if services.any(|it| it == PARTICIPANT_SERVICE) {
+            Self::Answered
+        } else {
+            Self::NotAnswered
+        }
+    }
+}
+
+impl From<DescriptorPool> for Contracts {
+    fn from(pool: DescriptorPool) -> Self {
+        Self { pool, inquiry: BTreeMap::new() }
+    }
+}
+
+impl Contracts {
+    /// Whether this participant answers inquiries. Types that hold the service hold it for
+    /// those that serve it; types that do not may have been left incomplete.
+    pub(crate) fn inquiry_of(&self, participant: &str) -> Inquiry {
+        let presumed = match self.pool.get_service_by_name(PARTICIPANT_SERVICE) {
+            Some(_) => Inquiry::Answered,
+            None => Inquiry::Unknown,
+        };
+        self.inquiry.get(participant).copied().unwrap_or(presumed)
+    }
+}
 
 /// Descriptors that do not fit together.
 #[derive(Debug, thiserror::Error)]

@@ -119,7 +119,7 @@ fn compile_field(
             }
             let text = Spanned { value: text.clone(), span: node.span };
             let made = named(expression::compile(&text, scope, findings)?, &kind);
-            fits(made.of.fits(field), &text, field, findings)?;
+            fits(made.of.fits(field), &text, field, findings);
             Some(Template::Expression(made))
         }
         _ if field.is_list() || field.is_map() => {
@@ -147,7 +147,7 @@ fn compile_one(
             }
             let text = Spanned { value: text.clone(), span: node.span };
             let made = named(expression::compile(&text, scope, findings)?, &kind);
-            fits(Type::List(Box::new(made.of.clone())).fits(field), &text, field, findings)?;
+            fits(Type::List(Box::new(made.of.clone())).fits(field), &text, field, findings);
             Some(Template::Expression(made))
         }
         _ => {
@@ -237,20 +237,21 @@ fn literal(number: i32, kind: &Kind, span: Span) -> Template {
     Template::Expression(Expression { root, of, reads: Reads::default(), span })
 }
 
+/// Reports a value that does not fit. It is a rule: a value that fits none the less where a
+/// stored definition is run is written, and one that does not is an error of that saga.
 fn fits(
     outcome: Result<(), Misfit>,
     text: &Spanned<String>,
     field: &FieldDescriptor,
     findings: &mut Findings,
-) -> Option<()> {
-    let Err(Misfit { message, mut remedy }) = outcome else { return Some(()) };
+) {
+    let Err(Misfit { message, mut remedy }) = outcome else { return };
     if let Kind::Enum(of) = field.kind() {
         let names: Vec<String> = of.values().map(|it| it.name().to_owned()).collect();
         remedy = format!("write one of {}", names.join(", "));
     }
     let message = format!("`{}` does not fit field `{}`: {message}", text.value, field.name());
     findings.error("wrong-type", text.span, message, remedy);
-    None
 }
 
 fn misplaced(node: &Node, field: &FieldDescriptor, findings: &mut Findings) {

@@ -5,14 +5,14 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use orchestrator::definition::{CompiledDefinition, RULES, Severity};
+use orchestrator::definition::{CompiledDefinition, Contracts, RULES, Severity};
 
 use super::sample::{kinds, pool};
 
 #[test]
 fn every_rule_has_a_report() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/definitions/cases");
-    let (shop, kinds) = (pool(), kinds());
+    let (shop, kinds) = (Contracts::from(pool()), Contracts::from(kinds()));
     let mut seen = BTreeSet::new();
     let mut files: Vec<_> = fs::read_dir(&cases).unwrap().map(|it| it.unwrap().path()).collect();
     files.retain(|it| it.extension().is_some_and(|it| it == "yaml"));
@@ -22,7 +22,7 @@ fn every_rule_has_a_report() {
         let name = file.file_name().unwrap().to_str().unwrap();
         let rule = name.trim_end_matches(".yaml");
         let types = if yaml.starts_with("# types: kinds") { &kinds } else { &shop };
-        let (findings, rendered) = match CompiledDefinition::compile(&yaml, name, types) {
+        let (findings, rendered) = match CompiledDefinition::check(&yaml, name, types) {
             Ok(compiled) => (compiled.warnings, compiled.rendered),
             Err(report) => {
                 let errors = report.findings.iter().any(|it| it.severity == Severity::Error);
@@ -51,7 +51,7 @@ fn all_findings_come_at_once_in_the_order_of_the_file() {
     let yaml = "kind: Saga\nname: Bad Name\nversion: 1\ninput: shop.order.v1.Nothing\nsteps:\n  \
                 - name: one\n    colour: red\n    action: { call: order/shop.order.v1.OrderService/\
                 Insert }\n";
-    let report = CompiledDefinition::compile(yaml, "bad.yaml", &pool()).unwrap_err();
+    let report = CompiledDefinition::check(yaml, "bad.yaml", &pool().into()).unwrap_err();
     let found: Vec<_> = report.findings.iter().map(|it| (it.line, it.rule)).collect();
     let expected = [
         (2, "name"),

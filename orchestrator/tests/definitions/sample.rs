@@ -16,9 +16,21 @@ pub(crate) fn pool() -> DescriptorPool {
 pub(crate) fn kinds() -> DescriptorPool {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("kinds.proto"), KINDS).unwrap();
-    let files = protox::compile(["kinds.proto"], [dir.path()]).unwrap();
+    std::fs::write(dir.path().join("inquiry.proto"), INQUIRY).unwrap();
+    let files = protox::compile(["kinds.proto", "inquiry.proto"], [dir.path()]).unwrap();
     DescriptorPool::decode(files.encode_to_vec().as_slice()).unwrap()
 }
+
+/// Says that whoever serves these types answers inquiries.
+const INQUIRY: &str = r#"
+syntax = "proto3";
+package saga.participant.v1;
+message ResolveRequest {}
+message ResolveResponse {}
+service ParticipantService {
+  rpc Resolve(ResolveRequest) returns (ResolveResponse);
+}
+"#;
 
 const KINDS: &str = r#"
 syntax = "proto3";
@@ -63,7 +75,7 @@ pub(crate) fn echo(request: &str) -> String {
 }
 
 pub(crate) fn compile(yaml: &str, pool: &DescriptorPool) -> Result<Compiled, Report> {
-    CompiledDefinition::compile(yaml, "test.yaml", pool)
+    CompiledDefinition::check(yaml, "test.yaml", &pool.clone().into())
 }
 
 /// A saga that is always the same one.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use orchestrator::definition::{CompiledDefinition, pool_of};
+use orchestrator::definition::{CompiledDefinition, Contracts, LANGUAGE_LEVEL, pool_of};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use saga_core::{
@@ -88,7 +88,7 @@ fn read(path: &Path) -> Deployed {
     let types = FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
     let pool = pool_of([types]).unwrap();
     let file_name = path.display().to_string();
-    let compiled = match CompiledDefinition::compile(&yaml, &file_name, &pool) {
+    let compiled = match CompiledDefinition::check(&yaml, &file_name, &Contracts::from(pool)) {
         Ok(compiled) => Arc::new(compiled.definition),
         Err(report) => panic!("{}", report.rendered),
     };
@@ -99,6 +99,7 @@ fn read(path: &Path) -> Deployed {
         yaml,
         descriptors: compiled.descriptors(),
         registered_at_ms: 0,
+        language_level: LANGUAGE_LEVEL,
     };
     Deployed { name: row.name.clone(), compiled, row }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use saga_core::NodeId;
 use uuid::Uuid;
 
-use super::sample::{ended, running, start, step_to, write_new};
+use super::sample::{definition, ended, running, start, step_to, write_new};
 use crate::store::{DefinitionRow, NodeRow, Status, Store, StoreError};
 
 fn node(n: u128) -> NodeId {
@@ -57,17 +56,6 @@ pub async fn owners_that_are_not_known_are_listed(first: Arc<dyn Store>, second:
     assert_eq!(second.nodes().await.expect("nodes"), [unknown(2)]);
 }
 
-fn definition(name: &str, version: u32, hash: u8) -> DefinitionRow {
-    DefinitionRow {
-        name: name.to_owned(),
-        version,
-        hash: [hash; 32],
-        yaml: format!("name: {name}\nnote: '\u{1f4b8}; drop table definition'\n"),
-        descriptors: Bytes::from_static(&[0, 1, 255, 0]),
-        registered_at_ms: 77,
-    }
-}
-
 pub async fn a_definition_version_never_changes(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     let row = definition("place-order", 1, 1);
     assert_eq!(first.put_definition(&row).await.expect("put"), row);
@@ -76,6 +64,7 @@ pub async fn a_definition_version_never_changes(first: Arc<dyn Store>, second: A
     assert_eq!(second.definition("place-order", 1).await.expect("definition"), Some(row));
     for refused in [
         definition("place-order", 0, 1),
+        DefinitionRow { language_level: 0, ..definition("place-order", 2, 1) },
         definition("a\0b", 1, 1),
         DefinitionRow { yaml: "\0".to_owned(), ..definition("nul", 1, 1) },
     ] {

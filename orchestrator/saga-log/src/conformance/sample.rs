@@ -6,7 +6,9 @@ use bytes::Bytes;
 use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
-use crate::store::{Append, IndexChange, NewSaga, Standing, Status, Store, StuckRow, Written};
+use crate::store::{
+    Append, DefinitionRow, IndexChange, NewSaga, Standing, Status, Store, StuckRow, Written,
+};
 
 /// The node that writes where it does not matter who does.
 pub const NODE: NodeId = NodeId(Uuid::from_u128(1));
@@ -139,4 +141,18 @@ pub async fn append_ids(store: &dyn Store, n: u64) -> Vec<Uuid> {
 pub async fn standing(store: &dyn Store, n: u64) -> Standing {
     let row = store.saga(saga(n)).await.expect("the database is there");
     row.expect("the saga was started").standing
+}
+
+/// A definition with what is hard to store.
+#[must_use]
+pub fn definition(name: &str, version: u32, hash: u8) -> DefinitionRow {
+    DefinitionRow {
+        name: name.to_owned(),
+        version,
+        hash: [hash; 32],
+        yaml: format!("name: {name}\nnote: '\u{1f4b8}; drop table definition'\n"),
+        descriptors: Bytes::from_static(&[0, 1, 255, 0]),
+        registered_at_ms: 77,
+        language_level: 3,
+    }
 }

@@ -266,6 +266,7 @@ macro_rules! sql_store {
                                 .bind(row.yaml)
                                 .bind(row.descriptors.to_vec())
                                 .bind(to_i64(row.registered_at_ms))
+                                .bind(i64::from(row.language_level))
                                 .execute(&mut *connection)
                                 .await?;
                             sqlx::query_as(sql::DEFINITION)

@@ -201,6 +201,8 @@ pub struct DefinitionRow {
     /// The `google.protobuf.FileDescriptorSet` it was checked against, encoded.
     pub descriptors: Bytes,
     pub registered_at_ms: u64,
+    /// The language that it was checked in, from 1.
+    pub language_level: u32,
 }
 
 /// Which log this is, and how far it is known to be durable.

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use saga_log::conformance::sample::{append_ids, running, saga, standing, start, step, write_new};
-use saga_log::{ListQuery, Log, LogLimits, OpenError, OpenOptions, Store, StoreError, Written};
+use saga_log::conformance::sample::{
+    append_ids, definition, running, saga, standing, start, step, write_new,
+};
+use saga_log::{
+    DefinitionRow, ListQuery, Log, LogLimits, OpenError, OpenOptions, Store, StoreError, Written,
+};
 use sqlx::{Executor, PgConnection};
 use tokio::time::{Instant, timeout};
 
@@ -204,14 +208,18 @@ async fn a_log_of_the_first_version_is_migrated_with_its_sagas() {
     let database = TestDatabase::create().await;
     let store = saga_log::open(&database.url, MIGRATE).await.unwrap();
     write_new(&*store, &[start(1, running(None))]).await;
+    store.put_definition(&definition("place-order", 1, 1)).await.unwrap();
     drop(store);
     let first_version = "drop index saga_definition; drop table log_identity;
-        drop table log_epoch; delete from saga_log_schema where version > 1";
+        drop table log_epoch; alter table definition drop column language_level;
+        delete from saga_log_schema where version > 1";
     database.connect().await.execute(first_version).await.unwrap();
     let older = saga_log::open(&database.url, OpenOptions { migrate: false, ..MIGRATE }).await;
-    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 3 })), "{older:?}");
+    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 4 })), "{older:?}");
     let store = saga_log::open(&database.url, MIGRATE).await.unwrap();
     assert_eq!(standing(&*store, 1).await, running(None));
+    let stored = store.definition("place-order", 1).await.unwrap().unwrap();
+    assert_eq!(stored, DefinitionRow { language_level: 1, ..definition("place-order", 1, 1) });
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use saga_log::conformance::sample::{
-    NODE, append_ids, running, standing, start, step_to, write_new,
+    NODE, append_ids, definition, running, standing, start, step_to, write_new,
 };
-use saga_log::{OpenError, OpenOptions, Store, StoreError};
+use saga_log::{DefinitionRow, OpenError, OpenOptions, Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor, SqliteConnection};
 
@@ -70,14 +70,18 @@ async fn a_log_of_the_first_version_is_migrated_with_its_sagas() {
     let path = directory.path().join("log.db");
     let store = open(&path, true).await.unwrap();
     write_new(&*store, &[start(1, running(None))]).await;
+    store.put_definition(&definition("place-order", 1, 1)).await.unwrap();
     drop(store);
     let first_version = "drop index saga_definition; drop table log_identity;
-        drop table log_epoch; delete from saga_log_schema where version > 1";
+        drop table log_epoch; alter table definition drop column language_level;
+        delete from saga_log_schema where version > 1";
     connect(&path).await.execute(first_version).await.unwrap();
     let older = open(&path, false).await;
-    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 3 })), "{older:?}");
+    assert!(matches!(older, Err(OpenError::SchemaTooOld { found: 1, known: 4 })), "{older:?}");
     let store = open(&path, true).await.unwrap();
     assert_eq!(standing(&*store, 1).await, running(None));
+    let stored = store.definition("place-order", 1).await.unwrap().unwrap();
+    assert_eq!(stored, DefinitionRow { language_level: 1, ..definition("place-order", 1, 1) });
 }
 
 #[tokio::test]
