@@ -8,8 +8,8 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use saga_core::{Event, SagaId, State, encoding};
-use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, StoreError, Tip, Written};
+use saga_core::{Event, SagaId, State};
+use saga_log::{AppendError, Standing, StoreError, Tip};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
 
 pub(crate) mod advance;
 mod calls;
+mod rows;
 pub(crate) mod standing;
 
 /// A fact from outside for a saga that is being driven. `done` is told once it is durable.
@@ -92,6 +93,8 @@ pub(crate) struct Run {
     pub(crate) written: Option<Standing>,
     pub(crate) mailbox: mpsc::Receiver<Message>,
     answers: FuturesUnordered<Answer>,
+    /// Whether `state` is without its payloads.
+    slim: bool,
 }
 
 /// What is known, and who wants to hear that it is durable.
@@ -142,6 +145,7 @@ impl Run {
             written: None,
             mailbox,
             answers: FuturesUnordered::new(),
+            slim: false,
         })
     }
 
@@ -165,8 +169,14 @@ impl Run {
         loop {
             let mode = if self.shared.is_stopping() { Mode::HandOver } else { Mode::Drive };
             let now_ms = self.shared.clock.now_ms();
-            let subject =
-                Subject { definition: &self.definition, business_key: &self.business_key };
+            if let Some(left) = self.refill().await? {
+                return Ok(left);
+            }
+            let subject = Subject {
+                definition: &self.definition,
+                business_key: &self.business_key,
+                request_bytes_max: self.shared.limits.request_bytes_max,
+            };
             let advance = advance(subject, &self.state, &pending.facts, mode, now_ms)
                 .map_err(|error| self.damaged(&error))?;
             let care = self.care(&advance, mode, now_ms);
@@ -185,10 +195,12 @@ impl Run {
                     Row::Leave(left) => return Ok(left),
                 }
             }
-            pending.facts.clear();
-            for done in pending.done.drain(..) {
-                // Whoever asked may be gone; the fact is durable all the same.
-                let _ = done.send(());
+            pending.facts.drain(..advance.facts);
+            if pending.facts.is_empty() {
+                for done in pending.done.drain(..) {
+                    // Whoever asked may be gone; the fact is durable all the same.
+                    let _ = done.send(());
+                }
             }
             for order in advance.orders {
                 self.answers.push(calls::make(&self, order));
@@ -200,7 +212,9 @@ impl Run {
                     return Ok(Left::Ended(Box::new(end)));
                 }
                 (_, Care::Parked { .. }) => return Ok(Left::Parked),
+                (Rest::More, Care::Owned(_)) => {}
                 (Rest::Wait { until_ms }, Care::Owned(_)) => {
+                    self.slim();
                     self.wait(until_ms, mode, &mut pending).await;
                 }
             }
@@ -224,113 +238,6 @@ impl Run {
             }
             _ => Care::Parked { until_ms },
         }
-    }
-
-    async fn append(
-        &mut self,
-        advance: &Advance,
-        standing: Option<Standing>,
-        creation: Option<Box<Creation>>,
-    ) -> Result<Row, DriveError> {
-        // A first row always has a standing: the index says nothing yet.
-        let (index, started, accepted) = match (creation, standing) {
-            (Some(creation), Some(standing)) => {
-                let Creation { started, namespace, request_hash, accepted } = *creation;
-                let new = self.new_saga(namespace, request_hash, standing);
-                (IndexChange::Create(Box::new(new)), Some(started), Some(accepted))
-            }
-            (_, Some(standing)) => (IndexChange::Set(Box::new(standing)), None, None),
-            (_, None) => (IndexChange::Keep, None, None),
-        };
-        let events = match started {
-            Some(started) => {
-                let mut events = Vec::with_capacity(advance.events.len() + 1);
-                events.push(started);
-                events.extend_from_slice(&advance.events);
-                encoding::encode(&events)
-            }
-            None => encoding::encode(&advance.events),
-        };
-        let draft = Draft {
-            saga: self.saga,
-            writer: self.shared.node,
-            at_ms: self.shared.clock.now_ms(),
-            events,
-            index,
-        };
-        let append = draft.behind(self.tip);
-        let tip = append.tip();
-        let Some(accepted) = accepted else {
-            let written = self.shared.log.append(append).await;
-            return self.row(tip, written.map_err(|source| self.refused(source))?).await;
-        };
-        // A start may be turned away; a saga that was accepted is always finished.
-        let written = self.shared.log.try_append(append).await;
-        let (answer, row) = match written {
-            Ok(Written::Done) => (Ok(Accepted::New), Row::Durable(tip)),
-            Ok(Written::KeyInUse(other)) => (Ok(Accepted::KeyInUse(other)), Row::Leave(Left::Lost)),
-            // Its id is taken: a start builds on nothing that could be missing.
-            Ok(Written::Superseded | Written::Missing | Written::Foreign) => {
-                (Err(AppendError::Closed), Row::Leave(Left::Lost))
-            }
-            Err(refused) => (Err(refused), Row::Leave(Left::Lost)),
-        };
-        let _ = accepted.send(answer);
-        Ok(row)
-    }
-
-    fn new_saga(&self, namespace: String, request_hash: [u8; 32], standing: Standing) -> NewSaga {
-        let core = &self.definition.core;
-        NewSaga {
-            namespace,
-            business_key: self.business_key.clone(),
-            definition: core.name.clone(),
-            definition_version: core.version,
-            request_hash,
-            started_at_ms: self.state.started_at_ms(),
-            standing,
-        }
-    }
-
-    async fn row(&mut self, tip: Tip, written: Written) -> Result<Row, DriveError> {
-        match written {
-            Written::Done => Ok(Row::Durable(tip)),
-            // Only a first row has a key.
-            Written::KeyInUse(_) => Ok(Row::Leave(Left::Lost)),
-            Written::Superseded => {
-                let (owner, epoch) = (self.state.owner(), self.state.epoch());
-                self.reload().await?;
-                let still_ours = owner == self.shared.node
-                    && (self.state.owner(), self.state.epoch()) == (owner, epoch);
-                if still_ours && self.state.ended().is_none() {
-                    Ok(Row::Stale)
-                } else {
-                    Ok(Row::Leave(Left::Lost))
-                }
-            }
-            Written::Missing | Written::Foreign => Err(self.displaced()),
-        }
-    }
-
-    /// Folds what others have appended behind our last row. There is something, as a row of
-    /// theirs was in the way of ours; where there is not, the log is not what it was.
-    async fn reload(&mut self) -> Result<(), DriveError> {
-        let loaded = self.shared.load_rows(self.saga, self.version().saturating_sub(1)).await;
-        let rows = loaded.map_err(|source| DriveError::Log { saga: self.saga, source })?;
-        let Some((ours, theirs @ [_, ..])) = rows.split_first() else {
-            return Err(self.displaced());
-        };
-        if Some(ours.tip()) != self.tip {
-            return Err(self.displaced());
-        }
-        for row in theirs {
-            let events = encoding::decode(&row.events).map_err(|error| self.damaged(&error))?;
-            self.state.apply_all(&events).map_err(|error| self.damaged(&error))?;
-            self.tip = Some(row.tip());
-        }
-        // The index may have been changed with these rows.
-        self.written = None;
-        Ok(())
     }
 
     /// Waits for at least one fact, for the time, or for the order to stop. Takes along

@@ -34,7 +34,7 @@ use crate::{
     participants::Caller,
 };
 
-mod claim;
+pub(crate) mod claim;
 mod live;
 mod orphans;
 mod quarantine;
@@ -74,6 +74,9 @@ pub struct Limits {
     pub start_timeout_ms: u64,
     /// Bytes of an input at most (X09).
     pub input_bytes_max: usize,
+    /// Bytes of a request at most. One that is larger cannot be made: its step is as if an
+    /// expression had no value.
+    pub request_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -87,6 +90,7 @@ impl Default for Limits {
             claim_ms: 150,
             start_timeout_ms: 5_000,
             input_bytes_max: 256 * 1024,
+            request_bytes_max: 4 * 1024 * 1024,
         }
     }
 }
@@ -308,7 +312,10 @@ impl Shared {
                 saga.id = %saga,
                 "the log went back in time and lost a saga; it is left as it is"
             ),
-            DriveError::Append { .. } | DriveError::Damaged { .. } => {
+            DriveError::Append { source, .. } => {
+                self.quarantine(saga, "ROW_REFUSED", &format!("{error}: {source}")).await;
+            }
+            DriveError::Damaged { .. } => {
                 self.quarantine(saga, "DAMAGED_LOG", &error.to_string()).await;
             }
             DriveError::Definition { .. } => {

@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     definitions::RegisterError,
     descriptors::Descriptors,
+    driver::advance::ROW_SHARE_BYTES,
     engine::{Engine, EngineParts},
     participants::Participants,
 };
@@ -43,6 +44,17 @@ pub struct Orchestrator {
     engine: Engine,
     listener: TcpListener,
     grace: Duration,
+}
+
+/// Rows as large as whatever one moment can bring: the largest reply, or the largest request,
+/// behind an input.
+fn log_limits(config: &Config) -> LogLimits {
+    let replies = config.participants.values().map(|it| it.reply_bytes_max);
+    let one = replies.chain([config.limits.request_bytes_max]).max().unwrap_or_default();
+    let row = 2 * ROW_SHARE_BYTES + config.limits.input_bytes_max + one;
+    let defaults = LogLimits::default();
+    let row_bytes_max = u32::try_from(row).unwrap_or(u32::MAX).max(defaults.row_bytes_max);
+    LogLimits { row_bytes_max, ..defaults }
 }
 
 impl Orchestrator {
@@ -79,7 +91,7 @@ impl Orchestrator {
         let options = OpenOptions { migrate: config.migrate, ..OpenOptions::default() };
         let store = saga_log::open(&config.log, options).await.map_err(with_remedy)?;
         let parts = EngineParts {
-            log: Log::start(store, LogLimits::default()),
+            log: Log::start(store, log_limits(&config)),
             clock: Arc::new(SystemClock),
             caller: participants,
             descriptors,

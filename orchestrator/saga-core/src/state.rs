@@ -281,6 +281,19 @@ impl State {
         OperationId::derive(self.saga, self.operations, name)
     }
 
+    /// Bytes of input, requests, replies and signals that this state holds.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.input.len() + self.steps.iter().map(StepState::payload_bytes).sum::<usize>()
+    }
+
+    /// Lets go of all payloads. What is known of the saga's course stays; no request can be
+    /// made from it any more.
+    pub fn forget_payloads(&mut self) {
+        self.input = Bytes::new();
+        self.steps.iter_mut().for_each(StepState::forget_payloads);
+    }
+
     /// Whether a person ended the saga as it is.
     #[must_use]
     pub fn is_closing(&self) -> bool {

@@ -4,11 +4,15 @@
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Direction, Ending, Event, Next, OperationId, SagaId, State, StepIndex, TurnBackReason,
-    Verdict, state::Illegal,
+    Action, Direction, Ending, Event, Next, OperationId, OperatorAct, Outcome, Resolution, SagaId,
+    State, StepIndex, TurnBackReason, Verdict, state::Illegal,
 };
 
 use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
+
+/// Payloads in one row, as far as one alone is not larger, in bytes. What belongs to one
+/// moment may be several rows: ten replies side by side, or a reply and a request made of it.
+pub(crate) const ROW_SHARE_BYTES: usize = 256 * 1024;
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,10 @@ pub(crate) struct Advance {
     pub(crate) state: State,
     pub(crate) orders: Vec<Order>,
     pub(crate) rest: Rest,
+    /// How many of the facts are dealt with.
+    pub(crate) facts: usize,
+    /// Payloads in the events.
+    bytes: usize,
 }
 
 /// One request to send.
@@ -43,6 +51,8 @@ pub(crate) enum Rest {
     Wait {
         until_ms: Option<u64>,
     },
+    /// Go on in another row: this one is large enough.
+    More,
     Finished(Ending),
 }
 
@@ -60,6 +70,8 @@ pub(crate) enum AdvanceError {
 pub(crate) struct Subject<'s> {
     pub(crate) definition: &'s CompiledDefinition,
     pub(crate) business_key: &'s str,
+    /// The largest request that is made.
+    pub(crate) request_bytes_max: usize,
 }
 
 /// Folds `facts` into `state` and decides until there is nothing more to record. A fact
@@ -80,12 +92,15 @@ pub(crate) fn advance(
         state: state.clone(),
         orders: Vec::new(),
         rest: Rest::Wait { until_ms: None },
+        facts: 0,
+        bytes: 0,
     };
     for fact in facts {
-        match draft.state.apply(fact) {
-            Ok(()) => draft.events.push(fact.clone()),
-            Err(illegal) => tracing::debug!(%illegal, "a fact came too late and is left out"),
+        if draft.facts > 0 && draft.bytes + payload_bytes(fact) > ROW_SHARE_BYTES {
+            draft.rest = Rest::More;
+            return Ok(draft);
         }
+        draft.learn(fact);
     }
     if mode == Mode::HandOver {
         draft.rest = Rest::Wait { until_ms: Some(now_ms) };
@@ -98,6 +113,10 @@ pub(crate) fn advance(
         match saga_core::next(core, &draft.state, now_ms) {
             Next::Do(actions) => {
                 for action in actions {
+                    if draft.bytes > ROW_SHARE_BYTES {
+                        draft.rest = Rest::More;
+                        return Ok(draft);
+                    }
                     draft.perform(subject, action, now_ms)?;
                 }
             }
@@ -115,6 +134,18 @@ pub(crate) fn advance(
 }
 
 impl Advance {
+    /// Folds a fact, unless it does not fit any more.
+    fn learn(&mut self, fact: &Event) {
+        self.facts += 1;
+        match self.state.apply(fact) {
+            Ok(()) => {
+                self.bytes += payload_bytes(fact);
+                self.events.push(fact.clone());
+            }
+            Err(illegal) => tracing::debug!(%illegal, "a fact came too late and is left out"),
+        }
+    }
+
     fn perform(
         &mut self,
         subject: Subject<'_>,
@@ -168,6 +199,17 @@ impl Advance {
                 let made =
                     self.with(subject, |known| subject.definition.render(step, direction, known));
                 match made {
+                    Ok(Rendered::Request(body)) if subject.request_bytes_max < body.len() => {
+                        let (bytes, bytes_max) = (body.len(), subject.request_bytes_max);
+                        let message =
+                            format!("the request has {bytes} bytes; at most {bytes_max} are sent");
+                        return self.record(Event::Unrenderable {
+                            step,
+                            direction,
+                            message,
+                            at_ms,
+                        });
+                    }
                     Ok(Rendered::Request(body)) => (body.clone(), Some(body)),
                     Ok(Rendered::Skip) => {
                         return self.record(match direction {
@@ -193,8 +235,21 @@ impl Advance {
 
     fn record(&mut self, event: Event) -> Result<(), AdvanceError> {
         self.state.apply(&event)?;
+        self.bytes += payload_bytes(&event);
         self.events.push(event);
         Ok(())
+    }
+}
+
+/// What makes an event large.
+fn payload_bytes(event: &Event) -> usize {
+    match event {
+        Event::Intended { request: Some(payload), .. }
+        | Event::Answered { outcome: Outcome::Applied { reply: payload }, .. }
+        | Event::Resolved { resolution: Resolution::Applied { reply: payload }, .. }
+        | Event::OperatorActed { act: OperatorAct::Settle { reply: Some(payload), .. }, .. }
+        | Event::Signalled { payload, .. } => payload.len(),
+        _ => 0,
     }
 }
 

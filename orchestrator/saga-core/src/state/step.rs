@@ -125,6 +125,18 @@ impl StepState {
         }
     }
 
+    pub(super) fn payload_bytes(&self) -> usize {
+        let signal = self.signal.as_ref().map(|it| &it.payload);
+        let payloads = [self.reply.as_ref(), self.request.as_ref(), signal];
+        payloads.into_iter().flatten().map(Bytes::len).sum()
+    }
+
+    pub(super) fn forget_payloads(&mut self) {
+        let signal = self.signal.as_mut().map(|it| &mut it.payload);
+        let payloads = [self.reply.as_mut(), self.request.as_mut(), signal];
+        payloads.into_iter().flatten().for_each(|payload| *payload = Bytes::new());
+    }
+
     /// The owner died. What was out may be anywhere.
     pub(super) fn lose_owner(&mut self) {
         if let StepPhase::InFlight { direction: Direction::Forward, .. } = self.phase {
