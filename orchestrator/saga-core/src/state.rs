@@ -12,7 +12,7 @@ use crate::{
 mod step;
 
 use step::step_event;
-pub use step::{Signal, StepState, Trouble};
+pub use step::{By, Settlement, Signal, StepState, Trouble};
 
 /// One saga as its log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct State {
     owner: NodeId,
     epoch: Epoch,
     steps: Vec<StepState>,
-    cancel_requested: bool,
+    cancelled: Option<By>,
     turned_back: Option<TurnBackReason>,
     ended: Option<Ended>,
 }
@@ -56,7 +56,7 @@ impl State {
             owner: started.node,
             epoch: Epoch(1),
             steps: definition.steps.iter().map(StepState::untouched).collect(),
-            cancel_requested: false,
+            cancelled: None,
             turned_back: None,
             ended: None,
         }
@@ -85,7 +85,9 @@ impl State {
         }
         match event {
             Event::Owned { node, epoch, .. } => self.own(*node, *epoch)?,
-            Event::CancelRequested { .. } => self.cancel_requested = true,
+            Event::CancelRequested { actor, reason, at_ms } => {
+                self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
+            }
             Event::TurnedBack { reason, .. } if self.may_turn_back(reason) => {
                 self.turned_back = Some(reason.clone());
             }
@@ -231,7 +233,13 @@ impl State {
     /// Whether a client asked the saga to turn back.
     #[must_use]
     pub fn cancel_requested(&self) -> bool {
-        self.cancel_requested
+        self.cancelled.is_some()
+    }
+
+    /// Who asked the saga to turn back, where somebody did: the first one.
+    #[must_use]
+    pub fn cancelled(&self) -> Option<&By> {
+        self.cancelled.as_ref()
     }
 
     /// Why the saga turned back, where it did.

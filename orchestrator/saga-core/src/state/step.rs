@@ -30,6 +30,30 @@ pub struct StepState {
     pub last_open: Option<Last>,
     /// The signal that came, whatever became of it.
     pub signal: Option<Signal>,
+    /// What a person said last became of one of its calls.
+    pub settled: Option<Settlement>,
+}
+
+/// Who acted on a saga from outside, when, and why. Names and reasons are for people; they
+/// are empty where nobody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    pub actor: String,
+    pub reason: String,
+    pub at_ms: u64,
+}
+
+impl By {
+    pub(super) fn new(actor: &str, reason: &str, at_ms: u64) -> Self {
+        Self { actor: actor.to_owned(), reason: reason.to_owned(), at_ms }
+    }
+}
+
+/// What a person said became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub settled: Settled,
+    pub by: By,
 }
 
 /// A signal from outside.
@@ -39,8 +63,8 @@ pub struct Signal {
     pub request_id: String,
     /// Protobuf bytes of the type that the definition declares.
     pub payload: Bytes,
-    /// When it came.
-    pub at_ms: u64,
+    /// Who sent it, and when it came.
+    pub by: By,
 }
 
 /// What a call that did not succeed said.
@@ -66,6 +90,7 @@ impl StepState {
             last_trouble: None,
             last_open: None,
             signal: None,
+            settled: None,
         }
     }
 
@@ -108,18 +133,27 @@ impl StepState {
                 self.settle();
             }
             Event::OperatorActed {
-                act: OperatorAct::Settle { settled: Settled::Applied, .. },
-                ..
-            } => self.settle(),
+                act: OperatorAct::Settle { settled, .. },
+                actor,
+                reason,
+                at_ms,
+            } => {
+                if *settled == Settled::Applied {
+                    self.settle();
+                }
+                let by = By::new(actor, reason, *at_ms);
+                self.settled = Some(Settlement { settled: *settled, by });
+            }
             Event::Answered { outcome, at_ms, .. } => {
                 self.trouble(outcome.reason(), outcome.message(), *at_ms);
             }
             Event::Resolved { resolution, at_ms, .. } => {
                 self.trouble(resolution.reason(), resolution.message(), *at_ms);
             }
-            Event::Signalled { request_id, payload, at_ms, .. } => {
+            Event::Signalled { request_id, payload, actor, reason, at_ms, .. } => {
                 let (request_id, payload) = (request_id.clone(), payload.clone());
-                self.signal = Some(Signal { request_id, payload, at_ms: *at_ms });
+                let by = By::new(actor, reason, *at_ms);
+                self.signal = Some(Signal { request_id, payload, by });
             }
             Event::WaitEnded { verdict: Verdict::Accepted, .. } => {
                 self.reply = self.signal.as_ref().map(|signal| signal.payload.clone());

@@ -2,6 +2,7 @@
 //! what is recorded or at the participant, and must be caught by that rule.
 
 mod waits;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -28,7 +29,7 @@ struct Mutant {
 #[test]
 fn every_mutant_is_caught_by_the_rule_it_breaks() {
     let mutants = mutants();
-    assert_eq!(mutants.len(), 37);
+    assert_eq!(mutants.len(), 45);
     let mut broken = BTreeSet::new();
     for Mutant { name, subject, case, breaks } in mutants {
         match Walk::over(&case, &subject) {
@@ -49,6 +50,7 @@ fn mutants() -> Vec<Mutant> {
         of_records(),
         of_participants(),
         waits::of_waits(),
+        words::of_words(),
     ]
     .into_iter()
     .flatten()

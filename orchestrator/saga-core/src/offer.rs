@@ -1,0 +1,110 @@
+//! What a person or a client can do to a saga now. Who accepts an act and who offers it ask
+//! the same question, so that nothing is offered that would be refused.
+
+use crate::{
+    cancel::{CancelEffect, cancel_effect},
+    definition::{Definition, StepIndex},
+    event::{Direction, Event, OperatorAct, Settled},
+    next::{Action, Next, next},
+    phase::StepPhase,
+    state::State,
+};
+
+/// One thing that can be done to a saga from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Have what waits tried now.
+    Retry,
+    /// Ask the saga to turn back.
+    Cancel,
+    /// Give the step its signal.
+    Signal { step: StepIndex },
+    /// Say what became of the step's call.
+    Settle { step: StepIndex, settled: Settled },
+}
+
+/// Everything that can be done to the saga now.
+#[must_use]
+pub fn offers(definition: &Definition, state: &State, now_ms: u64) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    for step in definition.indices() {
+        if may_signal(state, step) {
+            offers.push(Offer::Signal { step });
+        }
+    }
+    if may_retry(definition, state, now_ms) {
+        offers.push(Offer::Retry);
+    }
+    for step in definition.indices() {
+        for settled in [Settled::Applied, Settled::NotApplied] {
+            if may_settle(definition, state, step, settled) {
+                offers.push(Offer::Settle { step, settled });
+            }
+        }
+    }
+    if may_cancel(definition, state) {
+        offers.push(Offer::Cancel);
+    }
+    offers
+}
+
+/// Whether there is something to try now: the engine would do something at once.
+#[must_use]
+pub fn may_retry(definition: &Definition, state: &State, now_ms: u64) -> bool {
+    !upcoming(definition, state, now_ms).is_empty()
+}
+
+/// What the engine would do now if every pause were over.
+#[must_use]
+pub fn upcoming(definition: &Definition, state: &State, now_ms: u64) -> Vec<Action> {
+    let (actor, reason) = (String::new(), String::new());
+    let retry = Event::OperatorActed { actor, reason, act: OperatorAct::Retry, at_ms: now_ms };
+    let mut hurried = state.clone();
+    if hurried.apply(&retry).is_err() {
+        return Vec::new(); // It has ended.
+    }
+    match next(definition, &hurried, now_ms) {
+        Next::Do(actions) => actions,
+        Next::Wait { .. } | Next::Finished(_) => Vec::new(),
+    }
+}
+
+/// Whether a request to turn back would change anything.
+#[must_use]
+pub fn may_cancel(definition: &Definition, state: &State) -> bool {
+    let decided = state.cancel_requested() || state.turned_back().is_some();
+    let effect = cancel_effect(definition, state);
+    !decided && matches!(effect, CancelEffect::TurnsBack | CancelEffect::Undecided)
+}
+
+/// Whether the step waits for a signal, and has none.
+#[must_use]
+pub fn may_signal(state: &State, step: StepIndex) -> bool {
+    let is_open = state.ended().is_none() && state.turned_back().is_none();
+    let step = state.step(step);
+    is_open && matches!(step.phase, StepPhase::Waiting { .. }) && step.signal.is_none()
+}
+
+/// Whether a person may say what became of the step: only where the engine cannot find
+/// out by itself, or has no way on.
+#[must_use]
+pub fn may_settle(
+    definition: &Definition,
+    state: &State,
+    step: StepIndex,
+    settled: Settled,
+) -> bool {
+    let passed_pivot = state.passed_pivot(definition);
+    match state.step(step).phase {
+        _ if state.ended().is_some() => false,
+        StepPhase::Open { direction: Direction::Forward, tries, .. } => {
+            tries.in_doubt || passed_pivot && settled == Settled::Applied
+        }
+        StepPhase::Open { direction: Direction::Backward, .. }
+        | StepPhase::Unrenderable { direction: Direction::Backward } => settled == Settled::Applied,
+        StepPhase::Rejected | StepPhase::Fenced | StepPhase::Unrenderable { .. } => {
+            passed_pivot && settled == Settled::Applied
+        }
+        _ => false,
+    }
+}
