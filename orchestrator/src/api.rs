@@ -7,14 +7,17 @@ use std::future::Future;
 
 use tonic::Status;
 
+mod cancel;
 mod check;
 mod definition;
 mod error;
+mod events;
 mod operator;
 mod page;
 mod saga;
 mod signal;
 mod view;
+mod why;
 
 pub(crate) use definition::DefinitionApi;
 pub(crate) use operator::OperatorApi;

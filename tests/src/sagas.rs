@@ -60,6 +60,8 @@ impl Shop {
             signal: signal.to_owned(),
             payload: Some(Payload::Json(says.to_string())),
             request_id: request_id.to_owned(),
+            actor: "tests".to_owned(),
+            reason: String::new(),
         };
         Ok(self.sagas().signal_saga(request).await?.into_inner())
     }

@@ -88,17 +88,20 @@ impl From<&Event> for wire::Event {
                 (*at_ms, Kind::Unrenderable(wire::Unrenderable { call, message }))
             }
             Event::WaitBegan { step, at_ms } => (*at_ms, Kind::WaitBegan(of_step(*step))),
-            Event::Signalled { step, request_id, payload, at_ms } => {
+            Event::Signalled { step, request_id, payload, actor, reason, at_ms } => {
                 let (request_id, payload) = (request_id.clone(), payload.clone());
+                let (actor, reason) = (actor.clone(), reason.clone());
                 let step = step.0.into();
-                (*at_ms, Kind::Signalled(wire::Signalled { step, request_id, payload }))
+                let signalled = wire::Signalled { step, request_id, payload, actor, reason };
+                (*at_ms, Kind::Signalled(signalled))
             }
             Event::WaitEnded { step, verdict, at_ms } => {
                 (*at_ms, Kind::WaitEnded(wire::WaitEnded::of(*step, verdict)))
             }
             Event::Kept { step, at_ms } => (*at_ms, Kind::Kept(of_step(*step))),
-            Event::CancelRequested { reason, at_ms } => {
-                (*at_ms, Kind::CancelRequested(wire::CancelRequested { reason: reason.clone() }))
+            Event::CancelRequested { actor, reason, at_ms } => {
+                let (actor, reason) = (actor.clone(), reason.clone());
+                (*at_ms, Kind::CancelRequested(wire::CancelRequested { reason, actor }))
             }
             Event::TurnedBack { reason, at_ms } => (*at_ms, Kind::TurnedBack(reason.into())),
             Event::OperatorActed { actor, reason, act, at_ms } => {
@@ -175,15 +178,18 @@ impl TryFrom<wire::Event> for Event {
                 Self::Unrenderable { step, direction, message: unrenderable.message, at_ms }
             }
             Kind::WaitBegan(began) => Self::WaitBegan { step: step_index(began.step)?, at_ms },
-            Kind::Signalled(wire::Signalled { step, request_id, payload }) => {
-                Self::Signalled { step: step_index(step)?, request_id, payload, at_ms }
+            Kind::Signalled(wire::Signalled { step, request_id, payload, actor, reason }) => {
+                let step = step_index(step)?;
+                Self::Signalled { step, request_id, payload, actor, reason, at_ms }
             }
             Kind::WaitEnded(ended) => {
                 let step = step_index(ended.step)?;
                 Self::WaitEnded { step, verdict: ended.try_into()?, at_ms }
             }
             Kind::Kept(kept) => Self::Kept { step: step_index(kept.step)?, at_ms },
-            Kind::CancelRequested(cancel) => Self::CancelRequested { reason: cancel.reason, at_ms },
+            Kind::CancelRequested(wire::CancelRequested { reason, actor }) => {
+                Self::CancelRequested { actor, reason, at_ms }
+            }
             Kind::TurnedBack(turned_back) => {
                 Self::TurnedBack { reason: turned_back.try_into()?, at_ms }
             }

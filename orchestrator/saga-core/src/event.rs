@@ -40,14 +40,22 @@ pub enum Event {
     /// The step waits for its signal from now on; its timer runs.
     WaitBegan { step: StepIndex, at_ms: u64 },
     /// A client sent the signal of the step, which may not have begun to wait. The first
-    /// one counts. `request_id` tells a repeated request from another one.
-    Signalled { step: StepIndex, request_id: String, payload: Bytes, at_ms: u64 },
+    /// one counts. `request_id` tells a repeated request from another one. Actor and reason
+    /// are empty where the client did not say.
+    Signalled {
+        step: StepIndex,
+        request_id: String,
+        payload: Bytes,
+        actor: String,
+        reason: String,
+        at_ms: u64,
+    },
     /// What the signal, or the end of the timer, means for the step.
     WaitEnded { step: StepIndex, verdict: Verdict, at_ms: u64 },
     /// The condition of the step's compensation was false: its effect stays.
     Kept { step: StepIndex, at_ms: u64 },
-    /// A client asked the saga to turn back.
-    CancelRequested { reason: String, at_ms: u64 },
+    /// A client asked the saga to turn back. Actor and reason are empty where it did not say.
+    CancelRequested { actor: String, reason: String, at_ms: u64 },
     /// The saga turned back: from now on it only settles and undoes.
     TurnedBack { reason: TurnBackReason, at_ms: u64 },
     /// A person acted.

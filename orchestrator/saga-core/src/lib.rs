@@ -11,17 +11,21 @@
 //! time is an argument, and the jitter of a retry is derived from the operation's id.
 //!
 //! Reading order: [`id`], [`definition`], [`event`], [`phase`], [`state`], [`next`](mod@next),
-//! [`stuck`](mod@stuck), [`encoding`].
+//! [`stuck`](mod@stuck), [`cancel`], [`explain`], [`offer`], [`encoding`].
 
+pub mod cancel;
 pub mod definition;
 pub mod encoding;
 pub mod event;
+pub mod explain;
 pub mod id;
 pub mod next;
+pub mod offer;
 pub mod phase;
 pub mod state;
 pub mod stuck;
 
+pub use cancel::{CancelEffect, cancel_effect};
 pub use definition::{
     Definition, Jitter, OnTimeout, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepKind,
     StepSet, Timer,
@@ -32,6 +36,7 @@ pub use event::{
 };
 pub use id::{Epoch, NodeId, OperationId, OperationName, OperationRoot, SagaId};
 pub use next::{Action, Next, next};
+pub use offer::{Offer, offers};
 pub use phase::StepPhase;
-pub use state::{Generations, Signal, State, StepState};
+pub use state::{By, Generations, Settlement, Signal, State, StepState};
 pub use stuck::{Stuck, StuckReason, stuck};

@@ -12,7 +12,7 @@ use crate::{
 mod step;
 
 use step::step_event;
-pub use step::{Generations, Signal, StepState, Trouble};
+pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
 
 /// One saga as its log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct State {
     owner: NodeId,
     epoch: Epoch,
     steps: Vec<StepState>,
-    cancel_requested: bool,
+    cancelled: Option<By>,
     turned_back: Option<TurnBackReason>,
     closing: bool,
     ended: Option<Ended>,
@@ -59,7 +59,7 @@ impl State {
             owner: started.node,
             epoch: Epoch(1),
             steps: definition.steps.iter().map(StepState::untouched).collect(),
-            cancel_requested: false,
+            cancelled: None,
             turned_back: None,
             closing: false,
             ended: None,
@@ -89,7 +89,9 @@ impl State {
         }
         match event {
             Event::Owned { node, epoch, .. } => self.own(*node, *epoch)?,
-            Event::CancelRequested { .. } => self.cancel_requested = true,
+            Event::CancelRequested { actor, reason, at_ms } => {
+                self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
+            }
             Event::TurnedBack { reason, .. } if self.may_turn_back(reason) => {
                 self.turned_back = Some(reason.clone());
             }
@@ -101,14 +103,17 @@ impl State {
             }
             Event::OperatorActed { act: OperatorAct::Retry, .. } => self.retry_steps(|_| true),
             Event::OperatorActed { act: OperatorAct::Close, .. } => self.closing = true,
-            Event::OperatorActed { act: OperatorAct::Settle { step, settled, reply }, .. }
-                if self.is_unread(*step) =>
-            {
+            Event::OperatorActed {
+                act: OperatorAct::Settle { step, settled, reply },
+                actor,
+                reason,
+                at_ms,
+            } if self.is_unread(*step) => {
                 if *settled != Settled::Applied {
                     let phase = Some(StepPhase::Applied);
                     return Err(Illegal { event: event.kind(), step: Some(*step), phase });
                 }
-                self.read(*step, reply.clone());
+                self.read(*step, reply.clone(), By::new(actor, reason, *at_ms));
             }
             _ => self.apply_to_step(event)?,
         }
@@ -128,8 +133,8 @@ impl State {
 
     /// A person gives the reply that could not be kept, or says that there is none. What
     /// could not be rendered without it is made again.
-    fn read(&mut self, step: StepIndex, reply: Option<Bytes>) {
-        self.steps[step.at()].read(reply);
+    fn read(&mut self, step: StepIndex, reply: Option<Bytes>, by: By) {
+        self.steps[step.at()].read(reply, by);
         self.retry_steps(|it| it == StepPhase::Unrenderable { direction: Direction::Forward });
     }
 
@@ -258,7 +263,13 @@ impl State {
     /// Whether a client asked the saga to turn back.
     #[must_use]
     pub fn cancel_requested(&self) -> bool {
-        self.cancel_requested
+        self.cancelled.is_some()
+    }
+
+    /// Who asked the saga to turn back, where somebody did: the first one.
+    #[must_use]
+    pub fn cancelled(&self) -> Option<&By> {
+        self.cancelled.as_ref()
     }
 
     /// Why the saga turned back, where it did.

@@ -21,7 +21,7 @@ fn nothing_follows_the_end() {
     for event in [
         ended(Ending::Compensated),
         ended(Ending::Completed),
-        Event::CancelRequested { reason: String::new(), at_ms: 0 },
+        Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 0 },
         owned(2),
         acted(OperatorAct::Retry),
         intended(FIRST, Forward, 1),

@@ -1,14 +1,16 @@
 //! What can be typed.
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use saga_proto::saga::v1::{SagaName, SagaState, SettledOutcome};
+use saga_proto::saga::v1::{SagaName, SagaState};
 
 use crate::name::{BusinessKey, business_key, saga_name};
 
+mod change;
 mod service;
 
+pub(crate) use change::{Cancel, Consent, Retry, Settle, Signal};
 pub(crate) use service::{ServiceCheck, ServiceCommand};
 
 /// The operator's command line of the saga engine.
@@ -30,8 +32,9 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where the orchestrator listens.
-    #[arg(long, global = true, env = "SAGACTL_ADDRESS", default_value = "http://127.0.0.1:7400")]
+    /// Where the orchestrator listens [default: SAGACTL_ADDRESS, else http://127.0.0.1:7400].
+    // Not clap's `env`: an error's usage line would show the flag as one that is required.
+    #[arg(long, global = true, default_value_t = address(), hide_default_value = true)]
     pub(crate) address: String,
     /// How the reply is written to standard output.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
@@ -117,10 +120,11 @@ pub(crate) enum SagaCommand {
     /// Wait for the end of a saga. Exits with 0 completed, 8 compensated or closed, 9 stuck,
     /// 7 not ended in time.
     Wait(Named),
-    /// Ask a saga to turn back: everything that was applied is undone.
+    /// Ask a saga to turn back: what was applied is undone. Exits with 0 it turns back, 6 it
+    /// has passed its pivot or had ended, 7 that is not decided yet.
     ///
-    /// It does not turn back where it has passed its pivot. An unknown outcome is settled
-    /// first. There is no way forward again.
+    /// It does not turn back where it has passed its pivot. While the pivot's call is out
+    /// nobody knows; `--wait` waits for that. There is no way forward again.
     Cancel(Cancel),
     /// Make the call that waits, or ask for its outcome, now instead of later.
     ///
@@ -136,6 +140,22 @@ pub(crate) enum SagaCommand {
     /// The saga goes on as if the participant had said so. Your name and reason are kept in
     /// its log. There is no way back.
     Settle(Settle),
+}
+
+impl SagaCommand {
+    /// The saga that it is about. `None`: it names none.
+    pub(crate) fn about(&self) -> Option<&SagaName> {
+        match self {
+            Self::Start(_) | Self::List(_) => None,
+            Self::Get(named) | Self::Describe(named) | Self::Log(named) | Self::Wait(named) => {
+                Some(&named.name)
+            }
+            Self::Cancel(cancel) => Some(&cancel.saga.name),
+            Self::Retry(retry) => Some(&retry.saga.name),
+            Self::Signal(signal) => Some(&signal.saga.name),
+            Self::Settle(settle) => Some(&settle.saga.name),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -200,101 +220,6 @@ pub(crate) struct Named {
     pub(crate) name: SagaName,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Cancel {
-    #[command(flatten)]
-    pub(crate) saga: Named,
-    /// Why, for the saga's log.
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) consent: Consent,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Retry {
-    #[command(flatten)]
-    pub(crate) saga: Named,
-    /// Why, for the saga's log.
-    #[arg(long, default_value = "asked for with sagactl")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) actor: Actor,
-    #[command(flatten)]
-    pub(crate) consent: Consent,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Signal {
-    #[command(flatten)]
-    pub(crate) saga: Named,
-    /// Name of the signal.
-    pub(crate) signal: String,
-    /// What it says in proto-JSON: the text itself, `@FILE`, or `-` for standard input
-    /// [default: nothing].
-    #[arg(long)]
-    pub(crate) input: Option<String>,
-    /// A file with what it says, as `--input @FILE`.
-    #[arg(short, long, conflicts_with = "input")]
-    pub(crate) file: Option<String>,
-    /// Makes a repeated command the same request [default: a new UUID].
-    #[arg(long)]
-    pub(crate) request_id: Option<String>,
-    #[command(flatten)]
-    pub(crate) consent: Consent,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Settle {
-    #[command(flatten)]
-    pub(crate) saga: Named,
-    /// The step.
-    #[arg(long)]
-    pub(crate) step: String,
-    /// What you found out at the participant.
-    #[arg(long, value_enum)]
-    pub(crate) outcome: Outcome,
-    /// How you found it out, for the saga's log.
-    #[arg(long)]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) actor: Actor,
-    #[command(flatten)]
-    pub(crate) consent: Consent,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Actor {
-    /// Who acts, for the saga's log.
-    #[arg(long, env = "USER", hide_env_values = true)]
-    pub(crate) actor: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Consent {
-    /// Do it without the question.
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// What a person found out about a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Outcome {
-    /// The participant did it.
-    Applied,
-    /// The participant did not do it and never will.
-    NotApplied,
-}
-
-impl From<Outcome> for SettledOutcome {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Applied => Self::Applied,
-            Outcome::NotApplied => Self::NotApplied,
-        }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum DefinitionCommand {
     /// Check a definition and store it. A stored version never changes.
@@ -334,6 +259,14 @@ pub(crate) enum ServerCommand {
     Info,
     /// Ask whether the server serves. Exits with 0 only where it does.
     Health,
+}
+
+fn address() -> String {
+    variable("SAGACTL_ADDRESS").unwrap_or_else(|| "http://127.0.0.1:7400".to_owned())
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|it| !it.is_empty())
 }
 
 /// Reads `500ms`, `10s`, `1m 30s`.

@@ -11,15 +11,15 @@ use std::{
 };
 
 use saga_proto::saga::v1::{
-    CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest, CheckDefinitionResponse,
-    CheckParticipantRequest, CheckParticipantResponse, ForceOutcomeRequest, ForceOutcomeResponse,
-    GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
-    GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse,
-    ListEventsRequest, ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest,
-    ListStuckResponse, RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest,
-    RetrySagaResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
-    StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
-    definition_service_client::DefinitionServiceClient,
+    CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest,
+    CheckDefinitionResponse, CheckParticipantRequest, CheckParticipantResponse,
+    ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest, GetDefinitionResponse,
+    GetSagaRequest, GetSagaResponse, GetServerInfoRequest, GetServerInfoResponse,
+    ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest, ListEventsResponse,
+    ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
+    RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest, RetrySagaResponse,
+    SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse,
+    WaitSagaRequest, WaitSagaResponse, definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
@@ -37,6 +37,11 @@ const PAGE_SIZE: u32 = 500;
 /// How long one question of [`Client::wait`] stays with the server. Short, so that a saga
 /// that gets stuck is noticed: the server answers early only for a saga that ended.
 const WAIT_SLICE: Duration = Duration::from_secs(2);
+/// How long one question of [`Client::cancel`] stays with the server, which answers as soon
+/// as it is decided.
+const DECISION_SLICE: Duration = Duration::from_secs(30);
+/// How much longer than the limit of [`Client::wait`] an answer may take.
+const WAIT_GRACE: Duration = Duration::from_millis(500);
 /// The least time between two questions of [`Client::wait`].
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -81,14 +86,14 @@ impl Client {
         doing: &str,
         request: StartSagaRequest,
     ) -> Result<StartSagaResponse, Failure> {
-        self.answer(doing, self.sagas().start_saga(request)).await
+        self.change(doing, self.sagas().start_saga(request)).await
     }
 
     /// Shows one saga.
     pub(crate) async fn saga(&self, name: &SagaName) -> Result<GetSagaResponse, Failure> {
         let request = GetSagaRequest { name: Some(name.clone()) };
         let doing = format!("show {}", shown(name));
-        self.answer(&doing, self.sagas().get_saga(request)).await
+        self.read(&doing, self.sagas().get_saga(request)).await
     }
 
     /// Waits until a saga has ended or is stuck, at most `limit`.
@@ -111,8 +116,11 @@ impl Client {
                 timeout: prost_types::Duration::try_from(slice).ok(),
             };
             let asked_at = Instant::now();
-            let call_timeout = self.timeout + slice;
-            let reply = answer(&doing, call_timeout, self.sagas().wait_saga(request)).await?;
+            // Who waits for so long does not wait much longer for a server that is silent.
+            let grace = if limit.is_some() { self.timeout.min(WAIT_GRACE) } else { self.timeout };
+            let mut sagas = self.sagas();
+            let call = sagas.wait_saga(request);
+            let reply = answer(&doing, slice + grace, Asked::Read, call).await?;
             let state = reply.saga.as_ref().map(|it| it.state()).unwrap_or_default();
             let out_of_time = left.is_some_and(|left| left <= WAIT_SLICE);
             if reply.ended || Exit::of_awaited(state).is_some() || out_of_time {
@@ -134,7 +142,7 @@ impl Client {
         loop {
             let missing = u32::try_from(limit - all.sagas.len()).unwrap_or(u32::MAX);
             request.page_size = missing.min(PAGE_SIZE);
-            let page = self.answer("list sagas", self.sagas().list_sagas(request.clone())).await?;
+            let page = self.read("list sagas", self.sagas().list_sagas(request.clone())).await?;
             let empty = page.sagas.is_empty();
             all.sagas.extend(page.sagas);
             all.sagas.truncate(limit);
@@ -154,7 +162,7 @@ impl Client {
         loop {
             let name = Some(name.clone());
             let request = ListEventsRequest { name, page_size: PAGE_SIZE, page_token };
-            let page = self.answer(&doing, self.sagas().list_events(request)).await?;
+            let page = self.read(&doing, self.sagas().list_events(request)).await?;
             let empty = page.events.is_empty();
             all.events.extend(page.events);
             page_token = page.next_page_token;
@@ -164,14 +172,29 @@ impl Client {
         }
     }
 
-    /// Asks a saga to turn back. Asking twice is asking once.
+    /// Asks a saga to turn back, and waits for at most `limit` until it is decided whether it
+    /// does. Asking twice is asking once.
     pub(crate) async fn cancel(
         &self,
         doing: &str,
         request: CancelSagaRequest,
+        limit: Duration,
         _: &WritePermit,
     ) -> Result<CancelSagaResponse, Failure> {
-        self.answer(doing, self.sagas().cancel_saga(request)).await
+        let begin = Instant::now();
+        loop {
+            let left = limit.saturating_sub(begin.elapsed());
+            let slice = left.min(DECISION_SLICE);
+            let wait = prost_types::Duration::try_from(slice).ok();
+            let request = CancelSagaRequest { wait, ..request.clone() };
+            let call_timeout = self.timeout + slice;
+            let mut sagas = self.sagas();
+            let call = sagas.cancel_saga(request);
+            let reply = answer(doing, call_timeout, Asked::Change, call).await?;
+            if reply.effect() != CancelEffect::Undecided || left <= DECISION_SLICE {
+                return Ok(reply);
+            }
+        }
     }
 
     /// Gives a saga a signal. Safe to repeat with the same request id.
@@ -181,7 +204,7 @@ impl Client {
         request: SignalSagaRequest,
         _: &WritePermit,
     ) -> Result<SignalSagaResponse, Failure> {
-        self.answer(doing, self.sagas().signal_saga(request)).await
+        self.change(doing, self.sagas().signal_saga(request)).await
     }
 
     /// Has a saga try now.
@@ -191,7 +214,7 @@ impl Client {
         request: RetrySagaRequest,
         _: &WritePermit,
     ) -> Result<RetrySagaResponse, Failure> {
-        self.answer(doing, self.operator().retry_saga(request)).await
+        self.change(doing, self.operator().retry_saga(request)).await
     }
 
     /// Settles a call. Repeated, it is refused with NOTHING_TO_SETTLE.
@@ -201,7 +224,7 @@ impl Client {
         request: ForceOutcomeRequest,
         _: &WritePermit,
     ) -> Result<ForceOutcomeResponse, Failure> {
-        self.answer(doing, self.operator().force_outcome(request)).await
+        self.change(doing, self.operator().force_outcome(request)).await
     }
 
     /// Says what a check of a participant would call. Calls nothing.
@@ -211,7 +234,7 @@ impl Client {
         request: CheckParticipantRequest,
     ) -> Result<CheckParticipantResponse, Failure> {
         let request = CheckParticipantRequest { validate_only: true, ..request };
-        self.answer(doing, self.operator().check_participant(request)).await
+        self.read(doing, self.operator().check_participant(request)).await
     }
 
     /// Checks a participant, by real calls. `limit` bounds the check. The server finishes one
@@ -223,19 +246,19 @@ impl Client {
         limit: Duration,
         _: &WritePermit,
     ) -> Result<CheckParticipantResponse, Failure> {
-        answer(doing, limit, self.operator().check_participant(request)).await
+        answer(doing, limit, Asked::Change, self.operator().check_participant(request)).await
     }
 
     /// Lists what needs a person.
     pub(crate) async fn stuck(&self, examples_max: u32) -> Result<ListStuckResponse, Failure> {
         let request = ListStuckRequest { examples_max };
-        self.answer("list what is stuck", self.operator().list_stuck(request)).await
+        self.read("list what is stuck", self.operator().list_stuck(request)).await
     }
 
     /// Shows the server.
     pub(crate) async fn info(&self) -> Result<GetServerInfoResponse, Failure> {
         let request = GetServerInfoRequest {};
-        self.answer("show the server", self.operator().get_server_info(request)).await
+        self.read("show the server", self.operator().get_server_info(request)).await
     }
 
     /// Checks and stores a definition. Safe to repeat.
@@ -244,7 +267,7 @@ impl Client {
         doing: &str,
         request: RegisterDefinitionRequest,
     ) -> Result<RegisterDefinitionResponse, Failure> {
-        self.answer(doing, self.definitions().register_definition(request)).await
+        self.change(doing, self.definitions().register_definition(request)).await
     }
 
     /// Checks a definition.
@@ -253,7 +276,7 @@ impl Client {
         request: CheckDefinitionRequest,
     ) -> Result<CheckDefinitionResponse, Failure> {
         let doing = format!("check {}", request.file_name);
-        self.answer(&doing, self.definitions().check_definition(request)).await
+        self.read(&doing, self.definitions().check_definition(request)).await
     }
 
     /// Shows a stored definition.
@@ -262,29 +285,37 @@ impl Client {
         doing: &str,
         request: GetDefinitionRequest,
     ) -> Result<GetDefinitionResponse, Failure> {
-        self.answer(doing, self.definitions().get_definition(request)).await
+        self.read(doing, self.definitions().get_definition(request)).await
     }
 
     /// Lists the definitions.
     pub(crate) async fn definition_list(&self) -> Result<ListDefinitionsResponse, Failure> {
         let request = ListDefinitionsRequest {};
-        self.answer("list definitions", self.definitions().list_definitions(request)).await
+        self.read("list definitions", self.definitions().list_definitions(request)).await
     }
 
     /// Whether the server says that it serves.
     pub(crate) async fn health(&self) -> Result<ServingStatus, Failure> {
         let mut client = HealthClient::new(self.channel.clone());
         let request = HealthCheckRequest { service: String::new() };
-        let reply = self.answer("ask for the server's health", client.check(request)).await?;
+        let reply = self.read("ask for the server's health", client.check(request)).await?;
         Ok(reply.status())
     }
 
-    async fn answer<T>(
+    async fn read<T>(
         &self,
         doing: &str,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
-        answer(doing, self.timeout, call).await
+        answer(doing, self.timeout, Asked::Read, call).await
+    }
+
+    async fn change<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        answer(doing, self.timeout, Asked::Change, call).await
     }
 
     fn sagas(&self) -> SagaServiceClient<Channel> {
@@ -300,16 +331,24 @@ impl Client {
     }
 }
 
+/// What is asked of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Read,
+    Change,
+}
+
 /// Waits for an answer, at most `timeout`.
 async fn answer<T>(
     doing: &str,
     timeout: Duration,
+    asked: Asked,
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, Failure> {
     match tokio::time::timeout(timeout, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(Failure::refused(doing, &status)),
-        Err(_) => Err(Failure::timed_out(doing, timeout.as_millis())),
+        Err(_) => Err(Failure::timed_out(doing, timeout, asked == Asked::Change)),
     }
 }
 

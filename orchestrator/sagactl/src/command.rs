@@ -83,6 +83,7 @@ fn explained(words: &[String]) -> Result<String, Failure> {
         return Ok(format!("{}\n\n{}\n", page.topic, page.text));
     }
     let mut command = Cli::command();
+    command.build(); // Only then does an inner command know what is typed before it.
     for word in words {
         let Some(inner) = command.find_subcommand(word) else {
             let what = format!("there is no page about {:?}", words.join(" "));

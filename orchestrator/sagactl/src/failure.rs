@@ -1,6 +1,6 @@
 //! What went wrong, for the person who typed the command.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -71,17 +71,27 @@ impl Failure {
         }
     }
 
-    /// No answer to `doing` came within `timeout_ms`. The server may have done it.
-    pub(crate) fn timed_out(doing: &str, timeout_ms: u128) -> Self {
+    /// No answer to `doing` came within `timeout`. A change may have been made all the same.
+    pub(crate) fn timed_out(doing: &str, timeout: Duration, is_change: bool) -> Self {
+        let mut why = format!("no answer came within {}", spelled(timeout));
+        if is_change {
+            why.push_str("; the server may have done it all the same");
+        }
         Self {
             exit: Exit::Unavailable,
             what: format!("cannot {doing}"),
             code: Some("DEADLINE_EXCEEDED".to_owned()),
-            why: format!(
-                "no answer came within {timeout_ms} ms; the server may have done it all the same"
-            ),
+            why,
             remedies: vec!["sagactl server health, and a longer --timeout".to_owned()],
         }
+    }
+
+    /// The same, with remedies that can be pasted: they are about the saga that is typed so.
+    pub(crate) fn about(mut self, saga: &str) -> Self {
+        for remedy in &mut self.remedies {
+            *remedy = named(remedy, saga);
+        }
+        self
     }
 }
 
@@ -103,6 +113,24 @@ impl fmt::Display for Failure {
             label = "       ";
         }
         Ok(())
+    }
+}
+
+/// A remedy about one saga: pages write `NAME` for what is typed for it.
+pub(crate) fn named(remedy: &str, saga: &str) -> String {
+    let words = remedy.split(' ').map(|word| match word.strip_prefix("NAME") {
+        Some(rest) if rest.chars().all(|it| it.is_ascii_punctuation()) => format!("{saga}{rest}"),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<String>>().join(" ")
+}
+
+/// `2 s`, or `250 ms` where it is no whole number of seconds.
+pub(crate) fn spelled(span: Duration) -> String {
+    if span.subsec_nanos() == 0 {
+        format!("{} s", span.as_secs())
+    } else {
+        format!("{} ms", span.as_micros().div_ceil(1_000))
     }
 }
 

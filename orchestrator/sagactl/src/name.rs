@@ -62,16 +62,22 @@ pub(crate) fn shown_key(namespace: &str, key: &str) -> String {
     }
 }
 
+/// The name as it was typed, quoted where a shell would not take it as it stands.
+pub(crate) fn quoted(name: &SagaName) -> String {
+    let shown = shown(name);
+    if is_plain(&shown) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.starts_with('-')
+        && text.chars().all(|it| it.is_ascii_alphanumeric() || "._:@/-+=".contains(it))
+}
+
 /// What to type for this saga: its key, or its id where a shell would not take the key
 /// as it stands.
 pub(crate) fn typed(saga: &Saga) -> String {
     let shown = shown_key(&saga.namespace, &saga.business_key);
-    let plain = |it: char| it.is_ascii_alphanumeric() || "._:@/-+=".contains(it);
-    if shown.starts_with('-') || saga.business_key.is_empty() || !shown.chars().all(plain) {
-        saga.saga_id.clone()
-    } else {
-        shown
-    }
+    if saga.business_key.is_empty() || !is_plain(&shown) { saga.saga_id.clone() } else { shown }
 }
 
 /// Only the long form with hyphens: a business key of 32 digits stays a key.

@@ -57,7 +57,7 @@ pub(crate) fn permit(
     if !asks.present() {
         return Err(Failure {
             exit: Exit::Declined,
-            what: "this command makes a change, and there is no terminal to ask on".to_owned(),
+            what: "needs --yes: standard input is no terminal to ask on".to_owned(),
             code: None,
             why: preview.to_owned(),
             remedies: vec!["add --yes to allow it".to_owned()],

@@ -13,6 +13,7 @@ pub(crate) mod service;
 pub(crate) mod stuck;
 pub(crate) mod table;
 pub(crate) mod words;
+mod you_can;
 
 #[cfg(test)]
 mod example;

@@ -28,6 +28,20 @@ pub(super) fn invalid(reason: &str, field: &str, message: impl Into<String>) -> 
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {message}"), details)
 }
 
+/// Characters of an actor or a reason at most.
+const WORDS_CHARS_MAX: usize = 1_000;
+
+/// Who acts and why, as long as a log keeps it.
+pub(super) fn check_lengths(actor: &str, reason: &str) -> Result<(), Status> {
+    for (field, words) in [("actor", actor), ("reason", reason)] {
+        if words.chars().count() > WORDS_CHARS_MAX {
+            let limit = format!("at most {WORDS_CHARS_MAX} characters");
+            return Err(invalid("REASON_TOO_LONG", field, limit));
+        }
+    }
+    Ok(())
+}
+
 /// A refusal because of load: nothing was done, and asking again makes sense.
 fn later(reason: &str, message: &str, after: Duration) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
@@ -155,11 +169,9 @@ fn definition_invalid(report: &Report) -> Status {
 impl From<ReachError> for Status {
     fn from(error: ReachError) -> Self {
         match error {
-            ReachError::NotFound => status(
-                Code::NotFound,
-                "SAGA_NOT_FOUND",
-                "no saga has this id or business key; see `sagactl saga list`",
-            ),
+            ReachError::NotFound => {
+                status(Code::NotFound, "SAGA_NOT_FOUND", "no saga has this id or business key")
+            }
             ReachError::Log(_) | ReachError::Append(_) => {
                 log_unavailable("the log cannot be asked or written now; try again")
             }

@@ -1,23 +1,26 @@
 //! `OperatorService`: what needs a person, and what a person can do about it.
 
-use saga_core::{Direction, Event, OperatorAct, Settled, StepIndex, phase::StepPhase};
+use saga_core::{
+    By, Event, OperatorAct, Settled, Settlement, StepIndex,
+    explain::{self, StepView},
+    offer,
+};
 use saga_proto::saga::v1::{self as pb, SettledOutcome, operator_service_server::OperatorService};
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
     api::{
         check, detached,
-        error::{invalid, status},
-        saga::{find, find_row, step_index},
+        error::{check_lengths, invalid, status},
+        saga::{find_row, step_index},
         view,
+        why::why,
     },
     engine::{Engine, ReachError, Snapshot},
 };
 
 /// Examples of a group when the operator does not say, and at most.
 const EXAMPLES: (u32, u32) = (10, 100);
-/// Characters of an actor or a reason at most.
-const WORDS_CHARS_MAX: usize = 1_000;
 
 /// Serves `OperatorService`.
 #[derive(Clone, Debug)]
@@ -49,21 +52,7 @@ impl OperatorService for OperatorApi {
         request: Request<pb::RetrySagaRequest>,
     ) -> Result<Response<pb::RetrySagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move {
-            let request = request.into_inner();
-            check_words(&request.actor, &request.reason)?;
-            let saga = find(&engine, request.name).await?;
-            let acted = Event::OperatorActed {
-                actor: request.actor,
-                reason: request.reason,
-                act: OperatorAct::Retry,
-                at_ms: engine.shared.clock.now_ms(),
-            };
-            engine.tell(saga, acted).await?;
-            let saga = Some(view::saga(&engine.snapshot(saga).await?));
-            Ok(Response::new(pb::RetrySagaResponse { saga }))
-        })
-        .await
+        detached(async move { retry(&engine, request.into_inner()).await.map(Response::new) }).await
     }
 
     async fn force_outcome(
@@ -101,6 +90,30 @@ impl OperatorService for OperatorApi {
     }
 }
 
+async fn retry(
+    engine: &Engine,
+    request: pb::RetrySagaRequest,
+) -> Result<pb::RetrySagaResponse, Status> {
+    check_words(&request.actor, &request.reason)?;
+    let row = find_row(engine, request.name).await?;
+    let saga = row.saga;
+    let snapshot = engine.snapshot_of(row).await?;
+    let now_ms = engine.shared.clock.now_ms();
+    if snapshot.state.ended().is_some() {
+        return Err(ReachError::DoesNotFit.into());
+    }
+    let may = offer::may_retry(&snapshot.definition.core, &snapshot.state, now_ms);
+    if !may && !view::is_set_aside(&snapshot.row) {
+        let message = format!("nothing waits for a try: {}", why(&snapshot, now_ms));
+        return Err(status(Code::FailedPrecondition, "NOTHING_TO_RETRY", message));
+    }
+    let (actor, reason) = (request.actor, request.reason);
+    let acted = Event::OperatorActed { actor, reason, act: OperatorAct::Retry, at_ms: now_ms };
+    engine.tell(saga, acted).await?;
+    let saga = Some(view::saga(&engine.snapshot(saga).await?, now_ms));
+    Ok(pb::RetrySagaResponse { saga })
+}
+
 async fn force(
     engine: &Engine,
     request: pb::ForceOutcomeRequest,
@@ -117,39 +130,56 @@ async fn force(
     let saga = row.saga;
     let snapshot = engine.snapshot_of(row).await?;
     let step = step_index(&snapshot, &request.step)?;
-    if !is_in_question(&snapshot, step, settled) {
-        let message = format!(
-            "the outcome of {} is known or nothing is to be settled; see `sagactl saga describe {saga}`",
-            request.step
-        );
-        return Err(status(Code::FailedPrecondition, "NOTHING_TO_SETTLE", message));
+    if !offer::may_settle(&snapshot.definition.core, &snapshot.state, step, settled) {
+        return Err(nothing_to_settle(&snapshot, step, settled));
     }
+    let at_ms = engine.shared.clock.now_ms();
+    let by = By { actor: request.actor, reason: request.reason, at_ms };
     let acted = Event::OperatorActed {
-        actor: request.actor,
-        reason: request.reason,
+        actor: by.actor.clone(),
+        reason: by.reason.clone(),
         act: OperatorAct::Settle { step, settled, reply: None },
-        at_ms: engine.shared.clock.now_ms(),
+        at_ms,
     };
     engine.tell(saga, acted).await?;
-    let saga = Some(view::saga(&engine.snapshot(saga).await?));
+    let after = engine.snapshot(saga).await?;
+    // Its driver leaves out what does not fit any more.
+    if after.state.step(step).settled.as_ref() != Some(&Settlement { settled, by }) {
+        return Err(nothing_to_settle(&after, step, settled));
+    }
+    let saga = Some(view::saga(&after, engine.shared.clock.now_ms()));
     Ok(pb::ForceOutcomeResponse { saga })
 }
 
-/// Whether a person may say what became of the step: only where the engine cannot find
-/// out by itself, or has no way on.
-fn is_in_question(snapshot: &Snapshot, step: StepIndex, settled: Settled) -> bool {
-    let passed_pivot = snapshot.state.passed_pivot(&snapshot.definition.core);
-    match snapshot.state.step(step).phase {
-        StepPhase::Open { direction: Direction::Forward, tries, .. } => {
-            tries.in_doubt || passed_pivot && settled == Settled::Applied
-        }
-        StepPhase::Open { direction: Direction::Backward, .. }
-        | StepPhase::Unrenderable { direction: Direction::Backward } => settled == Settled::Applied,
-        StepPhase::Rejected | StepPhase::Fenced | StepPhase::Unrenderable { .. } => {
-            passed_pivot && settled == Settled::Applied
-        }
-        _ => false,
-    }
+/// Says what is known of the step instead.
+fn nothing_to_settle(snapshot: &Snapshot, step: StepIndex, settled: Settled) -> Status {
+    let Snapshot { definition, state, .. } = snapshot;
+    let name = &definition.core.step(step).name;
+    let known = match explain::step_view(state, step) {
+        StepView::NotBegun => "is not begun",
+        StepView::Skipped => "was skipped",
+        StepView::Waiting => "waits for its signal",
+        StepView::Calling => "is being called",
+        StepView::Retrying | StepView::Faulted => "surely was not done so far",
+        StepView::Unknown => "is being asked about",
+        StepView::Applied => "is applied",
+        StepView::Rejected => "was refused",
+        StepView::NotDone => "surely was not done",
+        StepView::Undoing => "is being undone",
+        StepView::Undone => "is compensated",
+        StepView::Kept => "is kept",
+    };
+    let other = match settled {
+        Settled::Applied => Settled::NotApplied,
+        Settled::NotApplied => Settled::Applied,
+    };
+    let may = if offer::may_settle(&definition.core, state, step, other) {
+        "only the other outcome can be settled here"
+    } else {
+        "only a step whose outcome is in question can be settled"
+    };
+    let message = format!("{name} {known}; {may}; nothing was done");
+    status(Code::FailedPrecondition, "NOTHING_TO_SETTLE", message)
 }
 
 fn check_words(actor: &str, reason: &str) -> Result<(), Status> {
@@ -159,12 +189,8 @@ fn check_words(actor: &str, reason: &str) -> Result<(), Status> {
         if words.trim().is_empty() {
             return Err(invalid(code, field, "missing; it is kept in the saga's log"));
         }
-        if words.chars().count() > WORDS_CHARS_MAX {
-            let limit = format!("at most {WORDS_CHARS_MAX} characters");
-            return Err(invalid("REASON_TOO_LONG", field, limit));
-        }
     }
-    Ok(())
+    check_lengths(actor, reason)
 }
 
 fn stuck_group(group: &saga_log::StuckGroup) -> pb::StuckGroup {

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use saga_core::{Event, SagaId, StepIndex, encoding};
+use saga_core::{SagaId, StepIndex, encoding};
 use saga_log::{ListQuery, SagaRow, Status as RowStatus};
 use saga_proto::saga::v1::{
-    self as pb, CancelEffect, SagaState, saga_name, saga_service_server::SagaService,
-    start_saga_request::Input,
+    self as pb, SagaState, saga_name, saga_service_server::SagaService, start_saga_request::Input,
 };
 use sha2::{Digest, Sha256};
 use tonic::{Code, Request, Response, Status};
@@ -14,9 +13,9 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        detached,
+        cancel, detached,
         error::{input_invalid, invalid, status},
-        page, signal, view,
+        events, page, signal, view,
     },
     definition::CompiledDefinition,
     engine::{Engine, ReachError, Snapshot, StartSaga, StartedSaga},
@@ -24,8 +23,6 @@ use crate::{
 
 /// Characters of a business key or a namespace at most.
 const KEY_CHARS_MAX: usize = 200;
-/// Characters of a reason at most.
-const REASON_CHARS_MAX: usize = 1_000;
 /// The longest time that a client may be kept waiting.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a client waits when it does not say.
@@ -55,7 +52,8 @@ impl SagaService for SagaApi {
         detached(async move {
             let row = find_row(&engine, request.into_inner().name).await?;
             let snapshot = engine.snapshot_of(row).await?;
-            Ok(Response::new(pb::GetSagaResponse { saga: Some(view::saga(&snapshot)) }))
+            let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
+            Ok(Response::new(pb::GetSagaResponse { saga }))
         })
         .await
     }
@@ -71,7 +69,7 @@ impl SagaService for SagaApi {
             let saga = find(&engine, request.name).await?;
             let ended = engine.wait_end(saga, patience).await?;
             let snapshot = engine.snapshot(saga).await?;
-            let saga = Some(view::saga(&snapshot));
+            let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
             Ok(Response::new(pb::WaitSagaResponse { saga, ended }))
         })
         .await
@@ -99,8 +97,10 @@ impl SagaService for SagaApi {
         request: Request<pb::CancelSagaRequest>,
     ) -> Result<Response<pb::CancelSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { cancel(&engine, request.into_inner()).await.map(Response::new) })
-            .await
+        detached(
+            async move { cancel::cancel(&engine, request.into_inner()).await.map(Response::new) },
+        )
+        .await
     }
 
     async fn signal_saga(
@@ -160,7 +160,8 @@ async fn start(
         engine.wait_end(saga, wait).await?;
     }
     let snapshot = engine.snapshot(saga).await?;
-    Ok(pb::StartSagaResponse { saga: Some(view::saga(&snapshot)), existed })
+    let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
+    Ok(pb::StartSagaResponse { saga, existed })
 }
 
 /// What a client asked for, in one number: definition, version as asked, and input.
@@ -242,7 +243,10 @@ fn check_key(field: &str, key: &str) -> Result<(), Status> {
 }
 
 /// A span of time that a client gave, up to the longest wait.
-fn span(field: &str, given: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
+pub(super) fn span(
+    field: &str,
+    given: Option<prost_types::Duration>,
+) -> Result<Option<Duration>, Status> {
     let Some(given) = given else {
         return Ok(None);
     };
@@ -266,19 +270,25 @@ pub(super) async fn find_row(
     };
     let pb::SagaName { name, namespace } = name.ok_or_else(missing)?;
     let store = engine.shared.log.store();
-    let row = match name.ok_or_else(missing)? {
+    let (row, absent) = match name.ok_or_else(missing)? {
         saga_name::Name::SagaId(id) => {
-            let id = Uuid::try_parse(&id).map_err(|_| {
+            let saga = Uuid::try_parse(&id).map_err(|_| {
                 invalid("SAGA_ID_INVALID", "name.saga_id", format!("{id:?} is not a UUID"))
             })?;
-            store.saga(SagaId(id)).await
+            (store.saga(SagaId(saga)).await, format!("no saga has the id {saga}"))
         }
         saga_name::Name::BusinessKey(key) => {
             check_key("name.business_key", &key)?;
-            store.saga_by_key(&namespace, &key).await
+            let scope = match namespace.as_str() {
+                "" => "the default namespace".to_owned(),
+                namespace => format!("namespace {namespace}"),
+            };
+            let absent = format!("no saga has the key {key} in {scope}");
+            (store.saga_by_key(&namespace, &key).await, absent)
         }
     };
-    Ok(row.map_err(ReachError::from)?.ok_or(ReachError::NotFound)?)
+    let row = row.map_err(ReachError::from)?;
+    row.ok_or_else(|| status(Code::NotFound, "SAGA_NOT_FOUND", absent))
 }
 
 async fn list(
@@ -332,48 +342,9 @@ async fn list_events(
         let decoded = encoding::decode(&row.events).map_err(|error| {
             status(Code::DataLoss, "SAGA_UNREADABLE", format!("row {}: {error}", row.version))
         })?;
-        events.extend(view::events(&definition, row, &decoded));
+        events.extend(events::events(&definition, row, &decoded));
     }
     Ok(pb::ListEventsResponse { events, next_page_token })
-}
-
-async fn cancel(
-    engine: &Engine,
-    request: pb::CancelSagaRequest,
-) -> Result<pb::CancelSagaResponse, Status> {
-    if request.reason.chars().count() > REASON_CHARS_MAX {
-        let limit = format!("at most {REASON_CHARS_MAX} characters");
-        return Err(invalid("REASON_TOO_LONG", "reason", limit));
-    }
-    let row = find_row(engine, request.name).await?;
-    let saga = row.saga;
-    let before = engine.snapshot_of(row).await?;
-    if before.state.ended().is_none() && !before.state.cancel_requested() {
-        let at_ms = engine.shared.clock.now_ms();
-        let asked = Event::CancelRequested { reason: request.reason, at_ms };
-        match engine.tell(saga, asked).await {
-            // It ended meanwhile; the reply says how.
-            Ok(()) | Err(ReachError::DoesNotFit) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let after = engine.snapshot(saga).await?;
-    let effect = cancel_effect(&before, &after);
-    Ok(pb::CancelSagaResponse { saga: Some(view::saga(&after)), effect: effect.into() })
-}
-
-fn cancel_effect(before: &Snapshot, after: &Snapshot) -> CancelEffect {
-    if before.state.ended().is_some() {
-        CancelEffect::Ended
-    } else if after.state.turned_back().is_some() {
-        CancelEffect::TurnsBack
-    } else if after.state.passed_pivot(&after.definition.core) || after.state.ended().is_some() {
-        CancelEffect::TooLate
-    } else {
-        // Asked while the pivot is in doubt: it turns back unless the pivot turns out
-        // to be applied.
-        CancelEffect::TurnsBack
-    }
 }
 
 /// The step of this name.

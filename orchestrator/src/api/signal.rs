@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{
-        error::{invalid, status},
+        error::{check_lengths, invalid, status},
         saga::find_row,
         view,
     },
@@ -22,6 +22,7 @@ pub(super) async fn signal(
     request: pb::SignalSagaRequest,
 ) -> Result<pb::SignalSagaResponse, Status> {
     check_request_id(&request.request_id)?;
+    check_lengths(&request.actor, &request.reason)?;
     let row = find_row(engine, request.name).await?;
     let definition = engine.definition(&row.definition, row.definition_version).await?;
     let Some(spec) = definition.signals().find(|signal| signal.name == request.signal) else {
@@ -29,12 +30,19 @@ pub(super) async fn signal(
         return Err(unknown(&request.signal, &known));
     };
     let payload = payload(engine, &spec, request.payload)?;
-    let given = StepSignal { step: spec.step, request_id: request.request_id, payload };
+    let given = StepSignal {
+        step: spec.step,
+        request_id: request.request_id,
+        payload,
+        actor: request.actor,
+        reason: request.reason,
+    };
     let (snapshot, existed) = match engine.signal(row.saga, given).await? {
         Signalled::Now(snapshot) => (snapshot, false),
         Signalled::Before(snapshot) => (snapshot, true),
     };
-    Ok(pb::SignalSagaResponse { saga: Some(view::saga(&snapshot)), existed })
+    let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
+    Ok(pb::SignalSagaResponse { saga, existed })
 }
 
 fn check_request_id(request_id: &str) -> Result<(), Status> {

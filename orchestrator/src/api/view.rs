@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use prost_types::Timestamp;
 use saga_core::{
-    Direction, Event, OnTimeout, OperatorAct, Outcome, Resolution, SagaId, StepIndex,
-    TurnBackReason, Verdict, phase::StepPhase,
+    Direction, Offer, SagaId, Settled, Settlement, StepIndex, StepPhase, TurnBackReason,
+    cancel_effect,
+    explain::{self, StepView, UndoView},
 };
-use saga_log::{LogRow, SagaRow, Standing, Status as RowStatus};
-use saga_proto::saga::v1::{self as pb, SagaState, StepState};
+use saga_log::{SagaRow, Standing, Status as RowStatus};
+use saga_proto::saga::v1::{self as pb, SagaState, SagaVerb, StepState, StepUndo};
 
 use crate::{
+    api::why::why,
     definition::CompiledDefinition,
     driver::standing::{Care, WAITING_ON_OPERATOR, standing},
     engine::{EndState, Snapshot},
@@ -70,15 +72,88 @@ fn awaited(standing: &Standing) -> &str {
     awaited.filter(|it| *it != WAITING_ON_OPERATOR).unwrap_or_default()
 }
 
-/// A saga as its whole log tells it.
-pub(super) fn saga(snapshot: &Snapshot) -> pb::Saga {
+/// A saga as its whole log tells it at `now_ms`. The index entry was read before the log and
+/// may be behind it, so that only what the log does not hold is taken from there.
+pub(super) fn saga(snapshot: &Snapshot, now_ms: u64) -> pb::Saga {
     let Snapshot { row, definition, state, version } = snapshot;
-    let steps = definition.core.indices().map(|index| step(snapshot, index)).collect();
+    let core = &definition.core;
+    let name = |index: StepIndex| core.step(index).name.clone();
+    let steps = core.indices().map(|index| step(snapshot, index)).collect();
     let rejected_reason = match state.turned_back() {
         Some(TurnBackReason::StepRejected { reason, .. }) => reason.clone(),
         _ => String::new(),
     };
-    pb::Saga { steps, version: *version, why: why(snapshot), rejected_reason, ..saga_of_row(row) }
+    let row = SagaRow { standing: standing_of(snapshot), ..row.clone() };
+    pb::Saga {
+        steps,
+        version: *version,
+        why: why(snapshot, now_ms),
+        rejected_reason,
+        offers: offers_of(snapshot, now_ms),
+        undo_order: explain::undo_order(core, state).into_iter().map(name).collect(),
+        cancel_effect: effect(cancel_effect(core, state)).into(),
+        ..saga_of_row(&row)
+    }
+}
+
+fn standing_of(snapshot: &Snapshot) -> Standing {
+    let Snapshot { row, definition, state, .. } = snapshot;
+    let care = match row.standing.owner {
+        Some(node) => Care::Owned(node),
+        None => Care::Parked { until_ms: row.standing.wake_at_ms },
+    };
+    let told = standing(definition, state, care, row.standing.wake_at_ms.unwrap_or(0));
+    if told.ended_at_ms.is_none() && is_set_aside(row) {
+        return Standing { stuck: row.standing.stuck.clone(), ..told };
+    }
+    told
+}
+
+/// Whether the saga cannot be driven and was set aside, which its log does not say.
+pub(super) fn is_set_aside(row: &SagaRow) -> bool {
+    row.standing.stuck.as_ref().is_some_and(|stuck| stuck.step.is_empty())
+}
+
+fn offers_of(snapshot: &Snapshot, now_ms: u64) -> Vec<pb::SagaOffer> {
+    let Snapshot { row, definition, state, .. } = snapshot;
+    let mut offers = saga_core::offers(&definition.core, state, now_ms);
+    let is_live = state.ended().is_none();
+    if is_live && is_set_aside(row) && !offers.contains(&Offer::Retry) {
+        offers.push(Offer::Retry);
+    }
+    let name = |index: StepIndex| definition.core.step(index).name.clone();
+    let offer = |offer: Offer| match offer {
+        Offer::Retry => of_verb(SagaVerb::Retry, String::new()),
+        Offer::Cancel => of_verb(SagaVerb::Cancel, String::new()),
+        Offer::Settle { step, settled: Settled::Applied } => {
+            of_verb(SagaVerb::SettleApplied, name(step))
+        }
+        Offer::Settle { step, settled: Settled::NotApplied } => {
+            of_verb(SagaVerb::SettleNotApplied, name(step))
+        }
+        Offer::Renew { step } => of_verb(SagaVerb::Renew, name(step)),
+        Offer::Close => of_verb(SagaVerb::Close, String::new()),
+        Offer::Signal { step } => {
+            let signal = definition.signals().find(|signal| signal.step == step);
+            let signal = signal.map(|signal| signal.name.to_owned()).unwrap_or_default();
+            pb::SagaOffer { signal, ..of_verb(SagaVerb::Signal, name(step)) }
+        }
+    };
+    offers.into_iter().map(offer).collect()
+}
+
+fn of_verb(verb: SagaVerb, step: String) -> pb::SagaOffer {
+    pb::SagaOffer { verb: verb.into(), step, ..pb::SagaOffer::default() }
+}
+
+/// What a cancel does, as clients see it.
+pub(super) fn effect(effect: saga_core::CancelEffect) -> pb::CancelEffect {
+    match effect {
+        saga_core::CancelEffect::TurnsBack => pb::CancelEffect::TurnsBack,
+        saga_core::CancelEffect::TooLate => pb::CancelEffect::TooLate,
+        saga_core::CancelEffect::Undecided => pb::CancelEffect::Undecided,
+        saga_core::CancelEffect::Ended(_) => pb::CancelEffect::Ended,
+    }
 }
 
 /// A saga that has just ended here, without reading its log again.
@@ -101,247 +176,83 @@ pub(super) fn ended(
         started_at_ms: state.started_at_ms(),
         standing,
     };
-    saga(&Snapshot { row, definition, state, version: end.version })
+    let at_ms = state.ended().map_or(0, |ended| ended.at_ms);
+    saga(&Snapshot { row, definition, state, version: end.version }, at_ms)
 }
 
 fn step(snapshot: &Snapshot, index: StepIndex) -> pb::SagaStep {
     let Snapshot { definition, state, .. } = snapshot;
-    let step = state.step(index);
-    let gone = state.turned_back().is_some();
-    let name = &definition.core.step(index).name;
-    let (step_state, attempt) = match step.phase {
-        StepPhase::Pending => (StepState::Pending, 0),
-        StepPhase::Skipped => (StepState::Skipped, 0),
-        StepPhase::Unrenderable { .. } => (StepState::Faulted, 0),
-        StepPhase::Applied => (StepState::Applied, 0),
-        StepPhase::Rejected => (StepState::Rejected, 0),
-        StepPhase::Waiting { .. } if !gone => (StepState::Waiting, 0),
-        StepPhase::Waiting { .. } | StepPhase::Fenced | StepPhase::Undone => {
-            (StepState::Compensated, 0)
+    let rules = definition.core.step(index);
+    let view = explain::step_view(state, index);
+    let is_open = matches!(
+        view,
+        StepView::Calling
+            | StepView::Retrying
+            | StepView::Faulted
+            | StepView::Unknown
+            | StepView::Undoing
+    );
+    let attempt = match state.step(index).phase {
+        StepPhase::InFlight { tries, .. }
+        | StepPhase::Inquiring { tries }
+        | StepPhase::Open { tries, .. }
+            if is_open =>
+        {
+            tries.attempt
         }
-        StepPhase::Kept => (StepState::Kept, 0),
-        StepPhase::Inquiring { tries } => (StepState::Unknown, tries.attempt),
-        StepPhase::InFlight { direction: Direction::Forward, tries } => {
-            (StepState::InFlight, tries.attempt)
-        }
-        StepPhase::Open { direction: Direction::Forward, tries, .. } if tries.in_doubt => {
-            (StepState::Unknown, tries.attempt)
-        }
-        StepPhase::Open { direction: Direction::Forward, tries, last, .. } => {
-            let faulted = last == saga_core::phase::Last::Fault;
-            (if faulted { StepState::Faulted } else { StepState::Retrying }, tries.attempt)
-        }
-        StepPhase::InFlight { direction: Direction::Backward, tries }
-        | StepPhase::Open { direction: Direction::Backward, tries, .. } => {
-            (StepState::Compensating, tries.attempt)
-        }
+        _ => 0,
     };
-    let trouble = step.last_trouble.as_ref().map(|trouble| match trouble.message.as_str() {
-        "" => trouble.reason.clone(),
-        message => format!("{}: {message}", trouble.reason),
-    });
     pb::SagaStep {
-        name: name.clone(),
-        state: step_state.into(),
+        name: rules.name.clone(),
+        state: step_state(view).into(),
         attempt,
         action_op_id: state.operation(&definition.core, index, Direction::Forward).to_string(),
-        last_result: trouble.unwrap_or_default(),
+        last_result: last_result(state.step(index)),
+        undo: step_undo(explain::undo_view(&definition.core, state, index)).into(),
+        pivot: rules.pivot,
     }
 }
 
-/// One sentence that says what the saga waits for, or how it ended.
-fn why(snapshot: &Snapshot) -> String {
-    let Snapshot { row, definition, state, .. } = snapshot;
-    let name = |index: StepIndex| definition.core.step(index).name.as_str();
-    let because = match state.turned_back() {
+fn step_state(view: StepView) -> StepState {
+    match view {
+        StepView::NotBegun => StepState::Pending,
+        StepView::Skipped => StepState::Skipped,
+        StepView::Waiting => StepState::Waiting,
+        StepView::Calling => StepState::InFlight,
+        StepView::Retrying => StepState::Retrying,
+        StepView::Faulted => StepState::Faulted,
+        StepView::Unknown => StepState::Unknown,
+        StepView::Applied => StepState::Applied,
+        StepView::Rejected => StepState::Rejected,
+        StepView::NotDone => StepState::NotDone,
+        StepView::Undoing => StepState::Compensating,
+        StepView::Undone => StepState::Compensated,
+        StepView::Kept => StepState::Kept,
+    }
+}
+
+fn step_undo(undo: UndoView) -> StepUndo {
+    match undo {
+        UndoView::Nothing => StepUndo::Nothing,
+        UndoView::Stays => StepUndo::Stays,
+        UndoView::Planned => StepUndo::Planned,
+        UndoView::IfApplied => StepUndo::IfApplied,
+        UndoView::Underway => StepUndo::Underway,
+        UndoView::Done => StepUndo::Done,
+    }
+}
+
+/// What a person said became of the step, where that is what counts; else what the last call
+/// that did not succeed said.
+fn last_result(step: &saga_core::StepState) -> String {
+    let is_settled =
+        matches!(step.phase, StepPhase::Applied | StepPhase::Fenced | StepPhase::Undone);
+    if let Some(Settlement { by, .. }) = step.settled.as_ref().filter(|_| is_settled) {
+        return format!("settled by {}: {}", by.actor, by.reason);
+    }
+    match &step.last_trouble {
         None => String::new(),
-        Some(TurnBackReason::StepRejected { step, reason }) => {
-            format!("{} was refused: {reason}", name(*step))
-        }
-        Some(TurnBackReason::AttemptsExhausted { step }) => {
-            format!("{} was not done after its last attempt", name(*step))
-        }
-        Some(TurnBackReason::Unrenderable { step }) => {
-            format!("the request of {} cannot be made", name(*step))
-        }
-        Some(TurnBackReason::DeadlinePassed) => "its deadline passed".to_owned(),
-        Some(TurnBackReason::Cancelled) => "it was cancelled".to_owned(),
-    };
-    if let Some(stuck) = &row.standing.stuck {
-        return stuck.message.clone();
-    }
-    match row.standing.status {
-        RowStatus::Completed => "Every step is done.".to_owned(),
-        RowStatus::Compensated => format!("Everything is undone, because {because}."),
-        RowStatus::Closed => "An operator closed it.".to_owned(),
-        RowStatus::Compensating => {
-            format!("It is turning back, because {because}. {}", open_calls(snapshot))
-        }
-        RowStatus::Running => open_calls(snapshot),
-    }
-}
-
-fn open_calls(snapshot: &Snapshot) -> String {
-    let Snapshot { definition, state, .. } = snapshot;
-    let open: Vec<String> = definition
-        .core
-        .indices()
-        .filter_map(|index| {
-            let name = &definition.core.step(index).name;
-            match state.step(index).phase {
-                StepPhase::InFlight { direction: Direction::Forward, .. } => {
-                    Some(format!("{name} is being called"))
-                }
-                StepPhase::Waiting { .. } if state.turned_back().is_none() => {
-                    let signal = definition.signals().find(|signal| signal.step == index);
-                    signal.map(|signal| format!("{name} waits for the signal {}", signal.name))
-                }
-                StepPhase::Inquiring { .. } => Some(format!("{name} is being inquired into")),
-                StepPhase::InFlight { .. } => Some(format!("{name} is being undone")),
-                StepPhase::Open { tries, .. } => {
-                    let tried = tries.attempt;
-                    Some(format!("{name} is tried again after {tried} attempts"))
-                }
-                _ => None,
-            }
-        })
-        .collect();
-    if open.is_empty() { "It goes on at once.".to_owned() } else { format!("{}.", open.join("; ")) }
-}
-
-/// The events of one row.
-pub(super) fn events(
-    definition: &CompiledDefinition,
-    row: &LogRow,
-    events: &[Event],
-) -> Vec<pb::SagaEvent> {
-    events.iter().map(|event| saga_event(definition, row, event)).collect()
-}
-
-fn saga_event(definition: &CompiledDefinition, row: &LogRow, event: &Event) -> pb::SagaEvent {
-    let step = event.step().filter(|index| index.at() < definition.core.steps.len());
-    let step = step.map(|index| definition.core.step(index).name.clone()).unwrap_or_default();
-    let said = Said::of(event);
-    pb::SagaEvent {
-        version: row.version,
-        appended_at: Some(timestamp(row.at_ms)),
-        kind: event.kind().to_owned(),
-        step,
-        direction: said.direction.map_or("", Direction::as_str).to_owned(),
-        attempt: said.attempt,
-        outcome: said.outcome.to_owned(),
-        reason: said.reason,
-        message: said.message,
-    }
-}
-
-/// What an event says beside its step.
-#[derive(Default)]
-struct Said {
-    direction: Option<Direction>,
-    attempt: u32,
-    outcome: &'static str,
-    reason: String,
-    message: String,
-}
-
-impl Said {
-    fn of(event: &Event) -> Self {
-        match event {
-            Event::Started(started) => Self {
-                message: format!(
-                    "{} version {}, on node {}",
-                    started.definition, started.definition_version, started.node
-                ),
-                ..Self::default()
-            },
-            Event::Owned { node, epoch, .. } => {
-                Self { message: format!("node {node}, owner number {epoch}"), ..Self::default() }
-            }
-            Event::Intended { direction, attempt, .. } => {
-                Self { direction: Some(*direction), attempt: *attempt, ..Self::default() }
-            }
-            Event::Answered { direction, attempt, outcome, .. } => Self {
-                direction: Some(*direction),
-                attempt: *attempt,
-                outcome: outcome_word(outcome),
-                reason: outcome.reason().to_owned(),
-                message: outcome.message().to_owned(),
-            },
-            Event::Inquired { inquiry, .. } => Self { attempt: *inquiry, ..Self::default() },
-            Event::Resolved { inquiry, resolution, .. } => Self {
-                attempt: *inquiry,
-                outcome: resolution_word(resolution),
-                reason: resolution.reason().to_owned(),
-                message: resolution.message().to_owned(),
-                ..Self::default()
-            },
-            Event::Unrenderable { direction, message, .. } => {
-                let (direction, message) = (Some(*direction), message.clone());
-                Self { direction, message, ..Self::default() }
-            }
-            Event::Signalled { request_id, .. } => {
-                Self { message: format!("request {request_id}"), ..Self::default() }
-            }
-            Event::WaitEnded { verdict, .. } => Self {
-                outcome: verdict_word(verdict),
-                reason: verdict.reason().to_owned(),
-                message: verdict.message().to_owned(),
-                ..Self::default()
-            },
-            Event::CancelRequested { reason, .. } => {
-                Self { message: reason.clone(), ..Self::default() }
-            }
-            Event::TurnedBack { reason, .. } => {
-                let message = match reason {
-                    TurnBackReason::StepRejected { reason, .. } => reason.clone(),
-                    _ => String::new(),
-                };
-                Self { reason: reason.code().to_owned(), message, ..Self::default() }
-            }
-            Event::OperatorActed { actor, reason, act, .. } => {
-                let act = match act {
-                    OperatorAct::Retry => "retry now".to_owned(),
-                    OperatorAct::Settle { settled, .. } => format!("settled as {settled:?}"),
-                    OperatorAct::Renew { .. } => "made anew under another id".to_owned(),
-                    OperatorAct::Close => "closed as it is".to_owned(),
-                };
-                Self { message: format!("{actor}: {act}: {reason}"), ..Self::default() }
-            }
-            Event::Ended { ending, .. } => {
-                Self { message: format!("{ending:?}").to_lowercase(), ..Self::default() }
-            }
-            Event::Skipped { .. } | Event::WaitBegan { .. } | Event::Kept { .. } => Self::default(),
-        }
-    }
-}
-
-fn outcome_word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => "applied",
-        Outcome::Contradicted { .. } => "contradicted",
-        Outcome::Rejected { .. } => "rejected",
-        Outcome::NotDone { .. } => "not done",
-        Outcome::Fault { .. } => "fault",
-        Outcome::Unknown { .. } => "unknown",
-    }
-}
-
-fn verdict_word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Accepted | Verdict::TimedOut { then: OnTimeout::Accept } => "applied",
-        Verdict::Refused { .. } | Verdict::TimedOut { then: OnTimeout::Refuse } => "rejected",
-    }
-}
-
-fn resolution_word(resolution: &Resolution) -> &'static str {
-    match resolution {
-        Resolution::Applied { .. } => "applied",
-        Resolution::Rejected { .. } => "rejected",
-        Resolution::Fenced => "fenced",
-        Resolution::Reversed => "reversed",
-        Resolution::InProgress => "in progress",
-        Resolution::Unanswered { .. } => "unanswered",
-        Resolution::Unsupported { .. } => "unsupported",
+        Some(trouble) if trouble.message.is_empty() => trouble.reason.clone(),
+        Some(trouble) => format!("{}: {}", trouble.reason, trouble.message),
     }
 }

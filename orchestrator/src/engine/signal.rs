@@ -16,6 +16,9 @@ pub struct StepSignal {
     pub request_id: String,
     /// As bytes of the type that the definition declares.
     pub payload: Bytes,
+    /// Who sends it, and why, for people. Empty: nobody says.
+    pub actor: String,
+    pub reason: String,
 }
 
 /// What became of a signal that the saga has.
@@ -57,8 +60,8 @@ impl Engine {
     /// [`SignalError`] says per variant whether the signal may be kept.
     pub async fn signal(&self, saga: SagaId, signal: StepSignal) -> Result<Signalled, SignalError> {
         let at_ms = self.shared.clock.now_ms();
-        let StepSignal { step, request_id, payload } = signal;
-        let fact = Event::Signalled { step, request_id, payload, at_ms };
+        let StepSignal { step, request_id, payload, actor, reason } = signal;
+        let fact = Event::Signalled { step, request_id, payload, actor, reason, at_ms };
         let before = self.snapshot(saga).await?;
         match answer(&before, &fact) {
             Some(Ok(())) => return Ok(Signalled::Before(Box::new(before))),

@@ -10,7 +10,8 @@ use orchestrator::{
 };
 use prost::Message;
 use saga_proto::saga::v1::{
-    self as pb, definition_service_client::DefinitionServiceClient, saga_name,
+    self as pb, SagaVerb, definition_service_client::DefinitionServiceClient,
+    operator_service_client::OperatorServiceClient, saga_name,
     saga_service_client::SagaServiceClient,
 };
 use tokio::sync::oneshot;
@@ -21,13 +22,19 @@ use tonic_types::StatusExt;
 /// listens at their addresses.
 pub(crate) struct Server {
     pub(crate) sagas: SagaServiceClient<Channel>,
+    pub(crate) operator: OperatorServiceClient<Channel>,
     pub(crate) definitions: DefinitionServiceClient<Channel>,
     _stop: oneshot::Sender<()>,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let addresses = vec!["http://127.0.0.1:1".to_owned()];
+        Self::start_with("http://127.0.0.1:1").await
+    }
+
+    /// Its participant `order` is said to be at this address.
+    pub(crate) async fn start_with(participant: &str) -> Self {
+        let addresses = vec![participant.to_owned()];
         let nobody = ParticipantConfig { addresses, ..ParticipantConfig::default() };
         let participants = BTreeMap::from([("order".to_owned(), nobody)]);
         let config = Config {
@@ -47,8 +54,12 @@ impl Server {
             let _ = stopped.await;
         }));
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-        let sagas = SagaServiceClient::new(channel.clone());
-        Self { sagas, definitions: DefinitionServiceClient::new(channel), _stop: stop }
+        Self {
+            sagas: SagaServiceClient::new(channel.clone()),
+            operator: OperatorServiceClient::new(channel.clone()),
+            definitions: DefinitionServiceClient::new(channel),
+            _stop: stop,
+        }
     }
 
     pub(crate) async fn register(&mut self, yaml: &str) -> Result<(), Status> {
@@ -69,6 +80,24 @@ impl Server {
     pub(crate) async fn saga(&mut self, key: &str) -> pb::Saga {
         let request = pb::GetSagaRequest { name: named(key) };
         self.sagas.get_saga(request).await.unwrap().into_inner().saga.unwrap()
+    }
+
+    /// The saga as soon as this can be done to it.
+    pub(crate) async fn offering(&mut self, key: &str, verb: SagaVerb) -> pb::Saga {
+        loop {
+            let saga = self.saga(key).await;
+            assert!(saga.ended_at.is_none(), "{saga:?}");
+            if saga.offers.iter().any(|offer| offer.verb() == verb) {
+                return saga;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) async fn events(&mut self, key: &str) -> Vec<pb::SagaEvent> {
+        let request =
+            pb::ListEventsRequest { name: named(key), ..pb::ListEventsRequest::default() };
+        self.sagas.list_events(request).await.unwrap().into_inner().events
     }
 
     pub(crate) async fn ended(&mut self, key: &str) -> pb::Saga {

@@ -40,6 +40,8 @@ fn signal(key: &str, signal: &str, request_id: &str, json: &str) -> pb::SignalSa
         signal: signal.to_owned(),
         payload: Some(Payload::Json(json.to_owned())),
         request_id: request_id.to_owned(),
+        actor: "ann".to_owned(),
+        reason: "the goods are back".to_owned(),
     }
 }
 
@@ -69,12 +71,13 @@ async fn a_waiting_saga_says_what_it_waits_for() {
     server.sagas.signal_saga(signal("r", "note", "1", "{}")).await.unwrap();
     let saga = server.ended("r").await;
     assert_eq!((saga.state(), saga.waiting_on.as_str()), (SagaState::Completed, ""));
-    let request = pb::ListEventsRequest { name: named("r"), ..pb::ListEventsRequest::default() };
-    let events = server.sagas.list_events(request).await.unwrap().into_inner().events;
+    let events = server.events("r").await;
     let judged: Vec<_> = events.iter().filter(|it| it.kind == "WaitEnded").collect();
     assert!(judged.iter().all(|it| it.outcome == "applied"), "{judged:?}");
     assert_eq!(judged.len(), 2);
-    assert!(events.iter().any(|it| it.kind == "Signalled" && it.message == "request 1"));
+    let signalled = events.iter().find(|it| it.kind == "Signalled").unwrap();
+    assert_eq!(signalled.actor, "ann");
+    assert_eq!(signalled.message, "request 1: the goods are back");
 }
 
 #[tokio::test]
@@ -92,9 +95,12 @@ async fn a_signal_that_says_no_is_shown_as_a_refusal() {
     let saga = server.ended("r").await;
     assert_eq!(saga.state(), SagaState::Compensated);
     assert_eq!(saga.rejected_reason, "REFUND_DENIED");
-    assert_eq!(saga.why, "Everything is undone, because approval was refused: REFUND_DENIED.");
+    assert_eq!(
+        saga.why,
+        "Nothing was done: ann refused approval: \"the goods are back\" (REFUND_DENIED)."
+    );
     let states: Vec<StepState> = saga.steps.iter().map(pb::SagaStep::state).collect();
-    assert_eq!(states, [StepState::Rejected, StepState::Compensated, StepState::Pending]);
+    assert_eq!(states, [StepState::Rejected, StepState::NotDone, StepState::Pending]);
 
     let again = server.sagas.signal_saga(no).await.unwrap().into_inner();
     assert!(again.existed, "the same request is answered as before, even after the end");
@@ -110,8 +116,15 @@ async fn every_refusal_has_its_reason() {
     let long = "x".repeat(201);
     let large = format!("{{\"note\": \"{}\"}}", "x".repeat(256 * 1024));
     let yes = r#"{"approved": true}"#;
+    let said = |actor, reason| pb::SignalSagaRequest {
+        actor,
+        reason,
+        ..signal("r", "go-ahead", "1", yes)
+    };
     let cases = [
         (signal("nobody", "note", "1", "{}"), Code::NotFound, "SAGA_NOT_FOUND"),
+        (said("x".repeat(1_001), String::new()), Code::InvalidArgument, "REASON_TOO_LONG"),
+        (said(String::new(), "x".repeat(1_001)), Code::InvalidArgument, "REASON_TOO_LONG"),
         (signal("r", "note", "", "{}"), Code::InvalidArgument, "REQUEST_ID_MISSING"),
         (signal("r", "note", &long, "{}"), Code::InvalidArgument, "REQUEST_ID_MISSING"),
         (signal("r", "approval", "1", yes), Code::InvalidArgument, "SIGNAL_UNKNOWN"),

@@ -14,7 +14,8 @@ use super::{
 };
 
 fn cancel() -> Event {
-    Event::CancelRequested { reason: "changed my mind".to_owned(), at_ms: 1 }
+    let (actor, reason) = ("ann".to_owned(), "changed my mind".to_owned());
+    Event::CancelRequested { actor, reason, at_ms: 1 }
 }
 
 #[tokio::test]

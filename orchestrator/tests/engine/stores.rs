@@ -217,7 +217,8 @@ pub(crate) async fn approval(engine: &Engine, request_id: &str, json: &str) -> S
     let definition = engine.definition(PATIENT, 0).await.unwrap();
     let signal = definition.signals().next().unwrap();
     let payload = signal.encode_json(json).unwrap();
-    StepSignal { step: signal.step, request_id: request_id.to_owned(), payload }
+    let (actor, reason) = (String::new(), String::new());
+    StepSignal { step: signal.step, request_id: request_id.to_owned(), payload, actor, reason }
 }
 
 /// Gives a signal as a client does: asks again, as the same request, where the log is slow.

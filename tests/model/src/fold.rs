@@ -250,7 +250,11 @@ impl Fact {
         match self {
             Self::Answer { tried, said } => Some(tried.answered(said)),
             Self::Owned => Some(owned.clone()),
-            Self::Cancel => Some(Event::CancelRequested { reason: String::new(), at_ms: 0 }),
+            Self::Cancel => Some(Event::CancelRequested {
+                actor: String::new(),
+                reason: String::new(),
+                at_ms: 0,
+            }),
             Self::Late => None,
         }
     }

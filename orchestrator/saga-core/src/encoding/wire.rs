@@ -151,6 +151,8 @@ pub(super) struct Unrenderable {
 pub(super) struct CancelRequested {
     #[prost(string, tag = "1")]
     pub(super) reason: String,
+    #[prost(string, tag = "2")]
+    pub(super) actor: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -197,6 +199,10 @@ pub(super) struct Signalled {
     pub(super) request_id: String,
     #[prost(bytes = "bytes", tag = "3")]
     pub(super) payload: Bytes,
+    #[prost(string, tag = "4")]
+    pub(super) actor: String,
+    #[prost(string, tag = "5")]
+    pub(super) reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -44,6 +44,8 @@ pub struct StepState {
     intended_at_ms: u64,
     /// Whether the compensation undoes what may never have been applied.
     undoes_doubt: bool,
+    /// What a person said last became of one of its calls.
+    pub settled: Option<Settlement>,
 }
 
 /// How often each operation of a step was made anew under another id.
@@ -64,6 +66,28 @@ impl Generations {
     }
 }
 
+/// Who acted on a saga from outside, when, and why. Names and reasons are for people; they
+/// are empty where nobody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    pub actor: String,
+    pub reason: String,
+    pub at_ms: u64,
+}
+
+impl By {
+    pub(super) fn new(actor: &str, reason: &str, at_ms: u64) -> Self {
+        Self { actor: actor.to_owned(), reason: reason.to_owned(), at_ms }
+    }
+}
+
+/// What a person said became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub settled: Settled,
+    pub by: By,
+}
+
 /// A signal from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signal {
@@ -71,8 +95,8 @@ pub struct Signal {
     pub request_id: String,
     /// Protobuf bytes of the type that the definition declares.
     pub payload: Bytes,
-    /// When it came.
-    pub at_ms: u64,
+    /// Who sent it, and when it came.
+    pub by: By,
 }
 
 /// What a call that did not succeed said.
@@ -104,6 +128,7 @@ impl StepState {
             generations: Generations::default(),
             intended_at_ms: 0,
             undoes_doubt: false,
+            settled: None,
         }
     }
 
@@ -159,13 +184,20 @@ impl StepState {
                 self.reply = Some(reply.clone());
                 self.settle();
             }
-            Event::OperatorActed { act, .. } => self.obey(act, before),
+            Event::OperatorActed { act, actor, reason, at_ms } => {
+                self.obey(act, before);
+                if let OperatorAct::Settle { settled, .. } = act {
+                    let by = By::new(actor, reason, *at_ms);
+                    self.settled = Some(Settlement { settled: *settled, by });
+                }
+            }
             Event::Resolved { resolution, at_ms, .. } => {
                 self.trouble(resolution.reason(), resolution.message(), *at_ms);
             }
-            Event::Signalled { request_id, payload, at_ms, .. } => {
+            Event::Signalled { request_id, payload, actor, reason, at_ms, .. } => {
                 let (request_id, payload) = (request_id.clone(), payload.clone());
-                self.signal = Some(Signal { request_id, payload, at_ms: *at_ms });
+                let by = By::new(actor, reason, *at_ms);
+                self.signal = Some(Signal { request_id, payload, by });
             }
             Event::WaitEnded { verdict: Verdict::Accepted, .. } => {
                 self.reply = self.signal.as_ref().map(|signal| signal.payload.clone());
@@ -230,7 +262,8 @@ impl StepState {
     }
 
     /// A person gave the reply that could not be kept, or says that there is none.
-    pub(super) fn read(&mut self, reply: Option<Bytes>) {
+    pub(super) fn read(&mut self, reply: Option<Bytes>, by: By) {
+        self.settled = Some(Settlement { settled: Settled::Applied, by });
         self.reply = reply;
         self.unread = false;
         self.settle();

@@ -3,6 +3,7 @@
 
 mod doubts;
 mod waits;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -29,7 +30,7 @@ struct Mutant {
 #[test]
 fn every_mutant_is_caught_by_the_rule_it_breaks() {
     let mutants = mutants();
-    assert_eq!(mutants.len(), 45);
+    assert_eq!(mutants.len(), 53);
     let mut broken = BTreeSet::new();
     for Mutant { name, subject, case, breaks } in mutants {
         match Walk::over(&case, &subject) {
@@ -51,6 +52,7 @@ fn mutants() -> Vec<Mutant> {
         of_participants(),
         doubts::of_doubts(),
         waits::of_waits(),
+        words::of_words(),
     ]
     .into_iter()
     .flatten()

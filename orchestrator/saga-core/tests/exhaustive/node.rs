@@ -5,7 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Definition, Direction, Epoch, Event, Next, NodeId, OperatorAct, Settled, State,
+    Action, CancelEffect,
+    CancelEffect::Undecided,
+    Definition, Direction, Ending, Epoch, Event, Next, NodeId, OperatorAct, Settled, State,
     StepIndex, StepPhase,
     phase::{Last, Pause},
 };
@@ -29,17 +31,9 @@ pub(crate) struct Node {
     pub(crate) state: State,
     pub(crate) world: World,
     pub(crate) now_ms: u64,
-    pub(crate) cancel: Option<Cancel>,
+    /// What who asked the saga to turn back was told last.
+    pub(crate) cancel: Option<CancelEffect>,
     misfortunes_left: u8,
-}
-
-/// How a cancel has to turn out, by when it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Cancel {
-    Wins,
-    TooLate,
-    /// The pivot was in doubt: it depends on how that is settled.
-    Open,
 }
 
 /// What stays the same in a whole walk.
@@ -264,8 +258,7 @@ impl Node {
                 vec![self.owned_again()]
             }
             (Fate::CancelRequested, _) => {
-                node.cancel = Some(rules::cancel_now(course.definition, &self.state));
-                vec![Event::CancelRequested { reason: String::new(), at_ms }]
+                vec![Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms }]
             }
             (Fate::PersonSettles | Fate::PersonSettlesEarly, _) => {
                 let index = course.definition.indices().nth(step.at);
@@ -276,7 +269,9 @@ impl Node {
             (Fate::RetryRequested, _) => vec![self.acted(OperatorAct::Retry)],
             (Fate::Closed, _) => {
                 node.world.forsake_all();
-                vec![self.acted(OperatorAct::Close)]
+                // In one row: whoever takes the act goes on to the end at once.
+                let ended = Event::Ended { ending: Ending::Closed, at_ms };
+                vec![self.acted(OperatorAct::Close), ended]
             }
             (Fate::Renewed, _) => {
                 let index = course.definition.indices().nth(step.at);
@@ -297,6 +292,10 @@ impl Node {
         for event in (course.subject.record)(&self.state, event) {
             self.state.apply(&event).map_err(|it| (Rule::LogFolds, it.to_string()))?;
             log.push(event);
+            // Whoever was told that nothing is decided asks again after every event.
+            if self.state.cancel_requested() && self.cancel.is_none_or(|told| told == Undecided) {
+                self.cancel = Some((course.subject.words.cancel)(course.definition, &self.state));
+            }
         }
         Ok(())
     }
@@ -432,7 +431,7 @@ impl Node {
         self.acted(OperatorAct::Renew { step })
     }
 
-    fn acted(&self, act: OperatorAct) -> Event {
+    pub(crate) fn acted(&self, act: OperatorAct) -> Event {
         let (actor, reason) = ("somebody".to_owned(), "looked at the participant".to_owned());
         Event::OperatorActed { actor, reason, act, at_ms: self.now_ms }
     }

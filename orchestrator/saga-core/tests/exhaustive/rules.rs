@@ -4,17 +4,20 @@
 use std::fmt;
 
 use saga_core::{
-    Action, Definition, Direction, Ending, Event, Next, OnUnknown, State, StepIndex, StepPhase,
-    StuckReason, TurnBackReason,
+    Action, CancelEffect, Definition, Direction, Ending, Event, Next, OnUnknown, StepIndex,
+    StepPhase, StuckReason, TurnBackReason,
     phase::{Last, Pause, Tries},
     stuck,
 };
 
 mod waits;
+mod words;
+
+pub(crate) use words::{Words, judge_words};
 
 use crate::{
     cases::{DEADLINE_MS, Keeps},
-    node::{Cancel, Node},
+    node::Node,
     walk::Moment,
     world::{Record, Request},
 };
@@ -52,7 +55,8 @@ pub(crate) enum Rule {
     DeadlineHolds,
     /// A step that is left to a person is not called.
     ParkedIsLeftAlone,
-    /// F81: a cancel wins or comes too late, and the ending says the same.
+    /// F81, F82: who was told that a cancel turns the saga back, or comes too late, is told
+    /// so for ever, the ending says the same, and in the end everybody is told one of both.
     CancelIsDecided,
     /// The first signal of a step is kept from the moment its sender was told, and no other
     /// is taken.
@@ -68,10 +72,14 @@ pub(crate) enum Rule {
     UnreadIsWaitedFor,
     /// A timer decides when its time is over and no signal came; not before, not later.
     TimerHolds,
+    /// What people are told of a step and its effect is so.
+    WordsAreTrue,
+    /// No act is offered that would be refused or change nothing, and who is stuck has one.
+    OffersHold,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::CallIsInTheLog,
         Self::LogFolds,
         Self::EndIsLast,
@@ -94,6 +102,8 @@ impl Rule {
         Self::UndoneWhenQuiet,
         Self::UnreadIsWaitedFor,
         Self::TimerHolds,
+        Self::WordsAreTrue,
+        Self::OffersHold,
     ];
 }
 
@@ -340,7 +350,7 @@ fn judge_rest(definition: &Definition, node: &Node, decision: &Next) -> Judged {
 fn judge_end_is_last(node: &Node) -> Judged {
     let at_ms = node.now_ms;
     let more = [
-        Event::CancelRequested { reason: String::new(), at_ms },
+        Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms },
         Event::Ended { ending: Ending::Completed, at_ms },
         Event::Ended { ending: Ending::Compensated, at_ms },
         node.owned_again(),
@@ -379,19 +389,11 @@ fn judge_ending(definition: &Definition, node: &Node, ending: Ending) -> Judged 
             }
         }
     }
-    let as_decided = match node.cancel.filter(|_| ending != Ending::Closed) {
-        Some(Cancel::Wins) => ending == Ending::Compensated,
-        Some(Cancel::TooLate) => ending == Ending::Completed,
-        Some(Cancel::Open) | None => true,
+    let as_told = match node.cancel.filter(|_| ending != Ending::Closed) {
+        Some(CancelEffect::TurnsBack) => ending == Ending::Compensated,
+        Some(CancelEffect::TooLate) => ending == Ending::Completed,
+        Some(CancelEffect::Undecided | CancelEffect::Ended(_)) => false,
+        None => true,
     };
-    judge(Rule::CancelIsDecided, as_decided, || format!("{:?}, {ending:?}", node.cancel))
-}
-
-/// Whether a cancel that becomes durable now must win, by what the log says.
-pub(crate) fn cancel_now(definition: &Definition, state: &State) -> Cancel {
-    match definition.pivot().map(|pivot| state.step(pivot).phase) {
-        Some(StepPhase::Applied) => Cancel::TooLate,
-        Some(phase) if is_in_doubt(phase) => Cancel::Open,
-        _ => Cancel::Wins,
-    }
+    judge(Rule::CancelIsDecided, as_told, || format!("{:?}, {ending:?}", node.cancel))
 }

@@ -16,7 +16,7 @@ use crate::{
     cases::Case,
     fate::Fate,
     node::{Course, Node},
-    rules::{self, Rule, Violation},
+    rules::{self, Rule, Violation, Words},
     world::Barrier,
 };
 
@@ -28,6 +28,7 @@ pub(crate) struct Subject {
     pub(crate) record: Box<Recorder>,
     pub(crate) barrier: Barrier,
     pub(crate) order: Order,
+    pub(crate) words: Words,
 }
 
 /// What happens next.
@@ -49,6 +50,7 @@ impl Subject {
             record: Box::new(|_, event| vec![event]),
             barrier: Barrier::WHOLE,
             order: Order::AppendThenSend,
+            words: Words::REAL,
         }
     }
 }
@@ -153,6 +155,9 @@ impl<'w> Walk<'w> {
         };
         let decision = (self.course.subject.decide)(&moment);
         rules::judge_node(&moment, node, &decision).map_err(|broken| self.violation(broken))?;
+        let (words, definition) = (&self.course.subject.words, self.course.definition);
+        let said = rules::judge_words(words, definition, node, &decision);
+        said.map_err(|broken| self.violation(broken))?;
         self.count(node, &decision)?;
 
         let mut runs = 0;

@@ -3,6 +3,7 @@
 //! earlier versions are never written again.
 
 mod logs;
+mod told;
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, sync::Once};
 
@@ -146,7 +147,7 @@ fn bytes_that_end_too_soon_never_panic() {
             prefixes += 1;
         }
     }
-    assert_eq!(prefixes, 2_572);
+    assert_eq!(prefixes, 2_793);
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn a_flipped_bit_never_panics() {
             }
         }
     }
-    assert_eq!(flips, 8 * 2_572);
+    assert_eq!(flips, 8 * 2_793);
 }
 
 #[test]
@@ -192,6 +193,7 @@ fn use_all(definition: &Definition, row: &Bytes) -> Option<Vec<Event>> {
         let _ = next(definition, &state, now_ms);
     }
     let _ = stuck(definition, &state);
+    let _ = told::told(definition, &state);
     if let Some(step) = state.turned_back().and_then(saga_core::TurnBackReason::step) {
         let _ = definition.step(step);
     }

@@ -148,7 +148,7 @@ impl Saga {
 
     pub(crate) fn cancelled(self) -> Self {
         let at_ms = self.now_ms;
-        self.then(Event::CancelRequested { reason: String::new(), at_ms })
+        self.then(Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms })
     }
 
     pub(crate) fn owned(self) -> Self {

@@ -1,8 +1,8 @@
 //! What changes a saga. Each shows what it would do, and asks.
 
 use saga_proto::saga::v1::{
-    CancelEffect, CancelSagaRequest, ForceOutcomeRequest, RetrySagaRequest, Saga, SagaName,
-    SettledOutcome,
+    CancelEffect, CancelSagaRequest, CancelSagaResponse, ForceOutcomeRequest, RetrySagaRequest,
+    Saga, SagaName, SettledOutcome,
 };
 
 use crate::{
@@ -10,10 +10,10 @@ use crate::{
     client::Client,
     exit::Exit,
     failure::Failure,
-    name::shown,
+    name::{quoted, shown},
     permit::{Terminal, permit},
     reply::escaped,
-    report::{preview, saga_list},
+    report::{preview, saga_list, words::saga_state},
     session::Session,
 };
 
@@ -23,22 +23,51 @@ pub(super) async fn cancel(session: &Session, arguments: Cancel) -> Result<Exit,
     let seen = seen(&client, &name).await?;
     let permit = permit(arguments.consent.yes, &preview::cancel(&seen), &mut Terminal)?;
     let doing = format!("cancel {}", shown(&name));
-    let request = CancelSagaRequest { name: Some(name.clone()), reason: arguments.reason };
-    let reply = client.cancel(&doing, request, &permit).await?;
+    let request = CancelSagaRequest {
+        name: Some(name.clone()),
+        reason: arguments.reason,
+        actor: arguments.actor.actor,
+        wait: None,
+    };
+    let limit = arguments.wait.unwrap_or_default();
+    let reply = client.cancel(&doing, request, limit, &permit).await?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
-    let shown = shown(&name);
-    match reply.effect() {
-        CancelEffect::TooLate => {
-            session.say(&format!("{shown} has passed its pivot and goes on to its end"));
-            Ok(Exit::Conflict)
+    let (exit, told) = told_of_cancel(&name, &reply);
+    session.say(&told);
+    Ok(exit)
+}
+
+/// What the person is told of a cancel, and how the process ends.
+fn told_of_cancel(name: &SagaName, reply: &CancelSagaResponse) -> (Exit, String) {
+    let (shown, typed) = (shown(name), quoted(name));
+    let ended = reply.saga.as_ref().filter(|saga| saga.ended_at.is_some());
+    let ended = ended.map(|saga| saga_state(saga.state()).1);
+    let wait = format!("To wait for its end: sagactl saga wait {typed}");
+    match (reply.effect(), ended) {
+        (CancelEffect::TurnsBack, Some(ended)) => {
+            (Exit::Ok, format!("{shown} has turned back: {ended}"))
         }
-        CancelEffect::Ended => {
-            session.say(&format!("{shown} had ended; nothing was changed"));
-            Ok(Exit::Conflict)
+        (CancelEffect::TurnsBack, None) => (Exit::Ok, format!("{shown} turns back. {wait}")),
+        (CancelEffect::TooLate, Some(ended)) => {
+            (Exit::Conflict, format!("too late: {shown} had passed its pivot, and is {ended}"))
         }
-        CancelEffect::TurnsBack | CancelEffect::Unspecified => {
-            session.say(&format!("{shown} turns back; sagactl saga wait {shown} sees it end"));
-            Ok(Exit::Ok)
+        (CancelEffect::TooLate, None) => (
+            Exit::Conflict,
+            format!("too late: {shown} has passed its pivot and goes on to its end. {wait}"),
+        ),
+        (CancelEffect::Ended, ended) => (
+            Exit::Conflict,
+            format!("nothing was changed: {shown} had ended, {}", ended.unwrap_or("somehow")),
+        ),
+        (CancelEffect::Undecided, _) => (
+            Exit::Unavailable,
+            format!(
+                "not decided yet: {shown} turns back unless its pivot turns out to be applied. \
+                 To wait for that: sagactl saga cancel {typed} --wait 1m --yes"
+            ),
+        ),
+        (CancelEffect::Unspecified, _) => {
+            (Exit::Error, "the server says what this sagactl does not know".to_owned())
         }
     }
 }
@@ -76,10 +105,12 @@ pub(super) async fn settle(session: &Session, arguments: Settle) -> Result<Exit,
         reason: arguments.reason,
     };
     let permit = permit(arguments.consent.yes, &preview::settle(&seen, &request), &mut Terminal)?;
-    let doing = format!("settle {} of {}", request.step, shown(&name));
+    let step = request.step.clone();
+    let doing = format!("settle {step} of {}", shown(&name));
     let reply = client.settle(&doing, request, &permit).await?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
-    session.say(&format!("{} is settled and goes on", shown(&name)));
+    let fact = if outcome == SettledOutcome::Applied { "was applied" } else { "was not applied" };
+    session.say(&format!("recorded: {step} of {} {fact}", shown(&name)));
     Ok(Exit::Ok)
 }
 

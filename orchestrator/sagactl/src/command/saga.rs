@@ -8,12 +8,22 @@ use crate::{
     command::{change, signal, start},
     exit::Exit,
     failure::Failure,
+    name::quoted,
     reply::escaped,
     report::{describe, history, saga_list, stuck as stuck_report},
     session::Session,
 };
 
 pub(super) async fn run(session: &Session, command: SagaCommand) -> Result<Exit, Failure> {
+    let about = command.about().map(quoted);
+    let done = dispatch(session, command).await;
+    done.map_err(|failure| match about {
+        Some(saga) => failure.about(&saga),
+        None => failure,
+    })
+}
+
+async fn dispatch(session: &Session, command: SagaCommand) -> Result<Exit, Failure> {
     match command {
         SagaCommand::Start(arguments) => start::start(session, arguments).await,
         SagaCommand::List(arguments) => list(session, arguments).await,

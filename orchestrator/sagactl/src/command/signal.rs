@@ -8,7 +8,7 @@ use crate::{
     command::{change::seen, start::input},
     exit::Exit,
     failure::Failure,
-    name::shown,
+    name::{quoted, shown},
     permit::{Terminal, permit},
     report::{preview, saga_list},
     session::Session,
@@ -28,6 +28,8 @@ pub(super) async fn signal(session: &Session, arguments: Signal) -> Result<Exit,
         signal: arguments.signal,
         payload: says.map(Payload::Json),
         request_id: arguments.request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+        actor: arguments.actor.actor,
+        reason: arguments.reason,
     };
     let permit = permit(arguments.consent.yes, &preview::signal(&seen, &request), &mut Terminal)?;
     let doing = format!("signal {} to {}", request.signal, shown(&name));
@@ -44,7 +46,8 @@ pub(super) async fn signal(session: &Session, arguments: Signal) -> Result<Exit,
     if reply.existed {
         session.say(&format!("{shown} had this signal before, from the same request"));
     } else {
-        session.say(&format!("{shown} has the signal; sagactl saga wait {shown} sees it end"));
+        let wait = format!("sagactl saga wait {}", quoted(&name));
+        session.say(&format!("{shown} has the signal. To wait for its end: {wait}"));
     }
     Ok(Exit::Ok)
 }

@@ -9,7 +9,7 @@ use crate::{
     client::Client,
     command::definition::text_of,
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, spelled},
     name::{shown, shown_key},
     report::saga_list,
     session::Session,
@@ -54,7 +54,7 @@ pub(super) async fn wait(session: &Session, arguments: Named) -> Result<Exit, Fa
 fn awaited(session: &Session, shown: &str, saga: Option<&Saga>, limit: Duration) -> Exit {
     let state = saga.map(Saga::state).unwrap_or_default();
     Exit::of_awaited(state).unwrap_or_else(|| {
-        session.say(&format!("{shown} has not ended within {} ms", limit.as_millis()));
+        session.say(&format!("{shown} has not ended within {}", spelled(limit)));
         Exit::Unavailable
     })
 }

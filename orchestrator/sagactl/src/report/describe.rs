@@ -1,15 +1,16 @@
 //! One saga, explained: why it stands where it stands, its steps, its last calls, and what
 //! a person can do.
 
-use saga_proto::saga::v1::{Saga, SagaEvent, SagaState, SagaStep, StepState, StuckGroup};
+use saga_proto::saga::v1::{Saga, SagaEvent, SagaStep, StepState, StepUndo, StuckGroup};
 
 use crate::{
     look::{Look, Mark, ms_between, span},
-    name::{shown_key, typed},
+    name::shown_key,
     report::{
         calls::{Call, action_span, calls},
         table::{Row, table, wrapped},
         words::{count, saga_state, step_state},
+        you_can,
     },
 };
 
@@ -33,7 +34,7 @@ pub(crate) fn report(
         steps(saga, events, look),
         last_calls(saga, events, look),
         same_cause(group, look),
-        you_can(saga, look),
+        you_can::section(saga, look),
     ];
     sections.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -121,7 +122,7 @@ fn step_row(number: usize, step: &SagaStep, saga: &Saga, events: &[SagaEvent], l
     let attempt = actions.map(|it| it.intended.attempt).max().unwrap_or(0).max(step.attempt);
     let cells = vec![
         number.to_string(),
-        step.name.clone(),
+        if step.pivot { format!("{} (pivot)", step.name) } else { step.name.clone() },
         state.to_owned(),
         if attempt == 0 { String::new() } else { attempt.to_string() },
         took.unwrap_or_default(),
@@ -138,15 +139,18 @@ fn is_open(state: StepState) -> bool {
 
 /// What became, or becomes, of the step's effect.
 fn undo(step: &SagaStep, saga: &Saga, calls: &[Call<'_>]) -> String {
-    let tries = calls.iter().filter(|it| it.is_backward()).count();
     let turned_back = !saga.turned_back.is_empty();
-    match step.state() {
-        StepState::Compensated if tries == 0 => "nothing to undo".to_owned(),
-        StepState::Compensated => "undone".to_owned(),
-        StepState::Compensating => format!("try {tries}"),
-        StepState::Applied if turned_back => "planned".to_owned(),
-        StepState::Kept => "not asked for".to_owned(),
-        state if turned_back && is_open(state) => "only if applied".to_owned(),
+    match step.undo() {
+        StepUndo::Done => "undone".to_owned(),
+        StepUndo::Underway => {
+            format!("try {}", calls.iter().filter(|it| it.is_backward()).count())
+        }
+        StepUndo::Planned if turned_back => "planned".to_owned(),
+        StepUndo::IfApplied if turned_back => "only if applied".to_owned(),
+        StepUndo::Stays if turned_back => "stays".to_owned(),
+        StepUndo::Nothing if turned_back && step.state() == StepState::NotDone => {
+            "nothing to undo".to_owned()
+        }
         _ => String::new(),
     }
 }
@@ -233,60 +237,6 @@ fn same_cause(group: Option<&StuckGroup>, look: &Look) -> String {
     format!("{title}  {sagas} at {step}, the oldest {}: sagactl stuck\n", look.lasting(group.since))
 }
 
-fn you_can(saga: &Saga, look: &Look) -> String {
-    let name = typed(saga);
-    let options = options(saga, &name);
-    let explained = options.iter().filter(|(_, effect)| !effect.is_empty());
-    let width = 3 + explained.map(|(command, _)| command.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (number, (command, effect)) in options.iter().enumerate() {
-        let title = if number == 0 { look.heading("YOU CAN") } else { " ".repeat(7) };
-        let line = format!("{title}     {command:width$}{effect}");
-        text.push_str(&format!("{}\n", line.trim_end()));
-    }
-    text
-}
-
-/// Commands that make sense now, with what they do.
-fn options(saga: &Saga, name: &str) -> Vec<(String, &'static str)> {
-    let mut options = Vec::new();
-    let live =
-        matches!(saga.state(), SagaState::Running | SagaState::Compensating | SagaState::Stuck);
-    if !live {
-        return vec![(format!("sagactl saga log {name}"), "its whole history")];
-    }
-    if let Some(signal) = saga.waiting_on.strip_prefix("signal ") {
-        options.push((
-            format!("sagactl saga signal {name} {signal} --input '{{..}}'"),
-            "what it waits for",
-        ));
-    } else if saga.stuck.is_some() || saga.wake_at.is_some() {
-        options.push((format!("sagactl saga retry {name}"), "ask or call again now"));
-    }
-    if let Some(step) = troubled(saga).filter(|it| can_be_settled(saga, it)) {
-        let step = &step.name;
-        options.push((
-            format!("sagactl saga settle {name} --step {step} --outcome applied|not-applied --reason \"..\""),
-            "",
-        ));
-    }
-    if saga.turned_back.is_empty() {
-        options.push((
-            format!("sagactl saga cancel {name}"),
-            "turns back, unless it has passed its pivot",
-        ));
-    }
-    if saga.stuck.is_none() {
-        options.push((format!("sagactl saga wait {name}"), "until it has ended"));
-    }
-    options
-}
-
-/// Only a call whose outcome is in doubt is settled by a person.
-fn can_be_settled(saga: &Saga, step: &SagaStep) -> bool {
-    saga.stuck.is_some() && matches!(step.state(), StepState::Unknown | StepState::Compensating)
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
@@ -294,7 +244,7 @@ mod tests {
     use super::*;
     use crate::report::example::{
         compensated_events, compensated_saga, look, running_saga, stuck_events, stuck_groups,
-        stuck_saga, waiting_saga,
+        stuck_saga, undecided_saga, waiting_saga,
     };
 
     #[test]
@@ -309,10 +259,10 @@ mod tests {
               definite answer; Resolve was not answered 6 times. Nothing will be undone until this is settled.
               stuck: OUTCOME_UNKNOWN · turned back: DEADLINE_PASSED
 
-          #  STEP            STATE        TRY  TOOK  RESULT     UNDO
-        ✔ 1  reserve_stock   applied      1    0ms              planned
-        ? 2  verify_payment  UNKNOWN      7    38m   TIMED_OUT  only if applied
-        · 3  insert_order    not started
+          #  STEP                  STATE        TRY  TOOK  RESULT     UNDO
+        ✔ 1  reserve_stock         applied      1    0ms              planned
+        ? 2  verify_payment        UNKNOWN      7    38m   TIMED_OUT  only if applied
+        · 3  insert_order (pivot)  not started
 
         LAST 3 OF 4 CALLS  verify_payment, action's operation id 5d1c2f0e…
           TRY  CALL  AT       TOOK   OUTCOME            ASKED AFTERWARDS
@@ -328,6 +278,23 @@ mod tests {
     }
 
     #[test]
+    fn a_saga_whose_pivot_is_out_says_what_a_cancel_depends_on() {
+        assert_snapshot!(report(&undecided_saga(), &[], None, &look()), @"
+        order/10047   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
+        place-order@3 · started 41m ago · 17 log rows
+
+        WHY   insert_order is being called.
+
+          #  STEP                  STATE      TRY  TOOK  RESULT  UNDO
+        ✔ 1  reserve_stock         applied
+        ▸ 2  insert_order (pivot)  in flight  1
+
+        YOU CAN     sagactl saga cancel order/10047   turns back and undoes 1 step, unless insert_order turns out to be applied
+                    sagactl saga wait order/10047     until it has ended
+        ");
+    }
+
+    #[test]
     fn a_running_saga_shows_what_wakes_it() {
         assert_snapshot!(report(&running_saga(), &[], None, &look()), @"
         order/10043   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
@@ -340,7 +307,7 @@ mod tests {
         · 2  verify_payment  not started
 
         YOU CAN     sagactl saga retry order/10043    ask or call again now
-                    sagactl saga cancel order/10043   turns back, unless it has passed its pivot
+                    sagactl saga cancel order/10043   turns back
                     sagactl saga wait order/10043     until it has ended
         ");
     }
@@ -359,7 +326,7 @@ mod tests {
         · 3  give_back       not started
 
         YOU CAN     sagactl saga signal order/10046 approval --input '{..}'   what it waits for
-                    sagactl saga cancel order/10046                           turns back, unless it has passed its pivot
+                    sagactl saga cancel order/10046                           turns back and undoes 1 step
                     sagactl saga wait order/10046                             until it has ended
         ");
     }

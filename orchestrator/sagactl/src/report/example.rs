@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
 use saga_proto::saga::v1::{
-    ListStuckResponse, Saga, SagaEvent, SagaState, SagaStep, StepState, Stuck, StuckGroup,
+    CancelEffect, ListStuckResponse, Saga, SagaEvent, SagaOffer, SagaState, SagaStep, SagaVerb,
+    StepState, StepUndo, Stuck, StuckGroup,
 };
 
 use crate::look::Look;
@@ -22,13 +23,25 @@ pub(crate) fn ago(seconds: i64) -> Option<WireTime> {
 }
 
 fn step(name: &str, state: StepState, attempt: u32, last_result: &str) -> SagaStep {
+    let undo = match state {
+        StepState::Applied => StepUndo::Planned,
+        StepState::Unknown => StepUndo::IfApplied,
+        StepState::Compensated => StepUndo::Done,
+        _ => StepUndo::Nothing,
+    };
     SagaStep {
         name: name.to_owned(),
         state: state.into(),
         attempt,
         action_op_id: "5d1c2f0e-1f1c-5b34-9c5d-2a8b5f0c9e11".to_owned(),
         last_result: last_result.to_owned(),
+        undo: undo.into(),
+        pivot: name == "insert_order",
     }
+}
+
+fn offer(verb: SagaVerb, step: &str, signal: &str) -> SagaOffer {
+    SagaOffer { verb: verb.into(), step: step.to_owned(), signal: signal.to_owned() }
 }
 
 fn saga(key: &str, state: SagaState, steps: Vec<SagaStep>) -> Saga {
@@ -60,6 +73,13 @@ pub(crate) fn stuck_saga() -> Saga {
     };
     Saga {
         stuck: Some(stuck),
+        offers: vec![
+            offer(SagaVerb::Retry, "", ""),
+            offer(SagaVerb::SettleApplied, "verify_payment", ""),
+            offer(SagaVerb::SettleNotApplied, "verify_payment", ""),
+        ],
+        undo_order: vec!["reserve_stock".to_owned()],
+        cancel_effect: CancelEffect::TurnsBack.into(),
         turned_back: "DEADLINE_PASSED".to_owned(),
         owner: "orchestrator-2".to_owned(),
         why: "The outcome of verify_payment is unknown. 7 calls to PaymentService/Confirm ended \
@@ -77,8 +97,28 @@ pub(crate) fn running_saga() -> Saga {
     ];
     Saga {
         wake_at: ago(-3),
+        offers: vec![offer(SagaVerb::Retry, "", ""), offer(SagaVerb::Cancel, "", "")],
+        cancel_effect: CancelEffect::TurnsBack.into(),
         why: "inventory was not reached; the next try is in 3 s.".to_owned(),
         ..saga("10043", SagaState::Running, steps)
+    }
+}
+
+/// The pivot's call is out.
+pub(crate) fn undecided_saga() -> Saga {
+    let steps = vec![
+        step("reserve_stock", StepState::Applied, 0, ""),
+        SagaStep {
+            undo: StepUndo::Stays.into(),
+            ..step("insert_order", StepState::InFlight, 1, "")
+        },
+    ];
+    Saga {
+        why: "insert_order is being called.".to_owned(),
+        offers: vec![offer(SagaVerb::Cancel, "", "")],
+        undo_order: vec!["reserve_stock".to_owned()],
+        cancel_effect: CancelEffect::Undecided.into(),
+        ..saga("10047", SagaState::Running, steps)
     }
 }
 
@@ -91,6 +131,12 @@ pub(crate) fn waiting_saga() -> Saga {
     Saga {
         wake_at: ago(-6 * 24 * 3_600),
         waiting_on: "signal approval".to_owned(),
+        offers: vec![
+            offer(SagaVerb::Signal, "approval", "approval"),
+            offer(SagaVerb::Cancel, "", ""),
+        ],
+        undo_order: vec!["request_refund".to_owned()],
+        cancel_effect: CancelEffect::TurnsBack.into(),
         why: "approval waits for the signal approval.".to_owned(),
         definition: "refund".to_owned(),
         ..saga("10046", SagaState::Running, steps)
@@ -99,7 +145,8 @@ pub(crate) fn waiting_saga() -> Saga {
 
 pub(crate) fn completed_saga() -> Saga {
     let ended_at = Some(WireTime { seconds: NOW_S - 41 * 60 + 2, nanos: 410_000_000 });
-    Saga { ended_at, ..saga("10044", SagaState::Completed, Vec::new()) }
+    let cancel_effect = CancelEffect::Ended.into();
+    Saga { ended_at, cancel_effect, ..saga("10044", SagaState::Completed, Vec::new()) }
 }
 
 pub(crate) fn compensated_saga() -> Saga {

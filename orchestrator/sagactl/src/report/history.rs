@@ -24,9 +24,15 @@ fn row(event: &SagaEvent, begin: Option<prost_types::Timestamp>, look: &Look) ->
         event.direction.clone(),
         attempt,
         join(&event.outcome, &event.reason),
-        event.message.clone(),
+        said(event),
     ];
     (mark(event), cells)
+}
+
+/// Who acted, and what was said: `ada: looked`.
+fn said(event: &SagaEvent) -> String {
+    let parts = [&event.actor, &event.message].map(String::as_str);
+    parts.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn at(event: &SagaEvent, begin: Option<prost_types::Timestamp>, look: &Look) -> String {

@@ -1,8 +1,8 @@
 //! What a change would do, shown before the question.
 
 use saga_proto::saga::v1::{
-    ForceOutcomeRequest, Saga, SettledOutcome, SignalSagaRequest, StepState,
-    signal_saga_request::Payload,
+    CancelEffect, ForceOutcomeRequest, Saga, SettledOutcome, SignalSagaRequest, StepState,
+    StepUndo, signal_saga_request::Payload,
 };
 
 use crate::{
@@ -13,49 +13,69 @@ use crate::{
 
 /// What turning back means for this saga.
 pub(crate) fn cancel(saga: &Saga) -> String {
-    let mut text = format!("{} will be asked to turn back.", intro(saga));
-    let in_state = |wanted: &[StepState]| -> Vec<&str> {
-        let steps = saga.steps.iter().rev();
-        steps.filter(|it| wanted.contains(&it.state())).map(|it| it.name.as_str()).collect()
+    match saga.cancel_effect() {
+        CancelEffect::TooLate => {
+            let told = "has passed its pivot and goes on to its end; a cancel comes too late.";
+            return format!("{} {told}", intro(saga));
+        }
+        CancelEffect::Ended => return format!("{} has ended; nothing is changed.", intro(saga)),
+        _ => {}
+    }
+    let with_undo = |wanted: StepUndo| -> Vec<&str> {
+        let steps = saga.steps.iter().filter(|it| it.undo() == wanted && !it.pivot);
+        steps.map(|it| it.name.as_str()).collect()
     };
-    let applied = in_state(&[StepState::Applied]);
-    let open = in_state(&[StepState::InFlight, StepState::Retrying, StepState::Unknown]);
+    let turns_back = !saga.turned_back.is_empty();
+    let told = if turns_back { "is turning back already." } else { "will be asked to turn back." };
+    let mut lines = vec![format!("{} {told}", intro(saga))];
+    let (open, underway) = (with_undo(StepUndo::IfApplied), with_undo(StepUndo::Underway));
     if !open.is_empty() {
-        text.push_str(&format!(
-            "\n  settled first, and undone if it was applied: {}",
-            open.join(", ")
-        ));
+        lines.push(format!("settled first, and undone if it was applied: {}", open.join(", ")));
     }
-    if applied.is_empty() {
-        text.push_str("\n  nothing is applied so far");
-    } else {
-        text.push_str(&format!("\n  undone, in this order: {}", applied.join(", ")));
+    if !underway.is_empty() {
+        lines.push(format!("being undone already: {}", underway.join(", ")));
     }
-    text.push_str("\n  if it has passed its pivot, it goes on to its end instead");
-    text
+    if !saga.undo_order.is_empty() {
+        lines.push(format!("undone, in this order: {}", saga.undo_order.join(", ")));
+    } else if open.is_empty() && underway.is_empty() {
+        lines.push("nothing is there to be undone".to_owned());
+    }
+    let stays = with_undo(StepUndo::Stays);
+    if !stays.is_empty() {
+        lines.push(format!("stays, because nothing undoes it: {}", stays.join(", ")));
+    }
+    if let Some(pivot) = saga.steps.iter().find(|it| it.pivot && !turns_back) {
+        let name = &pivot.name;
+        lines.push(match saga.cancel_effect() {
+            CancelEffect::Undecided => format!(
+                "nobody knows yet whether its pivot {name} was applied; if so, the saga goes on to \
+                 its end instead"
+            ),
+            _ => format!("if {name}, its pivot, is applied before, it goes on to its end instead"),
+        });
+    }
+    lines.join("\n  ")
 }
 
 /// What a try means for this saga.
 pub(crate) fn retry(saga: &Saga) -> String {
     let mut text = format!("{} will make its next call or inquiry now.", intro(saga));
     let waiting = |state| {
-        !matches!(
+        matches!(
             state,
-            StepState::Pending
-                | StepState::Skipped
-                | StepState::Waiting
-                | StepState::Kept
-                | StepState::Applied
-                | StepState::Rejected
-                | StepState::Compensated
+            StepState::Retrying | StepState::Unknown | StepState::Compensating | StepState::Faulted
         )
     };
     for step in saga.steps.iter().filter(|it| waiting(it.state())) {
         let (_, state) = step_state(step.state());
-        text.push_str(&format!(
-            "\n  {}: {state} after {} tries, last {}",
-            step.name, step.attempt, step.last_result
-        ));
+        text.push_str(&format!("\n  {}: {state}", step.name));
+        if 0 < step.attempt {
+            let tries = if step.attempt == 1 { "try" } else { "tries" };
+            text.push_str(&format!(" after {} {tries}", step.attempt));
+        }
+        if !step.last_result.is_empty() {
+            text.push_str(&format!(", last {}", step.last_result));
+        }
     }
     text
 }
@@ -112,16 +132,31 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::report::example::{stuck_saga, waiting_saga};
+    use crate::report::example::{completed_saga, stuck_saga, undecided_saga, waiting_saga};
 
     #[test]
     fn a_cancel_names_what_is_undone() {
         assert_snapshot!(cancel(&stuck_saga()), @"
-        order/10042 (place-order@3, STUCK) will be asked to turn back.
+        order/10042 (place-order@3, STUCK) is turning back already.
           settled first, and undone if it was applied: verify_payment
           undone, in this order: reserve_stock
-          if it has passed its pivot, it goes on to its end instead
         ");
+    }
+
+    #[test]
+    fn a_cancel_says_what_is_not_known_and_what_is_over() {
+        assert_snapshot!(cancel(&undecided_saga()), @"
+        order/10047 (place-order@3, running) will be asked to turn back.
+          undone, in this order: reserve_stock
+          nobody knows yet whether its pivot insert_order was applied; if so, the saga goes on to its end instead
+        ");
+        assert_snapshot!(cancel(&waiting_saga()), @"
+        order/10046 (refund@3, running) will be asked to turn back.
+          undone, in this order: request_refund
+        ");
+        assert_snapshot!(cancel(&completed_saga()), @"order/10044 (place-order@3, completed) has ended; nothing is changed.");
+        let late = Saga { cancel_effect: CancelEffect::TooLate.into(), ..undecided_saga() };
+        assert_snapshot!(cancel(&late), @"order/10047 (place-order@3, running) has passed its pivot and goes on to its end; a cancel comes too late.");
     }
 
     #[test]

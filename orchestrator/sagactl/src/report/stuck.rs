@@ -3,6 +3,7 @@
 use saga_proto::saga::v1::{ListStuckResponse, StuckGroup};
 
 use crate::{
+    failure,
     look::{Look, Mark},
     name::typed,
     pages,
@@ -49,6 +50,11 @@ fn one(group: &StuckGroup, look: &Look) -> String {
     }
     text.push_str(&format!("  {}\n", wrapped(&list, WIDTH, 2)));
     if let Some(remedy) = pages::page(&group.reason).and_then(|it| it.remedy()) {
+        let remedy = remedy.replace("STEP", &group.step);
+        let remedy = match named.first() {
+            Some(first) => failure::named(&remedy, first),
+            None => remedy,
+        };
         text.push_str(&format!("  try: {remedy}\n"));
     }
     if let Some(first) = named.first() {
@@ -66,21 +72,21 @@ mod tests {
 
     #[test]
     fn groups_name_cause_count_examples_and_remedy() {
-        assert_snapshot!(report(&stuck_groups(), &look()), @"
+        assert_snapshot!(report(&stuck_groups(), &look()), @r#"
         13 sagas need a person, 2 causes
 
         ! OUTCOME_UNKNOWN · place-order verify_payment · 12 sagas, the oldest for 51m
           The outcome of verify_payment is unknown.
           order/10042 01a1ff65-949e-76ea-a3c9-000000000002 and 10 more
-          try: bring the participant back; or look what it did, then sagactl saga settle NAME
+          try: bring the participant back; or look what it did, then sagactl saga settle order/10042 --step verify_payment --outcome applied|not-applied --reason ".."
                sagactl saga describe order/10042
 
         ! COMPENSATION_FAILING · place-order reserve_stock · 1 saga, the oldest for 1m
           inventory was not reached 10 times.
           order/10050
-          try: bring the participant back, then sagactl saga retry NAME
+          try: bring the participant back, then sagactl saga retry order/10050
                sagactl saga describe order/10050
-        ");
+        "#);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) fn step_state(state: StepState) -> (Mark, &'static str) {
         StepState::Faulted => (Mark::Trouble, "FAULTED"),
         StepState::Waiting => (Mark::Moving, "waiting"),
         StepState::Kept => (Mark::Good, "kept"),
+        StepState::NotDone => (Mark::Waiting, "not done"),
     }
 }
 

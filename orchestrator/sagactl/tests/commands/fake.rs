@@ -1,6 +1,7 @@
 //! An orchestrator that holds a few sagas in memory and notes what it is asked to change.
 
 mod definitions;
+mod operator;
 mod service;
 
 use std::{
@@ -15,7 +16,7 @@ use saga_proto::{
     FILE_DESCRIPTOR_SET,
     saga::v1::{
         definition_service_server::DefinitionServiceServer,
-        operator_service_server::{OperatorService, OperatorServiceServer},
+        operator_service_server::OperatorServiceServer,
         saga_service_server::{SagaService, SagaServiceServer},
         start_saga_request::Input,
         *,
@@ -151,7 +152,26 @@ fn saga(index: usize) -> Saga {
     };
     let steps =
         vec![step("reserve_stock", StepState::Applied), step("verify_payment", StepState::Unknown)];
+    let offer = |verb: SagaVerb, step: &str| SagaOffer {
+        verb: verb.into(),
+        step: step.to_owned(),
+        ..SagaOffer::default()
+    };
+    let offers = match state {
+        SagaState::Stuck => vec![
+            offer(SagaVerb::Retry, ""),
+            offer(SagaVerb::SettleApplied, "verify_payment"),
+            offer(SagaVerb::Cancel, ""),
+        ],
+        SagaState::Running => vec![offer(SagaVerb::Cancel, "")],
+        _ => vec![],
+    };
     Saga {
+        offers,
+        undo_order: vec!["reserve_stock".to_owned()],
+        ended_at: at(9).filter(|_| {
+            matches!(state, SagaState::Completed | SagaState::Compensated | SagaState::Closed)
+        }),
         saga_id: format!("01a1ff65-949e-76ea-a3c9-{index:012}"),
         namespace: "order".to_owned(),
         business_key: key.to_owned(),
@@ -274,9 +294,17 @@ impl SagaService for Fake {
     ) -> Result<Response<CancelSagaResponse>, Status> {
         let request = request.into_inner();
         let saga = self.find(request.name.as_ref())?;
-        self.note(format!("cancel {} {:?}", saga.business_key, request.reason));
+        let asked = (&saga.business_key, &request.actor, &request.reason);
+        self.note(format!("cancel {} {} {:?}", asked.0, asked.1, asked.2));
         let effect = match (saga.state(), saga.business_key.as_str()) {
             (SagaState::Completed, _) => CancelEffect::Ended,
+            // The answer of its pivot comes while somebody waits for it.
+            (_, "running") if request.reason == "the pivot is out" => {
+                match request.wait.unwrap_or_default().seconds {
+                    0 => CancelEffect::Undecided,
+                    _ => CancelEffect::TooLate,
+                }
+            }
             (_, "late") => CancelEffect::TooLate,
             _ => CancelEffect::TurnsBack,
         };
@@ -302,86 +330,11 @@ impl SagaService for Fake {
                 let id_chars = request.request_id.chars().count();
                 let existed = request.request_id == "again";
                 self.note(format!(
-                    "signal {} {} {says} {id_chars}",
-                    saga.business_key, request.signal
+                    "signal {} {} {says} {id_chars} {} {:?}",
+                    saga.business_key, request.signal, request.actor, request.reason
                 ));
                 Ok(Response::new(SignalSagaResponse { saga: Some(saga), existed }))
             }
         }
-    }
-}
-
-#[tonic::async_trait]
-impl OperatorService for Fake {
-    async fn list_stuck(
-        &self,
-        request: Request<ListStuckRequest>,
-    ) -> Result<Response<ListStuckResponse>, Status> {
-        let stuck = self.sagas().into_iter().filter(|it| it.stuck.is_some());
-        let group = |it: Saga| StuckGroup {
-            reason: "OUTCOME_UNKNOWN".to_owned(),
-            definition: it.definition.clone(),
-            step: "verify_payment".to_owned(),
-            sagas: 12,
-            examples: vec![it; request.get_ref().examples_max.min(1) as usize],
-            ..StuckGroup::default()
-        };
-        let groups: Vec<StuckGroup> = stuck.map(group).collect();
-        let total = groups.iter().map(|it| it.sagas).sum();
-        Ok(Response::new(ListStuckResponse { groups, total }))
-    }
-
-    async fn retry_saga(
-        &self,
-        request: Request<RetrySagaRequest>,
-    ) -> Result<Response<RetrySagaResponse>, Status> {
-        let request = request.into_inner();
-        let saga = self.find(request.name.as_ref())?;
-        if saga.state() == SagaState::Completed {
-            return Err(refusal(Code::FailedPrecondition, "SAGA_ENDED", "it is completed"));
-        }
-        self.note(format!("retry {} {} {:?}", saga.business_key, request.actor, request.reason));
-        Ok(Response::new(RetrySagaResponse { saga: Some(saga) }))
-    }
-
-    async fn force_outcome(
-        &self,
-        request: Request<ForceOutcomeRequest>,
-    ) -> Result<Response<ForceOutcomeResponse>, Status> {
-        let request = request.into_inner();
-        let saga = self.find(request.name.as_ref())?;
-        if request.step != "verify_payment" {
-            return Err(refusal(Code::NotFound, "STEP_NOT_FOUND", "no such step"));
-        }
-        self.note(format!(
-            "settle {} {:?} {} {:?}",
-            saga.business_key,
-            request.outcome(),
-            request.actor,
-            request.reason
-        ));
-        Ok(Response::new(ForceOutcomeResponse { saga: Some(saga) }))
-    }
-
-    async fn check_participant(
-        &self,
-        request: Request<CheckParticipantRequest>,
-    ) -> Result<Response<CheckParticipantResponse>, Status> {
-        service::check(self, request.into_inner()).map(Response::new)
-    }
-
-    async fn get_server_info(
-        &self,
-        _: Request<GetServerInfoRequest>,
-    ) -> Result<Response<GetServerInfoResponse>, Status> {
-        let reply = GetServerInfoResponse {
-            version: "0.1.0".to_owned(),
-            node_id: "node-1".to_owned(),
-            log: "memory".to_owned(),
-            sagas_in_flight: 3,
-            sagas_in_flight_max: 100,
-            log_available: true,
-        };
-        Ok(Response::new(reply))
     }
 }

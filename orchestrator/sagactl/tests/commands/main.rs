@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod change;
 mod fake;
 mod service;
 
@@ -224,48 +225,6 @@ fn on_a_terminal_the_person_is_asked() {
 }
 
 #[test]
-fn a_cancel_exits_with_what_it_does() {
-    let fake = Fake::start();
-    for (key, exit) in [("running", 0), ("turning", 0), ("late", 6), ("completed", 6), ("no", 5)] {
-        let cancelled = sagactl(&fake, &format!("saga cancel order/{key} --reason why --yes"));
-        assert_eq!(cancelled.exit, exit, "{key}: {cancelled:?}");
-    }
-    assert_eq!(fake.changes()[0], r#"cancel running "why""#);
-}
-
-#[test]
-fn a_signal_says_what_was_typed_and_may_be_repeated() {
-    let fake = Fake::start();
-    let signal = |words: &str, input: &str| {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        run(&fake.address, &[&["saga", "signal"], words.as_slice(), &["--yes"]].concat(), input)
-    };
-    let given = signal("order/running approval --input {\"approved\":true}", "");
-    assert_eq!(given.exit, 0, "{given:?}");
-    assert!(given.talk.contains("has the signal"), "{given:?}");
-    let again = signal("order/running approval --input - --request-id again", "{}");
-    assert!(again.talk.contains("had this signal before"), "{again:?}");
-    assert_eq!(signal("order/running hint", "").exit, 0);
-    assert_eq!(
-        fake.changes(),
-        [
-            "signal running approval {\"approved\":true} 36",
-            "signal running approval {} 5",
-            "signal running hint nothing 36",
-        ]
-    );
-
-    assert_eq!(signal("order/completed approval", "").exit, 6);
-    assert_eq!(signal("order/running approval --input {", "").exit, 2);
-    assert_eq!(signal("order/running approval -f /no/such/file", "").exit, 2);
-    assert_eq!(signal("order/running", "").exit, 2);
-    let unknown = signal("order/turning approval --request-id r-7", "");
-    assert_eq!(unknown.exit, 7, "{unknown:?}");
-    assert!(unknown.talk.contains("--request-id r-7"), "{unknown:?}");
-    assert_eq!(fake.changes(), [""; 0]);
-}
-
-#[test]
 fn a_retry_names_the_actor() {
     let fake = Fake::start();
     assert_eq!(sagactl(&fake, "saga retry order/stuck --yes").exit, 0);
@@ -351,7 +310,7 @@ fn a_server_that_is_not_there_is_told_from_one_that_does_not_answer() {
     let address = silent.local_addr().unwrap().to_string();
     let unanswered = run(&address, &["saga", "list", "--timeout", "200ms"], "");
     assert_eq!(unanswered.exit, 7);
-    assert!(unanswered.talk.contains("within 200 ms"), "{unanswered:?}");
+    assert!(unanswered.talk.contains("no answer came within 200 ms\n"), "{unanswered:?}");
 
     for address in ["https://127.0.0.1:1", "http://not an address"] {
         assert_eq!(run(address, &["saga", "list"], "").exit, 2, "{address}");

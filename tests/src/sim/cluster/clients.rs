@@ -46,7 +46,13 @@ impl Node {
         let spec = spec.expect("the scenario knows the definition's signals");
         let payload = spec.encode_json(given.json).unwrap();
         let request_id = given.request_id.clone();
-        let signal = StepSignal { step: spec.step, request_id, payload };
+        let signal = StepSignal {
+            step: spec.step,
+            request_id,
+            payload,
+            actor: String::new(),
+            reason: String::new(),
+        };
         match tokio::time::timeout(patience, self.engine.signal(saga, signal)).await {
             Ok(Err(SignalError::Reach(_))) | Err(_) => None,
             Ok(told) => Some(told),
@@ -99,8 +105,8 @@ impl Cluster {
     pub async fn cancel(&self, saga: SagaId, first_node: usize) -> bool {
         for number in first_node..first_node + 20 {
             let node = self.some_node(number).await;
-            let reason = "the buyer thinks again".to_owned();
-            let cancel = Event::CancelRequested { reason, at_ms: 1 };
+            let (actor, reason) = ("buyer".to_owned(), "the buyer thinks again".to_owned());
+            let cancel = Event::CancelRequested { actor, reason, at_ms: 1 };
             let told = tokio::time::timeout(CLIENT_PATIENCE, node.engine.tell(saga, cancel)).await;
             match told {
                 Ok(Ok(())) => {

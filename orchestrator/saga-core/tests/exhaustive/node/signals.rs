@@ -25,7 +25,8 @@ impl Node {
     /// The event of a signal, as its log would say it.
     pub(crate) fn signalled(&self, step: StepIndex) -> Event {
         let (request_id, payload) = ("r".to_owned(), Bytes::new());
-        Event::Signalled { step, request_id, payload, at_ms: self.now_ms }
+        let (actor, reason, at_ms) = (String::new(), String::new(), self.now_ms);
+        Event::Signalled { step, request_id, payload, actor, reason, at_ms }
     }
 
     /// A signal comes. Its sender is told once it is in the log.

@@ -91,6 +91,22 @@ pub(super) fn logs() -> Vec<Log> {
             ],
         ),
         log(
+            "named",
+            vec![
+                began(),
+                signalled_by("ada@example.org", "the goods are back"),
+                ended(Verdict::Accepted),
+                Event::CancelRequested {
+                    actor: "bob@example.org".to_owned(),
+                    reason: "the wrong order".to_owned(),
+                    at_ms: 3_000,
+                },
+                Event::TurnedBack { reason: TurnBackReason::Cancelled, at_ms: 3_000 },
+                Event::Kept { step: PAID, at_ms: 8_000 },
+                compensated(),
+            ],
+        ),
+        log(
             "signal_not_needed",
             [vec![began(), ended(Verdict::TimedOut { then: OnTimeout::Accept })], refund()]
                 .concat(),
@@ -99,8 +115,18 @@ pub(super) fn logs() -> Vec<Log> {
 }
 
 fn signalled() -> Event {
-    let (request_id, payload) = ("r-1".to_owned(), Bytes::from_static(b"\x08\x01"));
-    Event::Signalled { step: APPROVAL, request_id, payload, at_ms: 1_500 }
+    signalled_by("", "")
+}
+
+fn signalled_by(actor: &str, reason: &str) -> Event {
+    Event::Signalled {
+        step: APPROVAL,
+        request_id: "r-1".to_owned(),
+        payload: Bytes::from_static(b"\x08\x01"),
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        at_ms: 1_500,
+    }
 }
 
 fn ended(verdict: Verdict) -> Event {

@@ -1,0 +1,81 @@
+//! The operator's part of the fake.
+
+use saga_proto::saga::v1::{operator_service_server::OperatorService, *};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Fake, refusal, service};
+
+#[tonic::async_trait]
+impl OperatorService for Fake {
+    async fn list_stuck(
+        &self,
+        request: Request<ListStuckRequest>,
+    ) -> Result<Response<ListStuckResponse>, Status> {
+        let stuck = self.sagas().into_iter().filter(|it| it.stuck.is_some());
+        let group = |it: Saga| StuckGroup {
+            reason: "OUTCOME_UNKNOWN".to_owned(),
+            definition: it.definition.clone(),
+            step: "verify_payment".to_owned(),
+            sagas: 12,
+            examples: vec![it; request.get_ref().examples_max.min(1) as usize],
+            ..StuckGroup::default()
+        };
+        let groups: Vec<StuckGroup> = stuck.map(group).collect();
+        let total = groups.iter().map(|it| it.sagas).sum();
+        Ok(Response::new(ListStuckResponse { groups, total }))
+    }
+
+    async fn retry_saga(
+        &self,
+        request: Request<RetrySagaRequest>,
+    ) -> Result<Response<RetrySagaResponse>, Status> {
+        let request = request.into_inner();
+        let saga = self.find(request.name.as_ref())?;
+        if saga.state() == SagaState::Completed {
+            return Err(refusal(Code::FailedPrecondition, "SAGA_ENDED", "it is completed"));
+        }
+        self.note(format!("retry {} {} {:?}", saga.business_key, request.actor, request.reason));
+        Ok(Response::new(RetrySagaResponse { saga: Some(saga) }))
+    }
+
+    async fn force_outcome(
+        &self,
+        request: Request<ForceOutcomeRequest>,
+    ) -> Result<Response<ForceOutcomeResponse>, Status> {
+        let request = request.into_inner();
+        let saga = self.find(request.name.as_ref())?;
+        if request.step != "verify_payment" {
+            return Err(refusal(Code::NotFound, "STEP_NOT_FOUND", "no such step"));
+        }
+        self.note(format!(
+            "settle {} {:?} {} {:?}",
+            saga.business_key,
+            request.outcome(),
+            request.actor,
+            request.reason
+        ));
+        Ok(Response::new(ForceOutcomeResponse { saga: Some(saga) }))
+    }
+
+    async fn check_participant(
+        &self,
+        request: Request<CheckParticipantRequest>,
+    ) -> Result<Response<CheckParticipantResponse>, Status> {
+        service::check(self, request.into_inner()).map(Response::new)
+    }
+
+    async fn get_server_info(
+        &self,
+        _: Request<GetServerInfoRequest>,
+    ) -> Result<Response<GetServerInfoResponse>, Status> {
+        let reply = GetServerInfoResponse {
+            version: "0.1.0".to_owned(),
+            node_id: "node-1".to_owned(),
+            log: "memory".to_owned(),
+            sagas_in_flight: 3,
+            sagas_in_flight_max: 100,
+            log_available: true,
+        };
+        Ok(Response::new(reply))
+    }
+}

@@ -1,0 +1,64 @@
+//! `CancelSaga`: asks a saga to turn back, and says what becomes of that only once it is
+//! certain (F81).
+
+use std::time::Duration;
+
+use saga_core::{CancelEffect, Event, SagaId, cancel_effect};
+use saga_proto::saga::v1 as pb;
+use tokio::time::{Instant, sleep_until};
+use tonic::Status;
+
+use crate::{
+    api::{
+        error::check_lengths,
+        saga::{find_row, span},
+        view,
+    },
+    engine::{Engine, ReachError, Snapshot},
+};
+
+/// The first pause between two looks at a saga that has not decided, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+pub(super) async fn cancel(
+    engine: &Engine,
+    request: pb::CancelSagaRequest,
+) -> Result<pb::CancelSagaResponse, Status> {
+    check_lengths(&request.actor, &request.reason)?;
+    let wait = span("wait", request.wait)?.unwrap_or_default();
+    let row = find_row(engine, request.name).await?;
+    let saga = row.saga;
+    let before = engine.snapshot_of(row).await?;
+    if before.state.ended().is_none() && !before.state.cancel_requested() {
+        let (actor, reason) = (request.actor, request.reason);
+        let at_ms = engine.shared.clock.now_ms();
+        match engine.tell(saga, Event::CancelRequested { actor, reason, at_ms }).await {
+            // It ended meanwhile; the log says how.
+            Ok(()) | Err(ReachError::DoesNotFit) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (after, effect) = decided(engine, saga, wait).await?;
+    let saga = Some(view::saga(&after, engine.shared.clock.now_ms()));
+    Ok(pb::CancelSagaResponse { saga, effect: view::effect(effect).into() })
+}
+
+/// What the cancel that is in the log does, as soon as that is certain or `wait` has passed.
+async fn decided(
+    engine: &Engine,
+    saga: SagaId,
+    wait: Duration,
+) -> Result<(Snapshot, CancelEffect), ReachError> {
+    let deadline = Instant::now() + wait;
+    let mut pause = PAUSES.0;
+    loop {
+        let snapshot = engine.snapshot(saga).await?;
+        let effect = cancel_effect(&snapshot.definition.core, &snapshot.state);
+        let now = Instant::now();
+        if effect != CancelEffect::Undecided || deadline <= now {
+            return Ok((snapshot, effect));
+        }
+        sleep_until(deadline.min(now + pause)).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
