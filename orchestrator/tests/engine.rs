@@ -6,6 +6,7 @@
 mod engine {
     mod crash;
     mod definitions;
+    mod echoes;
     mod life;
     pub(super) mod mortal;
     pub(super) mod script;
