@@ -217,9 +217,8 @@ fn whole(text: &str, path: &str) -> Result<Value, InputError> {
     let refused = |why: &str| {
         wrong(path, format!("`{text}` {why}"), "send a whole number that its type can hold")
     };
-    let number = match exactly(text) {
-        Some(number) => number,
-        None => return Err(refused("is not a whole number, or is too large")),
+    let Some(number) = exactly(text) else {
+        return Err(refused("is not a whole number, or is too large"));
     };
     let unsigned = u64::try_from(number).map(Value::from);
     unsigned
@@ -237,7 +236,6 @@ fn float(kind: &Kind, text: &str, path: &str) -> Result<Value, InputError> {
     if is_digits(text) {
         let number: Option<i128> = text.parse().ok();
         #[expect(clippy::cast_possible_truncation, reason = "the way there and back is the test")]
-        #[expect(clippy::cast_precision_loss, reason = "the way there and back is the test")]
         let held = number.is_some_and(|it| match kind {
             Kind::Float => (it as f32) as i128 == it,
             _ => (it as f64) as i128 == it,
