@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod operator;
 mod page;
+mod request;
 mod saga;
 mod signal;
 mod view;

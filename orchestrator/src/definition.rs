@@ -32,7 +32,7 @@ use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use saga_core::{Definition, Direction, StepIndex};
 
-pub use descriptors::{Contracts, Inquiry, PoolError, pool_of};
+pub use descriptors::{Contracts, Inquiry, PoolError, Sizes, pool_of};
 pub use expression::Failure;
 use expression::{Expression, Reads};
 use finding::Findings;
@@ -45,7 +45,8 @@ pub use run::{BadReply, RenderError, Rendered, RunData};
 /// is read in its own for ever: what a level means never changes.
 ///
 /// 1. What `docs/definitions.md` says without a word about a level.
-pub const LANGUAGE_LEVEL: u32 = 1;
+/// 2. `expect` in calls.
+pub const LANGUAGE_LEVEL: u32 = 2;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]
@@ -102,6 +103,9 @@ struct CallPlan {
     spec: CallSpec,
     request: MessageTemplate,
     reads: Reads,
+    /// What the reply must echo. Without fields: nothing.
+    expect: MessageTemplate,
+    expect_reads: Reads,
 }
 
 /// A definition, and what the check has to say about it nevertheless.

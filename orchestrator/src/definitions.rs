@@ -1,17 +1,17 @@
 //! The definitions that this node can drive: stored ones, compiled once and kept.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use prost_reflect::DescriptorPool;
-use saga_log::{DefinitionRow, StoreError};
+use saga_log::{DefinitionRow, LogLimits, StoreError};
 
 use crate::{
     definition::{
-        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, Unreadable,
-        pool_of,
+        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, Sizes,
+        Unreadable, pool_of,
     },
     engine::Shared,
     participants::DescriptorError,
@@ -123,10 +123,8 @@ impl Definitions {
     /// Learns of versions that other nodes have stored.
     pub(crate) async fn refresh(&self, shared: &Shared) -> Result<(), StoreError> {
         for row in shared.log.store().definitions().await? {
-            if self.known(&row.name, row.version).is_none()
-                && let Err(error) = self.find(shared, &row.name, row.version).await
-            {
-                tracing::warn!(%error, "a stored definition cannot be used");
+            if self.known(&row.name, row.version).is_none() {
+                self.learn(shared, &row).await;
             }
         }
         Ok(())
@@ -141,7 +139,8 @@ impl Definitions {
     ) -> Result<Compiled, RegisterError> {
         let invalid = |report| RegisterError::Invalid(Box::new(report));
         let participants = CompiledDefinition::participants_of(yaml, file_name).map_err(invalid)?;
-        let mut types = Vec::new();
+        let (mut types, mut inquiry, mut reply_bytes_max) =
+            (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for participant in participants {
             // Fixed types hold those of participants that nobody can call.
             if !shared.caller.knows(&participant) {
@@ -152,18 +151,28 @@ impl Definitions {
                 message,
             };
             let asked = shared.descriptors.of_participant(&participant).await;
-            types.push(asked.map_err(|error| match error {
+            let (files, answers) = asked.map_err(|error| match error {
                 DescriptorError::NotConfigured { participant } => {
                     RegisterError::ParticipantUnknown { participant }
                 }
                 other => unknown(other.to_string()),
-            })?);
+            })?;
+            types.push(files);
+            let reply = shared.caller.reply_bytes_max(&participant);
+            reply_bytes_max.insert(participant.clone(), reply);
+            inquiry.extend(answers.map(|answers| (participant, answers)));
         }
         let pool = pool_of(types).map_err(|error| RegisterError::Descriptors {
             participant: "of this definition".to_owned(),
             message: error.to_string(),
         })?;
-        CompiledDefinition::check(yaml, file_name, &Contracts::from(pool)).map_err(invalid)
+        let sizes = Sizes {
+            input_bytes_max: shared.limits.input_bytes_max,
+            reply_bytes_max,
+            row_bytes_max: LogLimits::default().row_bytes_max as usize,
+        };
+        let contracts = Contracts { pool, inquiry, sizes: Some(sizes) };
+        CompiledDefinition::check(yaml, file_name, &contracts).map_err(invalid)
     }
 
     /// Checks a definition and stores it for ever. What is stored already was checked then: a
@@ -176,6 +185,7 @@ impl Definitions {
         file_name: &str,
     ) -> Result<Registered, RegisterError> {
         if let Some(row) = self.stored(shared, yaml).await? {
+            self.learn(shared, &row).await;
             return Ok(Registered { row, warnings: Vec::new() });
         }
         let Compiled { definition, warnings, .. } = self.check(shared, yaml, file_name).await?;
@@ -192,8 +202,16 @@ impl Definitions {
         if stored.hash != row.hash {
             return Err(RegisterError::VersionReused { name: row.name, version: row.version });
         }
-        self.keep(definition);
+        self.learn(shared, &stored).await;
         Ok(Registered { row: stored, warnings })
+    }
+
+    /// Keeps a definition as every other node has it: with the types that are stored, not with
+    /// all that its participants serve, which may make another message of the same bytes.
+    async fn learn(&self, shared: &Shared, row: &DefinitionRow) {
+        if let Err(error) = self.find(shared, &row.name, row.version).await {
+            tracing::warn!(%error, "a stored definition cannot be used");
+        }
     }
 
     /// The stored definition that this text is.

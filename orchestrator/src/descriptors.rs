@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use prost_types::FileDescriptorSet;
 
-use crate::participants::{DescriptorError, Participants};
+use crate::{
+    definition::Inquiry,
+    participants::{DescriptorError, Participants, Reflected},
+};
 
 /// Where types come from.
 #[derive(Clone, Debug)]
@@ -17,7 +20,8 @@ pub enum Descriptors {
 }
 
 impl Descriptors {
-    /// The types of a participant and all that they refer to.
+    /// The types of a participant and all that they refer to, and whether it says that it
+    /// answers inquiries. `None`: a set of types is nobody's own.
     ///
     /// # Errors
     ///
@@ -25,10 +29,14 @@ impl Descriptors {
     pub async fn of_participant(
         &self,
         participant: &str,
-    ) -> Result<FileDescriptorSet, DescriptorError> {
+    ) -> Result<(FileDescriptorSet, Option<Inquiry>), DescriptorError> {
         match self {
-            Self::Fixed(files) => Ok(files.as_ref().clone()),
-            Self::Reflection(participants) => participants.descriptors(participant).await,
+            Self::Fixed(files) => Ok((files.as_ref().clone(), None)),
+            Self::Reflection(participants) => {
+                let Reflected { services, files } = participants.descriptors(participant).await?;
+                let inquiry = Inquiry::of_services(services.iter().map(String::as_str));
+                Ok((files, Some(inquiry)))
+            }
         }
     }
 }

@@ -17,7 +17,6 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use prost_types::FileDescriptorSet;
 use saga_core::{Direction, OperationId, Outcome, Resolution, SagaId};
 
 use crate::definition::CallSpec;
@@ -26,6 +25,7 @@ pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
 use outcome::Seen;
 use probe::{Answer, Inquiry, Key, Told};
+pub use reflection::Reflected;
 
 /// Where every participant answers inquiries.
 const RESOLVE_PATH: &str = "/saga.participant.v1.ParticipantService/Resolve";
@@ -71,6 +71,11 @@ pub trait Caller: Send + Sync {
         operation: OperationId,
         timeout: Duration,
     ) -> Resolution;
+
+    /// The longest reply of a participant, in bytes. A script has no limit of its own.
+    fn reply_bytes_max(&self, _participant: &str) -> usize {
+        0
+    }
 
     /// Makes one call of a conformance check and tells what was seen of it. A script
     /// answers nothing.
@@ -137,15 +142,12 @@ impl Participants {
         self.entries.keys().map(String::as_str)
     }
 
-    /// The types of a participant, by gRPC reflection.
+    /// What a participant serves, and its types, by gRPC reflection.
     ///
     /// # Errors
     ///
     /// [`DescriptorError`] says what is missing. Nothing was changed anywhere.
-    pub async fn descriptors(
-        &self,
-        participant: &str,
-    ) -> Result<FileDescriptorSet, DescriptorError> {
+    pub async fn descriptors(&self, participant: &str) -> Result<Reflected, DescriptorError> {
         let entry = self.entries.get(participant).ok_or_else(|| {
             DescriptorError::NotConfigured { participant: participant.to_owned() }
         })?;
@@ -157,6 +159,10 @@ impl Participants {
 impl Caller for Participants {
     fn knows(&self, participant: &str) -> bool {
         self.entries.contains_key(participant)
+    }
+
+    fn reply_bytes_max(&self, participant: &str) -> usize {
+        self.entries.get(participant).map_or(0, |entry| entry.reply_bytes_max)
     }
 
     async fn call(&self, request: CallRequest<'_>) -> Outcome {

@@ -8,4 +8,5 @@ mod api {
     mod cancels;
     mod server;
     mod signals;
+    mod starts;
 }

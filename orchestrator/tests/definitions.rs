@@ -4,6 +4,7 @@
 
 #[path = "definitions"]
 mod definitions {
+    mod echoes;
     mod hostile;
     mod inputs;
     mod place_order;

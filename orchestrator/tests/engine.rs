@@ -6,6 +6,7 @@
 mod engine {
     mod crash;
     mod definitions;
+    mod echoes;
     mod life;
     mod lost_tail;
     pub(super) mod mortal;

@@ -20,7 +20,7 @@ pub(crate) use service::{ServiceCheck, ServiceCommand};
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Pages: sagactl help exit-codes | states | outcomes | names | codes | CODE"
+    after_help = "Pages: sagactl help exit-codes | states | outcomes | on-unknown | names | codes | CODE"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -99,7 +99,8 @@ pub(crate) enum Command {
     Completion { shell: clap_complete::Shell },
     /// Explain a command, a reason code, or a part of the model.
     Help {
-        /// `exit-codes`, `states`, `outcomes`, `names`, `codes`, a reason code, or a command.
+        /// `exit-codes`, `states`, `outcomes`, `on-unknown`, `names`, `codes`, a reason code, or a
+        /// command.
         topic: Vec<String>,
     },
 }

@@ -32,7 +32,11 @@ pub(super) fn check(
     let mut findings = Findings::default();
     if let Some(draft) = checked_draft(yaml, &mut findings) {
         rules::check(&draft.file, &draft.core, &mut findings);
+        rules::check_inquiries(&draft.file, contracts, &mut findings);
         let made = make(&draft, &contracts.pool, &mut findings);
+        if let (Some(definition), Some(sizes)) = (&made, &contracts.sizes) {
+            rules::check_sizes(&draft.file, definition, sizes, &mut findings);
+        }
         if let (Some(definition), false) = (made, findings.has_errors()) {
             let warnings = findings.sorted();
             let rendered = render(&warnings, file_name, yaml);
@@ -135,7 +139,7 @@ fn core_of(file: &DefinitionFile, findings: &mut Findings) -> Definition {
         pivot: step.pivot.is_some(),
         compensable: step.undo().is_some(),
         compensation_conditional: step.undo().is_some_and(|undo| undo.when.is_some()),
-        on_unknown: step.on_unknown,
+        on_unknown: step.on_unknown.value,
         timeout_ms: step.call().map_or(0, |call| call.timeout_ms),
         retry: step.retry.as_ref().map_or(RetryPolicy::ACTION, |it| it.value),
         compensation_retry: match &step.compensation {

@@ -17,6 +17,17 @@ pub struct Contracts {
     pub pool: DescriptorPool,
     /// By participant, whether it answers inquiries. One that is not in it: as the types say.
     pub inquiry: BTreeMap<String, Inquiry>,
+    /// How large things may be. `None`: nobody has said it, and nothing is said about it.
+    pub sizes: Option<Sizes>,
+}
+
+/// How large things may be where a definition runs, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub input_bytes_max: usize,
+    /// By participant.
+    pub reply_bytes_max: BTreeMap<String, usize>,
+    pub row_bytes_max: usize,
 }
 
 /// Whether a participant answers inquiries: serves `saga.participant.v1.ParticipantService`.
@@ -41,7 +52,7 @@ impl Inquiry {
 
 impl From<DescriptorPool> for Contracts {
     fn from(pool: DescriptorPool) -> Self {
-        Self { pool, inquiry: BTreeMap::new() }
+        Self { pool, inquiry: BTreeMap::new(), sizes: None }
     }
 }
 

@@ -1,8 +1,13 @@
-//! Requests: a mapping from fields to expressions, checked against the request type.
+//! Requests: a mapping from fields to expressions, checked against the request type. What is
+//! expected of a reply is such a mapping too.
+
+mod echo;
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
 };
+
+pub(crate) use echo::Difference;
 
 use crate::definition::{
     expression::{self, EvalError, Expression, Frame, Ir, Reads, Scope, coerce},
@@ -43,8 +48,10 @@ pub(crate) struct FieldError {
     pub(crate) error: EvalError,
 }
 
-/// Compiles a request. Returns `None` where it has errors.
+/// Compiles what stands under `what`: a request, or what is expected of a reply. Returns
+/// `None` where it has errors.
 pub(crate) fn compile(
+    what: &str,
     request: Option<&Node>,
     message: &MessageDescriptor,
     scope: &Scope<'_>,
@@ -54,8 +61,9 @@ pub(crate) fn compile(
         return Some(MessageTemplate { message: message.clone(), fields: Vec::new() });
     };
     let NodeValue::Map(entries) = &request.value else {
-        let text = "request: a mapping from fields to expressions is expected here";
-        findings.error("shape", request.span, text, "write `request: { field: expression }`");
+        let text = format!("{what}: a mapping from fields to expressions is expected here");
+        let remedy = format!("write `{what}: {{ field: expression }}`");
+        findings.error("shape", request.span, text, remedy);
         return None;
     };
     compile_message(entries, message, scope, findings)
@@ -276,6 +284,12 @@ impl MessageTemplate {
         all
     }
 
+    /// What it copies that may be as large as where it comes from: all but numbers and texts.
+    pub(crate) fn copied(&self) -> Reads {
+        let copied = |sum: Reads, template: &Template| sum.union(template.copied());
+        self.fields.iter().map(|(_, template)| template).fold(Reads::default(), copied)
+    }
+
     /// The message for the data of one saga.
     pub(crate) fn render(&self, frame: &Frame<'_>) -> Result<DynamicMessage, FieldError> {
         let mut made = DynamicMessage::new(self.message.clone());
@@ -306,6 +320,19 @@ impl Template {
             Self::Message(it) => all.extend(it.reads()),
             Self::List(items) => items.iter().for_each(|it| it.collect_reads(all)),
             Self::Map(entries) => entries.iter().for_each(|(_, it)| it.collect_reads(all)),
+        }
+    }
+
+    fn copied(&self) -> Reads {
+        let sum = |sum: Reads, it: &Self| sum.union(it.copied());
+        match self {
+            Self::Expression(it) => match it.of {
+                Type::List(_) | Type::Map(..) | Type::Message(_) | Type::Bytes => it.reads,
+                _ => Reads::default(),
+            },
+            Self::Message(it) => it.copied(),
+            Self::List(items) => items.iter().fold(Reads::default(), sum),
+            Self::Map(entries) => entries.iter().map(|(_, it)| it).fold(Reads::default(), sum),
         }
     }
 

@@ -1,6 +1,11 @@
 //! Static rules: what can be known to go wrong before any saga runs.
 
+mod inquiries;
+mod sizes;
 mod waits;
+
+pub(crate) use inquiries::check as check_inquiries;
+pub(crate) use sizes::check as check_sizes;
 
 use saga_core::{Definition, OnUnknown, Step, StepIndex, StepSet};
 
@@ -11,7 +16,7 @@ use crate::definition::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 38] = [
+pub const RULES: [&str; 41] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -23,6 +28,8 @@ pub const RULES: [&str; 38] = [
     "expression-syntax",
     "expression-too-large",
     "expression-type",
+    "inquiry-missing",
+    "late-attempt",
     "name",
     "no-operation",
     "no-reply",
@@ -30,6 +37,7 @@ pub const RULES: [&str; 38] = [
     "pivot-twice",
     "refusal-after-pivot",
     "refusal-code",
+    "request-too-large",
     "retry-longer-than-deadline",
     "shape",
     "signal-twice",

@@ -9,6 +9,7 @@ use saga_core::{Direction, OperationId, SagaId, StepIndex, Verdict};
 use crate::definition::{
     ActionPlan, CompiledDefinition, canonical,
     expression::{Expression, Failure, Frame, Reads},
+    request::{Difference, FieldError},
 };
 
 /// What a saga knows: the values that expressions may read.
@@ -51,14 +52,18 @@ pub struct RenderError {
     pub message: String,
 }
 
-/// A reply that cannot be read as its type. The call may have taken effect.
+/// A reply that is none to this call, as far as can be known. The call may have taken effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("reply is not a {type_name}: {message}")]
-pub struct BadReply {
-    /// The type it should have.
-    pub type_name: String,
-    /// Why it does not.
-    pub message: String,
+pub enum BadReply {
+    /// It cannot be read as its type.
+    #[error("reply is not a {type_name}: {message}")]
+    NotOfItsType { type_name: String, message: String },
+    /// It is the reply to something else. `expected` and `got` are cut where they are long.
+    #[error("reply is to something else: {field} is {got}, and {expected} is expected")]
+    ToSomethingElse { field: String, expected: String, got: String },
+    /// What is expected of it cannot be told from this saga's data.
+    #[error("reply cannot be judged: {0}")]
+    NotJudged(RenderError),
 }
 
 impl CompiledDefinition {
@@ -96,7 +101,8 @@ impl CompiledDefinition {
             Direction::Forward => plan.when.as_ref(),
             Direction::Backward => plan.compensation.as_ref().and_then(|undo| undo.when.as_ref()),
         };
-        let reads = when.map_or(call.reads, |it| it.reads.union(call.reads));
+        let reads = call.reads.union(call.expect_reads);
+        let reads = when.map_or(reads, |it| it.reads.union(reads));
         let what = || format!("step {}, {}", self.names[step.at()], direction.as_str());
         let frame = self.frame(reads, data, &what)?;
         if let Some(when) = when
@@ -109,6 +115,8 @@ impl CompiledDefinition {
             line: error.line,
             message: error.error.to_string(),
         })?;
+        // Nothing is sent whose reply could not be judged.
+        call.expect.render(&frame).map_err(|error| unexpected(&what(), error))?;
         Ok(Rendered::Request(canonical::encode(&message)))
     }
 
@@ -183,7 +191,9 @@ impl CompiledDefinition {
         Ok(frame)
     }
 
-    /// Whether a reply can be read as its type (F27).
+    /// Whether a reply can be read as its type (F27) and echoes what the definition expects of
+    /// it (F28). The same for what a call answered and for what an inquiry returns: it depends
+    /// on what the saga knew when the call was made, so it gives the same at any later time.
     ///
     /// # Errors
     ///
@@ -193,18 +203,34 @@ impl CompiledDefinition {
         step: StepIndex,
         direction: Direction,
         reply: &Bytes,
+        data: &dyn RunData,
     ) -> Result<(), BadReply> {
-        let Some(spec) = self.call(step, direction) else {
+        let Some(call) = self.plan(step, direction) else {
             let message = "the step has no such call".to_owned();
-            return Err(BadReply { type_name: String::new(), message });
+            return Err(BadReply::NotOfItsType { type_name: String::new(), message });
         };
-        match DynamicMessage::decode(spec.reply_type.clone(), reply.as_ref()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(BadReply {
-                type_name: spec.reply_type.full_name().to_owned(),
-                message: error.to_string(),
-            }),
+        let of = &call.spec.reply_type;
+        let reply = DynamicMessage::decode(of.clone(), reply.as_ref()).map_err(|error| {
+            let (type_name, message) = (of.full_name().to_owned(), error.to_string());
+            BadReply::NotOfItsType { type_name, message }
+        })?;
+        let what = || format!("step {}, {}", self.names[step.at()], direction.as_str());
+        let frame = self.frame(call.expect_reads, data, &what).map_err(BadReply::NotJudged)?;
+        match call.expect.difference(&reply, &frame) {
+            Ok(None) => Ok(()),
+            Ok(Some(Difference { field, expected, got })) => {
+                Err(BadReply::ToSomethingElse { field, expected, got })
+            }
+            Err(error) => Err(BadReply::NotJudged(unexpected(&what(), error))),
         }
+    }
+}
+
+fn unexpected(what: &str, error: FieldError) -> RenderError {
+    RenderError {
+        what: format!("{what}, expect, field {}", error.field),
+        line: error.line,
+        message: error.error.to_string(),
     }
 }
 

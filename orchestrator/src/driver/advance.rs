@@ -2,10 +2,12 @@
 //! must happen, and renders the requests. Decides nothing and does no I/O; what it
 //! returns is a draft until its events are durable.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use saga_core::{
     Action, Direction, Ending, Event, Next, OperationId, OperatorAct, Outcome, Resolution, SagaId,
-    State, StepIndex, TurnBackReason, Verdict, state::Illegal,
+    State, StepIndex, TurnBackReason, UnknownCause, Verdict, state::Illegal,
 };
 
 use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
@@ -100,7 +102,7 @@ pub(crate) fn advance(
             draft.rest = Rest::More;
             return Ok(draft);
         }
-        draft.learn(fact);
+        draft.learn(subject, fact);
     }
     if mode == Mode::HandOver {
         draft.rest = Rest::Wait { until_ms: Some(now_ms) };
@@ -135,12 +137,13 @@ pub(crate) fn advance(
 
 impl Advance {
     /// Folds a fact, unless it does not fit any more.
-    fn learn(&mut self, fact: &Event) {
+    fn learn(&mut self, subject: Subject<'_>, fact: &Event) {
         self.facts += 1;
-        match self.state.apply(fact) {
+        let fact = self.judged(subject, fact);
+        match self.state.apply(&fact) {
             Ok(()) => {
-                self.bytes += payload_bytes(fact);
-                self.events.push(fact.clone());
+                self.bytes += payload_bytes(&fact);
+                self.events.push(fact.into_owned());
             }
             Err(illegal) => tracing::debug!(%illegal, "a fact came too late and is left out"),
         }
@@ -226,6 +229,44 @@ impl Advance {
         self.record(Event::Intended { step, direction, attempt, request, at_ms })?;
         self.orders.push(Order::Call { step, direction, attempt, body });
         Ok(())
+    }
+
+    /// A reply that cannot be read, or that answers something else, says that something was
+    /// done, but not what (F27, F28): whether a call brought it or an inquiry.
+    fn judged<'f>(&self, subject: Subject<'_>, fact: &'f Event) -> Cow<'f, Event> {
+        let check = |step, direction, reply| {
+            let definition = subject.definition;
+            self.with(subject, |known| definition.check_reply(step, direction, reply, known))
+        };
+        match *fact {
+            Event::Answered {
+                step,
+                direction,
+                attempt,
+                outcome: Outcome::Applied { ref reply },
+                at_ms,
+            } => check(step, direction, reply).map_or_else(
+                |bad| {
+                    let cause = UnknownCause::BadReply;
+                    let outcome = Outcome::Unknown { cause, message: bad.to_string() };
+                    Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
+                },
+                |()| Cow::Borrowed(fact),
+            ),
+            Event::Resolved {
+                step,
+                inquiry,
+                resolution: Resolution::Applied { ref reply },
+                at_ms,
+            } => check(step, Direction::Forward, reply).map_or_else(
+                |bad| {
+                    let resolution = Resolution::Unanswered { message: bad.to_string() };
+                    Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
+                },
+                |()| Cow::Borrowed(fact),
+            ),
+            _ => Cow::Borrowed(fact),
+        }
     }
 
     /// Lets the definition look at what the saga knows.

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use saga_core::{
-    Direction, Event, OperationId, Outcome, Resolution, SagaId, StepIndex, UnknownCause,
-};
+use saga_core::{Direction, Event, OperationId, Outcome, Resolution, SagaId, StepIndex};
 use tracing::{Instrument, field, info_span};
 
 use crate::{
@@ -68,7 +66,7 @@ impl Caller {
                         operation: self.operation,
                         timeout: spec.timeout,
                     };
-                    self.checked(step, direction, self.shared.caller.call(request).await)
+                    self.shared.caller.call(request).await
                 }
                 // Only a compensable step is compensated; this is a defect of ours.
                 None => Outcome::Fault {
@@ -83,19 +81,6 @@ impl Caller {
         .await;
         let at_ms = self.shared.clock.now_ms();
         Event::Answered { step, direction, attempt, outcome, at_ms }
-    }
-
-    /// A reply that cannot be read says that something was done, but not what (F27).
-    fn checked(&self, step: StepIndex, direction: Direction, outcome: Outcome) -> Outcome {
-        let Outcome::Applied { reply } = &outcome else {
-            return outcome;
-        };
-        match self.definition.check_reply(step, direction, reply) {
-            Ok(()) => outcome,
-            Err(bad) => {
-                Outcome::Unknown { cause: UnknownCause::BadReply, message: bad.to_string() }
-            }
-        }
     }
 
     async fn inquire(self, step: StepIndex, inquiry: u32) -> Event {

@@ -37,11 +37,20 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Files of one participant at most.
 const FILES_MAX: usize = 1_000;
 
-/// All files that a participant's services are declared in, and what they import.
+/// What a participant says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Reflected {
+    /// Names of the services that it serves.
+    pub services: Vec<String>,
+    /// All files that they are declared in, and what these import.
+    pub files: FileDescriptorSet,
+}
+
+/// Asks a participant what it serves.
 pub(super) async fn descriptors(
     participant: &str,
     channels: &Channels,
-) -> Result<FileDescriptorSet, DescriptorError> {
+) -> Result<Reflected, DescriptorError> {
     for path in PATHS {
         let reflection = Reflection { participant, channels, path };
         match reflection.all().await {
@@ -59,19 +68,20 @@ struct Reflection<'a> {
 }
 
 impl Reflection<'_> {
-    async fn all(&self) -> Result<FileDescriptorSet, DescriptorError> {
+    async fn all(&self) -> Result<Reflected, DescriptorError> {
         let services = match self.ask(Ask::ListServices(String::new())).await? {
             Answer::ListServicesResponse(list) => list.service,
             _ => return Err(self.unanswered("no list of services")),
         };
         let mut set = FileDescriptorSet::default();
         let mut known = BTreeSet::new();
-        for service in services {
+        let services: Vec<String> = services.into_iter().map(|service| service.name).collect();
+        for service in &services {
             // Reflection lists itself, and some servers cannot describe that.
-            if service.name.starts_with("grpc.reflection.") {
+            if service.starts_with("grpc.reflection.") {
                 continue;
             }
-            let files = self.files(Ask::FileContainingSymbol(service.name)).await?;
+            let files = self.files(Ask::FileContainingSymbol(service.clone())).await?;
             add(files, &mut set, &mut known);
         }
         // What is imported may have been sent along, or has to be asked for.
@@ -92,7 +102,7 @@ impl Reflection<'_> {
             }
             next += 1;
         }
-        Ok(set)
+        Ok(Reflected { services, files: set })
     }
 
     async fn files(&self, ask: Ask) -> Result<Vec<FileDescriptorProto>, DescriptorError> {

@@ -186,7 +186,8 @@ fn a_condition_that_is_false_skips_and_a_guard_sees_it() {
 fn a_reply_that_cannot_be_read_is_told_from_one_that_can() {
     let definition = compile(&echo("{}"), &kinds()).unwrap().definition;
     let check = |bytes: &'static [u8]| {
-        definition.check_reply(StepIndex(0), Direction::Forward, &Bytes::from_static(bytes))
+        let reply = Bytes::from_static(bytes);
+        definition.check_reply(StepIndex(0), Direction::Forward, &reply, &Data::default())
     };
     assert_eq!(check(b""), Ok(()));
     assert_eq!(check(&[0x10, 0x01]), Ok(()));

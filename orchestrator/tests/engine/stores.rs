@@ -12,12 +12,11 @@ use orchestrator::{
         Engine, EngineParts, Limits, ReachError, SignalError, Signalled, Snapshot, StartError,
         StartSaga, StartedSaga, StepSignal,
     },
+    participants::Caller,
 };
 use prost::Message;
 use saga_core::SagaId;
 use saga_log::{Log, LogLimits, OpenOptions, Store};
-
-use super::script::Scripted;
 
 /// Three steps and a fourth behind the pivot, with short pauses.
 pub(crate) const SAGA: &str = r#"
@@ -146,7 +145,7 @@ pub(crate) async fn postgres_database() -> String {
 }
 
 /// An engine with short times over `store`, with the test definition registered.
-pub(crate) async fn engine(store: Arc<dyn Store>, caller: Arc<Scripted>) -> Engine {
+pub(crate) async fn engine(store: Arc<dyn Store>, caller: Arc<impl Caller + 'static>) -> Engine {
     let limits = Limits {
         heartbeat_ms: 20,
         dead_after_ms: 200,
@@ -159,7 +158,7 @@ pub(crate) async fn engine(store: Arc<dyn Store>, caller: Arc<Scripted>) -> Engi
 
 pub(crate) async fn engine_with(
     store: Arc<dyn Store>,
-    caller: Arc<Scripted>,
+    caller: Arc<impl Caller + 'static>,
     limits: Limits,
 ) -> Engine {
     let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();

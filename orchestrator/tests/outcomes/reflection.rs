@@ -18,8 +18,10 @@ async fn both_versions_give_all_types_that_services_need() {
     let v1 = Server::builder().add_service(builder().build_v1().unwrap());
     let v1alpha = Server::builder().add_service(builder().build_v1alpha().unwrap());
     for address in [serve(v1).await, serve(v1alpha).await] {
-        let set = participants(address).descriptors("inventory").await.unwrap();
-        let pool = pool_of([set]).unwrap();
+        let reflected = participants(address).descriptors("inventory").await.unwrap();
+        let inquiries = "saga.participant.v1.ParticipantService";
+        assert!(reflected.services.iter().any(|it| it == inquiries), "{:?}", reflected.services);
+        let pool = pool_of([reflected.files]).unwrap();
         assert!(pool.get_service_by_name("shop.inventory.v1.InventoryService").is_some());
         assert!(pool.get_message_by_name("google.protobuf.Timestamp").is_some());
     }

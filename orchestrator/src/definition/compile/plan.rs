@@ -11,7 +11,8 @@ use crate::definition::{
     expression::{self, Expression, Place, Reads, Scope},
     file::{ActionFile, CallFile, DefinitionFile, WaitFile},
     finding::Findings,
-    request, rules,
+    request::{self, MessageTemplate},
+    rules,
     value_type::Type,
     yaml::Spanned,
 };
@@ -118,10 +119,17 @@ impl Types<'_> {
     ) -> Option<CallPlan> {
         let place = if at.compensation { Place::Compensation } else { Place::Forward };
         let scope = self.scope(at.readable, place);
-        let request = request::compile(call.request.as_ref(), &method.input(), &scope, findings)?;
-        let all = request.reads();
-        rules::check_reads(self.core, at.index, at.compensation, at.guarded, &all, findings);
-        let reads = all.iter().fold(Reads::default(), |sum, (reads, _)| sum.union(*reads));
+        let given = call.request.as_ref();
+        let request = request::compile("request", given, &method.input(), &scope, findings);
+        let given = call.expect.as_ref();
+        let expect = request::compile("expect", given, &method.output(), &scope, findings);
+        let (request, expect) = (request?, expect?);
+        let mut reads_of = |template: &MessageTemplate| {
+            let all = template.reads();
+            rules::check_reads(self.core, at.index, at.compensation, at.guarded, &all, findings);
+            all.iter().fold(Reads::default(), |sum, (reads, _)| sum.union(*reads))
+        };
+        let (reads, expect_reads) = (reads_of(&request), reads_of(&expect));
         let spec = CallSpec {
             participant: call.participant.clone(),
             path: call.path.clone(),
@@ -129,7 +137,7 @@ impl Types<'_> {
             refusals: RefusalCodes::NONE,
             reply_type: method.output(),
         };
-        Some(CallPlan { spec, request, reads })
+        Some(CallPlan { spec, request, reads, expect, expect_reads })
     }
 
     /// Labels are made when a saga starts: from its input, before any step.

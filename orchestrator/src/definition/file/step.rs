@@ -44,7 +44,7 @@ pub(crate) struct StepFile {
     pub(crate) pivot: Option<Span>,
     pub(crate) action: ActionFile,
     pub(crate) compensation: CompensationFile,
-    pub(crate) on_unknown: OnUnknown,
+    pub(crate) on_unknown: Spanned<OnUnknown>,
     pub(crate) retry: Option<Spanned<RetryPolicy>>,
     pub(crate) resolve: Option<RetryPolicy>,
     /// Where `refusals` stands, and its codes.
@@ -116,6 +116,8 @@ pub(crate) struct CallFile {
     pub(crate) span: Span,
     /// A mapping from fields to expressions. `None`: an empty request.
     pub(crate) request: Option<Node>,
+    /// A mapping from fields of the reply to expressions. `None`: nothing is compared.
+    pub(crate) expect: Option<Node>,
     pub(crate) timeout_ms: u64,
     /// Of a compensation: it is made only where this is true.
     pub(crate) when: Option<Spanned<String>>,
@@ -252,13 +254,16 @@ fn read_call(
     findings: &mut Findings,
 ) -> Option<(CallFile, Option<Spanned<RetryPolicy>>)> {
     let (known, default): (&[&str], _) = match what {
-        "an action" => (&["call", "request", "timeout", "retry"], RetryPolicy::ACTION),
-        _ => (&["call", "request", "timeout", "retry", "when"], RetryPolicy::COMPENSATION),
+        "an action" => (&["call", "request", "expect", "timeout", "retry"], RetryPolicy::ACTION),
+        _ => {
+            (&["call", "request", "expect", "timeout", "retry", "when"], RetryPolicy::COMPENSATION)
+        }
     };
     let fields = Fields::read(node, what, known, findings)?;
     let retry = read_retry(&fields, "retry", default, findings);
     let timeout = fields.optional_duration("timeout", findings);
     let request = fields.optional("request").cloned();
+    let expect = fields.optional("expect").cloned();
     let when = fields.optional_text("when", findings);
     let call = fields.text("call", findings)?;
     let target = split_call(&call.value);
@@ -275,6 +280,7 @@ fn read_call(
         path,
         span: call.span,
         request,
+        expect,
         timeout_ms: timeout.map_or(TIMEOUT_MS, |it| it.value),
         when,
     };
@@ -296,11 +302,12 @@ fn split_call(text: &str) -> Option<(String, String, String, PathAndQuery)> {
     Some((participant.to_owned(), service.to_owned(), method.to_owned(), path))
 }
 
-fn read_on_unknown(fields: &Fields<'_>, findings: &mut Findings) -> OnUnknown {
+/// What is said of a doubt, and where: where nothing is said, at the step's first word.
+fn read_on_unknown(fields: &Fields<'_>, findings: &mut Findings) -> Spanned<OnUnknown> {
     let Some(text) = fields.optional_text("on_unknown", findings) else {
-        return OnUnknown::default();
+        return Spanned { value: OnUnknown::default(), span: fields.first_span() };
     };
-    match text.value.as_str() {
+    let value = match text.value.as_str() {
         "resolve" => OnUnknown::Resolve,
         "retry" => OnUnknown::Retry,
         "finish_then_undo" | "finish-then-undo" => OnUnknown::FinishThenUndo,
@@ -311,7 +318,8 @@ fn read_on_unknown(fields: &Fields<'_>, findings: &mut Findings) -> OnUnknown {
             findings.error("shape", text.span, message, remedy);
             OnUnknown::default()
         }
-    }
+    };
+    Spanned { value, span: text.span }
 }
 
 fn read_refusals(node: &Node, findings: &mut Findings) -> RefusalCodes {
