@@ -3,11 +3,11 @@
 //! A log that was restored from a backup does not know what it lost; its participants do,
 //! if they keep what they heard. A row that every call updates would let one operation wait
 //! for another, so the highest mark is kept in memory and written behind, in a transaction
-//! of its own and at most every [`WRITE_EVERY`].
+//! of its own and at most four times a second.
 //!
 //! What is told was written before, so it is never taken back, and it misses nothing that
 //! this process has heard. What a process that died, or another replica, has heard within
-//! the last [`WRITE_EVERY`] may be missing.
+//! its last quarter of a second may be missing.
 //!
 //! A call of an epoch below the known one comes from a log that was restored without being
 //! noticed yet. It is answered as any other: the operation log holds whatever its past is,

@@ -74,7 +74,8 @@ pub trait ProviderOperation<S>: prost::Message + Default + Clone + Send + 'stati
     const KIND: &'static str;
     /// What is answered.
     type Reply: prost::Message + Default + Send + 'static;
-    /// The call, with all that it needs. Stored, so that it can be repeated as it was.
+    /// The call, with all that it needs. Stored, so that it can be repeated as it was: without
+    /// map fields, which come out in another order each time.
     type Plan: prost::Message + Default + Send + 'static;
     /// What a definite answer of the provider says.
     type Answer: Send + 'static;

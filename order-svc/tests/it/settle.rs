@@ -115,8 +115,9 @@ async fn d14_what_was_undone_is_never_set_to_success(scratch: Scratch) {
         shop.change(new_op_id(), undo).await.unwrap();
         let late = shop.transition(order_no, OrderStatus::PaymentSuccess, 0).await.unwrap_err();
         is(&late, Code::FailedPrecondition, "ILLEGAL_TRANSITION");
-        // The repeated start is answered, and starts nothing.
-        shop.change(confirm, change(order_no, OrderStatus::PaymentConfirm)).await.unwrap();
+        // The repeated start is told that it was undone, and starts nothing.
+        let again = shop.change(confirm, change(order_no, OrderStatus::PaymentConfirm)).await;
+        is(&again.unwrap_err(), Code::FailedPrecondition, "OP_REVERSED");
         let order = shop.order(order_no).await.unwrap();
         assert_eq!((order.status(), order.payment_id.as_str()), (end, ""));
     }

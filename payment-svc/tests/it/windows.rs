@@ -231,7 +231,9 @@ async fn f80_a_deposit_that_comes_later_is_captured_in_the_end(scratch: Scratch)
     // The deadline has turned the saga back meanwhile: the money that came goes back.
     let undone = shop.undo(undo_id, op_id).await.unwrap();
     assert_eq!((undone.cancelled_minor, undone.balance_minor), (700, 0));
-    assert_eq!(shop.confirm(op_id, &it).await.unwrap().amount_minor, 700);
+    // Nobody is told that the money is here, as it was for a moment.
+    let late = refusal(shop.confirm(op_id, &it).await);
+    assert_eq!(late, is(Code::FailedPrecondition, "OP_REVERSED"));
     assert_eq!(shop.bank.money("order-1").await, (700, 700, 1));
     shop.assert_books_agree().await;
 }

@@ -116,7 +116,8 @@ impl Tx {
         Ok(())
     }
 
-    async fn control(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+    /// Begins, ends or marks a transaction: only for the kit itself.
+    pub(crate) async fn control(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
         let done = self.of.script(text.into()).await;
         self.noted(done)
     }

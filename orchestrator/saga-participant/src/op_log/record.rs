@@ -163,3 +163,52 @@ async fn record(
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "testkit"))]
+mod tests {
+    use super::*;
+    use crate::{
+        Limits, Schema,
+        op_log::{Begun, Claim, begin, find},
+        operation::OperationMeta,
+        schema::migrate,
+        testkit::{Scratch, new_op_id},
+    };
+
+    crate::on_both_databases!(a_record_outside_the_transaction_of_its_claim_is_refused);
+
+    /// Ends the transaction as no text of an operation can, but a later database might.
+    async fn a_record_outside_the_transaction_of_its_claim_is_refused(scratch: Scratch) {
+        let database = scratch.connect(Limits::default()).await;
+        migrate(&database, &Schema { component: "none", migrations: &[] }).await.unwrap();
+        for text in ["", "commit", "rollback", "commit; begin", "rollback; begin"] {
+            let op_id = new_op_id();
+            let op = OperationMeta {
+                op_id,
+                saga_id: None,
+                step: None,
+                direction: None,
+                attempt: None,
+                at_ms: 1,
+            };
+            let mut tx = database.begin_write(database.enter_promised_write().await).await.unwrap();
+            let claim = Claim {
+                op: &op,
+                kind: "None",
+                request_hash: &[0; 32],
+                decoded: &(),
+                reverses: None,
+                request: None,
+            };
+            assert!(matches!(begin(&mut tx, &claim).await.unwrap(), Begun::Fresh));
+            tx.control(text).await.unwrap();
+            let answered = Answered { reply: b"reply".to_vec(), nothing_to_undo: false };
+            let recorded = record_applied(&mut tx, op_id, &answered).await;
+            assert_eq!(recorded.is_ok(), text.is_empty(), "{text}: {recorded:?}");
+            drop(tx);
+            let look = move |mut tx: Tx| async move { Ok(find(&mut tx, op_id).await?) };
+            let replies = database.read(look).await.unwrap().map(|it| it.result);
+            assert!(replies.is_none_or(|it| it.is_empty()), "{text}: a reply without an effect");
+        }
+    }
+}

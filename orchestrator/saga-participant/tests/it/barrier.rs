@@ -30,6 +30,7 @@ on_both_databases!(
     the_list_of_effects_is_complete_and_stable,
     a_reply_of_an_operation_cannot_be_had_under_another_kind,
     a_call_that_is_dropped_in_the_middle_is_finished,
+    repeats_at_once_with_the_undo_are_answered_as_before_or_as_after_it,
 );
 
 async fn open(scratch: &Scratch) -> Participant<Counter> {
@@ -161,6 +162,31 @@ async fn a_reply_of_an_operation_cannot_be_had_under_another_kind(scratch: Scrat
     let unbump = Unbump { op_id: Uuid::nil().to_string() };
     let status = participant.apply(with_op_id(op_id, unbump)).await.unwrap_err();
     assert_eq!(reason_of(&status), reason::OP_ID_REUSED);
+}
+
+async fn repeats_at_once_with_the_undo_are_answered_as_before_or_as_after_it(scratch: Scratch) {
+    let participant = open(&scratch).await;
+    for _ in 0..12 {
+        let op_id = new_op_id();
+        let first = participant.apply(with_op_id(op_id, bump(1))).await.unwrap().into_inner();
+        let repeats: Vec<_> = (0..16)
+            .map(|_| {
+                let participant = participant.clone();
+                tokio::spawn(async move { participant.apply(with_op_id(op_id, bump(1))).await })
+            })
+            .collect();
+        let unbump = Unbump { op_id: op_id.to_string() };
+        participant.apply(with_op_id(new_op_id(), unbump)).await.unwrap();
+        for repeat in repeats {
+            match repeat.await.unwrap() {
+                Ok(reply) => assert_eq!(reply.into_inner(), first),
+                Err(status) => assert_eq!(reason_of(&status), reason::OP_REVERSED),
+            }
+        }
+        let late = participant.apply(with_op_id(op_id, bump(1))).await.unwrap_err();
+        assert_eq!(reason_of(&late), reason::OP_REVERSED);
+    }
+    assert_eq!(standing(&participant).await, 0);
 }
 
 /// Starts a bump that holds its transaction open; returns when it is open.

@@ -33,6 +33,7 @@ on_both_databases!(
     an_operation_is_finished_by_another_process,
     a_repeat_is_the_same_bytes_whatever_their_order,
     a_call_that_was_undone_is_refused_by_whoever_is_late,
+    what_is_being_undone_stands_until_the_undo_is_known,
 );
 
 struct Shop {
@@ -286,4 +287,23 @@ async fn a_call_that_was_undone_is_refused_by_whoever_is_late(scratch: Scratch) 
     assert_eq!((late.code(), reason_of(&late).as_str()), (Code::FailedPrecondition, "OP_REVERSED"));
     assert!(late.metadata().get("saga-refusal").is_none());
     assert_eq!(shop.provider.balance(), 0);
+}
+
+async fn what_is_being_undone_stands_until_the_undo_is_known(scratch: Scratch) {
+    let shop = Shop::open(scratch, []).await;
+    let op_id = new_op_id();
+    let first = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap().into_inner();
+    shop.provider.fates.lock().unwrap().push_back(Fate::AnswerLost);
+    let (undo_id, refund) = (new_op_id(), Refund { op_id: op_id.to_string() });
+    shop.participant.perform(with_op_id(undo_id, refund.clone())).await.unwrap_err();
+    let again = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap();
+    assert_eq!(again.into_inner(), first);
+    let told = resolve(&shop.participant, op_id, ResolveMode::Peek).await.unwrap();
+    assert!(matches!(told, Resolution::Applied(_)), "{told:?}");
+
+    shop.participant.perform(with_op_id(undo_id, refund)).await.unwrap();
+    let late = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap_err();
+    assert_eq!(reason_of(&late), "OP_REVERSED");
+    let told = resolve(&shop.participant, op_id, ResolveMode::Peek).await.unwrap();
+    assert!(matches!(told, Resolution::Reversed(_)), "{told:?}");
 }

@@ -1,6 +1,6 @@
 //! A database that the version before has written, under this one.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use prost::Message as _;
 use saga_participant::{
@@ -10,12 +10,13 @@ use saga_participant::{
 };
 use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
 use tonic::{Code, Request, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
 use crate::{
-    charge::{Charge, Plan, Provider, Receipt, SCHEMA, participant},
+    charge::{Charge, Fate, Plan, Provider, Receipt, SCHEMA, participant},
     counter::resolve,
 };
 
@@ -126,7 +127,7 @@ async fn a_request_that_was_stored_before_is_the_same_again(scratch: Scratch) {
     let rows: Vec<_> = (0..=5).map(|labels| (new_op_id(), labelled(labels))).collect();
     let before = rows.iter().map(|(op_id, charge)| applied(*op_id, charge.clone()));
     let database = upgraded(&scratch, before.collect()).await;
-    let provider = std::sync::Arc::new(Provider::default());
+    let provider = Arc::new(Provider::default());
     let on = participant(database, &provider);
     for (op_id, charge) in rows {
         for _ in 0..4 {
@@ -144,7 +145,7 @@ async fn a_request_that_was_stored_before_is_the_same_again(scratch: Scratch) {
 async fn a_request_with_more_encodings_than_can_be_tried_is_left_to_an_inquiry(scratch: Scratch) {
     let (op_id, charge) = (new_op_id(), labelled(20));
     let database = upgraded(&scratch, vec![applied(op_id, charge.clone())]).await;
-    let on = participant(database, &std::sync::Arc::default());
+    let on = participant(database, &Arc::default());
     let status = on.perform(again(op_id, &charge)).await.unwrap_err();
     let found = (status.code(), reason_of(&status));
     assert_eq!(found, (Code::Unavailable, "OP_REQUEST_UNCERTAIN".to_owned()), "never a refusal");
@@ -159,21 +160,30 @@ async fn an_intent_of_before_is_gone_on_with_by_one_at_a_time(scratch: Scratch) 
     let intended =
         Before { op_id, state: "INTENDED", request: request.clone(), ..Before::default() };
     let database = upgraded(&scratch, vec![intended]).await;
-    let provider = std::sync::Arc::new(Provider::default());
+    let (provider, release) = (Arc::new(Provider::default()), Arc::new(Notify::new()));
+    provider.fates.lock().unwrap().push_back(Fate::Held(release.clone()));
     let on = participant(database, &provider);
-    let calls = (0..8).map(|_| {
+    let call = || {
         let (on, call) = (on.clone(), again(op_id, &request));
         tokio::spawn(async move { on.perform(call).await.map(|_| ()) })
-    });
-    let asking = {
-        let on = on.clone();
-        tokio::spawn(async move { resolve(&on, op_id, ResolveMode::Fence).await.map(|_| ()) })
     };
-    for call in calls.chain([asking]).collect::<Vec<_>>() {
+    let mut calls = vec![call()];
+    provider.called.notified().await;
+    calls.extend((0..8).map(|_| call()));
+    let asking = on.clone();
+    calls.push(tokio::spawn(async move {
+        resolve(&asking, op_id, ResolveMode::Fence).await.map(|_| ())
+    }));
+    // Whoever would go on by himself has come to it when all these are through.
+    for _ in 0..20 {
+        on.perform(again(new_op_id(), &labelled(0))).await.unwrap();
+    }
+    release.notify_one();
+    for call in calls {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(*provider.open_max.lock().unwrap(), 1);
-    assert_eq!(provider.balance(), 5);
+    let calls = provider.calls.lock().unwrap().iter().filter(|it| it.0 == op_id).count();
+    assert_eq!(calls, 1);
     let told = resolve(&on, op_id, ResolveMode::Peek).await.unwrap();
     assert!(matches!(told, Resolution::Applied(_)), "{told:?}");
 }
@@ -182,7 +192,7 @@ async fn what_was_undone_before_is_not_answered_as_if_it_stood(scratch: Scratch)
     let (op_id, undo_id) = (new_op_id(), new_op_id());
     let undo = Before { reverses: Some(op_id), ..applied(undo_id, labelled(0)) };
     let database = upgraded(&scratch, vec![applied(op_id, labelled(1)), undo]).await;
-    let on: Participant<_> = participant(database, &std::sync::Arc::default());
+    let on: Participant<_> = participant(database, &Arc::default());
     let status = on.perform(again(op_id, &labelled(1))).await.unwrap_err();
     assert_eq!(reason_of(&status), "OP_REVERSED");
     let told = resolve(&on, op_id, ResolveMode::Peek).await.unwrap();
@@ -198,7 +208,7 @@ async fn a_refusal_of_before_fits_into_headers_too(scratch: Scratch) {
     let row =
         Before { op_id, state: "REJECTED", request: labelled(0), result, ..Before::default() };
     let database = upgraded(&scratch, vec![row]).await;
-    let on = participant(database, &std::sync::Arc::default());
+    let on = participant(database, &Arc::default());
     let status = on.perform(again(op_id, &labelled(0))).await.unwrap_err();
     assert_eq!(
         (status.code(), reason_of(&status).as_str()),
@@ -212,7 +222,7 @@ async fn a_fence_of_before_holds(scratch: Scratch) {
     let op_id = new_op_id();
     let fenced = Before { op_id, state: "FENCED", ..Before::default() };
     let database = upgraded(&scratch, vec![fenced]).await;
-    let on = participant(database, &std::sync::Arc::default());
+    let on = participant(database, &Arc::default());
     let status = on.perform(again(op_id, &labelled(2))).await.unwrap_err();
     assert_eq!(reason_of(&status), "OP_FENCED");
 }
