@@ -11,10 +11,12 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
-use saga_log::LogLimits;
 use serde::{Deserialize, Serialize};
 
 use crate::{engine::Limits, participants::ParticipantConfig};
+
+/// The largest row of the log. What may be in one is configured, and fits.
+const ROW_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What a row of the log holds beside the largest thing in it: other facts of the same
 /// moment, names, messages.
@@ -156,7 +158,7 @@ impl Config {
         if sagas_max == 0 {
             return Err(ConfigError::NoWork);
         }
-        let row_bytes_max = LogLimits::default().row_bytes_max as usize;
+        let row_bytes_max = ROW_BYTES_MAX;
         if row_bytes_max < input_bytes_max.saturating_mul(2).saturating_add(ROW_SPARE_BYTES) {
             return Err(ConfigError::InputOverRow { input_bytes_max, row_bytes_max });
         }
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn limits_that_do_not_fit_each_other_stop_the_start_with_both_values() {
         assert!(Config::default().checked().is_ok());
-        let row_bytes_max = LogLimits::default().row_bytes_max as usize;
+        let row_bytes_max = ROW_BYTES_MAX;
 
         let largest = (row_bytes_max - ROW_SPARE_BYTES) / 2;
         let with_input = |input_bytes_max| {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use prost_reflect::DescriptorPool;
-use saga_log::{DefinitionRow, LogLimits, StoreError};
+use saga_log::{DefinitionRow, StoreError};
 
 use crate::{
     definition::{
@@ -169,7 +169,7 @@ impl Definitions {
         let sizes = Sizes {
             input_bytes_max: shared.limits.input_bytes_max,
             reply_bytes_max,
-            row_bytes_max: LogLimits::default().row_bytes_max as usize,
+            request_bytes_max: shared.limits.request_bytes_max,
         };
         let contracts = Contracts { pool, inquiry, sizes: Some(sizes) };
         CompiledDefinition::check(yaml, file_name, &contracts).map_err(invalid)

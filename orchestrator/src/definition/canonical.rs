@@ -50,7 +50,38 @@ pub(crate) fn encode(message: &DynamicMessage) -> bytes::Bytes {
     if is_in_order(&message.descriptor(), &mut Vec::new()) {
         return message.encode_to_vec().into();
     }
-    in_order(message, 0).into()
+    in_order(message, Keys::Rising, 0).into()
+}
+
+/// The bytes of the same message with the entries of its maps in another order. `None`: it
+/// has no map of two or more entries, so there is no other order.
+pub(crate) fn reordered(of: &MessageDescriptor, bytes: &[u8]) -> Option<bytes::Bytes> {
+    let message = DynamicMessage::decode(of.clone(), bytes).ok()?;
+    let [rising, falling] = [Keys::Rising, Keys::Falling].map(|it| in_order(&message, it, 0));
+    (rising != falling).then(|| falling.into())
+}
+
+/// Whether a message of this type can carry a map, however deep.
+pub(crate) fn has_maps(message: &MessageDescriptor) -> bool {
+    has_map(message, &mut Vec::new())
+}
+
+fn has_map(message: &MessageDescriptor, seen: &mut Vec<String>) -> bool {
+    if seen.iter().any(|it| it == message.full_name()) {
+        return false;
+    }
+    seen.push(message.full_name().to_owned());
+    message.fields().any(|field| {
+        let inner = field.kind();
+        field.is_map() || inner.as_message().is_some_and(|inner| has_map(inner, seen))
+    })
+}
+
+/// In which order the entries of a map are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Rising,
+    Falling,
 }
 
 /// Whether messages of this type are encoded in order anyway: nothing in reach is a map, or
@@ -68,21 +99,22 @@ fn is_in_order(message: &MessageDescriptor, seen: &mut Vec<String>) -> bool {
         })
 }
 
-fn in_order(message: &DynamicMessage, depth: usize) -> Vec<u8> {
+fn in_order(message: &DynamicMessage, keys: Keys, depth: usize) -> Vec<u8> {
     let of = message.descriptor();
     let mut parts: Vec<(u32, Vec<u8>)> = Vec::new();
     for (field, value) in message.fields() {
         let place = Place { number: field.number(), kind: field.kind(), group: field.is_group() };
-        let bytes = place.encode(value, depth).unwrap_or_else(|| {
+        let bytes = place.encode(value, keys, depth).unwrap_or_else(|| {
             let mut alone = DynamicMessage::new(of.clone());
-            alone.set_field(&field, contents(message, &field, depth).unwrap_or(value.clone()));
+            alone
+                .set_field(&field, contents(message, &field, keys, depth).unwrap_or(value.clone()));
             alone.encode_to_vec()
         });
         parts.push((field.number(), bytes));
     }
     for (field, value) in message.extensions() {
         let place = Place { number: field.number(), kind: field.kind(), group: field.is_group() };
-        let bytes = place.encode(value, depth).unwrap_or_else(|| {
+        let bytes = place.encode(value, keys, depth).unwrap_or_else(|| {
             let mut alone = DynamicMessage::new(of.clone());
             alone.set_extension(&field, value.clone());
             alone.encode_to_vec()
@@ -100,11 +132,16 @@ fn in_order(message: &DynamicMessage, depth: usize) -> Vec<u8> {
 }
 
 /// The `value` of an `Any`, in order. `None`: this is none, or what is in it is not known.
-fn contents(any: &DynamicMessage, field: &FieldDescriptor, depth: usize) -> Option<Value> {
+fn contents(
+    any: &DynamicMessage,
+    field: &FieldDescriptor,
+    keys: Keys,
+    depth: usize,
+) -> Option<Value> {
     if field.name() != "value" || depth == DEPTH_MAX {
         return None;
     }
-    Some(Value::Bytes(in_order(&unpacked(any)?, depth + 1).into()))
+    Some(Value::Bytes(in_order(&unpacked(any)?, keys, depth + 1).into()))
 }
 
 /// What is in an `Any`. `None`: this is none, or its type is not known, or not its type.
@@ -128,23 +165,26 @@ struct Place {
 
 impl Place {
     /// The field with a value that holds messages. `None`: it is any other.
-    fn encode(&self, value: &Value, depth: usize) -> Option<Vec<u8>> {
+    fn encode(&self, value: &Value, keys: Keys, depth: usize) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         match (value, &self.kind) {
-            (Value::Message(message), _) => self.put(message, depth, &mut out),
+            (Value::Message(message), _) => self.put(message, keys, depth, &mut out),
             (Value::List(items), Kind::Message(_)) => {
                 for item in items {
-                    self.put(item.as_message()?, depth, &mut out);
+                    self.put(item.as_message()?, keys, depth, &mut out);
                 }
             }
             (Value::Map(entries), Kind::Message(entry)) => {
                 let mut sorted: Vec<_> = entries.iter().collect();
                 sorted.sort_by(|(a, _), (b, _)| key_order(a).cmp(&key_order(b)));
+                if keys == Keys::Falling {
+                    sorted.reverse();
+                }
                 for (key, value) in sorted {
                     let mut made = DynamicMessage::new(entry.clone());
                     made.set_field(&entry.map_entry_key_field(), Value::from(key.clone()));
                     made.set_field(&entry.map_entry_value_field(), value.clone());
-                    self.put(&made, depth, &mut out);
+                    self.put(&made, keys, depth, &mut out);
                 }
             }
             _ => return None,
@@ -152,8 +192,8 @@ impl Place {
         Some(out)
     }
 
-    fn put(&self, message: &DynamicMessage, depth: usize, out: &mut Vec<u8>) {
-        let inner = in_order(message, depth + 1);
+    fn put(&self, message: &DynamicMessage, keys: Keys, depth: usize, out: &mut Vec<u8>) {
+        let inner = in_order(message, keys, depth + 1);
         if self.group {
             encode_key(self.number, WireType::StartGroup, out);
             out.put_slice(&inner);

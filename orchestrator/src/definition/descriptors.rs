@@ -27,7 +27,7 @@ pub struct Sizes {
     pub input_bytes_max: usize,
     /// By participant.
     pub reply_bytes_max: BTreeMap<String, usize>,
-    pub row_bytes_max: usize,
+    pub request_bytes_max: usize,
 }
 
 /// Whether a participant answers inquiries: serves `saga.participant.v1.ParticipantService`.

@@ -51,7 +51,7 @@ pub struct ParticipantConfig {
     /// How long a connection may take to be made. Longer means slower news of a dead
     /// participant; a call that never left is known not to have happened.
     pub connect_timeout_ms: u64,
-    /// Longest reply. A longer one leaves the outcome of its call unknown.
+    /// Longest reply that is kept. Of a longer one it is only known that the call was done.
     pub reply_bytes_max: usize,
 }
 

@@ -121,11 +121,8 @@ pub fn of_resolve(seen: Seen) -> Resolution {
             Told::Rejected(it) => {
                 Resolution::Rejected { reason: short(&it.reason), message: short(&it.message) }
             }
-            Told::Reversed(_) => {
-                let message = "it was undone since".to_owned();
-                Resolution::Rejected { reason: "OP_REVERSED".to_owned(), message }
-            }
             Told::Fenced(_) => Resolution::Fenced,
+            Told::Reversed(_) => Resolution::Reversed,
             Told::InProgress(_) => Resolution::InProgress,
             // Only a peek may be answered so: the operation is not fenced.
             Told::Absent(_) => unanswered("the participant did not fence".to_owned()),

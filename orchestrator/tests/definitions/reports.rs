@@ -26,7 +26,7 @@ pub(crate) fn contracts(pool: DescriptorPool) -> Contracts {
     let sizes = Sizes {
         input_bytes_max: mib / 4,
         reply_bytes_max: BTreeMap::from(replies),
-        row_bytes_max: 2 * mib,
+        request_bytes_max: 2 * mib,
     };
     Contracts { pool, inquiry, sizes: Some(sizes) }
 }

@@ -8,7 +8,7 @@ use crate::definition::{
     finding::Findings,
 };
 
-/// Warns of requests that no row of the log may hold. Numbers and texts are taken for small;
+/// Warns of requests that may be over their limit. Numbers and texts are taken for small;
 /// lists, maps, messages and bytes for as large as what they are copied from may be.
 pub(crate) fn check(
     file: &DefinitionFile,
@@ -42,7 +42,7 @@ fn check_call(
     };
     let input = if copied.input { sizes.input_bytes_max } else { 0 };
     let bytes = copied.replies.iter().map(reply).fold(input, usize::saturating_add);
-    if bytes <= sizes.row_bytes_max {
+    if bytes <= sizes.request_bytes_max {
         return;
     }
     let from: Vec<String> = copied
@@ -54,12 +54,12 @@ fn check_call(
         )
         .collect();
     let message = format!(
-        "this request copies parts of {}: up to {bytes} bytes, and a row of the log holds {}",
+        "this request copies parts of {}: up to {bytes} bytes, and a request has at most {}",
         from.join(" and "),
-        sizes.row_bytes_max
+        sizes.request_bytes_max
     );
     let remedy = "copy less; or let the participant fetch it, by a reference; or lower \
-                  `reply_bytes_max` of those that reply: a request that is too large cannot be \
-                  written down, and its saga is stuck";
+                  `reply_bytes_max` of those that reply, or raise `request_bytes_max`: a request that \
+                  is too large is not made, and its saga turns back, or is stuck behind its pivot";
     findings.warning("request-too-large", call.span, message, remedy);
 }

@@ -1,7 +1,7 @@
 //! The operator's part of the fake.
 
 use saga_proto::saga::v1::{operator_service_server::OperatorService, *};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{Fake, refusal, service};
 
@@ -62,6 +62,15 @@ impl OperatorService for Fake {
         request: Request<CheckParticipantRequest>,
     ) -> Result<Response<CheckParticipantResponse>, Status> {
         service::check(self, request.into_inner()).map(Response::new)
+    }
+
+    type RunParticipantCheckStream = service::Run;
+
+    async fn run_participant_check(
+        &self,
+        request: Request<Streaming<RunParticipantCheckRequest>>,
+    ) -> Result<Response<Self::RunParticipantCheckStream>, Status> {
+        service::run(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_server_info(
