@@ -9,8 +9,11 @@ use super::{
     server::{Checker, HOLD_AND_SELL, hold, request},
 };
 
+/// Makes a request to observe a number wrong.
+type Spoils = fn(&mut Observation);
+
 /// Numbers that cannot be observed, and why.
-const OBSERVATIONS: [(fn(&mut Observation), &str); 10] = [
+const OBSERVATIONS: [(Spoils, &str); 10] = [
     (|it| it.method = "GetStok".to_owned(), "has no such method; it has Reserve, "),
     (|it| it.method = "shop.Absent/GetStock".to_owned(), "there is no service shop.Absent"),
     (|it| it.method = "a/b/c/d".to_owned(), "write participant/package.Service/Method"),

@@ -60,7 +60,8 @@ async fn each_defect_is_found_by_exactly_its_rules() {
         let also = of_reserve_stock(also);
         expected.extend(broken.iter().filter(|it| also.contains(it)).cloned());
         let (mut seen, mut wanted) = (broken.clone(), expected);
-        (seen.sort(), wanted.sort());
+        seen.sort();
+        wanted.sort();
         if seen != wanted {
             wrong.push((defect, seen, wanted));
         }

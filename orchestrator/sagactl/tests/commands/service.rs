@@ -63,7 +63,7 @@ fn what_was_not_seen_is_told_and_strict_makes_it_an_error() {
     let changes = fake.changes();
     assert_eq!(
         changes[0],
-        r#"check order place-order@0 from 0 yaml "", {}, GetOrder {"a":1} size"#
+        r#"check order place-order@0 from 0 yaml "", {},  GetOrder {"a":1} size"#
     );
     let json = sagactl(&fake, &format!("{words} -o json")).data;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -94,7 +94,7 @@ fn a_restart_is_made_by_the_command_that_was_given() {
     assert_eq!(fake.changes()[1..], ["stopped"]);
 
     // Nobody restarts anything here, and the check is stopped when its time is over.
-    let wait = ["--pause-for-restart", "--timeout", "300ms"];
+    let wait = ["--pause-for-restart", "--timeout", "2s"];
     let waited = run(&fake.address, &[&words[..], &wait].concat(), "");
     assert_eq!(waited.exit, 7, "{waited:?}");
     assert!(waited.talk.contains("Restart payment now."), "{waited:?}");
