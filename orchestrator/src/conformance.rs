@@ -5,12 +5,20 @@
 //! under test run for real, and everything that was done is compensated afterwards. These
 //! sagas are in no log: nobody waits for them, and what one leaves behind is reported.
 //!
-//! Reading order: [`Rule`] here, `case` and `data` (one saga of a check), `rules` (what each
-//! does).
+//! "Kept" is said only of what was seen. What the answers show is one claim; what became of
+//! the effect is another, which takes a number that can be read: see `observe`.
+//!
+//! Reading order: [`Rule`], `finding`, `case` and `data` (one saga of a check), `rules` and
+//! `restart` (what each does), `observe` (the number), `talk` (who asked for it).
 
 mod case;
 mod data;
+mod finding;
+mod observe;
+mod restart;
+mod rule;
 mod rules;
+mod talk;
 
 use std::{
     fmt,
@@ -24,137 +32,18 @@ use std::{
 use saga_core::{Direction, StepIndex};
 
 use crate::{
-    definition::{CompiledDefinition, InputError},
+    definition::{CompiledDefinition, InputError, has_maps},
     participants::Caller,
 };
 use case::Case;
 pub use case::Left;
-
-/// What a participant has to keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    DuplicateSameReply,
-    OtherBody,
-    LateOriginal,
-    UndoFirst,
-    UndoTwice,
-    ResolveAbsent,
-    ResolveApplied,
-    ResolveInFlight,
-    ResolveRejected,
-    UndoOfARejection,
-    NoOpId,
-}
-
-impl Rule {
-    /// All rules, in the order in which they are checked. The first one tells whether the
-    /// input suits the step at all.
-    pub const ALL: [Self; 11] = [
-        Self::DuplicateSameReply,
-        Self::OtherBody,
-        Self::LateOriginal,
-        Self::UndoFirst,
-        Self::UndoTwice,
-        Self::ResolveAbsent,
-        Self::ResolveApplied,
-        Self::ResolveInFlight,
-        Self::ResolveRejected,
-        Self::UndoOfARejection,
-        Self::NoOpId,
-    ];
-
-    /// The name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DuplicateSameReply => "duplicate-same-reply",
-            Self::OtherBody => "other-body",
-            Self::LateOriginal => "late-original",
-            Self::UndoFirst => "undo-first",
-            Self::UndoTwice => "undo-twice",
-            Self::ResolveAbsent => "resolve-absent",
-            Self::ResolveApplied => "resolve-applied",
-            Self::ResolveInFlight => "resolve-in-flight",
-            Self::ResolveRejected => "resolve-rejected",
-            Self::UndoOfARejection => "undo-of-a-rejection",
-            Self::NoOpId => "no-op-id",
-        }
-    }
-
-    /// What the reply contract says (domain, section 3).
-    #[must_use]
-    pub fn contract(self) -> &'static str {
-        match self {
-            Self::DuplicateSameReply => {
-                "the same operation again is answered with the stored reply, byte for byte"
-            }
-            Self::OtherBody => {
-                "another request under a used operation id is refused with OP_ID_REUSED, \
-                 and nothing is done"
-            }
-            Self::LateOriginal => {
-                "an original that comes after a fencing inquiry is refused with OP_FENCED, \
-                 however often it comes"
-            }
-            Self::UndoFirst => {
-                "the compensation of an operation that never came is answered OK, and the \
-                 original is refused with OP_FENCED from then on"
-            }
-            Self::UndoTwice => "the same compensation again is answered with the stored reply",
-            Self::ResolveAbsent => "PEEK tells absent, and changes nothing",
-            Self::ResolveApplied => "an inquiry tells the stored reply, byte for byte",
-            Self::ResolveInFlight => {
-                "FENCE waits for an original that is under way: both answers agree"
-            }
-            Self::ResolveRejected => "an inquiry tells a refusal, with its reason",
-            Self::UndoOfARejection => {
-                "the compensation of a refused operation is answered OK, and the refusal stays"
-            }
-            Self::NoOpId => "a changing call without an operation id is refused, not executed",
-        }
-    }
-
-    /// How many sagas it takes. Whether an inquiry meets a call under way is a matter of
-    /// moments, so that rule gets several.
-    fn rounds(self) -> u32 {
-        if self == Self::ResolveInFlight { rules::RACES } else { 1 }
-    }
-
-    fn needs_refusal(self) -> bool {
-        matches!(self, Self::ResolveRejected | Self::UndoOfARejection)
-    }
-
-    fn needs_compensation(self) -> bool {
-        matches!(self, Self::UndoFirst | Self::UndoTwice | Self::UndoOfARejection)
-    }
-}
-
-/// What was found about one rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is kept.
-    Pass,
-    /// It is broken.
-    Fail { seen: String, expected: String },
-    /// It could not be tried.
-    NotChecked { why: String },
-}
-
-/// One rule at one step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleFinding {
-    pub step: String,
-    pub rule: Rule,
-    pub verdict: Verdict,
-}
-
-/// What a check found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
-    pub findings: Vec<RuleFinding>,
-    /// Effects of the check that stand.
-    pub left: Vec<Left>,
-}
+use case::Sight;
+pub use finding::{Checked, RuleFinding, Verdict};
+use finding::{Judged, Judgement, Miss};
+pub use observe::{Observation, Observer};
+use restart::Waiting;
+pub use rule::{Claim, Rule};
+pub use talk::{News, Talk};
 
 /// A step that will be checked, and the calls that this makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +83,10 @@ pub struct Check {
     pub input: String,
     /// As `input`, and each step under test refuses it. Empty: not known.
     pub refused_input: String,
+    /// The number that shows effects. `None`: what only an effect shows is not observed.
+    pub observer: Option<Observer>,
+    /// Whether the participant can be restarted when the check asks for it.
+    pub restart: bool,
 }
 
 /// With what a check is made.
@@ -243,6 +136,13 @@ impl Bench {
         Ok(bench)
     }
 
+    /// The same, with a number that shows effects.
+    #[must_use]
+    pub fn observing(mut self, observer: Observer) -> Self {
+        self.check.observer = Some(observer);
+        self
+    }
+
     /// The steps whose action calls the participant.
     fn steps(&self) -> impl Iterator<Item = StepIndex> {
         let Check { definition, participant, .. } = &self.check;
@@ -280,31 +180,41 @@ impl Bench {
     /// # Errors
     ///
     /// [`CheckError::NothingChecked`].
-    pub async fn run(&self) -> Result<Checked, CheckError> {
+    pub async fn run(&self, talk: &Talk) -> Result<Checked, CheckError> {
+        let begin = self.whole_number().await;
         let mut checked = Checked::default();
+        let mut waiting = Vec::new();
+        let (mut tried, total) = (0, self.rules_in_all(talk));
         for step in self.steps() {
+            let sight = self.sight(step, &mut checked.left).await;
             let mut unfit = None;
-            for rule in Rule::ALL {
-                let verdict = match &unfit {
-                    Some(why) => Verdict::NotChecked { why: String::clone(why) },
-                    None => match self.judge(rule, step, &mut checked.left).await {
-                        Ok(()) => Verdict::Pass,
-                        Err(Miss::Broken { seen, expected }) => Verdict::Fail { seen, expected },
-                        Err(Miss::NotTried(why)) => Verdict::NotChecked { why },
-                        Err(Miss::Unfit(why)) => {
-                            unfit = Some(why.clone());
-                            Verdict::NotChecked { why }
-                        }
-                    },
+            for rule in self.rules_of(step) {
+                let restarts = rule.needs_restart() && self.can_restart(talk);
+                if unfit.is_none() && restarts && self.excused(rule, step, talk).is_none() {
+                    waiting.push((step, rule, sight.clone()));
+                    continue;
+                }
+                if !rule.needs_restart() {
+                    self.tell(talk, step, rule, (tried, total));
+                    tried += 1;
+                }
+                let judgement = match &unfit {
+                    Some(why) => Judgement::not_checked(String::clone(why)),
+                    None => self.judge(rule, step, &sight, talk, &mut checked.left).await,
                 };
-                let step = self.check.definition.core.step(step).name.clone();
-                checked.findings.push(RuleFinding { step, rule, verdict });
+                unfit = unfit.or(judgement.unfit.clone());
+                checked.note(self.name(step), rule, judgement);
             }
         }
-        let tried = |it: &RuleFinding| !matches!(it.verdict, Verdict::NotChecked { .. });
+        if !waiting.is_empty() {
+            let (step, rule, _) = waiting[0];
+            self.tell(talk, step, rule, (tried, total));
+            self.restart(waiting, talk, &mut checked).await;
+        }
+        checked.left.extend(self.moved_since(begin).await);
         match checked.findings.first() {
             Some(RuleFinding { verdict: Verdict::NotChecked { why }, .. })
-                if checked.left.is_empty() && !checked.findings.iter().any(tried) =>
+                if checked.left.is_empty() && !checked.findings.iter().any(RuleFinding::tried) =>
             {
                 Err(CheckError::NothingChecked { why: why.clone() })
             }
@@ -312,26 +222,135 @@ impl Bench {
         }
     }
 
-    async fn judge(&self, rule: Rule, step: StepIndex, left: &mut Vec<Left>) -> Judged {
-        if rule.needs_compensation() && !self.compensates(step) {
-            let why = "it has no compensation at this participant";
-            return Err(Miss::NotTried(why.to_owned()));
-        }
-        if rule.needs_refusal() && self.check.refused_input.is_empty() {
-            return Err(Miss::NotTried("no input was given that this step refuses".to_owned()));
+    /// Tries one rule in as many sagas as it takes, until one of them is not as it should be.
+    async fn judge(
+        &self,
+        rule: Rule,
+        step: StepIndex,
+        sight: &Sight,
+        talk: &Talk,
+        left: &mut Vec<Left>,
+    ) -> Judgement {
+        if let Some(why) = self.excused(rule, step, talk) {
+            return Judgement::not_checked(why);
         }
         let json = if rule.needs_refusal() { &self.check.refused_input } else { &self.check.input };
+        let mut whole: Option<Judgement> = None;
         for round in 0..rule.rounds() {
             let mut case = Case::new(self, step, json);
-            let judged = match case.prepare().await {
-                Ok(()) => rules::judge(rule, &mut case, round).await,
-                Err(why) if rule.needs_refusal() => Err(Miss::NotTried(why)),
-                Err(why) => Err(Miss::Unfit(why)),
+            let tried = async {
+                case.prepare().await.map_err(|why| {
+                    if rule.needs_refusal() { Miss::NotTried(why) } else { Miss::Unfit(why) }
+                })?;
+                rules::judge(rule, &mut case, round).await
             };
+            // What a call that nobody waits for any more has done is undone below.
+            let judged = tokio::select! {
+                judged = tried => judged,
+                () = talk.stop.cancelled() => Err(Miss::stopped()),
+            };
+            let judgement = case.judgement(judged, sight).await;
             left.extend(case.close().await);
-            judged?;
+            let judgement = match whole {
+                Some(earlier) => earlier.and(judgement),
+                None => judgement,
+            };
+            let over = judgement.is_over();
+            whole = Some(judgement);
+            if over {
+                break;
+            }
         }
-        Ok(())
+        whole.unwrap_or_else(|| Judgement::not_checked("it takes no saga".to_owned()))
+    }
+
+    /// Why a rule cannot be tried at a step at all.
+    fn excused(&self, rule: Rule, step: StepIndex, talk: &Talk) -> Option<String> {
+        let why = if talk.stop.is_cancelled() {
+            return Some(finding::STOPPED.to_owned());
+        } else if rule.needs_compensation() && !self.compensates(step) {
+            "it has no compensation at this participant"
+        } else if rule.needs_refusal() && self.check.refused_input.is_empty() {
+            "no input was given that this step refuses"
+        } else if rule.needs_restart() && !self.can_restart(talk) {
+            "no restart was asked for; --restart-cmd or --pause-for-restart does"
+        } else {
+            return None;
+        };
+        Some(why.to_owned())
+    }
+
+    /// By how much one effect of the step moves the observed number.
+    async fn sight(&self, step: StepIndex, left: &mut Vec<Left>) -> Sight {
+        let mut case = Case::new(self, step, &self.check.input);
+        let sight = case.calibrated().await;
+        left.extend(case.close().await);
+        sight
+    }
+
+    /// One restart for all that waits for it.
+    async fn restart(
+        &self,
+        rules: Vec<(StepIndex, Rule, Sight)>,
+        talk: &Talk,
+        checked: &mut Checked,
+    ) {
+        let mut waiting = Vec::new();
+        for (step, rule, sight) in rules {
+            waiting.push(Waiting::begin(self, step, rule, sight).await);
+        }
+        // The first one counts from before the restart, and so sees an effect that it lost.
+        if let Some(first) = waiting.first_mut() {
+            first.mark().await;
+        }
+        let restarted = restart::restart(self, talk).await;
+        for (place, it) in waiting.iter_mut().enumerate() {
+            if 0 < place {
+                it.mark().await;
+            }
+            let judgement = it.end(&restarted).await;
+            checked.note(self.name(it.step), it.rule, judgement);
+        }
+        for it in waiting {
+            it.close(&mut checked.left).await;
+        }
+    }
+
+    /// The observed number, where it is one of the whole participant.
+    async fn whole_number(&self) -> Option<observe::Number> {
+        let observer = self.check.observer.as_ref().filter(|it| it.is_shared())?;
+        observer.read(self.caller.as_ref(), 0).await.ok()
+    }
+
+    /// What stands of the whole check, as far as the number tells.
+    async fn moved_since(&self, begin: Option<observe::Number>) -> Option<Left> {
+        let (begin, observer) = (begin?, self.check.observer.as_ref()?);
+        let end = observer.settled(self.caller.as_ref(), 0, begin).await.ok()?;
+        let steps: Vec<&str> = self.steps().map(|it| self.name(it)).collect();
+        let why = format!("{} was {begin} before the check and is {end} now", observer.field);
+        (begin != end).then(|| Left { step: steps.join(", "), saga: None, why })
+    }
+
+    fn rules_of(&self, step: StepIndex) -> impl Iterator<Item = Rule> {
+        let request = self.check.definition.request_type(step, Direction::Forward);
+        let carries_maps = request.is_some_and(has_maps);
+        Rule::all().filter(move |it| *it != Rule::MapRepeats || carries_maps)
+    }
+
+    fn rules_in_all(&self, talk: &Talk) -> u32 {
+        let counts = |it: &Rule| !it.needs_restart();
+        let rules: usize = self.steps().map(|it| self.rules_of(it).filter(counts).count()).sum();
+        u32::try_from(rules + usize::from(self.can_restart(talk))).unwrap_or(u32::MAX)
+    }
+
+    fn tell(&self, talk: &Talk, step: StepIndex, rule: Rule, (tried, total): (u32, u32)) {
+        let step = self.name(step).to_owned();
+        talk.tell(News::Tries { step, rule: rule.answers().name, tried, total });
+    }
+
+    /// Whether somebody listens who has said that a restart can be asked for.
+    fn can_restart(&self, talk: &Talk) -> bool {
+        self.check.restart && talk.news.is_some()
     }
 
     fn compensates(&self, step: StepIndex) -> bool {
@@ -339,23 +358,13 @@ impl Bench {
         spec.is_some_and(|it| it.participant == self.check.participant)
     }
 
+    fn name(&self, step: StepIndex) -> &str {
+        &self.check.definition.core.step(step).name
+    }
+
     fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
-}
-
-/// Whether a rule is kept at a step.
-type Judged = Result<(), Miss>;
-
-/// Why a rule has not passed.
-#[derive(Debug)]
-enum Miss {
-    /// The participant breaks it.
-    Broken { seen: String, expected: String },
-    /// It does not apply here, or was not given what it takes.
-    NotTried(String),
-    /// The input does not bring the step to be applied, so no rule can be tried.
-    Unfit(String),
 }
 
 /// `{n}` is no JSON outside of a string, so replacing it in the text replaces it in strings.

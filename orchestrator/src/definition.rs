@@ -31,11 +31,13 @@ use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use saga_core::{Definition, Direction, StepIndex};
 
+pub(crate) use canonical::{has_maps, reordered};
 pub use descriptors::{PoolError, pool_of};
 pub use expression::Failure;
 use expression::{Expression, Reads};
 use finding::Findings;
 pub use finding::{Finding, Report, Severity};
+pub(crate) use input::from_json as encode_json;
 use request::MessageTemplate;
 pub use rules::RULES;
 pub use run::{BadReply, RenderError, Rendered, RunData};
@@ -284,6 +286,16 @@ impl CompiledDefinition {
             },
             Direction::Backward => plan.compensation.as_ref().map(|undo| &undo.call),
         }
+    }
+
+    /// The type of a call's request.
+    #[must_use]
+    pub fn request_type(
+        &self,
+        step: StepIndex,
+        direction: Direction,
+    ) -> Option<&MessageDescriptor> {
+        self.plan(step, direction).map(|it| it.request.message())
     }
 
     /// The types that this definition needs, as an encoded `FileDescriptorSet`. Stored

@@ -5,8 +5,13 @@
 
 #[path = "conformance"]
 mod conformance {
+    mod defect;
+    mod maps;
     mod participant;
+    mod record;
     mod requests;
     mod rules;
+    mod running;
     mod server;
+    mod services;
 }

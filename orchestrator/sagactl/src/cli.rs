@@ -37,7 +37,8 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
     /// How long to wait for an answer, as in `500ms` or `2m` [default: 10s]. For `saga wait`:
-    /// for the saga [default: without end]. For `service check`: for the check [default: 10m].
+    /// for the saga [default: without end]. For `service check`: for the check [default: 10m,
+    /// or 1h with --pause-for-restart]; it is stopped then, and reports.
     #[arg(long, global = true, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Colours. `auto`: on a terminal, unless NO_COLOR is set.

@@ -4,6 +4,8 @@
 //! A call that changes a saga takes a [`WritePermit`]. When such a call fails with
 //! [`Exit::Unavailable`] the server may have done it; every one of them may be repeated.
 
+mod running;
+
 use std::{
     error::Error,
     future::Future,
@@ -31,6 +33,7 @@ use tonic_health::pb::{
 };
 
 use crate::{exit::Exit, failure::Failure, name::shown, permit::WritePermit};
+pub(crate) use running::RunningCheck;
 
 /// Rows asked for at once.
 const PAGE_SIZE: u32 = 500;
@@ -214,16 +217,17 @@ impl Client {
         self.answer(doing, self.operator().check_participant(request)).await
     }
 
-    /// Checks a participant, by real calls. `limit` bounds the check. The server finishes one
-    /// that nobody waits for, and compensates it.
-    pub(crate) async fn check_participant(
+    /// Begins to check a participant, by real calls. The server ends a check that nobody
+    /// follows any more, and compensates it.
+    pub(crate) async fn run_check(
         &self,
         doing: &str,
         request: CheckParticipantRequest,
-        limit: Duration,
         _: &WritePermit,
-    ) -> Result<CheckParticipantResponse, Failure> {
-        answer(doing, limit, self.operator().check_participant(request)).await
+    ) -> Result<RunningCheck, Failure> {
+        let (say, said) = RunningCheck::begin(request);
+        let told = self.answer(doing, self.operator().run_participant_check(said)).await?;
+        Ok(RunningCheck::new(doing, say, told))
     }
 
     /// Lists what needs a person.

@@ -1,14 +1,20 @@
 //! `CheckParticipant`: the conformance check of a running participant.
 
+pub(super) mod run;
+
 use std::{sync::Arc, time::Duration};
 
+use saga_core::Direction;
 use saga_proto::saga::v1::{self as pb, RuleVerdict};
 use tonic::{Code, Status};
 
 use crate::{
     api::error::{invalid, status},
-    conformance::{Bench, Check, CheckError, Left, PlannedStep, RuleFinding, Verdict},
-    definition::InputError,
+    conformance::{
+        Bench, Check, CheckError, Left, Observation, Observer, PlannedStep, RuleFinding, Talk,
+        Verdict,
+    },
+    definition::{CompiledDefinition, InputError, pool_of},
     engine::Engine,
 };
 
@@ -20,6 +26,33 @@ pub(super) async fn check(
     engine: &Engine,
     request: pb::CheckParticipantRequest,
 ) -> Result<pb::CheckParticipantResponse, Status> {
+    let validate_only = request.validate_only;
+    let bench = bench(engine, request).await?;
+    if validate_only {
+        return Ok(pb::CheckParticipantResponse { steps: steps(&bench), ..Default::default() });
+    }
+    // Nobody can be asked for a restart.
+    made(&bench, &Talk::default()).await
+}
+
+/// Makes the check, and tells what it found.
+pub(super) async fn made(
+    bench: &Bench,
+    talk: &Talk,
+) -> Result<pb::CheckParticipantResponse, Status> {
+    let checked = bench.run(talk).await?;
+    Ok(pb::CheckParticipantResponse {
+        steps: steps(bench),
+        rules: checked.findings.into_iter().map(finding).collect(),
+        left_behind: checked.left.into_iter().map(left).collect(),
+    })
+}
+
+/// All that a check takes. Nothing was called.
+pub(super) async fn bench(
+    engine: &Engine,
+    request: pb::CheckParticipantRequest,
+) -> Result<Bench, Status> {
     let shared = &engine.shared;
     if request.definition.is_empty() == request.yaml.is_empty() {
         let message = "name a definition, or send one as yaml, and not both";
@@ -40,10 +73,12 @@ pub(super) async fn check(
         Arc::new(engine.check(&request.yaml, "definition.yaml").await?.definition)
     };
     let check = Check {
-        definition,
-        participant: request.participant,
+        definition: Arc::clone(&definition),
+        participant: request.participant.clone(),
         input: request.input_json,
         refused_input: request.refused_input_json,
+        observer: None,
+        restart: request.restart,
     };
     let resolve_timeout = Duration::from_millis(shared.limits.resolve_timeout_ms);
     let first_number = match request.first_number {
@@ -52,16 +87,50 @@ pub(super) async fn check(
     };
     let caller = Arc::clone(&shared.caller);
     let bench = Bench::new(check, caller, resolve_timeout, first_number)?;
-    let steps = bench.plan().into_iter().map(step).collect();
-    if request.validate_only {
-        return Ok(pb::CheckParticipantResponse { steps, ..Default::default() });
+    let Some(observe) = request.observe else { return Ok(bench) };
+    let observer = observer(engine, &definition, &request.participant, observe).await;
+    Ok(bench.observing(observer.map_err(|why| invalid("OBSERVE_INVALID", "observe", why))?))
+}
+
+/// Finds the method that reads the number. A method that the definition calls is none.
+async fn observer(
+    engine: &Engine,
+    definition: &CompiledDefinition,
+    participant: &str,
+    observe: pb::Observation,
+) -> Result<Observer, String> {
+    let calls = || {
+        let directions = [Direction::Forward, Direction::Backward];
+        let steps = definition.core.indices();
+        steps.flat_map(move |step| directions.map(|it| definition.call(step, it))).flatten()
+    };
+    let (participant, method) = match observe.method.split('/').collect::<Vec<_>>()[..] {
+        [method] => {
+            let under_test = calls().find(|it| it.participant == participant);
+            let path = under_test.map(|it| it.path.path().to_owned()).unwrap_or_default();
+            let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            (participant.to_owned(), format!("{service}/{method}"))
+        }
+        [service, method] => (participant.to_owned(), format!("{service}/{method}")),
+        [other, service, method] => (other.to_owned(), format!("{service}/{method}")),
+        _ => return Err("write participant/package.Service/Method".to_owned()),
+    };
+    let path = format!("/{method}");
+    if calls().any(|it| it.participant == participant && it.path.path() == path) {
+        return Err(format!("{method} is called by the definition, so it does not only read"));
     }
-    let checked = bench.run().await?;
-    Ok(pb::CheckParticipantResponse {
-        steps,
-        rules: checked.findings.into_iter().map(finding).collect(),
-        left_behind: checked.left.into_iter().map(left).collect(),
-    })
+    if !engine.shared.caller.knows(&participant) {
+        return Err(format!("participant {participant} is not in the server's configuration"));
+    }
+    let types = engine.shared.descriptors.of_participant(&participant).await;
+    let types = pool_of([types.map_err(|error| error.to_string())?]);
+    let types = types.map_err(|error| error.to_string())?;
+    let (input, field) = (observe.input_json, observe.field);
+    Observer::new(Observation { method, participant, input, field }, &types)
+}
+
+fn steps(bench: &Bench) -> Vec<pb::CheckedStep> {
+    bench.plan().into_iter().map(step).collect()
 }
 
 fn step(step: PlannedStep) -> pb::CheckedStep {
@@ -70,15 +139,22 @@ fn step(step: PlannedStep) -> pb::CheckedStep {
 }
 
 fn finding(finding: RuleFinding) -> pb::RuleFinding {
-    let RuleFinding { step, rule, verdict } = finding;
+    let RuleFinding { step, claim, verdict } = finding;
     let mut told = pb::RuleFinding {
         step,
-        rule: rule.name().to_owned(),
-        contract: rule.contract().to_owned(),
+        rule: claim.name.to_owned(),
+        contract: claim.contract.to_owned(),
         ..pb::RuleFinding::default()
     };
     match verdict {
-        Verdict::Pass => told.set_verdict(RuleVerdict::Pass),
+        Verdict::Pass { note } => {
+            told.set_verdict(RuleVerdict::Pass);
+            told.note = note;
+        }
+        Verdict::NotObserved { why } => {
+            told.set_verdict(RuleVerdict::NotObserved);
+            told.why = why;
+        }
         Verdict::Fail { seen, expected } => {
             told.set_verdict(RuleVerdict::Fail);
             (told.seen, told.expected) = (seen, expected);
@@ -93,7 +169,7 @@ fn finding(finding: RuleFinding) -> pb::RuleFinding {
 
 fn left(left: Left) -> pb::LeftBehind {
     let Left { step, saga, why } = left;
-    pb::LeftBehind { step, saga_id: saga.to_string(), why }
+    pb::LeftBehind { step, saga_id: saga.map(|it| it.to_string()).unwrap_or_default(), why }
 }
 
 impl From<CheckError> for Status {

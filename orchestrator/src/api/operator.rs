@@ -2,7 +2,7 @@
 
 use saga_core::{Direction, Event, OperatorAct, Settled, StepIndex, phase::StepPhase};
 use saga_proto::saga::v1::{self as pb, SettledOutcome, operator_service_server::OperatorService};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     api::{
@@ -83,6 +83,15 @@ impl OperatorService for OperatorApi {
             async move { check::check(&engine, request.into_inner()).await.map(Response::new) },
         )
         .await
+    }
+
+    type RunParticipantCheckStream = check::run::Run;
+
+    async fn run_participant_check(
+        &self,
+        request: Request<Streaming<pb::RunParticipantCheckRequest>>,
+    ) -> Result<Response<Self::RunParticipantCheckStream>, Status> {
+        check::run::run(&self.engine, request).await.map(Response::new)
     }
 
     async fn get_server_info(

@@ -1,5 +1,8 @@
 //! One saga of a check: its data, its calls, and what has to be compensated at the end.
 
+mod acts;
+mod sight;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,11 +11,10 @@ use saga_core::{Direction, OperationId, Outcome, SagaId, StepIndex, StepKind, St
 use crate::{
     conformance::{Bench, data::Data},
     definition::{CallSpec, Failure, Rendered},
-    participants::{
-        CallRequest,
-        probe::{Answer, Inquiry, Key, Meaning, Told},
-    },
+    participants::CallRequest,
 };
+use sight::Mark;
+pub(super) use sight::Sight;
 
 /// Tries of one call whose answer is not definite.
 const TRIES: u32 = 6;
@@ -27,7 +29,8 @@ const FAILURE: Failure<'static> = Failure { step: "", reason: "CANCELLED" };
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     pub step: String,
-    pub saga: SagaId,
+    /// `None`: only the observed number tells of it.
+    pub saga: Option<SagaId>,
     /// Why it was not undone.
     pub why: String,
 }
@@ -39,12 +42,16 @@ pub(super) struct Case<'b> {
     step: StepIndex,
     json: &'b str,
     data: Data,
-    /// Data that make another request for the same step.
-    other: Data,
     /// Steps before it that took effect, or may have.
     done: Vec<StepIndex>,
     /// What is known of the step under test.
     effect: Effect,
+    /// The reply of the action, when it was applied for the first time.
+    first: Option<Bytes>,
+    /// From where on effects are counted. `None`: they are not, so far.
+    mark: Option<Mark>,
+    /// What a person should know although the rule is kept.
+    pub(super) note: String,
     left: Vec<Left>,
 }
 
@@ -67,9 +74,18 @@ enum Called {
 
 impl<'b> Case<'b> {
     pub(super) fn new(bench: &'b Bench, step: StepIndex, json: &'b str) -> Self {
-        let (data, other) = (Data::new(bench), Data::new(bench));
-        let (done, left) = (Vec::new(), Vec::new());
-        Self { bench, step, json, data, other, done, effect: Effect::Nothing, left }
+        Self {
+            bench,
+            step,
+            json,
+            data: Data::new(bench),
+            done: Vec::new(),
+            effect: Effect::Nothing,
+            first: None,
+            mark: None,
+            note: String::new(),
+            left: Vec::new(),
+        }
     }
 
     /// Runs the steps before the one under test.
@@ -79,7 +95,6 @@ impl<'b> Case<'b> {
     /// Why they cannot be run. [`close`](Self::close) undoes those that were.
     pub(super) async fn prepare(&mut self) -> Result<(), String> {
         self.data.number(self.bench, self.json)?;
-        self.other.number(self.bench, self.json)?;
         tracing::info!(saga.id = %self.data.saga, step.name = self.name(self.step), "conformance check");
         let definition = &self.bench.check.definition;
         let all = definition.core.ancestors(self.step);
@@ -91,7 +106,6 @@ impl<'b> Case<'b> {
             self.run_before(step).await?;
             over = over.with(step);
         }
-        self.other.replies.clone_from(&self.data.replies);
         match definition.begins(self.step, &self.data) {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!("the `when` of {} is false", self.name(self.step))),
@@ -128,82 +142,6 @@ impl<'b> Case<'b> {
             }
             Err(why) => Err(format!("{name} comes before it and could not be done: {why}")),
         }
-    }
-
-    /// The action of the step under test.
-    pub(super) async fn act(&mut self) -> Result<Answer, String> {
-        let body = self.body(&self.data, Direction::Forward)?;
-        let answer = self.send(Direction::Forward, body).await;
-        self.note_action(&answer);
-        Ok(answer)
-    }
-
-    /// Another request under the same operation id. `None`: every request of this step is
-    /// the same.
-    pub(super) async fn act_otherwise(&mut self) -> Result<Option<Answer>, String> {
-        let body = self.body(&self.other, Direction::Forward)?;
-        if body == self.body(&self.data, Direction::Forward)? {
-            return Ok(None);
-        }
-        let answer = self.send(Direction::Forward, body).await;
-        if matches!(answer, Answer::Reply(_)) {
-            let why = "another request under its operation id was answered OK, and may have been \
-                       executed";
-            self.leave(self.step, why.to_owned());
-        }
-        Ok(Some(answer))
-    }
-
-    /// The action without its operation id, once.
-    pub(super) async fn act_without_id(&mut self) -> Result<Answer, String> {
-        let body = self.body(&self.data, Direction::Forward)?;
-        let request = self.request(Direction::Forward, 1, body)?;
-        let answer = self.bench.caller.probe(request, Key::LeftOut).await;
-        if matches!(answer, Answer::Reply(_)) {
-            self.leave(self.step, "a call without an operation id was executed".to_owned());
-        }
-        Ok(answer)
-    }
-
-    /// The compensation of the step under test. `None`: its `when` is false.
-    pub(super) async fn undo(&mut self) -> Result<Option<Answer>, String> {
-        self.data.failure = Some(FAILURE);
-        let rendered = self.rendered(&self.data, self.step, Direction::Backward);
-        self.data.failure = None;
-        let Rendered::Request(body) = rendered? else { return Ok(None) };
-        let answer = self.send(Direction::Backward, body).await;
-        if matches!(answer, Answer::Reply(_)) {
-            self.effect = Effect::Undone;
-        }
-        Ok(Some(answer))
-    }
-
-    /// The action, and a fencing inquiry `behind` it.
-    pub(super) async fn race(&mut self, behind: Duration) -> Result<(Answer, Told), String> {
-        let body = self.body(&self.data, Direction::Forward)?;
-        let inquiry = async {
-            tokio::time::sleep(behind).await;
-            self.resolve(Inquiry::Fence).await
-        };
-        let (answer, told) = tokio::join!(self.send(Direction::Forward, body), inquiry);
-        self.note_action(&answer);
-        Ok((answer, told))
-    }
-
-    /// An inquiry about the action, repeated until it has an answer.
-    pub(super) async fn resolve(&self, inquiry: Inquiry) -> Told {
-        let operation = self.operation(self.step, Direction::Forward);
-        let participant = &self.bench.check.participant;
-        let mut told = Told::InProgress;
-        for attempt in 1..=TRIES {
-            let timeout = self.bench.resolve_timeout;
-            told = self.bench.caller.inquire(participant, operation, inquiry, timeout).await;
-            if !matches!(told, Told::InProgress | Told::Unanswered { .. }) {
-                break;
-            }
-            pause(attempt).await;
-        }
-        told
     }
 
     /// Compensates everything that was done. Returns what stands all the same.
@@ -271,39 +209,17 @@ impl<'b> Case<'b> {
         Err(format!("no definite answer: {last}"))
     }
 
-    /// A call of the step under test, repeated until it is definite.
-    async fn send(&self, direction: Direction, body: Bytes) -> Answer {
-        let mut answer = Answer::Silent { message: "never sent".to_owned() };
-        for attempt in 1..=TRIES {
-            let Ok(request) = self.request(direction, attempt, body.clone()) else { break };
-            answer = self.bench.caller.probe(request, Key::Sent).await;
-            if !answer.may_be_tried_again() {
-                break;
-            }
-            pause(attempt).await;
-        }
-        answer
-    }
-
-    fn note_action(&mut self, answer: &Answer) {
-        let did_nothing =
-            matches!(answer, Answer::Status(status) if status.meaning != Meaning::Unknown);
-        match self.effect {
-            Effect::Undone if matches!(answer, Answer::Reply(_)) => {
-                self.leave(self.step, "it was applied after its compensation".to_owned());
-            }
-            Effect::Nothing if !did_nothing => self.effect = Effect::Stands,
-            Effect::Nothing | Effect::Stands | Effect::Undone => {}
-        }
-    }
-
     fn leave(&mut self, step: StepIndex, why: String) {
         let step = self.name(step).to_owned();
-        self.left.push(Left { step, saga: self.data.saga, why });
+        self.left.push(Left { step, saga: Some(self.data.saga), why });
     }
 
     /// The request of the step under test.
-    fn body(&self, data: &Data, direction: Direction) -> Result<Bytes, String> {
+    fn body(&self, direction: Direction) -> Result<Bytes, String> {
+        self.body_of(&self.data, direction)
+    }
+
+    fn body_of(&self, data: &Data, direction: Direction) -> Result<Bytes, String> {
         match self.rendered(data, self.step, direction)? {
             Rendered::Request(body) => Ok(body),
             Rendered::Skip => Err(format!("the `when` of {} is false", self.name(self.step))),

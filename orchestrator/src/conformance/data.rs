@@ -12,6 +12,7 @@ use crate::{
 /// What expressions see.
 pub(super) struct Data {
     pub(super) saga: SagaId,
+    pub(super) number: u64,
     pub(super) key: String,
     pub(super) input: Bytes,
     pub(super) replies: Vec<Option<Bytes>>,
@@ -48,12 +49,13 @@ impl Data {
     pub(super) fn new(bench: &Bench) -> Self {
         let replies = vec![None; bench.check.definition.core.steps.len()];
         let saga = SagaId(Uuid::now_v7());
-        Self { saga, key: String::new(), input: Bytes::new(), replies, failure: None }
+        Self { saga, number: 0, key: String::new(), input: Bytes::new(), replies, failure: None }
     }
 
     /// Gives it an input of its own number.
     pub(super) fn number(&mut self, bench: &Bench, json: &str) -> Result<(), String> {
         let number = bench.next_number();
+        self.number = number;
         self.key = format!("conformance-{number}");
         let input = bench.check.definition.encode_input_json(&numbered(json, number));
         self.input = input.map_err(|error| error.to_string())?;

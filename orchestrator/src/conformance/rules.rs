@@ -1,4 +1,7 @@
-//! What each rule does to the step under test, and what it expects.
+//! What each rule does to the step under test, and what it expects of the answers. A rule
+//! that counts effects says from where on, and how many there are to be: see `Case::mark`.
+
+pub(super) mod judged;
 
 use std::time::Duration;
 
@@ -6,39 +9,95 @@ use bytes::Bytes;
 
 use crate::{
     conformance::{Judged, Miss, Rule, case::Case},
-    participants::probe::{Answer, Inquiry, Meaning, Told},
+    participants::probe::{Answer, Inquiry, Meaning, Refusal, Told},
+};
+use judged::{
+    act, applied, broken, difference, expect_told, made, refused, rejected, same_reply, undo,
+    undone, unfit,
 };
 
-/// How far a fencing inquiry follows its original, in each race.
+/// How far an inquiry or a compensation follows its original, in each race.
 const BEHIND_MS: [u64; 8] = [1, 1, 2, 3, 5, 8, 13, 21];
 
-/// Races of an original and an inquiry.
+/// Races of an original with what follows it.
 #[expect(clippy::cast_possible_truncation, reason = "the list is short")]
 pub(super) const RACES: u32 = BEHIND_MS.len() as u32;
 
+/// Equal calls at one moment, and how often there are so many.
+const CROWD: usize = 6;
+pub(super) const CROWDS: u32 = 3;
+
+/// Repeats of one request with a map: an encoder without an order has many.
+const MAP_REPEATS: u32 = 16;
+
 pub(super) async fn judge(rule: Rule, case: &mut Case<'_>, round: u32) -> Judged {
     match rule {
-        Rule::DuplicateSameReply => duplicate_same_reply(case).await,
+        Rule::Duplicate => duplicate(case).await,
+        Rule::AtOnce => at_once(case).await,
+        Rule::MapRepeats => map_repeats(case).await,
         Rule::OtherBody => other_body(case).await,
         Rule::LateOriginal => late_original(case).await,
         Rule::UndoFirst => undo_first(case).await,
+        Rule::Undo => undo_once(case).await,
         Rule::UndoTwice => undo_twice(case).await,
+        Rule::UndoAtOnce => undo_at_once(case).await,
+        Rule::SecondUndo => second_undo(case).await,
+        Rule::RepeatAfterUndo => repeat_after_undo(case).await,
+        Rule::UndoInFlight => undo_in_flight(case, round).await,
         Rule::ResolveAbsent => resolve_absent(case).await,
-        Rule::ResolveApplied => resolve_applied(case).await,
+        Rule::ResolveApplied => {
+            let first = applied(case).await?;
+            resolve_applied(case, &first).await
+        }
+        Rule::ResolveReversed => resolve_reversed(case).await,
         Rule::ResolveInFlight => resolve_in_flight(case, round).await,
         Rule::ResolveRejected => resolve_rejected(case).await,
+        Rule::RefusalRepeated => refusal_repeated(case).await,
         Rule::UndoOfARejection => undo_of_a_rejection(case).await,
         Rule::NoOpId => no_op_id(case).await,
+        Rule::RestartApplied | Rule::RestartFenced | Rule::RestartUndone => {
+            Err(Miss::NotTried("no restart was asked for".to_owned()))
+        }
     }
 }
 
-async fn duplicate_same_reply(case: &mut Case<'_>) -> Judged {
+async fn duplicate(case: &mut Case<'_>) -> Judged {
     let first = applied(case).await?;
+    case.mark(0).await;
     same_reply("the second call", &first, &act(case).await?)
+}
+
+async fn at_once(case: &mut Case<'_>) -> Judged {
+    case.mark(1).await;
+    let answers = case.act_at_once(CROWD).await.map_err(Miss::Unfit)?;
+    let Some(first) = answers.iter().find_map(Answer::reply) else {
+        case.expect(0);
+        return Err(answers.first().map_or_else(|| Miss::Unfit("no call".to_owned()), unfit));
+    };
+    let what = format!("one of {CROWD} equal calls at once");
+    answers.iter().try_for_each(|answer| same_reply(&what, first, answer))
+}
+
+async fn map_repeats(case: &mut Case<'_>) -> Judged {
+    let first = applied(case).await?;
+    case.mark(0).await;
+    let Some(other) = case.act_reordered().await.map_err(Miss::Unfit)? else {
+        let why = "its request has no map of two or more entries with this input";
+        return Err(Miss::NotTried(why.to_owned()));
+    };
+    for _ in 0..MAP_REPEATS {
+        same_reply("a repeat of the same bytes", &first, &act(case).await?)?;
+    }
+    // Other bytes are another request, or the same: a participant may see it either way.
+    if other.is("ALREADY_EXISTS", "OP_ID_REUSED") {
+        return Ok(());
+    }
+    same_reply("the request with its entries in another order", &first, &other)
 }
 
 async fn other_body(case: &mut Case<'_>) -> Judged {
     applied(case).await?;
+    case.mark(0).await;
     let before = case.resolve(Inquiry::Peek).await;
     let Some(answer) = case.act_otherwise().await.map_err(Miss::Unfit)? else {
         let why = "its request does not depend on `{n}` or on the saga, so there is no other one";
@@ -54,6 +113,7 @@ async fn other_body(case: &mut Case<'_>) -> Judged {
 }
 
 async fn late_original(case: &mut Case<'_>) -> Judged {
+    case.mark(0).await;
     expect_told(Inquiry::Fence, &case.resolve(Inquiry::Fence).await, &Told::Fenced)?;
     for late in ["the late original", "the late original, repeated,"] {
         refused(late, &act(case).await?, "FAILED_PRECONDITION", "OP_FENCED")?;
@@ -62,14 +122,93 @@ async fn late_original(case: &mut Case<'_>) -> Judged {
 }
 
 async fn undo_first(case: &mut Case<'_>) -> Judged {
+    case.mark(0).await;
     undone("the compensation of what never came", undo(case).await?)?;
     refused("the original", &act(case).await?, "FAILED_PRECONDITION", "OP_FENCED")
+}
+
+async fn undo_once(case: &mut Case<'_>) -> Judged {
+    case.mark(1).await;
+    applied(case).await?;
+    let answer = undo(case).await?;
+    case.expect(0);
+    undone("the compensation", answer).map(drop)
 }
 
 async fn undo_twice(case: &mut Case<'_>) -> Judged {
     applied(case).await?;
     let first = undone("the first compensation", undo(case).await?)?;
+    case.mark(0).await;
     same_reply("the second compensation", &first, &undo(case).await?)
+}
+
+async fn undo_at_once(case: &mut Case<'_>) -> Judged {
+    // From before the effect: several undos may take back more than there was.
+    case.mark(1).await;
+    applied(case).await?;
+    let answers = made(case.undo_at_once(CROWD).await)?;
+    case.expect(0);
+    let Some(first) = answers.iter().find_map(Answer::reply) else {
+        let seen = answers.first().map(ToString::to_string).unwrap_or_default();
+        return Err(broken(format!("a compensation was answered {seen}"), "OK".to_owned()));
+    };
+    let what = format!("one of {CROWD} equal compensations at once");
+    answers.iter().try_for_each(|answer| same_reply(&what, first, answer))
+}
+
+async fn second_undo(case: &mut Case<'_>) -> Judged {
+    applied(case).await?;
+    undone("the first compensation", undo(case).await?)?;
+    case.mark(0).await;
+    reversed_once(case).await
+}
+
+/// What was undone is not undone again.
+pub(super) async fn reversed_once(case: &mut Case<'_>) -> Judged {
+    let answer = made(case.undo_under_another_id().await)?;
+    // It is on record under its own id, as any refusal, so the trailer may be there.
+    if answer.is("FAILED_PRECONDITION", "ALREADY_REVERSED") {
+        return Ok(());
+    }
+    let seen = format!("a compensation under another id was answered {answer}");
+    Err(broken(seen, "FAILED_PRECONDITION/ALREADY_REVERSED".to_owned()))
+}
+
+async fn repeat_after_undo(case: &mut Case<'_>) -> Judged {
+    let first = applied(case).await?;
+    undone("the compensation", undo(case).await?)?;
+    case.mark(0).await;
+    repeated_after_undo(case, &first).await
+}
+
+/// A participant that was written before there was OP_REVERSED answers with the stored
+/// reply. The contract allows it: nothing is done again.
+pub(super) async fn repeated_after_undo(case: &mut Case<'_>, first: &Bytes) -> Judged {
+    match act(case).await? {
+        Answer::Reply(again) if again == first => {
+            "it answers a repeat of what was undone with the stored reply, where OP_REVERSED would \
+             tell a log that lost the undo"
+                .clone_into(&mut case.note);
+            Ok(())
+        }
+        answer => refused(
+            "the original, after its compensation,",
+            &answer,
+            "FAILED_PRECONDITION",
+            "OP_REVERSED",
+        ),
+    }
+}
+
+async fn undo_in_flight(case: &mut Case<'_>, round: u32) -> Judged {
+    case.mark(0).await;
+    let (answer, compensated) = made(case.race_undo(behind(round)).await)?;
+    undone("the compensation", compensated)?;
+    match &answer {
+        Answer::Reply(_) => Ok(()),
+        answer if answer.is("FAILED_PRECONDITION", "OP_REVERSED") => Ok(()),
+        answer => refused("the original", answer, "FAILED_PRECONDITION", "OP_FENCED"),
+    }
 }
 
 async fn resolve_absent(case: &mut Case<'_>) -> Judged {
@@ -86,15 +225,10 @@ async fn resolve_absent(case: &mut Case<'_>) -> Judged {
     }
 }
 
-async fn resolve_applied(case: &mut Case<'_>) -> Judged {
-    let first = applied(case).await?;
+pub(super) async fn resolve_applied(case: &Case<'_>, first: &Bytes) -> Judged {
     for inquiry in [Inquiry::Peek, Inquiry::Fence] {
         match case.resolve(inquiry).await {
-            Told::Applied(reply) if reply == first => {}
-            Told::Applied(reply) => {
-                let seen = format!("{inquiry} told another reply: {}", difference(&first, &reply));
-                return Err(broken(seen, "the reply of the call, byte for byte".to_owned()));
-            }
+            Told::Applied(reply) => told_reply(inquiry, first, &reply)?,
             told => {
                 let expected = "applied, with the reply of the call".to_owned();
                 return Err(broken(format!("{inquiry} told {told}"), expected));
@@ -104,10 +238,42 @@ async fn resolve_applied(case: &mut Case<'_>) -> Judged {
     Ok(())
 }
 
+fn told_reply(inquiry: Inquiry, first: &Bytes, reply: &Bytes) -> Judged {
+    if reply == first {
+        return Ok(());
+    }
+    let seen = format!("{inquiry} told another reply: {}", difference(first, reply));
+    Err(broken(seen, "the reply of the call, byte for byte".to_owned()))
+}
+
+async fn resolve_reversed(case: &mut Case<'_>) -> Judged {
+    let first = applied(case).await?;
+    undone("the compensation", undo(case).await?)?;
+    for inquiry in [Inquiry::Peek, Inquiry::Fence] {
+        match case.resolve(inquiry).await {
+            Told::Reversed(reply) => told_reply(inquiry, &first, &reply)?,
+            Told::Applied(reply) => {
+                told_reply(inquiry, &first, &reply)?;
+                "an inquiry about what was undone tells `applied`, where `reversed` would tell a \
+                 log that lost the undo"
+                    .clone_into(&mut case.note);
+            }
+            told => {
+                let seen = format!("after the compensation {inquiry} told {told}");
+                let expected = "reversed, with the reply of the call".to_owned();
+                return Err(broken(seen, expected));
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn resolve_in_flight(case: &mut Case<'_>, round: u32) -> Judged {
-    let behind_ms = BEHIND_MS[round as usize % BEHIND_MS.len()];
-    let raced = case.race(Duration::from_millis(behind_ms)).await;
-    let (answer, told) = raced.map_err(Miss::Unfit)?;
+    case.mark(0).await;
+    let (answer, told) = case.race(behind(round)).await.map_err(Miss::Unfit)?;
+    if matches!(told, Told::Applied(_)) {
+        case.expect(1);
+    }
     let agree = match (&told, &answer) {
         (Told::Applied(stored), Answer::Reply(reply)) => stored == reply,
         (Told::Fenced, answer) => answer.is("FAILED_PRECONDITION", "OP_FENCED"),
@@ -121,8 +287,12 @@ async fn resolve_in_flight(case: &mut Case<'_>, round: u32) -> Judged {
     Err(broken(seen, "applied and the same reply, or fenced and OP_FENCED".to_owned()))
 }
 
+fn behind(round: u32) -> Duration {
+    Duration::from_millis(BEHIND_MS[round as usize % BEHIND_MS.len()])
+}
+
 async fn resolve_rejected(case: &mut Case<'_>) -> Judged {
-    let reason = rejected(case).await?;
+    let Refusal { reason, .. } = rejected(case).await?;
     for inquiry in [Inquiry::Peek, Inquiry::Fence] {
         let told = case.resolve(inquiry).await;
         // A refusal by a code that the definition declares may have no reason to repeat.
@@ -136,20 +306,44 @@ async fn resolve_rejected(case: &mut Case<'_>) -> Judged {
     Ok(())
 }
 
-async fn undo_of_a_rejection(case: &mut Case<'_>) -> Judged {
-    let reason = rejected(case).await?;
-    undone("the compensation of what was refused", undo(case).await?)?;
-    match act(case).await? {
-        Answer::Status(it) if it.meaning == Meaning::Refused && it.reason == reason => Ok(()),
+async fn refusal_repeated(case: &mut Case<'_>) -> Judged {
+    case.mark(0).await;
+    let first = rejected(case).await?;
+    let again = refused_again("the second call", &first, act(case).await?)?;
+    if !(first.recorded && again.recorded) {
+        "its refusals carry no `saga-refusal: recorded`, so where an earlier attempt is in doubt \
+         they end no doubt: an inquiry does"
+            .clone_into(&mut case.note);
+    }
+    Ok(())
+}
+
+fn refused_again(what: &str, first: &Refusal, answer: Answer) -> Result<Refusal, Miss> {
+    match answer {
+        Answer::Status(it)
+            if it.meaning == Meaning::Refused
+                && (it.code, &it.reason) == (first.code, &first.reason) =>
+        {
+            Ok(it)
+        }
         answer => {
-            let seen = format!("after its compensation the call was answered {answer}");
-            Err(broken(seen, format!("the refusal that it had before: {reason}")))
+            let seen = format!("{what} was answered {answer}");
+            let Refusal { code, reason, .. } = first;
+            Err(broken(seen, format!("the refusal that it had before: {code}/{reason}")))
         }
     }
 }
 
+async fn undo_of_a_rejection(case: &mut Case<'_>) -> Judged {
+    case.mark(0).await;
+    let first = rejected(case).await?;
+    undone("the compensation of what was refused", undo(case).await?)?;
+    refused_again("after its compensation the call", &first, act(case).await?).map(drop)
+}
+
 async fn no_op_id(case: &mut Case<'_>) -> Judged {
-    let expected = "INVALID_ARGUMENT/OP_ID_MISSING, and nothing done";
+    let expected = "INVALID_ARGUMENT/OP_ID_MISSING";
+    case.mark(0).await;
     let answer = case.act_without_id().await.map_err(Miss::Unfit)?;
     let definite = match &answer {
         Answer::Status(it) => matches!(it.meaning, Meaning::Refused | Meaning::Fault),
@@ -159,87 +353,14 @@ async fn no_op_id(case: &mut Case<'_>) -> Judged {
         let seen = format!("the call without an operation id was answered {answer}");
         return Err(broken(seen, expected.to_owned()));
     }
+    // One more effect than the call without an id is to have.
+    case.expect(1);
     match act(case).await? {
         Answer::Reply(_) => Ok(()),
         answer => {
+            case.expect(0);
             let seen = format!("it was refused, but the call with its id was answered {answer}");
-            Err(broken(seen, expected.to_owned()))
+            Err(broken(seen, format!("{expected}, and nothing done")))
         }
     }
-}
-
-async fn act(case: &mut Case<'_>) -> Result<Answer, Miss> {
-    case.act().await.map_err(Miss::Unfit)
-}
-
-/// The action, applied for the first time.
-async fn applied(case: &mut Case<'_>) -> Result<Bytes, Miss> {
-    match act(case).await? {
-        Answer::Reply(reply) => Ok(reply),
-        answer => Err(unfit(&answer)),
-    }
-}
-
-/// The action, refused for the first time: the reason.
-async fn rejected(case: &mut Case<'_>) -> Result<String, Miss> {
-    match act(case).await? {
-        Answer::Status(status) if status.meaning == Meaning::Refused => Ok(status.reason),
-        answer => {
-            let why = format!("the step does not refuse the refused input: {answer}");
-            Err(Miss::NotTried(why))
-        }
-    }
-}
-
-async fn undo(case: &mut Case<'_>) -> Result<Answer, Miss> {
-    let skipped = "the `when` of its compensation is false for this input";
-    let answer = case.undo().await.map_err(Miss::NotTried)?;
-    answer.ok_or_else(|| Miss::NotTried(skipped.to_owned()))
-}
-
-fn unfit(answer: &Answer) -> Miss {
-    Miss::Unfit(format!("the step is not applied with this input: {answer}"))
-}
-
-fn broken(seen: String, expected: String) -> Miss {
-    Miss::Broken { seen, expected }
-}
-
-fn undone(what: &str, answer: Answer) -> Result<Bytes, Miss> {
-    match answer {
-        Answer::Reply(reply) => Ok(reply),
-        answer => Err(broken(format!("{what} was answered {answer}"), "OK".to_owned())),
-    }
-}
-
-fn refused(what: &str, answer: &Answer, code: &str, reason: &str) -> Judged {
-    if answer.is(code, reason) {
-        return Ok(());
-    }
-    Err(broken(format!("{what} was answered {answer}"), format!("{code}/{reason}")))
-}
-
-fn expect_told(inquiry: Inquiry, told: &Told, expected: &Told) -> Judged {
-    if told == expected {
-        return Ok(());
-    }
-    Err(broken(format!("{inquiry} told {told}"), expected.to_string()))
-}
-
-fn same_reply(what: &str, first: &Bytes, answer: &Answer) -> Judged {
-    let expected = "the reply of the first one, byte for byte".to_owned();
-    match answer {
-        Answer::Reply(again) if again == first => Ok(()),
-        Answer::Reply(again) => {
-            let seen = format!("{what} had another reply: {}", difference(first, again));
-            Err(broken(seen, expected))
-        }
-        answer => Err(broken(format!("{what} was answered {answer}"), expected)),
-    }
-}
-
-/// Where two replies differ.
-fn difference(first: &Bytes, other: &Bytes) -> String {
-    let at = first.iter().zip(other).take_while(|(one, two)| one == two).count();
-    format!("{} bytes and {} bytes, different from byte {at} on", first.len(), other.len())
 }

@@ -19,6 +19,13 @@ pub(crate) struct MessageTemplate {
     fields: Vec<(FieldDescriptor, Template)>,
 }
 
+impl MessageTemplate {
+    /// The type of the message.
+    pub(crate) fn message(&self) -> &MessageDescriptor {
+        &self.message
+    }
+}
+
 /// One value of a message.
 #[derive(Debug)]
 enum Template {

@@ -109,6 +109,8 @@ pub fn of_resolve(seen: Seen) -> Resolution {
             }
             Told::Fenced(_) => Resolution::Fenced,
             Told::InProgress(_) => Resolution::InProgress,
+            // Only an undo of this very operation can have done it, and none was asked for yet.
+            Told::Reversed(_) => unanswered("the operation was undone already".to_owned()),
             // Only a peek may be answered so: the operation is not fenced.
             Told::Absent(_) => unanswered("the participant did not fence".to_owned()),
         },

@@ -12,6 +12,9 @@ use tonic_types::StatusExt;
 use super::outcome::{self, Seen};
 use crate::definition::RefusalCodes;
 
+/// The trailer of a refusal that the participant has on record.
+const REFUSAL: &str = "saga-refusal";
+
 /// Whether a call carries its operation id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -61,6 +64,8 @@ pub struct Refusal {
     pub message: String,
     /// What the engine takes it for.
     pub meaning: Meaning,
+    /// Whether it came with the trailer that says that it is on record.
+    pub recorded: bool,
 }
 
 /// What the engine takes a status for: the reply contract's table.
@@ -86,6 +91,7 @@ impl Answer {
                     code: outcome::code_name(status.code()),
                     reason: info.map(|it| outcome::short(&it.reason)).unwrap_or_default(),
                     message: outcome::short(status.message()),
+                    recorded: status.metadata().get(REFUSAL).is_some_and(|it| it == "recorded"),
                     meaning: match outcome::of_status(&status, refusals) {
                         Outcome::Rejected { .. } => Meaning::Refused,
                         Outcome::Fault { .. } => Meaning::Fault,
@@ -111,6 +117,21 @@ impl Answer {
             Self::Status(status) => status.meaning == Meaning::Busy || status.code == "UNAVAILABLE",
             Self::Silent { .. } => true,
         }
+    }
+
+    /// The reply, where there is one.
+    #[must_use]
+    pub fn reply(&self) -> Option<&Bytes> {
+        match self {
+            Self::Reply(reply) => Some(reply),
+            Self::Status(_) | Self::Silent { .. } => None,
+        }
+    }
+
+    /// Whether it says that nothing was done.
+    #[must_use]
+    pub fn did_nothing(&self) -> bool {
+        matches!(self, Self::Status(status) if status.meaning != Meaning::Unknown)
     }
 
     /// Whether it is a status with this code and reason.
@@ -140,6 +161,8 @@ impl fmt::Display for Answer {
 pub enum Told {
     /// It took effect; the stored reply.
     Applied(Bytes),
+    /// It took effect and was undone; the stored reply.
+    Reversed(Bytes),
     /// It was refused.
     Rejected { reason: String },
     /// It did not happen and never will.
@@ -148,7 +171,9 @@ pub enum Told {
     Absent,
     /// It is under way.
     InProgress,
-    /// No answer that can be read.
+    /// No answer that can be read. The participant was reached.
+    Odd { message: String },
+    /// No answer. The participant may be away.
     Unanswered { message: String },
 }
 
@@ -158,18 +183,22 @@ impl Told {
 
         let reply = match Answer::of(seen, RefusalCodes::NONE) {
             Answer::Reply(reply) => reply,
-            other => return Self::Unanswered { message: other.to_string() },
+            other if other.may_be_tried_again() => {
+                return Self::Unanswered { message: other.to_string() };
+            }
+            other => return Self::Odd { message: other.to_string() },
         };
         match pb::ResolveResponse::decode(reply).map(|it| it.resolution) {
             Ok(Some(told)) => match told {
                 Resolution::Applied(it) => Self::Applied(Bytes::from(it.reply)),
+                Resolution::Reversed(it) => Self::Reversed(Bytes::from(it.reply)),
                 Resolution::Rejected(it) => Self::Rejected { reason: outcome::short(&it.reason) },
                 Resolution::Fenced(_) => Self::Fenced,
                 Resolution::Absent(_) => Self::Absent,
                 Resolution::InProgress(_) => Self::InProgress,
             },
-            Ok(None) => Self::Unanswered { message: "an empty answer".to_owned() },
-            Err(error) => Self::Unanswered { message: error.to_string() },
+            Ok(None) => Self::Odd { message: "an empty answer".to_owned() },
+            Err(error) => Self::Odd { message: error.to_string() },
         }
     }
 }
@@ -178,11 +207,16 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Applied(reply) => write!(f, "applied, with a reply of {} bytes", reply.len()),
+            Self::Reversed(reply) => {
+                write!(f, "reversed, with a reply of {} bytes", reply.len())
+            }
             Self::Rejected { reason } => write!(f, "rejected: {reason}"),
             Self::Fenced => f.write_str("fenced"),
             Self::Absent => f.write_str("absent"),
             Self::InProgress => f.write_str("in progress"),
-            Self::Unanswered { message } => write!(f, "no answer: {message}"),
+            Self::Odd { message } | Self::Unanswered { message } => {
+                write!(f, "no answer: {message}")
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is refused before anything is called, and what a check says it will call.
 
-use saga_proto::saga::v1::CheckParticipantRequest;
+use saga_proto::saga::v1::{CheckParticipantRequest, Observation};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -8,6 +8,26 @@ use super::{
     participant::Participant,
     server::{Checker, HOLD_AND_SELL, hold, request},
 };
+
+/// Makes a request to observe a number wrong.
+type Spoils = fn(&mut Observation);
+
+/// Numbers that cannot be observed, and why.
+const OBSERVATIONS: [(Spoils, &str); 10] = [
+    (|it| it.method = "GetStok".to_owned(), "has no such method; it has Reserve, "),
+    (|it| it.method = "shop.Absent/GetStock".to_owned(), "there is no service shop.Absent"),
+    (|it| it.method = "a/b/c/d".to_owned(), "write participant/package.Service/Method"),
+    (
+        |it| it.method = "elsewhere/shop.inventory.v1.InventoryService/GetStock".to_owned(),
+        "elsewhere is not in the server's configuration",
+    ),
+    (|it| it.method = "Release".to_owned(), "is called by the definition"),
+    (|it| it.input_json = r#"{"itemIdz": []}"#.to_owned(), "has no such field"),
+    (|it| it.field = "stock[0].on_hnd".to_owned(), "has no field on_hnd"),
+    (|it| it.field = "stock[0]".to_owned(), "stock[0] is no number, list or map"),
+    (|it| it.field = "stock.on_hand".to_owned(), "on_hand is within no message"),
+    (|it| it.field.clear(), "has no field"),
+];
 
 fn reason(status: &Status) -> (Code, String) {
     (status.code(), status.get_details_error_info().unwrap().reason)
@@ -68,6 +88,13 @@ async fn every_refusal_has_its_reason() {
         let refused = checker.check(request).await.unwrap_err();
         assert_eq!(reason(&refused), (code, wanted.to_owned()), "{}", refused.message());
     }
+    for (change, why) in OBSERVATIONS {
+        let mut request = whole.clone();
+        change(request.observe.as_mut().unwrap());
+        let refused = checker.check(request).await.unwrap_err();
+        assert_eq!(reason(&refused), (Code::InvalidArgument, "OBSERVE_INVALID".to_owned()));
+        assert!(refused.message().contains(why), "{}", refused.message());
+    }
     let refused = asked(|it| it.input_json = it.refused_input_json.clone());
     let refused = checker.check(refused).await.unwrap_err();
     assert!(refused.message().contains("FAILED_PRECONDITION/OUT_OF_STOCK"), "{refused:?}");
@@ -114,7 +141,7 @@ async fn a_validation_names_the_calls_and_makes_none() {
 }
 
 #[tokio::test]
-async fn the_numbers_of_a_check_can_be_chosen_and_a_step_takes_at_most_36() {
+async fn the_numbers_of_a_check_can_be_chosen_and_a_step_takes_at_most_64() {
     let participant = Participant::new(None);
     let asked = CheckParticipantRequest { first_number: 100, ..request(&hold()) };
     Checker::start(&participant).await.check(asked).await.unwrap();
@@ -122,6 +149,6 @@ async fn the_numbers_of_a_check_can_be_chosen_and_a_step_takes_at_most_36() {
     let numbers = seen.iter().map(|it| it.rsplit('-').next().unwrap().parse::<u64>().unwrap());
     let numbers: Vec<u64> = numbers.collect();
     assert_eq!(numbers.iter().min(), Some(&100));
-    assert!(numbers.iter().all(|it| *it < 136), "{numbers:?}");
-    assert!(18 < numbers.len());
+    assert!(numbers.iter().all(|it| *it < 164), "{numbers:?}");
+    assert!(36 < numbers.len());
 }

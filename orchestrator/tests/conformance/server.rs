@@ -13,15 +13,22 @@ use saga_proto::{
     saga::{
         participant::v1::participant_service_server::ParticipantServiceServer,
         v1::{
-            CheckParticipantRequest, CheckParticipantResponse, RuleVerdict,
-            operator_service_client::OperatorServiceClient,
+            CheckParticipantRequest, CheckParticipantResponse, Observation, RuleVerdict,
+            RunParticipantCheckRequest, RunParticipantCheckResponse,
+            operator_service_client::OperatorServiceClient, run_participant_check_request::Said,
+            run_participant_check_response::Said as Told,
         },
     },
     shop::inventory::v1::inventory_service_server::InventoryServiceServer,
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
-    Status,
+    Status, Streaming,
     transport::{Channel, Server, server::TcpIncoming},
 };
 
@@ -57,24 +64,59 @@ pub(crate) fn hold() -> String {
 /// An orchestrator that runs until it is dropped.
 pub(crate) struct Checker {
     operator: OperatorServiceClient<Channel>,
+    served: Served,
     _stop: oneshot::Sender<()>,
+}
+
+/// The participant's own server, which can be restarted.
+struct Served {
+    participant: Participant,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    async fn start(participant: &Participant, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Server::builder()
+            .add_service(InventoryServiceServer::new(participant.clone()))
+            .add_service(ParticipantServiceServer::new(participant.clone()));
+        let (stop, stopped) = oneshot::channel();
+        let ended = async {
+            // An error says that the test has ended.
+            let _ = stopped.await;
+        };
+        let task = tokio::spawn(async move {
+            let incoming = TcpIncoming::from(listener);
+            router.serve_with_incoming_shutdown(incoming, ended).await.unwrap();
+        });
+        Self { participant: participant.clone(), address, stop: Some(stop), task }
+    }
+
+    /// Is away until somebody has looked for it.
+    async fn restart(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        (&mut self.task).await.unwrap();
+        self.participant.restart().await;
+        let away = TcpListener::bind(self.address).await.unwrap();
+        away.accept().await.unwrap();
+        drop(away);
+        *self = Self::start(&self.participant, self.address).await;
+    }
 }
 
 impl Checker {
     /// Serves `participant` as `inventory`, beside `nobody`, at whose address none listens.
     pub(crate) async fn start(participant: &Participant) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let router = Server::builder()
-            .add_service(InventoryServiceServer::new(participant.clone()))
-            .add_service(ParticipantServiceServer::new(participant.clone()));
-        tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener)));
+        let served = Served::start(participant, SocketAddr::from(([127, 0, 0, 1], 0))).await;
         let at = |address: String| ParticipantConfig {
             addresses: vec![address],
             ..ParticipantConfig::default()
         };
         let participants = BTreeMap::from([
-            ("inventory".to_owned(), at(address)),
+            ("inventory".to_owned(), at(format!("http://{}", served.address))),
             ("nobody".to_owned(), at("http://127.0.0.1:1".to_owned())),
         ]);
         let config = Config {
@@ -94,7 +136,7 @@ impl Checker {
             let _ = stopped.await;
         }));
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-        Self { operator: OperatorServiceClient::new(channel), _stop: stop }
+        Self { operator: OperatorServiceClient::new(channel), served, _stop: stop }
     }
 
     pub(crate) async fn check(
@@ -102,6 +144,40 @@ impl Checker {
         request: CheckParticipantRequest,
     ) -> Result<CheckParticipantResponse, Status> {
         Ok(self.operator.check_participant(request).await?.into_inner())
+    }
+
+    /// Begins a check that can be followed.
+    pub(crate) async fn run(&mut self, request: CheckParticipantRequest) -> Result<Run, Status> {
+        self.say_first(Said::Begin(request)).await
+    }
+
+    pub(crate) async fn say_first(&mut self, first: Said) -> Result<Run, Status> {
+        let (say, said) = mpsc::unbounded_channel();
+        say.send(RunParticipantCheckRequest { said: Some(first) }).unwrap();
+        let said = UnboundedReceiverStream::new(said);
+        let told = self.operator.run_participant_check(said).await?.into_inner();
+        Ok(Run { say, told })
+    }
+
+    /// Restarts the participant.
+    pub(crate) async fn restart(&mut self) {
+        self.served.restart().await;
+    }
+}
+
+/// A check that is followed.
+pub(crate) struct Run {
+    say: mpsc::UnboundedSender<RunParticipantCheckRequest>,
+    told: Streaming<RunParticipantCheckResponse>,
+}
+
+impl Run {
+    pub(crate) fn say(&self, said: Said) {
+        self.say.send(RunParticipantCheckRequest { said: Some(said) }).unwrap();
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<Told> {
+        self.told.message().await.unwrap().map(|it| it.said.unwrap())
     }
 }
 
@@ -112,7 +188,17 @@ pub(crate) fn request(yaml: &str) -> CheckParticipantRequest {
         yaml: yaml.to_owned(),
         input_json: r#"{"orderNo": "order-{n}"}"#.to_owned(),
         refused_input_json: r#"{"orderNo": "refused-{n}"}"#.to_owned(),
+        observe: Some(stock()),
         ..CheckParticipantRequest::default()
+    }
+}
+
+/// The number that shows the participant's effects.
+pub(crate) fn stock() -> Observation {
+    Observation {
+        method: "GetStock".to_owned(),
+        input_json: r#"{"itemIds": ["mug"]}"#.to_owned(),
+        field: "stock[0].on_hand".to_owned(),
     }
 }
 

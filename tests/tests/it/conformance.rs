@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::sagactl::sagactl;
 
 /// The most numbers that a check takes for one step.
-const NUMBERS: usize = 36;
+const NUMBERS: usize = 64;
 
 /// Orders of the checks: `{n}` stands for a number.
 fn input(qty: i64, price_minor: i64, credits: i64) -> String {
@@ -31,8 +31,21 @@ fn input(qty: i64, price_minor: i64, credits: i64) -> String {
     .to_string()
 }
 
+/// Where the effects of a participant are seen: method, request, field.
+type Number = [&'static str; 3];
+
+const RESERVED: Number = ["GetStock", r#"{"itemIds": ["mug"]}"#, "stock[0].reserved"];
+const ORDERED: Number = ["GetOrder", r#"{"orderNo": "check-{n}"}"#, "total_minor"];
+const CAPTURED: Number = ["GetPayment", r#"{"orderNo": "check-{n}"}"#, "balance_minor"];
+
 /// Checks one participant of place-order. Answers the whole reply.
-async fn check(shop: &Shop, participant: &str, first: usize, refused: &str) -> Value {
+async fn check(
+    shop: &Shop,
+    participant: &str,
+    first: usize,
+    refused: &str,
+    [method, request, field]: Number,
+) -> Value {
     let orders: Vec<Order> = (first..first + 2 * NUMBERS)
         .map(|number| Order::of(&format!("check-{number}"), 1, MUG))
         .collect();
@@ -42,6 +55,7 @@ async fn check(shop: &Shop, participant: &str, first: usize, refused: &str) -> V
     let arguments = [
         &["service", "check", participant, "--definition", "place-order"][..],
         &["--input", &accepted, "--refused-input", refused, "--first-number", &first],
+        &["--observe", method, "--observe-input", request, "--observe-field", field],
         &["--yes", "-o", "json"],
     ];
     let finished = sagactl(shop, &arguments.concat()).await;
@@ -65,18 +79,21 @@ async fn the_services_of_the_shop_break_no_rule_of_the_reply_contract() {
     let too_cheap = input(1, 1, 1);
     // Twice as much as the buyer has agreed to.
     let too_dear = input(2, MUG.price_minor, 1);
-    for (participant, first, refused, passed) in [
-        ("inventory", 1_000, &too_many, 18),
-        ("order", 2_000, &too_cheap, 8),
-        ("payment", 3_000, &too_dear, 17),
+    // GrantCredit moves another number than Confirm.
+    for (participant, first, refused, number, passed, unseen) in [
+        ("inventory", 1_000, &too_many, RESERVED, 48, 0),
+        ("order", 2_000, &too_cheap, ORDERED, 17, 0),
+        ("payment", 3_000, &too_dear, CAPTURED, 41, 5),
     ] {
-        let reply = check(&shop, participant, first, refused).await;
+        let reply = check(&shop, participant, first, refused, number).await;
         let broken = found(&reply, "RULE_VERDICT_FAIL");
         assert_eq!(broken, [""; 0], "{participant}: {reply:#}");
         let kept = found(&reply, "RULE_VERDICT_PASS").len();
         let unchecked = found(&reply, "RULE_VERDICT_NOT_CHECKED");
         println!("{participant}: 0 broken, {kept} kept, not checked: {unchecked:#?}");
         assert_eq!(kept, passed, "{participant}: {unchecked:#?}");
+        let unobserved = found(&reply, "RULE_VERDICT_NOT_OBSERVED");
+        assert_eq!(unobserved.len(), unseen, "{participant}: {unobserved:#?}");
     }
     shop.assert_no_violations().await;
 }

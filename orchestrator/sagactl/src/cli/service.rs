@@ -14,7 +14,15 @@ pub(crate) enum ServiceCommand {
     /// compensation stays, and is listed. Use it on a test system, or with an input that may
     /// take effect.
     ///
-    /// Exits with 0 where no rule is broken, 1 where one is.
+    /// PASS is said of what was seen. Whether an effect happened, happened twice or was undone
+    /// is seen in a number of the participant's data, which --observe names; without it those
+    /// rules are NOT OBSERVED. What outlives a restart is seen with --restart-cmd or
+    /// --pause-for-restart.
+    ///
+    /// Ctrl-C stops it: what is under way is undone, and the report says what was found.
+    ///
+    /// Exits with 0 where no rule is broken, 1 where one is, or with --strict where one was not
+    /// observed or not checked.
     Check(ServiceCheck),
 }
 
@@ -38,9 +46,33 @@ pub(crate) struct ServiceCheck {
     #[arg(long, value_name = "FILE")]
     pub(crate) refused_input: Option<String>,
     /// The first of these numbers, where what they name has to exist beforehand, such as
-    /// payments; a step takes at most 36 [default: numbers that were never used].
+    /// payments; a step takes at most 64 [default: numbers that were never used].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(crate) first_number: u64,
+    /// A method that only reads, whose reply holds a number that an effect of the participant
+    /// moves and its undo moves back: `Method` of the service under test,
+    /// `package.Service/Method`, or `participant/package.Service/Method`. It is read before and
+    /// after each rule. Nobody else should use the service meanwhile.
+    #[arg(long, value_name = "METHOD", requires = "observe_field")]
+    pub(crate) observe: Option<String>,
+    /// Its request in proto-JSON: a file, or JSON. `{n}` as in the input [default: {}].
+    #[arg(long, value_name = "JSON", requires = "observe")]
+    pub(crate) observe_input: Option<String>,
+    /// The field of its reply, such as `balance` or `stock[0].on_hand`: a number, or a list or
+    /// map, which counts as its length.
+    #[arg(long, value_name = "FIELD", requires = "observe")]
+    pub(crate) observe_field: Option<String>,
+    /// Restarts the participant, once, between calls and their repeats: run by the shell, and
+    /// done when the participant is on its way up.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "pause_for_restart")]
+    pub(crate) restart_cmd: Option<String>,
+    /// Says when to restart the participant, and goes on as soon as it has been away and is
+    /// back. Needs no terminal.
+    #[arg(long)]
+    pub(crate) pause_for_restart: bool,
+    /// Exit with 1 also where a rule was not observed or not checked.
+    #[arg(long)]
+    pub(crate) strict: bool,
     #[command(flatten)]
     pub(crate) consent: Consent,
 }

@@ -17,7 +17,7 @@ const WIDTH: usize = 96;
 /// What a check will call.
 pub(crate) fn plan(participant: &str, plan: &CheckParticipantResponse) -> String {
     let mut text = format!(
-        "{participant} will get real calls, in about 18 new sagas for each step.\n\
+        "{participant} will get real calls, in about 50 new sagas for each step.\n\
          They are compensated afterwards."
     );
     for CheckedStep { step, action, compensation, before } in &plan.steps {
@@ -34,7 +34,8 @@ pub(crate) fn plan(participant: &str, plan: &CheckParticipantResponse) -> String
     text
 }
 
-/// A line for each rule, the broken ones explained, and what the check left behind.
+/// A line for each rule, the broken ones explained, what could not be said, and what the
+/// check left behind.
 pub(crate) fn checked(reply: &CheckParticipantResponse, look: &Look) -> String {
     let row = |it: &RuleFinding| -> Row {
         let (mark, verdict) = verdict(it.verdict());
@@ -45,15 +46,22 @@ pub(crate) fn checked(reply: &CheckParticipantResponse, look: &Look) -> String {
     for finding in with(reply, RuleVerdict::Fail) {
         text.push_str(&broken(finding, look));
     }
-    text.push_str(&not_checked(reply));
+    text.push_str(&notes(reply));
+    text.push_str(&unsaid(reply, RuleVerdict::NotObserved));
+    text.push_str(&unsaid(reply, RuleVerdict::NotChecked));
     text.push_str(&left_behind(&reply.left_behind, look));
     let number = |it| u64::try_from(with(reply, it).count()).unwrap_or(u64::MAX);
     let (passed, failed) = (number(RuleVerdict::Pass), number(RuleVerdict::Fail));
-    let mark = if failed == 0 { Mark::Good } else { Mark::Trouble };
+    let mark = match (failed, number(RuleVerdict::NotObserved)) {
+        (0, 0) => Mark::Good,
+        (0, _) => Mark::Unknown,
+        _ => Mark::Trouble,
+    };
     text.push_str(&format!(
-        "\n{} {} kept, {failed} broken, {} not checked\n",
+        "\n{} {} kept, {failed} broken, {} not observed, {} not checked\n",
         look.paint(mark, look.sign(mark)),
         count(passed, "rule"),
+        number(RuleVerdict::NotObserved),
         number(RuleVerdict::NotChecked)
     ));
     text
@@ -70,6 +78,7 @@ fn verdict(verdict: RuleVerdict) -> (Mark, &'static str) {
     match verdict {
         RuleVerdict::Pass => (Mark::Good, "PASS"),
         RuleVerdict::Fail => (Mark::Trouble, "FAIL"),
+        RuleVerdict::NotObserved => (Mark::Unknown, "NOT OBSERVED"),
         RuleVerdict::NotChecked => (Mark::Waiting, "NOT CHECKED"),
         RuleVerdict::Unspecified => (Mark::Unknown, "(newer than this sagactl)"),
     }
@@ -84,13 +93,23 @@ fn broken(finding: &RuleFinding, look: &Look) -> String {
     text
 }
 
-/// Why rules were not checked, each reason once.
-fn not_checked(reply: &CheckParticipantResponse) -> String {
+/// What a person should know of rules that are kept.
+fn notes(reply: &CheckParticipantResponse) -> String {
+    let noted = with(reply, RuleVerdict::Pass).filter(|it| !it.note.is_empty());
+    section("NOTES", noted.map(|it| (it, it.note.as_str())))
+}
+
+/// Why nothing can be said of rules, each reason once.
+fn unsaid(reply: &CheckParticipantResponse, unsaid: RuleVerdict) -> String {
+    section(verdict(unsaid).1, with(reply, unsaid).map(|it| (it, it.why.as_str())))
+}
+
+fn section<'a>(heading: &str, told: impl Iterator<Item = (&'a RuleFinding, &'a str)>) -> String {
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
-    for it in with(reply, RuleVerdict::NotChecked) {
-        match reasons.iter_mut().find(|(step, why, _)| *step == it.step && *why == it.why) {
+    for (it, why) in told {
+        match reasons.iter_mut().find(|(step, known, _)| *step == it.step && *known == why) {
             Some((.., rules)) => rules.push(&it.rule),
-            None => reasons.push((&it.step, &it.why, vec![&it.rule])),
+            None => reasons.push((&it.step, why, vec![&it.rule])),
         }
     }
     let told = reasons.into_iter().map(|(step, why, rules)| {
@@ -98,7 +117,7 @@ fn not_checked(reply: &CheckParticipantResponse) -> String {
         format!("  {}\n", wrapped(&text, WIDTH, 4))
     });
     let told: String = told.collect();
-    if told.is_empty() { told } else { format!("\nNOT CHECKED\n{told}") }
+    if told.is_empty() { told } else { format!("\n{heading}\n{told}") }
 }
 
 /// Effects that stand, alike ones in one line.
@@ -112,8 +131,11 @@ fn left_behind(left: &[LeftBehind], look: &Look) -> String {
     }
     let told = kinds.into_iter().map(|(it, number)| {
         let more = if number == 1 { "" } else { " and others" };
-        let text =
-            format!("{} {}: {}; saga {}{more}", it.step, count(number, "time"), it.why, it.saga_id);
+        let text = if it.saga_id.is_empty() {
+            format!("{}: {}", it.step, it.why)
+        } else {
+            format!("{} {}: {}; saga {}{more}", it.step, count(number, "time"), it.why, it.saga_id)
+        };
         format!("  {}\n", wrapped(&text, WIDTH, 4))
     });
     let told: String = told.collect();
@@ -161,6 +183,14 @@ mod tests {
             rules: vec![
                 finding("reserve_stock", "duplicate-same-reply", RuleVerdict::Pass),
                 RuleFinding {
+                    why: "no number is observed; --observe names one".to_owned(),
+                    ..finding("reserve_stock", "duplicate-one-effect", RuleVerdict::NotObserved)
+                },
+                RuleFinding {
+                    note: "its refusals carry no `saga-refusal: recorded`".to_owned(),
+                    ..finding("reserve_stock", "refusal-repeated", RuleVerdict::Pass)
+                },
+                RuleFinding {
                     seen: "the late original was answered OK with a reply of 44 bytes".to_owned(),
                     expected: "FAILED_PRECONDITION/OP_FENCED".to_owned(),
                     contract: "an original that comes after a fencing inquiry is refused with \
@@ -180,6 +210,11 @@ mod tests {
             left_behind: vec![
                 left("01a1ff65-949e-76ea-a3c9-4d8f0c70cde9"),
                 left("01a1ff65-949e-76ea-a3c9-4d8f0c70cdea"),
+                LeftBehind {
+                    step: "reserve_stock, commit_stock".to_owned(),
+                    saga_id: String::new(),
+                    why: "balance was 1000 before the check and is 995 now".to_owned(),
+                },
             ],
         }
     }
@@ -187,7 +222,7 @@ mod tests {
     #[test]
     fn a_plan_names_every_call_and_what_stays() {
         assert_snapshot!(plan("inventory", &reply()), @"
-        inventory will get real calls, in about 18 new sagas for each step.
+        inventory will get real calls, in about 50 new sagas for each step.
         They are compensated afterwards.
           reserve_stock: inventory/shop.inventory.v1.InventoryService/Reserve
             undone by inventory/shop.inventory.v1.InventoryService/Release
@@ -202,6 +237,8 @@ mod tests {
         assert_snapshot!(checked(&reply(), &look()), @"
           STEP           RULE                  VERDICT
         ✔ reserve_stock  duplicate-same-reply  PASS
+        ? reserve_stock  duplicate-one-effect  NOT OBSERVED
+        ✔ reserve_stock  refusal-repeated      PASS
         ! reserve_stock  late-original         FAIL
         · commit_stock   undo-first            NOT CHECKED
         · commit_stock   undo-twice            NOT CHECKED
@@ -211,14 +248,21 @@ mod tests {
           expected: FAILED_PRECONDITION/OP_FENCED
           rule:     an original that comes after a fencing inquiry is refused with OP_FENCED, however often it comes
 
+        NOTES
+          reserve_stock, refusal-repeated: its refusals carry no `saga-refusal: recorded`
+
+        NOT OBSERVED
+          reserve_stock, duplicate-one-effect: no number is observed; --observe names one
+
         NOT CHECKED
           commit_stock, undo-first, undo-twice: it has no compensation at this participant
 
         LEFT BEHIND
           commit_stock 2 times: it has no compensation; saga 01a1ff65-949e-76ea-a3c9-4d8f0c70cde9 and
             others
+          reserve_stock, commit_stock: balance was 1000 before the check and is 995 now
 
-        ! 1 rule kept, 1 broken, 2 not checked
+        ! 2 rules kept, 1 broken, 1 not observed, 2 not checked
         ");
         let whole = CheckParticipantResponse {
             rules: reply().rules.into_iter().take(1).collect(),
@@ -228,7 +272,16 @@ mod tests {
           STEP           RULE                  VERDICT
         ✔ reserve_stock  duplicate-same-reply  PASS
 
-        ✔ 1 rule kept, 0 broken, 0 not checked
+        ✔ 1 rule kept, 0 broken, 0 not observed, 0 not checked
         ");
+        let unseen = CheckParticipantResponse {
+            rules: reply().rules.into_iter().skip(1).take(1).collect(),
+            ..CheckParticipantResponse::default()
+        };
+        let told = checked(&unseen, &look());
+        assert!(
+            told.ends_with("\n? 0 rules kept, 0 broken, 1 not observed, 0 not checked\n"),
+            "{told}"
+        );
     }
 }

@@ -22,7 +22,7 @@ use saga_proto::{
     },
 };
 use tonic::{
-    Code, Request, Response, Status,
+    Code, Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
 };
 use tonic_types::{ErrorDetails, StatusExt};
@@ -368,6 +368,15 @@ impl OperatorService for Fake {
         request: Request<CheckParticipantRequest>,
     ) -> Result<Response<CheckParticipantResponse>, Status> {
         service::check(self, request.into_inner()).map(Response::new)
+    }
+
+    type RunParticipantCheckStream = service::Run;
+
+    async fn run_participant_check(
+        &self,
+        request: Request<Streaming<RunParticipantCheckRequest>>,
+    ) -> Result<Response<Self::RunParticipantCheckStream>, Status> {
+        service::run(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_server_info(
