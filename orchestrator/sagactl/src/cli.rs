@@ -83,8 +83,8 @@ pub(crate) enum Command {
     Saga(SagaCommand),
     /// What needs a person, grouped by cause.
     Stuck {
-        /// Sagas to name in each group, at most 100.
-        #[arg(long, default_value_t = 10)]
+        /// Sagas to name in each group.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
         examples: u32,
     },
     /// Definitions of sagas.
@@ -273,8 +273,12 @@ fn variable(name: &str) -> Option<String> {
 
 /// Reads `500ms`, `10s`, `1m 30s`.
 fn duration(text: &str) -> Result<Duration, String> {
+    let is_number = !text.is_empty() && text.chars().all(|it| it.is_ascii_digit());
+    if is_number {
+        return Err(format!("{text} of what? write {text}s, {text}ms or {text}m"));
+    }
     let signed: jiff::SignedDuration =
-        text.parse().map_err(|error: jiff::Error| error.to_string())?;
+        text.parse().map_err(|_| "not a span of time, such as 10s, 500ms or 1m 30s".to_owned())?;
     Duration::try_from(signed).map_err(|_| "a span of time is not negative".to_owned())
 }
 
@@ -293,7 +297,8 @@ mod tests {
     fn a_duration_has_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-        assert!(duration("10").is_err());
+        assert_eq!(duration("10"), Err("10 of what? write 10s, 10ms or 10m".to_owned()));
+        assert!(duration("soon").unwrap_err().contains("such as 10s"));
         assert!(duration("-1s").is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost_types::Timestamp;
 use saga_core::{
-    Direction, Offer, SagaId, Settled, Settlement, StepIndex, StepPhase, TurnBackReason,
+    By, Direction, Offer, SagaId, Settled, Settlement, StepIndex, StepPhase, TurnBackReason,
     cancel_effect,
     explain::{self, StepView, UndoView},
 };
@@ -242,17 +242,27 @@ fn step_undo(undo: UndoView) -> StepUndo {
     }
 }
 
-/// What a person said became of the step, where that is what counts; else what the last call
-/// that did not succeed said.
+/// What a person said became of the step, where that is what counts; whose signal it was;
+/// else what the last call that did not succeed said.
 fn last_result(step: &saga_core::StepState) -> String {
     let is_settled =
         matches!(step.phase, StepPhase::Applied | StepPhase::Fenced | StepPhase::Undone);
     if let Some(Settlement { by, .. }) = step.settled.as_ref().filter(|_| is_settled) {
         return format!("settled by {}: {}", by.actor, by.reason);
     }
-    match &step.last_trouble {
-        None => String::new(),
-        Some(trouble) if trouble.message.is_empty() => trouble.reason.clone(),
-        Some(trouble) => format!("{}: {}", trouble.reason, trouble.message),
+    match (&step.last_trouble, &step.signal) {
+        (None, Some(signal)) if step.phase == StepPhase::Applied => from(&signal.by),
+        (None, _) => String::new(),
+        (Some(trouble), _) if trouble.message.is_empty() => trouble.reason.clone(),
+        (Some(trouble), _) => format!("{}: {}", trouble.reason, trouble.message),
+    }
+}
+
+/// Who sent a signal, as far as anybody said.
+fn from(by: &By) -> String {
+    match (by.actor.as_str(), by.reason.as_str()) {
+        ("", reason) => reason.to_owned(),
+        (actor, "") => format!("signal of {actor}"),
+        (actor, reason) => format!("signal of {actor}: {reason}"),
     }
 }

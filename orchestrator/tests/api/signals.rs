@@ -71,6 +71,7 @@ async fn a_waiting_saga_says_what_it_waits_for() {
     server.sagas.signal_saga(signal("r", "note", "1", "{}")).await.unwrap();
     let saga = server.ended("r").await;
     assert_eq!((saga.state(), saga.waiting_on.as_str()), (SagaState::Completed, ""));
+    assert_eq!(saga.steps[0].last_result, "signal of ann: the goods are back");
     let events = server.events("r").await;
     let judged: Vec<_> = events.iter().filter(|it| it.kind == "WaitEnded").collect();
     assert!(judged.iter().all(|it| it.outcome == "applied"), "{judged:?}");

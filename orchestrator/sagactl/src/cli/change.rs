@@ -12,7 +12,7 @@ pub(crate) struct Cancel {
     #[command(flatten)]
     pub(crate) saga: Named,
     /// Why, for the saga's log.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
     /// Wait for so long until it is decided whether the saga turns back [default: not at all].
     #[arg(long, value_parser = duration)]
@@ -53,7 +53,7 @@ pub(crate) struct Signal {
     #[arg(long)]
     pub(crate) request_id: Option<String>,
     /// Why, for the saga's log.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) actor: Actor,
