@@ -12,6 +12,7 @@ mod definition;
 mod error;
 mod operator;
 mod page;
+mod request;
 mod saga;
 mod signal;
 mod view;

@@ -7,4 +7,5 @@
 mod api {
     mod server;
     mod signals;
+    mod starts;
 }

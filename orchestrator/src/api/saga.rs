@@ -8,7 +8,6 @@ use saga_proto::saga::v1::{
     self as pb, CancelEffect, SagaState, saga_name, saga_service_server::SagaService,
     start_saga_request::Input,
 };
-use sha2::{Digest, Sha256};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -16,10 +15,12 @@ use crate::{
     api::{
         detached,
         error::{input_invalid, invalid, status},
-        page, signal, view,
+        page,
+        request::Asked,
+        signal, view,
     },
     definition::CompiledDefinition,
-    engine::{Engine, ReachError, Snapshot, StartSaga, StartedSaga},
+    engine::{Engine, ReachError, Snapshot, StartError, StartSaga, StartedSaga},
 };
 
 /// Characters of a business key or a namespace at most.
@@ -130,19 +131,23 @@ async fn start(
     let wait = span("wait", request.wait)?;
     let definition = engine.definition(&request.definition, request.definition_version).await?;
     let input = input(engine, &definition, request.input)?;
-    let asked = (request.definition.as_str(), request.definition_version);
+    let (name, version) = (request.definition.as_str(), request.definition_version);
+    let asked = Asked { name, version, definition: &definition, input: &input };
+    let (namespace, business_key) = (request.namespace, request.business_key);
     let start = StartSaga {
-        namespace: request.namespace,
-        business_key: request.business_key,
-        request_hash: request_hash(asked, &input),
-        definition,
-        input,
+        namespace: namespace.clone(),
+        business_key: business_key.clone(),
+        request_hash: asked.hash(),
+        definition: Arc::clone(&definition),
+        input: input.clone(),
     };
-    let (namespace, business_key) = (start.namespace.clone(), start.business_key.clone());
-    let definition = Arc::clone(&start.definition);
-    let (saga, end, existed) = match engine.start_saga(start).await? {
-        StartedSaga::New { saga, end } => (saga, Some(end), false),
-        StartedSaga::Existing(row) => (row.saga, None, true),
+    let (saga, end, existed) = match engine.start_saga(start).await {
+        Ok(StartedSaga::New { saga, end }) => (saga, Some(end), false),
+        Ok(StartedSaga::Existing(row)) => (row.saga, None, true),
+        Err(StartError::KeyReused { other, .. }) if asked.was_before(engine, &other).await? => {
+            (other.saga, None, true)
+        }
+        Err(error) => return Err(error.into()),
     };
     let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
         let saga = accepted(saga, namespace, business_key, &definition);
@@ -161,16 +166,6 @@ async fn start(
     }
     let snapshot = engine.snapshot(saga).await?;
     Ok(pb::StartSagaResponse { saga: Some(view::saga(&snapshot)), existed })
-}
-
-/// What a client asked for, in one number: definition, version as asked, and input.
-fn request_hash((name, version): (&str, u32), input: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(name.as_bytes());
-    hash.update([0]);
-    hash.update(version.to_be_bytes());
-    hash.update(input);
-    hash.finalize().into()
 }
 
 /// A saga of which nothing more is known than that it is durable: where it stands is

@@ -3,7 +3,7 @@
 
 use prost::{
     Message,
-    bytes::{BufMut, BytesMut},
+    bytes::BufMut,
     encoding::{WireType, encode_key, encode_varint},
 };
 use prost_reflect::{
@@ -13,6 +13,8 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::definition::yaml::{Node, NodeValue};
+
+const ANY: &str = "google.protobuf.Any";
 
 /// SHA-256 of the canonical JSON of a definition: keys in order, all scalars as text.
 /// Comments, quotes, indentation and the order of keys do not change it.
@@ -34,74 +36,133 @@ fn canonical_json(node: &Node) -> Json {
     }
 }
 
-/// The bytes of a message: fields by number, map entries by key. Messages that are equal
-/// have equal bytes, which the encoding of a hash map has not.
+/// Messages inside one another at most whose contents are looked at: below, the bytes of an
+/// `Any` are left as they are. Inputs are never as deep; a reply may be.
+const DEPTH_MAX: usize = 100;
+
+/// The bytes of a message: fields by number, known ones and others alike; map entries by key;
+/// what is in an `Any` of a known type likewise. Messages that are equal have equal bytes,
+/// which the encoding of a hash map has not.
+///
+/// What is compared with something stored is in this form, so a change of it is a new form of
+/// whatever names one (`api/request.rs`).
 pub(crate) fn encode(message: &DynamicMessage) -> bytes::Bytes {
-    if !has_maps(&message.descriptor(), &mut Vec::new()) {
+    if is_in_order(&message.descriptor(), &mut Vec::new()) {
         return message.encode_to_vec().into();
     }
-    let mut out = BytesMut::new();
-    encode_message(message, &mut out);
-    out.freeze()
+    in_order(message, 0).into()
 }
 
-fn has_maps(message: &MessageDescriptor, seen: &mut Vec<String>) -> bool {
+/// Whether messages of this type are encoded in order anyway: nothing in reach is a map, or
+/// may hold one.
+fn is_in_order(message: &MessageDescriptor, seen: &mut Vec<String>) -> bool {
     if seen.iter().any(|it| it == message.full_name()) {
-        return false;
+        return true;
     }
     seen.push(message.full_name().to_owned());
-    message.fields().any(|field| {
-        let inner = field.kind();
-        field.is_map() || inner.as_message().is_some_and(|inner| has_maps(inner, seen))
-    })
+    let plain = message.full_name() != ANY && message.extension_ranges().len() == 0;
+    plain
+        && message.fields().all(|field| {
+            let inner = field.kind();
+            !field.is_map() && inner.as_message().is_none_or(|inner| is_in_order(inner, seen))
+        })
 }
 
-fn encode_message(message: &DynamicMessage, out: &mut BytesMut) {
-    let mut fields: Vec<_> = message.fields().collect();
-    fields.sort_by_key(|(field, _)| field.number());
-    for (field, value) in fields {
-        match value {
-            Value::Map(entries) => encode_map(&field, entries, out),
-            Value::List(items) if matches!(field.kind(), Kind::Message(_)) => {
+fn in_order(message: &DynamicMessage, depth: usize) -> Vec<u8> {
+    let of = message.descriptor();
+    let mut parts: Vec<(u32, Vec<u8>)> = Vec::new();
+    for (field, value) in message.fields() {
+        let place = Place { number: field.number(), kind: field.kind(), group: field.is_group() };
+        let bytes = place.encode(value, depth).unwrap_or_else(|| {
+            let mut alone = DynamicMessage::new(of.clone());
+            alone.set_field(&field, contents(message, &field, depth).unwrap_or(value.clone()));
+            alone.encode_to_vec()
+        });
+        parts.push((field.number(), bytes));
+    }
+    for (field, value) in message.extensions() {
+        let place = Place { number: field.number(), kind: field.kind(), group: field.is_group() };
+        let bytes = place.encode(value, depth).unwrap_or_else(|| {
+            let mut alone = DynamicMessage::new(of.clone());
+            alone.set_extension(&field, value.clone());
+            alone.encode_to_vec()
+        });
+        parts.push((field.number(), bytes));
+    }
+    for field in message.unknown_fields() {
+        let mut bytes = Vec::new();
+        field.encode(&mut bytes);
+        parts.push((field.number(), bytes));
+    }
+    // Stable: what is unknown and has one number stays in the order in which it came.
+    parts.sort_by_key(|(number, _)| *number);
+    parts.into_iter().flat_map(|(_, bytes)| bytes).collect()
+}
+
+/// The `value` of an `Any`, in order. `None`: this is none, or what is in it is not known.
+fn contents(any: &DynamicMessage, field: &FieldDescriptor, depth: usize) -> Option<Value> {
+    if field.name() != "value" || depth == DEPTH_MAX {
+        return None;
+    }
+    Some(Value::Bytes(in_order(&unpacked(any)?, depth + 1).into()))
+}
+
+/// What is in an `Any`. `None`: this is none, or its type is not known, or not its type.
+pub(crate) fn unpacked(any: &DynamicMessage) -> Option<DynamicMessage> {
+    let of = any.descriptor();
+    if of.full_name() != ANY {
+        return None;
+    }
+    let (url, value) = (any.get_field_by_name("type_url")?, any.get_field_by_name("value")?);
+    let (_, name) = url.as_str()?.rsplit_once('/')?;
+    let inner = of.parent_pool().get_message_by_name(name)?;
+    DynamicMessage::decode(inner, value.as_bytes()?.as_ref()).ok()
+}
+
+/// Where a value stands in a message.
+struct Place {
+    number: u32,
+    kind: Kind,
+    group: bool,
+}
+
+impl Place {
+    /// The field with a value that holds messages. `None`: it is any other.
+    fn encode(&self, value: &Value, depth: usize) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        match (value, &self.kind) {
+            (Value::Message(message), _) => self.put(message, depth, &mut out),
+            (Value::List(items), Kind::Message(_)) => {
                 for item in items {
-                    encode_nested(&field, item, out);
+                    self.put(item.as_message()?, depth, &mut out);
                 }
             }
-            Value::Message(_) => encode_nested(&field, value, out),
-            _ => out.put_slice(&alone(&message.descriptor(), &field, value.clone())),
+            (Value::Map(entries), Kind::Message(entry)) => {
+                let mut sorted: Vec<_> = entries.iter().collect();
+                sorted.sort_by(|(a, _), (b, _)| key_order(a).cmp(&key_order(b)));
+                for (key, value) in sorted {
+                    let mut made = DynamicMessage::new(entry.clone());
+                    made.set_field(&entry.map_entry_key_field(), Value::from(key.clone()));
+                    made.set_field(&entry.map_entry_value_field(), value.clone());
+                    self.put(&made, depth, &mut out);
+                }
+            }
+            _ => return None,
         }
+        Some(out)
     }
-}
 
-/// One field by itself.
-fn alone(of: &MessageDescriptor, field: &FieldDescriptor, value: Value) -> Vec<u8> {
-    let mut single = DynamicMessage::new(of.clone());
-    single.set_field(field, value);
-    single.encode_to_vec()
-}
-
-fn encode_nested(field: &FieldDescriptor, value: &Value, out: &mut BytesMut) {
-    let Value::Message(message) = value else { return };
-    let mut inner = BytesMut::new();
-    encode_message(message, &mut inner);
-    encode_key(field.number(), WireType::LengthDelimited, out);
-    encode_varint(inner.len() as u64, out);
-    out.put_slice(&inner);
-}
-
-fn encode_map(
-    field: &FieldDescriptor,
-    entries: &std::collections::HashMap<MapKey, Value>,
-    out: &mut BytesMut,
-) {
-    let Kind::Message(entry) = field.kind() else { return };
-    let mut sorted: Vec<_> = entries.iter().collect();
-    sorted.sort_by(|(a, _), (b, _)| key_order(a).cmp(&key_order(b)));
-    for (key, value) in sorted {
-        let mut made = DynamicMessage::new(entry.clone());
-        made.set_field(&entry.map_entry_key_field(), Value::from(key.clone()));
-        made.set_field(&entry.map_entry_value_field(), value.clone());
-        encode_nested(field, &Value::Message(made), out);
+    fn put(&self, message: &DynamicMessage, depth: usize, out: &mut Vec<u8>) {
+        let inner = in_order(message, depth + 1);
+        if self.group {
+            encode_key(self.number, WireType::StartGroup, out);
+            out.put_slice(&inner);
+            encode_key(self.number, WireType::EndGroup, out);
+        } else {
+            encode_key(self.number, WireType::LengthDelimited, out);
+            encode_varint(inner.len() as u64, out);
+            out.put_slice(&inner);
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! The input of a saga: what a client sends is checked before anything is accepted.
 
+mod exact;
+mod json;
+
 use prost_reflect::{
     DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
     Value,
@@ -8,16 +11,23 @@ use serde_json::Value as Json;
 
 use crate::definition::{InputError, canonical, file::suggest};
 
-/// Messages inside one another at most.
-const DEPTH_MAX: usize = 32;
+/// Messages inside one another at most, entries of maps and contents of `Any` counted. The
+/// readers of protobuf give up at 100, and a request may put an input 32 deep; in JSON, where
+/// each may stand in a list, it is within the 128 of the parser. So what is accepted can be
+/// read by everybody who gets it later.
+const NESTING_MAX: usize = 60;
 
 /// The bytes of an input in proto-JSON.
 pub(crate) fn from_json(of: &MessageDescriptor, json: &str) -> Result<bytes::Bytes, InputError> {
-    let mut input = serde_json::Deserializer::from_str(json);
-    let parsed: Json = serde::Deserialize::deserialize(&mut input)
-        .and_then(|it| input.end().map(|()| it))
-        .map_err(|error| wrong("", format!("not JSON: {error}"), "send one JSON object"))?;
-    let message = deserialize(of, &parsed).map_err(|error| blame(of, &parsed, "", &error, 0))?;
+    let written = json::parse(json).map_err(|error| {
+        if error.to_string().starts_with("recursion limit") {
+            return too_deep();
+        }
+        wrong("", format!("not JSON: {error}"), "send one JSON object")
+    })?;
+    let exact = exact::message(of, &written, "")?;
+    let message = deserialize(of, &exact).map_err(|error| blame(of, &exact, "", &error, 0))?;
+    refuse(&message)?;
     Ok(canonical::encode(&message))
 }
 
@@ -67,7 +77,7 @@ fn blame_value(
     let Kind::Message(message) = field.kind() else { return here() };
     // Well-known types have forms of their own.
     let ordinary = !message.full_name().starts_with("google.protobuf.");
-    if depth == DEPTH_MAX || field.is_map() || !ordinary {
+    if depth == NESTING_MAX || field.is_map() || !ordinary {
         return here();
     }
     match value {
@@ -102,15 +112,43 @@ pub(crate) fn from_bytes(
         let remedy = format!("send the bytes of a {}", of.full_name());
         wrong("", format!("the bytes cannot be read: {error}"), remedy)
     })?;
-    refuse_unknown(&message, "", 0)?;
+    refuse(&message)?;
     Ok(canonical::encode(&message))
 }
 
-fn refuse_unknown(message: &DynamicMessage, path: &str, depth: usize) -> Result<(), InputError> {
-    if depth == DEPTH_MAX {
-        let text = format!("more than {DEPTH_MAX} messages inside one another");
-        return Err(wrong(path, text, "send a flatter input"));
+/// Refuses what is nested too deep, and fields that the type does not have.
+fn refuse(message: &DynamicMessage) -> Result<(), InputError> {
+    if is_deeper(message, NESTING_MAX) {
+        return Err(too_deep());
     }
+    refuse_unknown(message, "")
+}
+
+fn too_deep() -> InputError {
+    let text = format!("more than {NESTING_MAX} messages inside one another");
+    wrong("", text, "send a flatter one")
+}
+
+/// Whether more than so many messages are inside one another.
+fn is_deeper(message: &DynamicMessage, levels: usize) -> bool {
+    if levels == 0 {
+        return true;
+    }
+    if let Some(inner) = canonical::unpacked(message) {
+        return is_deeper(&inner, levels - 1);
+    }
+    let deeper = |value: &Value, levels| value.as_message().is_some_and(|it| is_deeper(it, levels));
+    let extensions = message.extensions().map(|(_, value)| value);
+    message.fields().map(|(_, value)| value).chain(extensions).any(|value| match value {
+        Value::List(items) => items.iter().any(|it| deeper(it, levels - 1)),
+        // The entry is a message too.
+        Value::Map(entries) => entries.values().any(|it| deeper(it, levels.saturating_sub(2))),
+        value => deeper(value, levels - 1),
+    })
+}
+
+/// Refuses fields that the type does not have. What is in an `Any` is its receiver's.
+fn refuse_unknown(message: &DynamicMessage, path: &str) -> Result<(), InputError> {
     if let Some(unknown) = message.unknown_fields().next() {
         let of = message.descriptor();
         let text = format!("{} has no field number {}", of.full_name(), unknown.number());
@@ -124,18 +162,18 @@ fn refuse_unknown(message: &DynamicMessage, path: &str, depth: usize) -> Result<
             format!("{path}.{}", field.name())
         };
         match value {
-            Value::Message(it) => refuse_unknown(it, &inner, depth + 1)?,
+            Value::Message(it) => refuse_unknown(it, &inner)?,
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let Value::Message(it) = item {
-                        refuse_unknown(it, &format!("{inner}[{index}]"), depth + 1)?;
+                        refuse_unknown(it, &format!("{inner}[{index}]"))?;
                     }
                 }
             }
             Value::Map(entries) => {
                 for item in entries.values() {
                     if let Value::Message(it) = item {
-                        refuse_unknown(it, &inner, depth + 1)?;
+                        refuse_unknown(it, &inner)?;
                     }
                 }
             }

@@ -79,13 +79,23 @@ impl Engine {
     }
 }
 
+/// Whether a payload is the one that is in the log, which an earlier program may have put
+/// there in another form.
+fn is_same(snapshot: &Snapshot, step: StepIndex, stored: &Bytes, payload: &Bytes) -> bool {
+    let in_this_form = || {
+        let signal = snapshot.definition.signals().find(|signal| signal.step == step)?;
+        signal.check_bytes(signal.type_name(), stored).ok()
+    };
+    stored == payload || in_this_form().is_some_and(|stored| stored == *payload)
+}
+
 /// What the log says about this signal. `None`: nothing yet, and it may be given.
 fn answer(snapshot: &Snapshot, fact: &Event) -> Option<Result<(), SignalError>> {
     let Event::Signalled { step, request_id, payload, .. } = fact else { return None };
     let state = &snapshot.state;
     let given = state.step(*step).signal.as_ref();
     if let Some(given) = given.filter(|given| given.request_id == *request_id) {
-        let same = given.payload == *payload;
+        let same = is_same(snapshot, *step, &given.payload, payload);
         return Some(if same { Ok(()) } else { Err(SignalError::RequestIdReused) });
     }
     if state.ended().is_some() {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use orchestrator::{
     config::Config,
     descriptors::Descriptors,
+    engine::Engine,
     participants::{ParticipantConfig, Participants},
     server::Orchestrator,
 };
@@ -22,6 +23,8 @@ use tonic_types::StatusExt;
 pub(crate) struct Server {
     pub(crate) sagas: SagaServiceClient<Channel>,
     pub(crate) definitions: DefinitionServiceClient<Channel>,
+    /// What is behind it: for what an earlier program would have done.
+    pub(crate) engine: Engine,
     _stop: oneshot::Sender<()>,
 }
 
@@ -36,11 +39,14 @@ impl Server {
             participants: participants.clone(),
             ..Config::default()
         };
-        let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET);
-        let types = Descriptors::Fixed(Arc::new(types.unwrap()));
+        let mut types =
+            prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        types.file.extend(any_types());
+        let types = Descriptors::Fixed(Arc::new(types));
         let participants = Arc::new(Participants::new(&participants).unwrap());
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();
         let address = format!("http://{}", server.local_addr().unwrap());
+        let engine = server.engine().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(server.run(async {
             // An error says that the test has ended.
@@ -48,7 +54,8 @@ impl Server {
         }));
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
         let sagas = SagaServiceClient::new(channel.clone());
-        Self { sagas, definitions: DefinitionServiceClient::new(channel), _stop: stop }
+        let definitions = DefinitionServiceClient::new(channel);
+        Self { sagas, definitions, engine, _stop: stop }
     }
 
     pub(crate) async fn register(&mut self, yaml: &str) -> Result<(), Status> {
@@ -77,6 +84,31 @@ impl Server {
         assert!(reply.ended, "{reply:?}");
         reply.saga.unwrap()
     }
+}
+
+/// A service whose messages have an `Any` and a map, and what they import.
+fn any_types() -> Vec<prost_types::FileDescriptorProto> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+syntax = "proto3";
+package loose;
+import "google/protobuf/any.proto";
+import "google/protobuf/struct.proto";
+message All {
+  string text = 1;
+  google.protobuf.Any any = 2;
+  google.protobuf.Struct free = 3;
+  map<string, string> labels = 4;
+}
+service Echo {
+  rpc Echo(All) returns (All);
+}
+"#;
+    std::fs::write(folder.path().join("loose.proto"), text).unwrap();
+    let set = protox::compile(["loose.proto"], [folder.path()]).unwrap();
+    let is_known =
+        |name: &str| name.ends_with("timestamp.proto") || name.ends_with("duration.proto");
+    set.file.into_iter().filter(|it| !is_known(it.name())).collect()
 }
 
 pub(crate) fn named(key: &str) -> Option<pb::SagaName> {

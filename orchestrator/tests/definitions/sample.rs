@@ -21,6 +21,54 @@ pub(crate) fn kinds() -> DescriptorPool {
     DescriptorPool::decode(files.encode_to_vec().as_slice()).unwrap()
 }
 
+/// Types with all that JSON has a form of its own for.
+pub(crate) fn known() -> DescriptorPool {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("known.proto"), KNOWN).unwrap();
+    std::fs::write(dir.path().join("inquiry.proto"), INQUIRY).unwrap();
+    let files = protox::compile(["known.proto", "inquiry.proto"], [dir.path()]).unwrap();
+    DescriptorPool::decode(files.encode_to_vec().as_slice()).unwrap()
+}
+
+const KNOWN: &str = r#"
+syntax = "proto3";
+package known;
+import "google/protobuf/any.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/wrappers.proto";
+message All {
+  int32 i32 = 1;
+  int64 i64 = 2;
+  uint64 u64 = 3;
+  double f64 = 4;
+  float f32 = 5;
+  string text = 6;
+  Color color = 7;
+  All child = 8;
+  repeated All children = 9;
+  repeated int64 numbers = 10;
+  map<string, int64> counts = 11;
+  map<int32, string> keyed = 12;
+  map<string, string> labels = 13;
+  int64 number_of = 14;
+  oneof choice {
+    string left = 15;
+    string right = 16;
+  }
+  google.protobuf.Int64Value wrapped = 17;
+  google.protobuf.Struct free = 18;
+  map<string, google.protobuf.Any> anys = 19;
+  google.protobuf.Any any = 20;
+}
+enum Color {
+  NONE = 0;
+  RED = 1;
+}
+service Echo {
+  rpc Echo(All) returns (All);
+}
+"#;
+
 /// Says that whoever serves these types answers inquiries.
 const INQUIRY: &str = r#"
 syntax = "proto3";
@@ -68,9 +116,14 @@ service Echo {
 
 /// A definition of one pivot that sends `request` to `Echo`.
 pub(crate) fn echo(request: &str) -> String {
+    echo_of("kinds", request)
+}
+
+/// As [`echo`], with the types of this package.
+pub(crate) fn echo_of(package: &str, request: &str) -> String {
     format!(
-        "kind: Saga\nname: echo\nversion: 1\ninput: kinds.All\nsteps:\n  - name: first\n    pivot: \
-         true\n    action:\n      call: echo/kinds.Echo/Echo\n      request:\n        {request}\n"
+        "kind: Saga\nname: echo\nversion: 1\ninput: {package}.All\nsteps:\n  - name: first\n    pivot: \
+         true\n    action:\n      call: echo/{package}.Echo/Echo\n      request:\n        {request}\n"
     )
 }
 
