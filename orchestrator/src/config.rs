@@ -11,9 +11,14 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use saga_log::LogLimits;
 use serde::{Deserialize, Serialize};
 
 use crate::{engine::Limits, participants::ParticipantConfig};
+
+/// What a row of the log holds beside the largest thing in it: other facts of the same
+/// moment, names, messages.
+const ROW_SPARE_BYTES: usize = 64 * 1024;
 
 /// What the orchestrator is told. Every key is explained in
 /// `deploy/config/orchestrator.toml`.
@@ -104,6 +109,22 @@ pub enum ConfigError {
     /// Nothing would ever be accepted.
     #[error("configuration: limits.sagas_max is 0; give at least 1")]
     NoWork,
+    /// A saga whose input is within its limit could not be written down.
+    #[error(
+        "configuration: limits.input_bytes_max is {input_bytes_max}, and a row of the log, \
+         {row_bytes_max}, must hold an input, the first request, which may repeat it, and \
+         {ROW_SPARE_BYTES} more: give at most {}",
+        (row_bytes_max - ROW_SPARE_BYTES) / 2
+    )]
+    InputOverRow { input_bytes_max: usize, row_bytes_max: usize },
+    /// A reply within its limit could not be written down, and its saga could not go on.
+    #[error(
+        "configuration: participants.{participant}.reply_bytes_max is {reply_bytes_max}, and a \
+         row of the log, {row_bytes_max}, must hold a reply and {ROW_SPARE_BYTES} more: give at \
+         most {}",
+        row_bytes_max - ROW_SPARE_BYTES
+    )]
+    ReplyOverRow { participant: String, reply_bytes_max: usize, row_bytes_max: usize },
 }
 
 impl Config {
@@ -128,13 +149,67 @@ impl Config {
     }
 
     fn checked(self) -> Result<Self, ConfigError> {
-        let Limits { dead_after_ms, heartbeat_ms, sagas_max, .. } = self.limits;
+        let Limits { dead_after_ms, heartbeat_ms, sagas_max, input_bytes_max, .. } = self.limits;
         if dead_after_ms < heartbeat_ms.saturating_mul(3) {
             return Err(ConfigError::DeadTooSoon { dead_after_ms, heartbeat_ms });
         }
         if sagas_max == 0 {
             return Err(ConfigError::NoWork);
         }
+        let row_bytes_max = LogLimits::default().row_bytes_max as usize;
+        if row_bytes_max < input_bytes_max.saturating_mul(2).saturating_add(ROW_SPARE_BYTES) {
+            return Err(ConfigError::InputOverRow { input_bytes_max, row_bytes_max });
+        }
+        for (participant, entry) in &self.participants {
+            let reply_bytes_max = entry.reply_bytes_max;
+            if row_bytes_max < reply_bytes_max.saturating_add(ROW_SPARE_BYTES) {
+                let participant = participant.clone();
+                return Err(ConfigError::ReplyOverRow {
+                    participant,
+                    reply_bytes_max,
+                    row_bytes_max,
+                });
+            }
+        }
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_do_not_fit_each_other_stop_the_start_with_both_values() {
+        assert!(Config::default().checked().is_ok());
+        let row_bytes_max = LogLimits::default().row_bytes_max as usize;
+
+        let largest = (row_bytes_max - ROW_SPARE_BYTES) / 2;
+        let with_input = |input_bytes_max| {
+            let limits = Limits { input_bytes_max, ..Limits::default() };
+            Config { limits, ..Config::default() }.checked()
+        };
+        assert!(with_input(largest).is_ok());
+        for too_large in [largest + 1, usize::MAX] {
+            let told = with_input(too_large).unwrap_err().to_string();
+            for part in ["limits.input_bytes_max", &too_large.to_string(), &largest.to_string()] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+
+        let largest = row_bytes_max - ROW_SPARE_BYTES;
+        let with_reply = |reply_bytes_max| {
+            let entry = ParticipantConfig { reply_bytes_max, ..ParticipantConfig::default() };
+            let participants = BTreeMap::from([("stock".to_owned(), entry)]);
+            Config { participants, ..Config::default() }.checked()
+        };
+        assert!(with_reply(largest).is_ok());
+        for too_large in [largest + 1, usize::MAX] {
+            let told = with_reply(too_large).unwrap_err().to_string();
+            for part in ["participants.stock.reply_bytes_max", &too_large.to_string()] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+            assert!(told.contains(&row_bytes_max.to_string()), "{told}");
+        }
     }
 }

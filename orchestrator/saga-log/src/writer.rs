@@ -45,7 +45,7 @@ impl Default for LogLimits {
             queue_bytes_max: 64 * 1_024 * 1_024,
             batch_rows_max: 512,
             batch_bytes_max: 4 * 1_024 * 1_024,
-            row_bytes_max: 1_024 * 1_024,
+            row_bytes_max: 2 * 1_024 * 1_024,
             write_slow_ms: 2_000,
             delay_first_ms: 50,
             delay_max_ms: 1_000,
