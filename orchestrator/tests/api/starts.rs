@@ -82,6 +82,7 @@ async fn a_signal_is_repeated_whatever_order_its_maps_come_in() {
                 signal: "answer".to_owned(),
                 payload: Some(Payload::Json(json.clone())),
                 request_id: "one".to_owned(),
+                ..pb::SignalSagaRequest::default()
             };
             let reply = server.sagas.signal_saga(request).await.unwrap().into_inner();
             assert_eq!(reply.existed, existed, "{json}");

@@ -47,11 +47,7 @@ fn a_reply_that_echoes_is_one_and_any_other_is_told_by_its_field() {
     let definition = definition();
     let input = r#"{"flag": true, "text": "order-1", "i64": "7", "numbers": [1, 2]}"#;
     let data = Data { input: message(&definition, input), ..Data::default() };
-    let op = saga_core::OperationId::derive(
-        orchestrator::definition::RunData::saga_id(&data),
-        "first",
-        Direction::Forward,
-    );
+    let op = orchestrator::definition::RunData::operation(&data, StepIndex(0), "first");
     let check = |json: &str| {
         let reply = message(&definition, &json.replace("OP", &op.to_string()));
         definition.check_reply(StepIndex(0), Direction::Forward, &reply, &data)

@@ -23,7 +23,7 @@ use saga_proto::{
     },
 };
 use tonic::{
-    Code, Request, Response, Status, Streaming,
+    Code, Request, Response, Status,
     transport::{Server, server::TcpIncoming},
 };
 use tonic_types::{ErrorDetails, StatusExt};
