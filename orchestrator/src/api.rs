@@ -7,6 +7,7 @@ use std::future::Future;
 
 use tonic::Status;
 
+mod acts;
 mod cancel;
 mod check;
 mod definition;

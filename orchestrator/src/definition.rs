@@ -310,6 +310,22 @@ impl CompiledDefinition {
         input::from_bytes(&self.input, type_name, bytes)
     }
 
+    /// The reply of a step's action in canonical proto-JSON as protobuf bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompiledDefinition::encode_input_json`]; also where the step calls nothing.
+    pub fn encode_reply_json(&self, step: StepIndex, json: &str) -> Result<Bytes, InputError> {
+        let Some(spec) = self.call(step, Direction::Forward) else {
+            return Err(InputError {
+                field: String::new(),
+                message: "the step calls nothing, so it has no reply".to_owned(),
+                remedy: "leave it out".to_owned(),
+            });
+        };
+        input::from_json(&spec.reply_type, json)
+    }
+
     /// The signals that steps wait for, in the order of the definition.
     pub fn signals(&self) -> impl Iterator<Item = SignalSpec<'_>> {
         self.core.indices().filter_map(|step| {

@@ -10,7 +10,7 @@ use crate::name::{BusinessKey, business_key, saga_name};
 mod change;
 mod service;
 
-pub(crate) use change::{Cancel, Consent, Retry, Settle, Signal};
+pub(crate) use change::{Cancel, Close, Consent, Renew, Retry, Settle, Signal};
 pub(crate) use service::{ServiceCheck, ServiceCommand};
 
 /// The operator's command line of the saga engine.
@@ -142,6 +142,17 @@ pub(crate) enum SagaCommand {
     /// The saga goes on as if the participant had said so. Your name and reason are kept in
     /// its log. There is no way back.
     Settle(Settle),
+    /// Have a refused call made again as another operation, under an id of its own.
+    ///
+    /// What a participant has on record as refused stays refused under its id. Taken only where
+    /// the old one surely was not done, and where there is no turning back from it: behind the
+    /// pivot, or for a compensation.
+    Renew(Renew),
+    /// End a saga as it is, without another call.
+    ///
+    /// What stands is left behind: somebody has to care for it. Your name and reason are kept in
+    /// its log. There is no way back.
+    Close(Close),
 }
 
 impl SagaCommand {
@@ -156,6 +167,8 @@ impl SagaCommand {
             Self::Retry(retry) => Some(&retry.saga.name),
             Self::Signal(signal) => Some(&signal.saga.name),
             Self::Settle(settle) => Some(&settle.saga.name),
+            Self::Renew(renew) => Some(&renew.saga.name),
+            Self::Close(close) => Some(&close.saga.name),
         }
     }
 }

@@ -14,14 +14,15 @@ use std::{
 
 use saga_proto::saga::v1::{
     CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest,
-    CheckDefinitionResponse, CheckParticipantRequest, CheckParticipantResponse,
-    ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest, GetDefinitionResponse,
-    GetSagaRequest, GetSagaResponse, GetServerInfoRequest, GetServerInfoResponse,
-    ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest, ListEventsResponse,
-    ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
-    RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest, RetrySagaResponse,
-    SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse,
-    WaitSagaRequest, WaitSagaResponse, definition_service_client::DefinitionServiceClient,
+    CheckDefinitionResponse, CheckParticipantRequest, CheckParticipantResponse, CloseSagaRequest,
+    CloseSagaResponse, ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest,
+    GetDefinitionResponse, GetSagaRequest, GetSagaResponse, GetServerInfoRequest,
+    GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest,
+    ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
+    RegisterDefinitionRequest, RegisterDefinitionResponse, RenewOperationRequest,
+    RenewOperationResponse, RetrySagaRequest, RetrySagaResponse, SagaName, SignalSagaRequest,
+    SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
@@ -228,6 +229,27 @@ impl Client {
         _: &WritePermit,
     ) -> Result<ForceOutcomeResponse, Failure> {
         self.change(doing, self.operator().force_outcome(request)).await
+    }
+
+    /// Has a refused call made again under another id. Repeated, it is refused with
+    /// NOTHING_TO_RENEW.
+    pub(crate) async fn renew(
+        &self,
+        doing: &str,
+        request: RenewOperationRequest,
+        _: &WritePermit,
+    ) -> Result<RenewOperationResponse, Failure> {
+        self.change(doing, self.operator().renew_operation(request)).await
+    }
+
+    /// Ends a saga as it is. Repeated, it is refused with SAGA_ENDED.
+    pub(crate) async fn close(
+        &self,
+        doing: &str,
+        request: CloseSagaRequest,
+        _: &WritePermit,
+    ) -> Result<CloseSagaResponse, Failure> {
+        self.change(doing, self.operator().close_saga(request)).await
     }
 
     /// Says what a check of a participant would call. Calls nothing.

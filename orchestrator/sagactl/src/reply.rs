@@ -7,11 +7,11 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 use saga_proto::{
     FILE_DESCRIPTOR_SET,
     saga::v1::{
-        CancelSagaResponse, CheckDefinitionResponse, CheckParticipantResponse,
+        CancelSagaResponse, CheckDefinitionResponse, CheckParticipantResponse, CloseSagaResponse,
         ForceOutcomeResponse, GetDefinitionResponse, GetSagaResponse, GetServerInfoResponse,
         ListDefinitionsResponse, ListEventsResponse, ListSagasResponse, ListStuckResponse,
-        RegisterDefinitionResponse, RetrySagaResponse, RuleVerdict, Saga, SignalSagaResponse,
-        StartSagaResponse, WaitSagaResponse,
+        RegisterDefinitionResponse, RenewOperationResponse, RetrySagaResponse, RuleVerdict, Saga,
+        SignalSagaResponse, StartSagaResponse, WaitSagaResponse,
     },
 };
 
@@ -120,7 +120,7 @@ macro_rules! one_saga {
 }
 
 one_saga! {
-    CancelSagaResponse ForceOutcomeResponse GetSagaResponse RetrySagaResponse SignalSagaResponse
+    CancelSagaResponse CloseSagaResponse RenewOperationResponse ForceOutcomeResponse GetSagaResponse RetrySagaResponse SignalSagaResponse
     StartSagaResponse WaitSagaResponse
 }
 

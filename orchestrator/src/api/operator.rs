@@ -1,22 +1,19 @@
 //! `OperatorService`: what needs a person, and what a person can do about it.
 
-use saga_core::{
-    By, Event, OperatorAct, Settled, Settlement, StepIndex,
-    explain::{self, StepView},
-    offer,
-};
-use saga_proto::saga::v1::{self as pb, SettledOutcome, operator_service_server::OperatorService};
+use saga_core::{Event, OperatorAct, offer};
+use saga_proto::saga::v1::{self as pb, operator_service_server::OperatorService};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     api::{
+        acts::{self, check_words},
         check, detached,
-        error::{check_lengths, invalid, status},
-        saga::{find_row, step_index},
+        error::status,
+        saga::find_row,
         view,
         why::why,
     },
-    engine::{Engine, ReachError, Snapshot},
+    engine::{Engine, ReachError},
 };
 
 /// Examples of a group when the operator does not say, and at most.
@@ -60,7 +57,26 @@ impl OperatorService for OperatorApi {
         request: Request<pb::ForceOutcomeRequest>,
     ) -> Result<Response<pb::ForceOutcomeResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { force(&engine, request.into_inner()).await.map(Response::new) }).await
+        detached(async move { acts::force(&engine, request.into_inner()).await.map(Response::new) })
+            .await
+    }
+
+    async fn renew_operation(
+        &self,
+        request: Request<pb::RenewOperationRequest>,
+    ) -> Result<Response<pb::RenewOperationResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { acts::renew(&engine, request.into_inner()).await.map(Response::new) })
+            .await
+    }
+
+    async fn close_saga(
+        &self,
+        request: Request<pb::CloseSagaRequest>,
+    ) -> Result<Response<pb::CloseSagaResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { acts::close(&engine, request.into_inner()).await.map(Response::new) })
+            .await
     }
 
     async fn check_participant(
@@ -121,85 +137,6 @@ async fn retry(
     engine.tell(saga, acted).await?;
     let saga = Some(view::saga(&engine.snapshot(saga).await?, now_ms));
     Ok(pb::RetrySagaResponse { saga })
-}
-
-async fn force(
-    engine: &Engine,
-    request: pb::ForceOutcomeRequest,
-) -> Result<pb::ForceOutcomeResponse, Status> {
-    check_words(&request.actor, &request.reason)?;
-    let settled = match request.outcome() {
-        SettledOutcome::Applied => Settled::Applied,
-        SettledOutcome::NotApplied => Settled::NotApplied,
-        SettledOutcome::Unspecified => {
-            return Err(invalid("OUTCOME_MISSING", "outcome", "say applied or not applied"));
-        }
-    };
-    let row = find_row(engine, request.name).await?;
-    let saga = row.saga;
-    let snapshot = engine.snapshot_of(row).await?;
-    let step = step_index(&snapshot, &request.step)?;
-    if !offer::may_settle(&snapshot.definition.core, &snapshot.state, step, settled) {
-        return Err(nothing_to_settle(&snapshot, step, settled));
-    }
-    let at_ms = engine.shared.clock.now_ms();
-    let by = By { actor: request.actor, reason: request.reason, at_ms };
-    let acted = Event::OperatorActed {
-        actor: by.actor.clone(),
-        reason: by.reason.clone(),
-        act: OperatorAct::Settle { step, settled, reply: None },
-        at_ms,
-    };
-    engine.tell(saga, acted).await?;
-    let after = engine.snapshot(saga).await?;
-    // Its driver leaves out what does not fit any more.
-    if after.state.step(step).settled.as_ref() != Some(&Settlement { settled, by }) {
-        return Err(nothing_to_settle(&after, step, settled));
-    }
-    let saga = Some(view::saga(&after, engine.shared.clock.now_ms()));
-    Ok(pb::ForceOutcomeResponse { saga })
-}
-
-/// Says what is known of the step instead.
-fn nothing_to_settle(snapshot: &Snapshot, step: StepIndex, settled: Settled) -> Status {
-    let Snapshot { definition, state, .. } = snapshot;
-    let name = &definition.core.step(step).name;
-    let known = match explain::step_view(state, step) {
-        StepView::NotBegun => "is not begun",
-        StepView::Skipped => "was skipped",
-        StepView::Waiting => "waits for its signal",
-        StepView::Calling => "is being called",
-        StepView::Retrying | StepView::Faulted => "surely was not done so far",
-        StepView::Unknown => "is being asked about",
-        StepView::Applied => "is applied",
-        StepView::Rejected => "was refused",
-        StepView::NotDone => "surely was not done",
-        StepView::Undoing => "is being undone",
-        StepView::Undone => "is compensated",
-        StepView::Kept => "is kept",
-    };
-    let other = match settled {
-        Settled::Applied => Settled::NotApplied,
-        Settled::NotApplied => Settled::Applied,
-    };
-    let may = if offer::may_settle(&definition.core, state, step, other) {
-        "only the other outcome can be settled here"
-    } else {
-        "only a step whose outcome is in question can be settled"
-    };
-    let message = format!("{name} {known}; {may}; nothing was done");
-    status(Code::FailedPrecondition, "NOTHING_TO_SETTLE", message)
-}
-
-fn check_words(actor: &str, reason: &str) -> Result<(), Status> {
-    for (code, field, words) in
-        [("ACTOR_MISSING", "actor", actor), ("REASON_MISSING", "reason", reason)]
-    {
-        if words.trim().is_empty() {
-            return Err(invalid(code, field, "missing; it is kept in the saga's log"));
-        }
-    }
-    check_lengths(actor, reason)
 }
 
 fn stuck_group(group: &saga_log::StuckGroup) -> pb::StuckGroup {

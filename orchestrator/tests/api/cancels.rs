@@ -73,6 +73,7 @@ fn settle(key: &str, outcome: SettledOutcome) -> pb::ForceOutcomeRequest {
         outcome: outcome.into(),
         actor: "bob".to_owned(),
         reason: "looked".to_owned(),
+        ..pb::ForceOutcomeRequest::default()
     }
 }
 

@@ -60,7 +60,7 @@ async fn only_a_known_schema_is_opened() {
     connect(&path).await.execute(newer).await.unwrap();
     for migrate in [false, true] {
         let newer = open(&path, migrate).await;
-        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_003, .. })), "{newer:?}");
+        assert!(matches!(newer, Err(OpenError::SchemaTooNew { found: 9_004, .. })), "{newer:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
 use clap::{Args, ValueEnum};
-use saga_proto::saga::v1::SettledOutcome;
+use saga_proto::saga::v1::{SettledOutcome, StepCall};
 
 use super::{Named, duration, variable};
 
@@ -71,7 +71,43 @@ pub(crate) struct Settle {
     /// What you found out at the participant.
     #[arg(long, value_enum)]
     pub(crate) outcome: Outcome,
+    /// Which call you mean: refused where another one is in question [default: the one that is].
+    #[arg(long, value_enum)]
+    pub(crate) call: Option<Call>,
+    /// What the action replied, in proto-JSON, for later steps to read: the text itself,
+    /// `@FILE`, or `-` for standard input [default: nothing].
+    #[arg(long)]
+    pub(crate) reply: Option<String>,
     /// How you found it out, for the saga's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) actor: Actor,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Renew {
+    #[command(flatten)]
+    pub(crate) saga: Named,
+    /// The step.
+    #[arg(long)]
+    pub(crate) step: String,
+    /// What has changed at the participant, for the saga's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) actor: Actor,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Close {
+    #[command(flatten)]
+    pub(crate) saga: Named,
+    /// Why, and who cares for what is left behind, for the saga's log.
     #[arg(long)]
     pub(crate) reason: String,
     #[command(flatten)]
@@ -101,6 +137,24 @@ pub(crate) enum Outcome {
     Applied,
     /// The participant did not do it and never will.
     NotApplied,
+}
+
+/// One of a step's two calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Call {
+    /// What the step does.
+    Action,
+    /// What undoes it.
+    Compensation,
+}
+
+impl From<Call> for StepCall {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::Action => Self::Action,
+            Call::Compensation => Self::Compensation,
+        }
+    }
 }
 
 impl From<Outcome> for SettledOutcome {

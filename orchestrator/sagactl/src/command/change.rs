@@ -1,13 +1,14 @@
 //! What changes a saga. Each shows what it would do, and asks.
 
 use saga_proto::saga::v1::{
-    CancelEffect, CancelSagaRequest, CancelSagaResponse, ForceOutcomeRequest, RetrySagaRequest,
-    Saga, SagaName, SettledOutcome,
+    CancelEffect, CancelSagaRequest, CancelSagaResponse, CloseSagaRequest, ForceOutcomeRequest,
+    RenewOperationRequest, RetrySagaRequest, Saga, SagaName, SettledOutcome, StepCall,
 };
 
 use crate::{
-    cli::{Cancel, Retry, Settle},
+    cli::{Cancel, Close, Renew, Retry, Settle},
     client::Client,
+    command::start::input,
     exit::Exit,
     failure::Failure,
     name::{quoted, shown},
@@ -103,6 +104,10 @@ pub(super) async fn settle(session: &Session, arguments: Settle) -> Result<Exit,
         outcome: outcome.into(),
         actor: arguments.actor.actor,
         reason: arguments.reason,
+        call: arguments.call.map_or(StepCall::Unspecified, StepCall::from).into(),
+        reply_json: arguments.reply.as_deref().map(input).transpose()?.unwrap_or_default(),
+        // What is true stays true, however often the engine has tried meanwhile.
+        expected_version: 0,
     };
     let permit = permit(arguments.consent.yes, &preview::settle(&seen, &request), &mut Terminal)?;
     let step = request.step.clone();
@@ -112,6 +117,63 @@ pub(super) async fn settle(session: &Session, arguments: Settle) -> Result<Exit,
     let fact = if outcome == SettledOutcome::Applied { "was applied" } else { "was not applied" };
     session.say(&format!("recorded: {step} of {} {fact}", shown(&name)));
     Ok(Exit::Ok)
+}
+
+pub(super) async fn renew(session: &Session, arguments: Renew) -> Result<Exit, Failure> {
+    if arguments.reason.trim().is_empty() {
+        return Err(Failure::usage("a reason is missing", "--reason \"what has changed\""));
+    }
+    let name = arguments.saga.name;
+    let client = session.client().await?;
+    let seen = seen(&client, &name).await?;
+    let permit =
+        permit(arguments.consent.yes, &preview::renew(&seen, &arguments.step), &mut Terminal)?;
+    let step = arguments.step;
+    let doing = format!("renew {step} of {}", shown(&name));
+    let request = RenewOperationRequest {
+        name: Some(name.clone()),
+        step: step.clone(),
+        actor: arguments.actor.actor,
+        reason: arguments.reason,
+        expected_version: version_asked_about(&seen, arguments.consent.yes),
+    };
+    let reply = client.renew(&doing, request, &permit).await?;
+    session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
+    session.say(&format!("recorded: {step} of {} is made again, under another id", shown(&name)));
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn close(session: &Session, arguments: Close) -> Result<Exit, Failure> {
+    if arguments.reason.trim().is_empty() {
+        return Err(Failure::usage(
+            "a reason is missing",
+            "--reason \"why, and who cares for the rest\"",
+        ));
+    }
+    let name = arguments.saga.name;
+    let client = session.client().await?;
+    let seen = seen(&client, &name).await?;
+    let permit = permit(arguments.consent.yes, &preview::close(&seen), &mut Terminal)?;
+    let doing = format!("close {}", shown(&name));
+    let request = CloseSagaRequest {
+        name: Some(name.clone()),
+        actor: arguments.actor.actor,
+        reason: arguments.reason,
+        expected_version: version_asked_about(&seen, arguments.consent.yes),
+    };
+    let reply = client.close(&doing, request, &permit).await?;
+    session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
+    session.say(&format!(
+        "{} is closed: {}",
+        shown(&name),
+        reply.saga.as_ref().map_or("", |saga| &saga.why)
+    ));
+    Ok(Exit::Ok)
+}
+
+/// The version that the person was shown before the answer. 0: nobody was asked.
+fn version_asked_about(seen: &Saga, yes: bool) -> u64 {
+    if yes { 0 } else { seen.version }
 }
 
 /// The saga as the person sees it before the question.

@@ -35,6 +35,8 @@ async fn dispatch(session: &Session, command: SagaCommand) -> Result<Exit, Failu
         SagaCommand::Retry(arguments) => change::retry(session, arguments).await,
         SagaCommand::Signal(arguments) => signal::signal(session, arguments).await,
         SagaCommand::Settle(arguments) => change::settle(session, arguments).await,
+        SagaCommand::Renew(arguments) => change::renew(session, arguments).await,
+        SagaCommand::Close(arguments) => change::close(session, arguments).await,
     }
 }
 

@@ -121,6 +121,33 @@ pub(crate) fn settle(saga: &Saga, request: &ForceOutcomeRequest) -> String {
     )
 }
 
+/// What a call under another id means.
+pub(crate) fn renew(saga: &Saga, step: &str) -> String {
+    let known = saga.steps.iter().find(|it| it.name == step);
+    let known = known.map_or("not known", |it| step_state(it.state()).1);
+    format!(
+        "{}: the refused call of {step} is made again as another operation, under an id of its own.\n  \
+         what the engine knows of it: {known}\n  \
+         There is no way back.",
+        intro(saga)
+    )
+}
+
+/// What is left behind.
+pub(crate) fn close(saga: &Saga) -> String {
+    let stands = |it: &&saga_proto::saga::v1::SagaStep| {
+        !matches!(it.undo(), StepUndo::Unspecified | StepUndo::Nothing | StepUndo::Done)
+    };
+    let left: Vec<&str> = saga.steps.iter().filter(stands).map(|it| it.name.as_str()).collect();
+    let left = if left.is_empty() { "nothing".to_owned() } else { left.join(", ") };
+    format!(
+        "{} is ended as it is; no call is made any more.\n  \
+         left behind, as far as it stands: {left}\n  \
+         There is no way back.",
+        intro(saga)
+    )
+}
+
 fn intro(saga: &Saga) -> String {
     let (_, state) = saga_state(saga.state());
     let name = shown_key(&saga.namespace, &saga.business_key);

@@ -44,8 +44,16 @@ fn commands(saga: &Saga) -> Vec<Command> {
             commands.push(command(line, ""));
         }
     }
+    for offer in offers(saga, SagaVerb::Renew) {
+        let line = format!("sagactl saga renew {name} --step {} --reason \"..\"", offer.step);
+        commands.push(command(line, "asks again, under another id"));
+    }
     if offers(saga, SagaVerb::Cancel).next().is_some() {
         commands.push(command(format!("sagactl saga cancel {name}"), &turning_back(saga)));
+    }
+    if offers(saga, SagaVerb::Close).next().is_some() {
+        let line = format!("sagactl saga close {name} --reason \"..\"");
+        commands.push(command(line, "ends it as it is; what stands is left behind"));
     }
     if saga.ended_at.is_some() {
         commands.push(command(format!("sagactl saga log {name}"), "its whole history"));

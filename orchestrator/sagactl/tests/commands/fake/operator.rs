@@ -57,6 +57,26 @@ impl OperatorService for Fake {
         Ok(Response::new(ForceOutcomeResponse { saga: Some(saga) }))
     }
 
+    async fn renew_operation(
+        &self,
+        request: Request<RenewOperationRequest>,
+    ) -> Result<Response<RenewOperationResponse>, Status> {
+        let request = request.into_inner();
+        let saga = self.find(request.name.as_ref())?;
+        self.note(format!("renew {} {} {:?}", saga.business_key, request.step, request.reason));
+        Ok(Response::new(RenewOperationResponse { saga: Some(saga) }))
+    }
+
+    async fn close_saga(
+        &self,
+        request: Request<CloseSagaRequest>,
+    ) -> Result<Response<CloseSagaResponse>, Status> {
+        let request = request.into_inner();
+        let saga = self.find(request.name.as_ref())?;
+        self.note(format!("close {} {:?}", saga.business_key, request.reason));
+        Ok(Response::new(CloseSagaResponse { saga: Some(saga) }))
+    }
+
     async fn check_participant(
         &self,
         request: Request<CheckParticipantRequest>,
