@@ -164,7 +164,7 @@ async fn record(
     Ok(())
 }
 
-#[cfg(all(test, feature = "testkit"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
