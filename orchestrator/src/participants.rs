@@ -4,10 +4,11 @@
 //! gives an address. A call says what is known about its effect, never just that it went
 //! wrong: the table is in [`outcome`].
 //!
-//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, [`probe`].
+//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, `marks`, [`probe`].
 
 mod channels;
 mod exchange;
+mod marks;
 pub mod outcome;
 pub mod probe;
 mod reflection;
@@ -19,8 +20,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost_types::FileDescriptorSet;
 use saga_core::{Direction, OperationId, Outcome, Resolution, SagaId};
+use uuid::Uuid;
 
-use crate::definition::CallSpec;
+use crate::{definition::CallSpec, engine::Heard};
 use channels::Entry;
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
@@ -68,6 +70,17 @@ pub trait Caller: Send + Sync {
         operation: OperationId,
         timeout: Duration,
     ) -> Resolution;
+
+    /// Asks `participant` how far it has heard of the log `log_id`. A script keeps no marks.
+    async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
+        let _ = (participant, log_id, timeout);
+        Heard::Nothing
+    }
+
+    /// Who is to be asked what was heard of the log. A script has nobody.
+    fn participants(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Makes one call of a conformance check and tells what was seen of it. A script
     /// answers nothing.
@@ -174,6 +187,24 @@ impl Caller for Participants {
             return Resolution::Unanswered { message };
         };
         outcome::of_resolve(resolve(entry, operation, Inquiry::Fence, timeout).await)
+    }
+
+    async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
+        let Some(entry) = self.entries.get(participant) else {
+            return Heard::Nothing;
+        };
+        let unary = Unary {
+            path: http::uri::PathAndQuery::from_static(marks::PATH),
+            metadata: HeaderMap::new(),
+            body: marks::request(log_id),
+            timeout,
+            reply_bytes_max: entry.reply_bytes_max,
+        };
+        marks::heard(exchange::unary(entry.channels.next(), unary).await)
+    }
+
+    fn participants(&self) -> Vec<String> {
+        self.names().map(str::to_owned).collect()
     }
 
     async fn probe(&self, request: CallRequest<'_>, key: Key) -> Answer {

@@ -54,6 +54,14 @@ impl From<StartError> for Status {
                 "STOPPING",
                 "this node is stopping; nothing was accepted, try another one",
             ),
+            StartError::WentBack { behind_ms } => status(
+                Code::Unavailable,
+                "LOG_WENT_BACK",
+                format!(
+                    "the log is {behind_ms} ms behind what participants have heard of it, as after \
+                     a restore; nothing was accepted, an operator has to acknowledge it"
+                ),
+            ),
             StartError::TooLarge { bytes, bytes_max } => invalid(
                 "INPUT_TOO_LARGE",
                 "input",

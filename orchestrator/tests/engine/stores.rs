@@ -12,6 +12,7 @@ use orchestrator::{
         Engine, EngineParts, Limits, ReachError, SignalError, Signalled, Snapshot, StartError,
         StartSaga, StartedSaga, StepSignal,
     },
+    participants::Caller,
 };
 use prost::Message;
 use saga_core::SagaId;
@@ -159,7 +160,7 @@ pub(crate) async fn engine(store: Arc<dyn Store>, caller: Arc<Scripted>) -> Engi
 
 pub(crate) async fn engine_with(
     store: Arc<dyn Store>,
-    caller: Arc<Scripted>,
+    caller: Arc<impl Caller + 'static>,
     limits: Limits,
 ) -> Engine {
     let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
