@@ -10,6 +10,7 @@ use tonic::Status;
 mod check;
 mod definition;
 mod error;
+mod log;
 mod operator;
 mod page;
 mod saga;

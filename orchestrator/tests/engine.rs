@@ -8,6 +8,7 @@ mod engine {
     mod life;
     mod lost_tail;
     pub(super) mod mortal;
+    mod readiness;
     mod restore;
     pub(super) mod script;
     pub(super) mod stores;

@@ -11,14 +11,15 @@ use std::{
 };
 
 use saga_proto::saga::v1::{
-    CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest, CheckDefinitionResponse,
-    CheckParticipantRequest, CheckParticipantResponse, ForceOutcomeRequest, ForceOutcomeResponse,
-    GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
-    GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse,
-    ListEventsRequest, ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest,
-    ListStuckResponse, RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest,
-    RetrySagaResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
-    StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    AcknowledgeRestoreRequest, AcknowledgeRestoreResponse, CancelSagaRequest, CancelSagaResponse,
+    CheckDefinitionRequest, CheckDefinitionResponse, CheckParticipantRequest,
+    CheckParticipantResponse, ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest,
+    GetDefinitionResponse, GetSagaRequest, GetSagaResponse, GetServerInfoRequest,
+    GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest,
+    ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
+    RegisterDefinitionRequest, RegisterDefinitionResponse, RetrySagaRequest, RetrySagaResponse,
+    SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse,
+    VerifySagaLogRequest, VerifySagaLogResponse, WaitSagaRequest, WaitSagaResponse,
     definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
@@ -202,6 +203,22 @@ impl Client {
         _: &WritePermit,
     ) -> Result<ForceOutcomeResponse, Failure> {
         self.answer(doing, self.operator().force_outcome(request)).await
+    }
+
+    /// Checks whether the log of a saga is as it was written.
+    pub(crate) async fn verify(&self, name: &SagaName) -> Result<VerifySagaLogResponse, Failure> {
+        let doing = format!("check the log of {}", shown(name));
+        let request = VerifySagaLogRequest { name: Some(name.clone()) };
+        self.answer(&doing, self.operator().verify_saga_log(request)).await
+    }
+
+    /// Goes on with a log that went back in time.
+    pub(crate) async fn acknowledge(
+        &self,
+        request: AcknowledgeRestoreRequest,
+        _: &WritePermit,
+    ) -> Result<AcknowledgeRestoreResponse, Failure> {
+        self.answer("acknowledge the restore", self.operator().acknowledge_restore(request)).await
     }
 
     /// Says what a check of a participant would call. Calls nothing.

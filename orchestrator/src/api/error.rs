@@ -36,7 +36,7 @@ fn later(reason: &str, message: &str, after: Duration) -> Status {
 }
 
 /// The log could not be asked or written.
-fn log_unavailable(message: &str) -> Status {
+pub(super) fn log_unavailable(message: &str) -> Status {
     status(Code::Unavailable, "LOG_UNAVAILABLE", message)
 }
 
