@@ -13,6 +13,7 @@ mod check;
 mod definition;
 mod error;
 mod events;
+mod log;
 mod operator;
 mod page;
 mod request;

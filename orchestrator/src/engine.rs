@@ -28,6 +28,7 @@ use crate::{
     descriptors::Descriptors,
     driver::{DriveError, Left},
     engine::{
+        continuity::Continuity,
         live::{Live, Seat},
         orphans::Orphans,
     },
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub(crate) mod claim;
+mod continuity;
 mod live;
 mod orphans;
 mod quarantine;
@@ -42,6 +44,7 @@ mod reach;
 mod signal;
 mod start;
 
+pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};
 pub use signal::{SignalError, Signalled, StepSignal};
@@ -77,6 +80,9 @@ pub struct Limits {
     /// Bytes of a request at most. One that is larger cannot be made: its step is as if an
     /// expression had no value.
     pub request_bytes_max: usize,
+    /// How far the log may be found to have gone back before this node waits for a person:
+    /// what a failover to an asynchronous standby loses, and the clocks of nodes differ by.
+    pub restore_tolerance_ms: u64,
 }
 
 impl Default for Limits {
@@ -91,6 +97,7 @@ impl Default for Limits {
             start_timeout_ms: 5_000,
             input_bytes_max: 256 * 1024,
             request_bytes_max: 4 * 1024 * 1024,
+            restore_tolerance_ms: 30_000,
         }
     }
 }
@@ -120,6 +127,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) live: Live,
     pub(crate) definitions: Definitions,
+    pub(crate) continuity: Continuity,
     permits: Arc<Semaphore>,
     pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
@@ -135,6 +143,8 @@ impl Engine {
     /// [`StoreError`]: the log cannot be written now. Nothing was started.
     pub async fn start(parts: EngineParts) -> Result<Self, StoreError> {
         let EngineParts { log, clock, caller, descriptors, limits } = parts;
+        let identity = log.store().identity().await?;
+        let continuity = Continuity::of(identity, caller.participants());
         let shared = Arc::new(Shared {
             node: NodeId(clock.new_id()),
             log,
@@ -144,6 +154,7 @@ impl Engine {
             limits,
             live: Live::default(),
             definitions: Definitions::default(),
+            continuity,
             permits: Arc::new(Semaphore::new(limits.sagas_max)),
             orphans: Orphans::default(),
             crashes: Mutex::default(),
@@ -159,7 +170,10 @@ impl Engine {
         }
         store.register_node(shared.node, shared.clock.now_ms()).await?;
         shared.definitions.refresh(&shared).await?;
+        // Before anything is started or taken over, and before this node marks the log.
+        shared.ask_participants().await?;
         claim::spawn(&shared);
+        shared.tasks.spawn(continuity::ask_late(Arc::clone(&shared)));
         tracing::info!(node.id = %shared.node, log.kind = store.kind(), "engine started");
         Ok(Self { shared })
     }
@@ -204,6 +218,18 @@ impl Engine {
     #[must_use]
     pub fn log_available(&self) -> bool {
         *self.shared.log.available().borrow()
+    }
+
+    /// Whether sagas can be started here: the log can be written, answers, and is what it was.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.log_available() && self.shared.continuity.is_fine()
+    }
+
+    /// What participants are told of the log with every call.
+    #[must_use]
+    pub fn log_mark(&self) -> LogMark {
+        self.shared.log_mark()
     }
 
     /// Takes nothing new from now on, and begins to hand the sagas over. [`Engine::stop`]

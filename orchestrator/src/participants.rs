@@ -4,10 +4,11 @@
 //! gives an address. A call says what is known about its effect, never just that it went
 //! wrong: the table is in [`outcome`].
 //!
-//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, [`probe`].
+//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, `marks`, [`probe`].
 
 mod channels;
 mod exchange;
+mod marks;
 pub mod outcome;
 pub mod probe;
 mod reflection;
@@ -18,8 +19,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use saga_core::{Direction, OperationId, Outcome, Resolution, SagaId};
+use uuid::Uuid;
 
-use crate::definition::CallSpec;
+use crate::{
+    definition::CallSpec,
+    engine::{Heard, LogMark},
+};
 use channels::Entry;
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
@@ -53,6 +58,8 @@ pub struct CallRequest<'a> {
     pub attempt: u32,
     /// Idempotency key, the same for every attempt.
     pub operation: OperationId,
+    /// How far the log is, for the participant to remember. `None`: the call is of no log.
+    pub log: Option<LogMark>,
     /// How long to wait for the reply. What is left of the saga's deadline may make it
     /// shorter than [`CallSpec::timeout`].
     pub timeout: Duration,
@@ -75,6 +82,17 @@ pub trait Caller: Send + Sync {
     /// The longest reply of a participant, in bytes. A script has no limit of its own.
     fn reply_bytes_max(&self, _participant: &str) -> usize {
         0
+    }
+
+    /// Asks `participant` how far it has heard of the log `log_id`. A script keeps no marks.
+    async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
+        let _ = (participant, log_id, timeout);
+        Heard::Nothing
+    }
+
+    /// Who is to be asked what was heard of the log. A script has nobody.
+    fn participants(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Makes one call of a conformance check and tells what was seen of it. A script
@@ -185,6 +203,24 @@ impl Caller for Participants {
         outcome::of_resolve(resolve(entry, operation, Inquiry::Fence, timeout).await)
     }
 
+    async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
+        let Some(entry) = self.entries.get(participant) else {
+            return Heard::Nothing;
+        };
+        let unary = Unary {
+            path: http::uri::PathAndQuery::from_static(marks::PATH),
+            metadata: HeaderMap::new(),
+            body: marks::request(log_id),
+            timeout,
+            reply_bytes_max: entry.reply_bytes_max,
+        };
+        marks::heard(exchange::unary(entry.channels.next(), unary).await)
+    }
+
+    fn participants(&self) -> Vec<String> {
+        self.names().map(str::to_owned).collect()
+    }
+
     async fn probe(&self, request: CallRequest<'_>, key: Key) -> Answer {
         let Some(entry) = self.entries.get(&request.spec.participant) else {
             let message = format!("participant {} is not configured", request.spec.participant);
@@ -257,7 +293,7 @@ fn not_configured(participant: &str) -> Outcome {
 
 /// What every call carries (domain: reply contract).
 fn metadata(request: &CallRequest<'_>) -> HeaderMap {
-    let mut metadata = HeaderMap::with_capacity(8);
+    let mut metadata = HeaderMap::with_capacity(12);
     let mut put = |name: &'static str, value: String| {
         if let Ok(mut value) = HeaderValue::try_from(value) {
             // What no other call repeats would only drive the repeated ones out of the
@@ -272,6 +308,11 @@ fn metadata(request: &CallRequest<'_>) -> HeaderMap {
     put("saga-attempt", request.attempt.to_string());
     put(OPERATION_ID, request.operation.to_string());
     put("saga-deadline-ms", request.timeout.as_millis().to_string());
+    if let Some(LogMark { log_id, epoch, at_ms }) = request.log {
+        put("saga-log-id", log_id.to_string());
+        put("saga-log-epoch", epoch.to_string());
+        put("saga-log-at-ms", at_ms.to_string());
+    }
     if let Some(traceparent) = traceparent() {
         put("traceparent", traceparent);
     }

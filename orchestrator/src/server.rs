@@ -16,6 +16,7 @@ use tonic::transport::{
     Server,
     server::{Connected, TcpConnectInfo, TcpIncoming},
 };
+use tonic_health::server::HealthReporter;
 
 use crate::{
     api::{DefinitionApi, OperatorApi, SagaApi},
@@ -34,6 +35,9 @@ const WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Bytes of one request at most.
 const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How often it is looked whether sagas can be started here.
+const READINESS_EVERY: Duration = Duration::from_millis(250);
 
 /// How often a definition is tried again whose participants cannot be asked.
 const REGISTER_AGAIN: Duration = Duration::from_secs(2);
@@ -126,8 +130,8 @@ impl Orchestrator {
     /// The server cannot go on. The sagas are handed over all the same.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_serving::<SagaServiceServer<SagaApi>>().await;
         let engine = self.engine.clone();
+        engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone()));
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
@@ -180,6 +184,24 @@ impl Orchestrator {
         };
         self.engine.stop(self.grace).await;
         served.context("the gRPC server ended")
+    }
+}
+
+/// Says that this server is ready for as long as sagas can be started here.
+async fn report_readiness(engine: Engine, reporter: HealthReporter) {
+    let mut said = None;
+    while !engine.shared.is_stopping() {
+        let is_ready = engine.is_ready();
+        if said.replace(is_ready) != Some(is_ready) {
+            match is_ready {
+                true => reporter.set_serving::<SagaServiceServer<SagaApi>>().await,
+                false => reporter.set_not_serving::<SagaServiceServer<SagaApi>>().await,
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(READINESS_EVERY) => {}
+            () = engine.shared.stopping() => {}
+        }
     }
 }
 

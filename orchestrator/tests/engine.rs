@@ -10,6 +10,8 @@ mod engine {
     mod life;
     mod lost_tail;
     pub(super) mod mortal;
+    mod readiness;
+    mod restore;
     pub(super) mod script;
     pub(super) mod stores;
     mod waits;

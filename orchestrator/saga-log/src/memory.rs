@@ -55,11 +55,17 @@ fn first_epoch() -> EpochRow {
         began_at_ms: 0,
         actor: "amends".to_owned(),
         reason: "the log was made".to_owned(),
+        mark_at_ms: 0,
         behind_ms: 0,
     }
 }
 
 impl MemoryStore {
+    /// Sets the mark, also back: what a restore of an older copy would do.
+    pub fn set_mark(&self, mark_at_ms: u64) {
+        self.tables().mark_at_ms = mark_at_ms;
+    }
+
     /// A panic of another holder leaves the tables whole: no code between two changes of
     /// one append can panic.
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -231,9 +237,8 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
+    async fn beat(&self, node: NodeId, _now_ms: u64) -> Result<bool, StoreError> {
         let mut tables = self.tables();
-        tables.mark_at_ms = tables.mark_at_ms.max(now_ms);
         let Some(beats) = tables.nodes.get_mut(&node) else {
             return Ok(false);
         };
@@ -264,6 +269,12 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let epoch = tables.epochs.last().map_or(0, |row| row.epoch);
         Ok(LogIdentity { log_id: tables.log_id, epoch, mark_at_ms: tables.mark_at_ms })
+    }
+
+    async fn mark(&self, now_ms: u64) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        tables.mark_at_ms = tables.mark_at_ms.max(now_ms);
+        Ok(())
     }
 
     async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {

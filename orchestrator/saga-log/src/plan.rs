@@ -103,6 +103,7 @@ pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
     number("began_at_ms", row.began_at_ms)?;
     text("actor", &row.actor, usize::MAX)?;
     text("reason", &row.reason, usize::MAX)?;
+    number("mark_at_ms", row.mark_at_ms)?;
     number("behind_ms", row.behind_ms)
 }
 

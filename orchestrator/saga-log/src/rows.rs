@@ -79,6 +79,7 @@ pub(crate) struct EpochRecord {
     began_at_ms: i64,
     actor: String,
     reason: String,
+    mark_at_ms: i64,
     behind_ms: i64,
 }
 
@@ -168,6 +169,7 @@ impl EpochRecord {
             began_at_ms: u64::try_from(self.began_at_ms).map_err(damaged)?,
             actor: self.actor,
             reason: self.reason,
+            mark_at_ms: u64::try_from(self.mark_at_ms).map_err(damaged)?,
             behind_ms: u64::try_from(self.behind_ms).map_err(damaged)?,
         })
     }

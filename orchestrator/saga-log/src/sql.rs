@@ -135,8 +135,7 @@ pub(crate) const REGISTER_NODE: &str = "/* register_node */
 pub(crate) const BEAT: &str = "/* beat */
     update node set beats = beats + 1, beat_at_ms = $2 where node_id = $1";
 
-/// First the mark and then the beat: whoever is told that it has beaten knows of both.
-pub(crate) const MARK: &str = "/* beat: mark */
+pub(crate) const MARK: &str = "/* mark */
     update log_identity set mark_at_ms = $1 where mark_at_ms < $1";
 
 pub(crate) const IDENTITY: &str = "/* identity */
@@ -144,12 +143,13 @@ pub(crate) const IDENTITY: &str = "/* identity */
 
 /// The primary key lets one of two through.
 pub(crate) const BEGIN_EPOCH: &str = "/* begin_epoch */
-    insert into log_epoch (epoch, began_at_ms, actor, reason, behind_ms)
-    select $1, $2, $3, $4, $5 where (select max(epoch) from log_epoch) = $6
+    insert into log_epoch (epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms)
+    select $1, $2, $3, $4, $5, $6 where (select max(epoch) from log_epoch) = $7
     on conflict do nothing";
 
 pub(crate) const EPOCHS: &str = "/* epochs */
-    select epoch, began_at_ms, actor, reason, behind_ms from log_epoch order by epoch";
+    select epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms from log_epoch
+    order by epoch";
 
 pub(crate) const FORGET_NODE: &str = "/* forget_node */ delete from node where node_id = $1";
 

@@ -116,9 +116,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`]: do it again; twice is once.
     async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError>;
 
-    /// Counts one beat of `node`, and moves the log's mark up to `now_ms`. False where the
-    /// node is not known any more: others took it for dead, and it must register again.
-    /// When this returns, both are durable.
+    /// Counts one beat of `node`. False where the node is not known any more: others
+    /// took it for dead, and it must register again.
     ///
     /// # Errors
     ///
@@ -146,6 +145,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: ask again.
     async fn identity(&self) -> Result<LogIdentity, StoreError>;
+
+    /// Moves the log's mark up to `now_ms`, never back. When this returns, it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: it may have moved.
+    async fn mark(&self, now_ms: u64) -> Result<(), StoreError>;
 
     /// Begins an epoch, if the log's is still `after`. False where it is not: somebody else
     /// was quicker.

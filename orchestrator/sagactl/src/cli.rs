@@ -10,7 +10,7 @@ use crate::name::{BusinessKey, business_key, saga_name};
 mod change;
 mod service;
 
-pub(crate) use change::{Cancel, Close, Consent, Renew, Retry, Settle, Signal};
+pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
 pub(crate) use service::{ServiceCheck, ServiceCommand};
 
 /// The operator's command line of the saga engine.
@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Participants: the services that sagas call.
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// The log in which all sagas are kept.
+    #[command(subcommand)]
+    Log(LogCommand),
     /// The orchestrator itself.
     #[command(subcommand)]
     Server(ServerCommand),
@@ -118,7 +121,7 @@ pub(crate) enum SagaCommand {
     /// Explain one saga: why it stands where it stands, its calls, and what you can do.
     Describe(Named),
     /// Show the whole history of one saga, oldest first.
-    Log(Named),
+    Log(SagaLog),
     /// Wait for the end of a saga. Exits with 0 completed, 8 compensated or closed, 9 stuck,
     /// 7 not ended in time.
     Wait(Named),
@@ -160,9 +163,8 @@ impl SagaCommand {
     pub(crate) fn about(&self) -> Option<&SagaName> {
         match self {
             Self::Start(_) | Self::List(_) => None,
-            Self::Get(named) | Self::Describe(named) | Self::Log(named) | Self::Wait(named) => {
-                Some(&named.name)
-            }
+            Self::Get(named) | Self::Describe(named) | Self::Wait(named) => Some(&named.name),
+            Self::Log(log) => Some(&log.saga.name),
             Self::Cancel(cancel) => Some(&cancel.saga.name),
             Self::Retry(retry) => Some(&retry.saga.name),
             Self::Signal(signal) => Some(&signal.saga.name),
@@ -233,6 +235,37 @@ pub(crate) struct Named {
     /// Its id, or its business key as `namespace/key` or `key`.
     #[arg(value_name = "SAGA", value_parser = saga_name)]
     pub(crate) name: SagaName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SagaLog {
+    #[command(flatten)]
+    pub(crate) saga: Named,
+    /// Check instead that no row was changed, and none taken out of the middle. Exits with 1
+    /// where one was.
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Go on with a log that went back in time, as after a restore from a backup.
+    ///
+    /// Until then nothing is started or taken over. What the log lost is lost: its effects
+    /// stand at the participants. Your name and reason are kept in the log. There is no way
+    /// back.
+    AcknowledgeRestore(AcknowledgeRestore),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AcknowledgeRestore {
+    /// What was restored, and why, for the log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) actor: Actor,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,16 +13,17 @@ use std::{
 };
 
 use saga_proto::saga::v1::{
-    CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest,
-    CheckDefinitionResponse, CheckParticipantRequest, CheckParticipantResponse, CloseSagaRequest,
-    CloseSagaResponse, ForceOutcomeRequest, ForceOutcomeResponse, GetDefinitionRequest,
-    GetDefinitionResponse, GetSagaRequest, GetSagaResponse, GetServerInfoRequest,
-    GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse, ListEventsRequest,
-    ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest, ListStuckResponse,
-    RegisterDefinitionRequest, RegisterDefinitionResponse, RenewOperationRequest,
-    RenewOperationResponse, RetrySagaRequest, RetrySagaResponse, SagaName, SignalSagaRequest,
-    SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
-    definition_service_client::DefinitionServiceClient,
+    AcknowledgeRestoreRequest, AcknowledgeRestoreResponse, CancelEffect, CancelSagaRequest,
+    CancelSagaResponse, CheckDefinitionRequest, CheckDefinitionResponse, CheckParticipantRequest,
+    CheckParticipantResponse, CloseSagaRequest, CloseSagaResponse, ForceOutcomeRequest,
+    ForceOutcomeResponse, GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest,
+    GetSagaResponse, GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest,
+    ListDefinitionsResponse, ListEventsRequest, ListEventsResponse, ListSagasRequest,
+    ListSagasResponse, ListStuckRequest, ListStuckResponse, RegisterDefinitionRequest,
+    RegisterDefinitionResponse, RenewOperationRequest, RenewOperationResponse, RetrySagaRequest,
+    RetrySagaResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
+    StartSagaResponse, VerifySagaLogRequest, VerifySagaLogResponse, WaitSagaRequest,
+    WaitSagaResponse, definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
@@ -250,6 +251,22 @@ impl Client {
         _: &WritePermit,
     ) -> Result<CloseSagaResponse, Failure> {
         self.change(doing, self.operator().close_saga(request)).await
+    }
+
+    /// Checks whether the log of a saga is as it was written.
+    pub(crate) async fn verify(&self, name: &SagaName) -> Result<VerifySagaLogResponse, Failure> {
+        let doing = format!("check the log of {}", shown(name));
+        let request = VerifySagaLogRequest { name: Some(name.clone()) };
+        self.read(&doing, self.operator().verify_saga_log(request)).await
+    }
+
+    /// Goes on with a log that went back in time.
+    pub(crate) async fn acknowledge(
+        &self,
+        request: AcknowledgeRestoreRequest,
+        _: &WritePermit,
+    ) -> Result<AcknowledgeRestoreResponse, Failure> {
+        self.change("acknowledge the restore", self.operator().acknowledge_restore(request)).await
     }
 
     /// Says what a check of a participant would call. Calls nothing.

@@ -12,6 +12,7 @@ use crate::{
 
 mod change;
 mod definition;
+mod log;
 mod saga;
 mod server;
 mod service;
@@ -48,6 +49,7 @@ async fn ask(session: &Session, command: Command) -> Result<Exit, Failure> {
         Command::Stuck { examples } => saga::stuck(session, examples).await,
         Command::Definition(command) => definition::run(session, command).await,
         Command::Service(command) => service::run(session, command).await,
+        Command::Log(command) => log::run(session, command).await,
         Command::Server(command) => server::run(session, command).await,
         Command::Completion { .. } | Command::Help { .. } => Ok(Exit::Ok),
     }

@@ -7,11 +7,12 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 use saga_proto::{
     FILE_DESCRIPTOR_SET,
     saga::v1::{
-        CancelSagaResponse, CheckDefinitionResponse, CheckParticipantResponse, CloseSagaResponse,
-        ForceOutcomeResponse, GetDefinitionResponse, GetSagaResponse, GetServerInfoResponse,
-        ListDefinitionsResponse, ListEventsResponse, ListSagasResponse, ListStuckResponse,
-        RegisterDefinitionResponse, RenewOperationResponse, RetrySagaResponse, RuleVerdict, Saga,
-        SignalSagaResponse, StartSagaResponse, WaitSagaResponse,
+        AcknowledgeRestoreResponse, CancelSagaResponse, CheckDefinitionResponse,
+        CheckParticipantResponse, CloseSagaResponse, ForceOutcomeResponse, GetDefinitionResponse,
+        GetSagaResponse, GetServerInfoResponse, ListDefinitionsResponse, ListEventsResponse,
+        ListSagasResponse, ListStuckResponse, RegisterDefinitionResponse, RenewOperationResponse,
+        RetrySagaResponse, RuleVerdict, Saga, SignalSagaResponse, StartSagaResponse,
+        VerifySagaLogResponse, WaitSagaResponse,
     },
 };
 
@@ -195,6 +196,25 @@ impl Reply for CheckParticipantResponse {
     fn ids(&self) -> Vec<String> {
         let broken = self.rules.iter().filter(|it| it.verdict() == RuleVerdict::Fail);
         broken.map(|it| format!("{}/{}", it.step, it.rule)).collect()
+    }
+}
+
+impl Reply for VerifySagaLogResponse {
+    const TYPE: &'static str = "VerifySagaLogResponse";
+    const ROWS: Option<&'static str> = Some("breaks");
+
+    /// The rows that are not as they were written.
+    fn ids(&self) -> Vec<String> {
+        self.breaks.iter().map(|it| it.version.to_string()).collect()
+    }
+}
+
+impl Reply for AcknowledgeRestoreResponse {
+    const TYPE: &'static str = "AcknowledgeRestoreResponse";
+
+    /// The epoch that began.
+    fn ids(&self) -> Vec<String> {
+        vec![self.epoch.to_string()]
     }
 }
 

@@ -50,7 +50,7 @@ fn later(reason: &str, message: &str, after: Duration) -> Status {
 }
 
 /// The log could not be asked or written.
-fn log_unavailable(message: &str) -> Status {
+pub(super) fn log_unavailable(message: &str) -> Status {
     status(Code::Unavailable, "LOG_UNAVAILABLE", message)
 }
 
@@ -67,6 +67,14 @@ impl From<StartError> for Status {
                 Code::Unavailable,
                 "STOPPING",
                 "this node is stopping; nothing was accepted, try another one",
+            ),
+            StartError::WentBack { behind_ms } => status(
+                Code::Unavailable,
+                "LOG_WENT_BACK",
+                format!(
+                    "the log is {behind_ms} ms behind what participants have heard of it, as after \
+                     a restore; nothing was accepted, an operator has to acknowledge it"
+                ),
             ),
             StartError::TooLarge { bytes, bytes_max } => invalid(
                 "INPUT_TOO_LARGE",

@@ -9,6 +9,7 @@ use crate::{
         acts::{self, check_words},
         check, detached,
         error::status,
+        log,
         saga::find_row,
         view,
         why::why,
@@ -99,11 +100,30 @@ impl OperatorService for OperatorApi {
         check::run::run(&self.engine, request).await.map(Response::new)
     }
 
+    async fn verify_saga_log(
+        &self,
+        request: Request<pb::VerifySagaLogRequest>,
+    ) -> Result<Response<pb::VerifySagaLogResponse>, Status> {
+        let engine = self.engine.clone();
+        detached(async move { log::verify(&engine, request.into_inner()).await.map(Response::new) })
+            .await
+    }
+
+    async fn acknowledge_restore(
+        &self,
+        request: Request<pb::AcknowledgeRestoreRequest>,
+    ) -> Result<Response<pb::AcknowledgeRestoreResponse>, Status> {
+        let engine = self.engine.clone();
+        let request = request.into_inner();
+        detached(async move { log::acknowledge(&engine, request).await.map(Response::new) }).await
+    }
+
     async fn get_server_info(
         &self,
         _request: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let engine = &self.engine;
+        let (mark, went_back) = (engine.log_mark(), engine.went_back());
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node_id: engine.node().to_string(),
@@ -111,6 +131,10 @@ impl OperatorService for OperatorApi {
             sagas_in_flight: u64::try_from(engine.sagas_in_flight()).unwrap_or(u64::MAX),
             sagas_in_flight_max: u64::try_from(engine.limits().sagas_max).unwrap_or(u64::MAX),
             log_available: engine.log_available(),
+            log_id: mark.log_id.to_string(),
+            log_epoch: mark.epoch,
+            log_behind_ms: went_back.as_ref().map_or(0, |it| it.behind_ms),
+            log_heard_by: went_back.map(|it| it.heard_by).unwrap_or_default(),
         }))
     }
 }

@@ -197,6 +197,7 @@ impl<'b> Case<'b> {
                 direction,
                 attempt,
                 operation,
+                log: None,
                 timeout,
             };
             match self.bench.caller.call(request).await {
@@ -258,7 +259,8 @@ impl<'b> Case<'b> {
         let spec = self.spec(self.step, direction).ok_or("the step has no such call")?;
         let operation = self.operation(self.step, direction);
         let (saga, step, timeout) = (self.data.saga, self.name(self.step), spec.timeout);
-        Ok(CallRequest { spec, body, saga, step, direction, attempt, operation, timeout })
+        let log = None;
+        Ok(CallRequest { spec, body, saga, step, direction, attempt, operation, log, timeout })
     }
 
     fn spec(&self, step: StepIndex, direction: Direction) -> Option<&'b CallSpec> {

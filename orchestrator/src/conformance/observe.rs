@@ -216,6 +216,7 @@ impl Observer {
             attempt,
             // Not sent: a method that only reads needs none.
             operation: OperationId(Uuid::now_v7()),
+            log: None,
             timeout: TIMEOUT,
         }
     }

@@ -64,6 +64,7 @@ impl Caller {
                         direction,
                         attempt,
                         operation: self.operation,
+                        log: Some(self.shared.log_mark()),
                         timeout: spec.timeout,
                     };
                     self.shared.caller.call(request).await

@@ -40,19 +40,21 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
 
 async fn beat(shared: Arc<Shared>) {
     while pause(&shared, shared.limits.heartbeat_ms).await {
-        let store = shared.log.store();
-        let beaten = match store.beat(shared.node, shared.clock.now_ms()).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                tracing::warn!(node.id = %shared.node, "this node was taken for dead");
-                store.register_node(shared.node, shared.clock.now_ms()).await
-            }
-            Err(error) => Err(error),
-        };
+        let beaten = beat_once(&shared).await;
+        shared.continuity.answered(beaten.is_ok());
         if let Err(error) = beaten {
             tracing::debug!(%error, "no heartbeat");
         }
     }
+}
+
+async fn beat_once(shared: &Shared) -> Result<(), StoreError> {
+    let (store, now_ms) = (shared.log.store(), shared.clock.now_ms());
+    if !store.beat(shared.node, now_ms).await? {
+        tracing::warn!(node.id = %shared.node, "this node was taken for dead");
+        store.register_node(shared.node, now_ms).await?;
+    }
+    shared.mark_log(now_ms).await
 }
 
 async fn refresh(shared: Arc<Shared>) {
@@ -136,7 +138,7 @@ struct Round {
 /// Takes what can be taken now.
 async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, StoreError> {
     let room = shared.room().min(CLAIM_MAX);
-    if room == 0 {
+    if room == 0 || !shared.continuity.holds() {
         return Ok(Round { more: false, taken: 0 });
     }
     let dead = watch.dead(shared).await?;

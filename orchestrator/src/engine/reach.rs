@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use saga_core::{Event, SagaId, State, encoding};
-use saga_log::{AppendError, Draft, IndexChange, LogRow, SagaRow, Standing, StoreError, Written};
+use saga_log::{
+    AppendError, Chain, Draft, IndexChange, Link, LogRow, SagaRow, Standing, StoreError, Written,
+};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -92,6 +94,17 @@ impl Engine {
         rows_max: u32,
     ) -> Result<Vec<LogRow>, ReachError> {
         Ok(self.shared.log.store().load(saga, after_version, rows_max).await?)
+    }
+
+    /// Whether each row of a saga's log is as it was written, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError::Log`]: ask again.
+    pub async fn links(&self, saga: SagaId) -> Result<Vec<(u64, Link)>, ReachError> {
+        let rows = self.shared.load_rows(saga, 0).await?;
+        let mut chain = Chain::of(saga);
+        Ok(rows.iter().map(|row| (row.version, chain.follow(row))).collect())
     }
 
     /// Waits until the saga has ended, or until `patience` has passed. True where it ended.

@@ -52,6 +52,10 @@ pub enum StartError {
     /// The engine stops. Nothing was done; ask another node.
     #[error("this node is stopping")]
     Stopping,
+    /// The log went back in time by this much, and nobody has acknowledged it. Nothing was
+    /// done; a person has to look.
+    #[error("the log went back in time by {behind_ms} ms")]
+    WentBack { behind_ms: u64 },
     /// The input and the first request together are over the limit of a log row.
     /// Nothing was done.
     #[error("{bytes} bytes are over the limit of a log row, {bytes_max}")]
@@ -95,6 +99,12 @@ impl Engine {
         let shared = &self.shared;
         if shared.is_stopping() {
             return Err(StartError::Stopping);
+        }
+        if let Some(went_back) = shared.continuity.went_back() {
+            return Err(StartError::WentBack { behind_ms: went_back.behind_ms });
+        }
+        if !shared.continuity.holds() {
+            return Err(StartError::LogUnavailable);
         }
         let saga = SagaId(shared.clock.new_id());
         let (Seat { mailbox, end }, permit) = shared.seat(saga).ok_or(StartError::Overloaded)?;

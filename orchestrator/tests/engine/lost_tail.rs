@@ -10,7 +10,7 @@ use std::{
 use futures::future::join_all;
 use orchestrator::engine::{Engine, Limits, Snapshot};
 use saga_core::{Direction::Forward, Ending, SagaId};
-use saga_log::{OpenOptions, Store};
+use saga_log::{Link, OpenOptions, Store};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use super::{
@@ -131,6 +131,8 @@ async fn lose(on_postgres: bool, kept: usize, seen: usize) {
         participants.release();
     }
     let before = past.rows(saga).await;
+    let whole = first.links(saga).await.unwrap();
+    assert!(whole.iter().all(|(_, link)| *link == Link::Whole), "{whole:?}");
     past.go_back().await;
     assert_eq!(before - past.rows(saga).await, seen - kept, "rows that were lost");
     (0..100).for_each(|_| participants.release());
@@ -147,6 +149,9 @@ async fn check_end(engine: &Engine, saga: SagaId, participants: &Scripted, point
     assert_eq!(snapshot.state.ended().unwrap().ending, Ending::Completed, "{point}");
     let all_once = ["reserve", "pay", "insert", "commit"].map(|step| (step.to_owned(), Forward));
     assert_eq!(participants.effects(), all_once, "{point}");
+    // One history, made of what was kept and of what came behind the failover.
+    let links = engine.links(saga).await.unwrap();
+    assert!(links.iter().all(|(_, link)| *link == Link::Whole), "{point}: {links:?}");
 }
 
 /// The log lost a saga as a whole: nobody goes on with it, and nobody asks for it in a loop.

@@ -147,6 +147,11 @@ impl Store for MortalStore {
         self.inner.identity().await
     }
 
+    async fn mark(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.alive().await;
+        self.inner.mark(now_ms).await
+    }
+
     async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
         self.alive().await;
         self.inner.begin_epoch(after, epoch).await

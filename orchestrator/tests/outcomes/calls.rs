@@ -186,6 +186,9 @@ async fn a_call_carries_what_the_participant_needs_to_know() {
         ("saga-attempt", "3"),
         ("saga-op-id", &operation),
         ("saga-deadline-ms", "400"),
+        ("saga-log-id", "00000000-0000-0000-0000-000000000010"),
+        ("saga-log-epoch", "2"),
+        ("saga-log-at-ms", "3"),
         ("grpc-timeout", "400m"),
     ];
     for (name, value) in expected {

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use orchestrator::{
     definition::{CallSpec, RefusalCodes},
+    engine::LogMark,
     participants::{CallRequest, Caller as _, ParticipantConfig, Participants},
 };
 use prost::Message;
@@ -184,6 +185,7 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
         direction: Direction::Forward,
         attempt: 3,
         operation: OPERATION,
+        log: Some(LOG),
         timeout: spec.timeout,
     };
     participants.call(request).await
@@ -191,6 +193,9 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
 
 /// The operation of every call.
 pub(crate) const OPERATION: OperationId = OperationId(Uuid::from_u128(0x0b));
+
+/// How far the log is that every call is of.
+pub(crate) const LOG: LogMark = LogMark { log_id: Uuid::from_u128(0x10), epoch: 2, at_ms: 3 };
 
 /// An outcome on one line, without texts that libraries word.
 pub(crate) fn shown(outcome: &Outcome) -> String {

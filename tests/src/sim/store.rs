@@ -206,6 +206,11 @@ impl Store for NodeStore {
         self.shared.identity().await
     }
 
+    async fn mark(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.ready().await;
+        self.shared.mark(now_ms).await
+    }
+
     async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
         self.ready().await;
         self.shared.begin_epoch(after, epoch).await

@@ -3,12 +3,11 @@ create table log_identity (
     only_row boolean primary key default true check (only_row),
     log_id uuid not null default gen_random_uuid(),
 
-    -- The latest time of a beat of any node, by its clock: up to then the log is durable. What
-    -- participants hear of the log is never later; one that has heard more shows that the log
-    -- went back in time.
+    -- Up to when the log is durable, by the clocks of the nodes. What participants hear of the
+    -- log is never later; one that has heard more shows that the log went back in time.
     mark_at_ms bigint not null default 0
 )
--- Room to rewrite the row on its page: it changes at every beat.
+-- Room to rewrite the row on its page: it changes all the time.
 with (fillfactor = 10);
 insert into log_identity default values;
 
@@ -19,7 +18,9 @@ create table log_epoch (
     actor text not null,
     reason text not null,
 
-    -- How far the log was behind what nodes or participants had heard of it.
+    -- The mark of the log when it began, and how far that was behind what nodes or
+    -- participants had heard of the epoch before.
+    mark_at_ms bigint not null,
     behind_ms bigint not null
 );
-insert into log_epoch values (1, 0, 'amends', 'the log was made', 0);
+insert into log_epoch values (1, 0, 'amends', 'the log was made', 0, 0);

@@ -3,9 +3,8 @@ create table log_identity (
     only_row integer primary key default 1 check (only_row = 1),
     log_id blob not null default (randomblob(16)),
 
-    -- The latest time of a beat of any node, by its clock: up to then the log is durable. What
-    -- participants hear of the log is never later; one that has heard more shows that the log
-    -- went back in time.
+    -- Up to when the log is durable, by the clocks of the nodes. What participants hear of the
+    -- log is never later; one that has heard more shows that the log went back in time.
     mark_at_ms integer not null default 0
 );
 insert into log_identity default values;
@@ -17,7 +16,9 @@ create table log_epoch (
     actor text not null,
     reason text not null,
 
-    -- How far the log was behind what nodes or participants had heard of it.
+    -- The mark of the log when it began, and how far that was behind what nodes or
+    -- participants had heard of the epoch before.
+    mark_at_ms integer not null,
     behind_ms integer not null
 );
-insert into log_epoch values (1, 0, 'amends', 'the log was made', 0);
+insert into log_epoch values (1, 0, 'amends', 'the log was made', 0, 0);

@@ -130,7 +130,7 @@ pub async fn two_histories_never_mix(first: Arc<dyn Store>, second: Arc<dyn Stor
     let [begun, second_row, third_row] = &rows;
     let theirs =
         [second_row.clone(), behind(third_row.clone(), second_row), behind(step(1, 4), third_row)];
-    write_new(&*second, &[begun.clone()]).await;
+    write_new(&*second, std::slice::from_ref(begun)).await;
     write_new(&*second, &theirs[..2]).await;
     // Version 4 is free, and what it was decided on is not what is in the log.
     let late = step_to(1, 4, ended(Status::Compensated));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::sample::NODE;
 use crate::store::{EpochRow, Store};
 
 pub async fn a_log_has_one_identity(first: Arc<dyn Store>, second: Arc<dyn Store>) {
@@ -12,17 +11,11 @@ pub async fn a_log_has_one_identity(first: Arc<dyn Store>, second: Arc<dyn Store
     assert!(!identity.log_id.is_nil());
 }
 
-pub async fn the_mark_is_the_latest_beat_of_any_node(
-    first: Arc<dyn Store>,
-    second: Arc<dyn Store>,
-) {
-    first.register_node(NODE, 1).await.expect("register");
+pub async fn the_mark_never_moves_back(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     for (now_ms, mark_at_ms) in [(5_000, 5_000), (7_000, 7_000), (6_000, 7_000)] {
-        assert!(first.beat(NODE, now_ms).await.expect("beat"));
+        first.mark(now_ms).await.expect("mark");
         assert_eq!(second.identity().await.expect("identity").mark_at_ms, mark_at_ms);
     }
-    first.forget_node(NODE).await.expect("forget");
-    assert_eq!(second.identity().await.expect("identity").mark_at_ms, 7_000);
 }
 
 pub async fn of_two_that_begin_an_epoch_one_does(first: Arc<dyn Store>, second: Arc<dyn Store>) {
@@ -31,6 +24,7 @@ pub async fn of_two_that_begin_an_epoch_one_does(first: Arc<dyn Store>, second: 
         began_at_ms: 9,
         actor: actor.to_owned(),
         reason: "restored".to_owned(),
+        mark_at_ms: 7,
         behind_ms: 1_500,
     };
     let (ours, theirs) = (epoch("ann"), epoch("bob"));

@@ -105,6 +105,9 @@ where
     async fn identity(&self) -> Result<LogIdentity, StoreError> {
         self.inner.identity().await
     }
+    async fn mark(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.inner.mark(now_ms).await
+    }
     async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
         self.inner.begin_epoch(after, epoch).await
     }

@@ -167,10 +167,6 @@ macro_rules! sql_store {
             async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
                 self.edit("beat", move |connection| {
                     async move {
-                        sqlx::query(sql::MARK)
-                            .bind(to_i64(now_ms))
-                            .execute(&mut *connection)
-                            .await?;
                         let beaten = sqlx::query(sql::BEAT)
                             .bind(node.0)
                             .bind(to_i64(now_ms))
@@ -218,6 +214,17 @@ macro_rules! sql_store {
                 record.row("identity")
             }
 
+            async fn mark(&self, now_ms: u64) -> Result<(), StoreError> {
+                self.edit("mark", move |connection| {
+                    async move {
+                        let marked = sqlx::query(sql::MARK).bind(to_i64(now_ms));
+                        marked.execute(connection).await.map(drop)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+
             async fn begin_epoch(&self, after: u64, epoch: &EpochRow) -> Result<bool, StoreError> {
                 let operation = "begin_epoch";
                 plan::check_epoch(epoch).map_err(|fault| fault.rejected(operation))?;
@@ -229,6 +236,7 @@ macro_rules! sql_store {
                             .bind(to_i64(row.began_at_ms))
                             .bind(row.actor)
                             .bind(row.reason)
+                            .bind(to_i64(row.mark_at_ms))
                             .bind(to_i64(row.behind_ms))
                             .bind(to_i64(after))
                             .execute(connection)

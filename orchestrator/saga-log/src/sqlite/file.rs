@@ -57,7 +57,7 @@ impl LogFile {
         let beside = PathBuf::from(name);
         let beside_file =
             File::options().create(true).append(true).open(&beside).map_err(unreachable)?;
-        let _locked = try_lock(&beside_file, &beside)?;
+        try_lock(&beside_file, &beside)?;
         let file = File::options()
             .read(true)
             .write(true)

@@ -212,8 +212,8 @@ pub struct LogIdentity {
     pub log_id: Uuid,
     /// From 1; one more for each time that the log was found to have gone back.
     pub epoch: u64,
-    /// The latest time of a beat of any node that is in this log, by the node's clock. What
-    /// was appended up to then is in it too.
+    /// The latest time that any node has marked, by its clock: what was appended up to then
+    /// is in the log.
     pub mark_at_ms: u64,
 }
 
@@ -225,6 +225,8 @@ pub struct EpochRow {
     /// Who has acknowledged it: an operator, or a node by itself where little was lost.
     pub actor: String,
     pub reason: String,
-    /// How far the log was behind what nodes or participants had heard of it.
+    /// The mark of the log when it began.
+    pub mark_at_ms: u64,
+    /// How far that was behind what nodes or participants had heard of the epoch before.
     pub behind_ms: u64,
 }

@@ -123,7 +123,8 @@ async fn the_database_itself_refuses_limbo_and_changes_of_the_log() {
 /// leads to is never answered.
 #[tokio::test]
 async fn a_commit_into_a_file_that_is_gone_or_another_one_is_not_answered() {
-    let replacements: [(&str, fn(&Path, &Path)); 4] = [
+    type Replace = fn(&Path, &Path);
+    let replacements: [(&str, Replace); 4] = [
         ("deleted", |path, _| std::fs::remove_file(path).unwrap()),
         ("replaced", |path, other| std::fs::rename(other, path).unwrap()),
         ("moved away", |path, other| std::fs::rename(path, other.with_extension("away")).unwrap()),

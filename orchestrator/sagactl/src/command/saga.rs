@@ -3,9 +3,9 @@
 use saga_proto::saga::v1::{ListSagasRequest, Saga, SagaState, StuckGroup};
 
 use crate::{
-    cli::{List, Named, SagaCommand},
+    cli::{List, Named, SagaCommand, SagaLog},
     client::Client,
-    command::{change, signal, start},
+    command::{change, log as whole_log, signal, start},
     exit::Exit,
     failure::Failure,
     name::quoted,
@@ -91,8 +91,11 @@ async fn same_cause(client: &Client, saga: Option<&Saga>) -> Option<StuckGroup> 
     })
 }
 
-async fn log(session: &Session, arguments: &Named) -> Result<Exit, Failure> {
-    let reply = session.client().await?.events(&arguments.name).await?;
+async fn log(session: &Session, arguments: &SagaLog) -> Result<Exit, Failure> {
+    if arguments.verify {
+        return whole_log::verify(session, &arguments.saga.name).await;
+    }
+    let reply = session.client().await?.events(&arguments.saga.name).await?;
     session.print(&reply, history::report)?;
     Ok(Exit::Ok)
 }

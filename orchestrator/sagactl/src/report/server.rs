@@ -6,7 +6,16 @@ use crate::look::{Look, Mark};
 
 /// The server in five lines.
 pub(crate) fn report(reply: &GetServerInfoResponse, look: &Look) -> String {
-    let (mark, log) = if reply.log_available {
+    let behind_ms = reply.log_behind_ms;
+    let went_back = format!(
+        "WENT BACK IN TIME by {}.{:03} s: nothing is started or taken over before \
+         sagactl log acknowledge-restore",
+        behind_ms / 1_000,
+        behind_ms % 1_000
+    );
+    let (mark, log) = if behind_ms > 0 {
+        (Mark::Trouble, went_back.as_str())
+    } else if reply.log_available {
         (Mark::Good, "can be written")
     } else {
         (Mark::Trouble, "CANNOT BE WRITTEN: sagas wait, nothing is lost")
@@ -38,6 +47,7 @@ mod tests {
             sagas_in_flight: 12,
             sagas_in_flight_max: 10_000,
             log_available: false,
+            ..GetServerInfoResponse::default()
         };
         assert_snapshot!(report(&reply, &look()), @"
         version   0.1.0
@@ -45,5 +55,7 @@ mod tests {
         log       ! postgres, CANNOT BE WRITTEN: sagas wait, nothing is lost
         sagas     12 of at most 10000
         ");
+        let restored = GetServerInfoResponse { log_behind_ms: 61_500, ..reply };
+        assert!(report(&restored, &look()).contains("WENT BACK IN TIME by 61.500 s"));
     }
 }

@@ -5,6 +5,7 @@
 
 mod change;
 mod fake;
+mod log;
 mod service;
 
 use std::{

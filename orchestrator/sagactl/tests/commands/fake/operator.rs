@@ -93,18 +93,24 @@ impl OperatorService for Fake {
         service::run(self, request.into_inner()).await.map(Response::new)
     }
 
+    async fn verify_saga_log(
+        &self,
+        _: Request<VerifySagaLogRequest>,
+    ) -> Result<Response<VerifySagaLogResponse>, Status> {
+        Ok(Response::new(crate::log::verified()))
+    }
+
+    async fn acknowledge_restore(
+        &self,
+        _: Request<AcknowledgeRestoreRequest>,
+    ) -> Result<Response<AcknowledgeRestoreResponse>, Status> {
+        Ok(Response::new(crate::log::acknowledged()))
+    }
+
     async fn get_server_info(
         &self,
         _: Request<GetServerInfoRequest>,
     ) -> Result<Response<GetServerInfoResponse>, Status> {
-        let reply = GetServerInfoResponse {
-            version: "0.1.0".to_owned(),
-            node_id: "node-1".to_owned(),
-            log: "memory".to_owned(),
-            sagas_in_flight: 3,
-            sagas_in_flight_max: 100,
-            log_available: true,
-        };
-        Ok(Response::new(reply))
+        Ok(Response::new(crate::log::server()))
     }
 }

@@ -1,0 +1,81 @@
+//! Asks a participant how far it has heard of a log.
+
+use bytes::Bytes;
+use prost::Message;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::exchange::Seen;
+use crate::engine::{Heard, HeardMark};
+
+/// Where participants with the kit answer.
+pub(super) const PATH: &str = "/saga.participant.v1.ParticipantService/GetLogMark";
+
+/// `saga.participant.v1.GetLogMarkRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct GetLogMarkRequest {
+    #[prost(string, tag = "1")]
+    log_id: String,
+}
+
+/// `saga.participant.v1.GetLogMarkResponse`.
+#[derive(Clone, PartialEq, Message)]
+struct GetLogMarkResponse {
+    #[prost(bool, tag = "1")]
+    known: bool,
+    #[prost(uint64, tag = "2")]
+    epoch: u64,
+    #[prost(uint64, tag = "3")]
+    at_ms: u64,
+}
+
+pub(super) fn request(log_id: Uuid) -> Bytes {
+    GetLogMarkRequest { log_id: log_id.to_string() }.encode_to_vec().into()
+}
+
+/// A participant without the kit, or one that does not let us ask, has nothing to say and is
+/// not asked again. Any other trouble passes.
+pub(super) fn heard(seen: Seen) -> Heard {
+    let reply = match seen {
+        Seen::Reply(reply) | Seen::NothingToUndo(reply) => reply,
+        Seen::Status(status) => match status.code() {
+            Code::Unimplemented
+            | Code::NotFound
+            | Code::InvalidArgument
+            | Code::Unauthenticated
+            | Code::PermissionDenied => return Heard::Nothing,
+            _ => return Heard::Unanswered,
+        },
+        Seen::NotGrpc { .. } | Seen::BadReply { .. } | Seen::TooLarge { .. } => {
+            return Heard::Nothing;
+        }
+        Seen::NotSent { .. } | Seen::TimedOut | Seen::Lost { .. } => return Heard::Unanswered,
+    };
+    match GetLogMarkResponse::decode(reply) {
+        Ok(GetLogMarkResponse { known: true, epoch, at_ms }) => {
+            Heard::Mark(HeardMark { epoch, at_ms })
+        }
+        Ok(_) | Err(_) => Heard::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+
+    use super::*;
+
+    fn reply(known: bool) -> Seen {
+        let response = GetLogMarkResponse { known, epoch: 2, at_ms: 70 };
+        Seen::Reply(response.encode_to_vec().into())
+    }
+
+    #[test]
+    fn only_an_answer_ends_the_question() {
+        assert_eq!(heard(reply(true)), Heard::Mark(HeardMark { epoch: 2, at_ms: 70 }));
+        assert_eq!(heard(reply(false)), Heard::Nothing);
+        assert_eq!(heard(Seen::Status(Box::new(Status::unimplemented("no kit")))), Heard::Nothing);
+        assert_eq!(heard(Seen::Status(Box::new(Status::unavailable("later")))), Heard::Unanswered);
+        assert_eq!(heard(Seen::TimedOut), Heard::Unanswered);
+    }
+}
