@@ -36,7 +36,7 @@ pub(super) async fn write_wave(
 /// whoever had the connection before may have set that a commit is answered before it is.
 macro_rules! inserted {
     () => {
-        "select count(*), pg_backend_pid(),
+        "/* write: inserted */ select count(*), pg_backend_pid(),
             case when current_setting('synchronous_commit') = 'off'
                 then set_config('synchronous_commit', 'on', true) end
         from inserted"
