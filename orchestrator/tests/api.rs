@@ -5,6 +5,7 @@
 
 #[path = "api"]
 mod api {
+    mod acts;
     mod cancels;
     mod server;
     mod signals;

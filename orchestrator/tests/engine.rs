@@ -7,6 +7,7 @@ mod engine {
     mod crash;
     mod definitions;
     mod echoes;
+    mod large;
     mod life;
     mod lost_tail;
     pub(super) mod mortal;

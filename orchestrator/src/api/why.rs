@@ -324,6 +324,20 @@ impl<'t> Teller<'t> {
                 };
                 format!("{asked} cannot accept the call {undoing}{name}: {last}.{again}")
             }
+            StuckReason::Contradiction if direction == Direction::Backward => format!(
+                "{asked} contradicts the log, which has {name} as applied: {last}. Nothing is \
+                 decided before a person has looked."
+            ),
+            StuckReason::Contradiction => format!(
+                "{asked} contradicts the log of {name}: {last}. Nothing is decided before a person \
+                 has looked."
+            ),
+            StuckReason::ReplyUnread => {
+                format!(
+                    "{name} was applied, and a later step reads its reply: {}.",
+                    self.said(step)
+                )
+            }
             StuckReason::CompensationRejected => {
                 format!("{asked} refuses to undo {name}, which stands: {last}.")
             }

@@ -26,7 +26,7 @@ steps:
 ";
 
 /// A server whose participant takes every connection and never says a word.
-async fn silent() -> (Server, TcpListener) {
+pub(crate) async fn silent() -> (Server, TcpListener) {
     let participant = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", participant.local_addr().unwrap());
     let mut server = Server::start_with(&address).await;
@@ -35,7 +35,7 @@ async fn silent() -> (Server, TcpListener) {
 }
 
 /// A saga whose pivot may have been applied.
-async fn in_doubt(server: &mut Server, key: &str) {
+pub(crate) async fn in_doubt(server: &mut Server, key: &str) {
     server.start_saga("place", key).await;
     approve(server, key).await;
     server.offering(key, SagaVerb::SettleApplied).await;

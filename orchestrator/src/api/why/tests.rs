@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost_reflect::DescriptorPool;
 use saga_core::{
+    Contradiction,
     Direction::{self, Backward, Forward},
     Ending, Event, NodeId, NotDone, OperationRoot, OperatorAct, Outcome, Resolution, SagaId,
     Settled, Started, State, StepIndex, TurnBackReason, UnknownCause, Verdict, Word,
@@ -147,6 +148,8 @@ fn behind_the_pivot() -> Vec<Told> {
                 called(COMMIT, Forward, 2, not_sent()),
             ],
         ),
+        ("its reply is missed", vec![noted_unread(), unrenderable(COMMIT, Forward)]),
+        ("contradicted", vec![called(RESERVE, Forward, 1, contradicted())]),
         ("refused behind the pivot", vec![inserted(), called(COMMIT, Forward, 1, rejected())]),
         ("unrenderable behind the pivot", vec![inserted(), unrenderable(COMMIT, Forward)]),
         (
@@ -168,6 +171,20 @@ fn turning_back() -> Vec<Told> {
                 overdue(),
                 called(RESERVE, Backward, 1, not_sent()),
                 called(RESERVE, Backward, 2, not_sent()),
+            ],
+        ),
+        (
+            "undo finds nothing",
+            vec![noted(), overdue(), called(RESERVE, Backward, 1, nothing_to_undo())],
+        ),
+        (
+            "closed",
+            vec![
+                noted(),
+                overdue(),
+                called(RESERVE, Backward, 1, rejected()),
+                closed(),
+                vec![ended(Ending::Closed)],
             ],
         ),
         ("undo is refused", vec![noted(), overdue(), called(RESERVE, Backward, 1, rejected())]),
@@ -273,6 +290,27 @@ fn approved() -> Vec<Event> {
 
 fn inserted() -> Vec<Event> {
     [approved(), called(INSERT, Forward, 1, applied())].concat()
+}
+
+/// The pivot is applied, and its reply was too large to be kept.
+fn noted_unread() -> Vec<Event> {
+    let message = "the reply is over the limit of 1048576 bytes".to_owned();
+    [approved(), called(INSERT, Forward, 1, Outcome::AppliedUnread { message })].concat()
+}
+
+fn contradicted() -> Outcome {
+    let message = "operation 7 came before with another request".to_owned();
+    Outcome::Contradicted { cause: Contradiction::OtherRequest, message }
+}
+
+fn nothing_to_undo() -> Outcome {
+    let message = "the participant has no effect to undo".to_owned();
+    Outcome::Contradicted { cause: Contradiction::NoEffect, message }
+}
+
+fn closed() -> Vec<Event> {
+    let (actor, reason) = ("bob".to_owned(), "given back by hand".to_owned());
+    vec![Event::OperatorActed { actor, reason, act: OperatorAct::Close, at_ms: 2_500 }]
 }
 
 fn doubt() -> Vec<Event> {

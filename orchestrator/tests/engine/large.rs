@@ -1,0 +1,103 @@
+//! Replies and requests as large as they may be: each fits into a row of the log, whatever
+//! else belongs to the same moment, and none stays in memory while a call is out.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use orchestrator::{
+    engine::{Engine, Limits},
+    participants::{CallRequest, Caller},
+};
+use prost::Message;
+use saga_core::{Direction, Ending, OperationId, Outcome, Resolution, SagaId};
+use saga_proto::shop::order::v1::{InsertOrderRequest, InsertOrderResponse};
+
+use super::stores::{Fresh, KINDS, PATIENCE, engine_with, start_of};
+
+/// Three replies side by side, and a pivot whose request is made of two of them.
+const LARGE: &str = r#"
+kind: Saga
+name: large
+version: 1
+input: shop.order.v1.PlaceOrderInput
+steps:
+  - name: a
+    after: []
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: input.order_no } }
+    compensation: none
+  - name: b
+    after: []
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: input.order_no } }
+    compensation: none
+  - name: c
+    after: []
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: input.order_no } }
+    compensation: none
+  - name: all
+    after: [a, b, c]
+    pivot: true
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: steps.a.reply.order_no + steps.b.reply.order_no } }
+"#;
+
+const REPLY_BYTES: usize = 900_000;
+
+/// Replies with as much as it may to everything.
+#[derive(Debug)]
+struct Talkative;
+
+#[async_trait]
+impl Caller for Talkative {
+    async fn call(&self, request: CallRequest<'_>) -> Outcome {
+        assert_eq!(request.direction, Direction::Forward);
+        let asked = InsertOrderRequest::decode(request.body).unwrap().order_no;
+        if request.step == "all" {
+            assert_eq!(asked.len(), 2 * REPLY_BYTES, "the whole of two replies");
+        }
+        let reply = InsertOrderResponse {
+            order_no: "x".repeat(REPLY_BYTES),
+            ..InsertOrderResponse::default()
+        };
+        Outcome::Applied { reply: reply.encode_to_vec().into() }
+    }
+
+    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+        Resolution::Fenced
+    }
+}
+
+#[tokio::test]
+async fn what_is_within_its_limit_never_stops_a_saga() {
+    for kind in KINDS {
+        let fresh = Fresh::open(kind).await;
+        let (engine, saga) = driven(&fresh, Limits::default()).await;
+        let ended = engine.snapshot(saga).await.unwrap().state.ended().unwrap();
+        assert_eq!(ended.ending, Ending::Completed, "{kind:?}");
+
+        let rows = engine.rows(saga, 0, 100).await.unwrap();
+        let large = rows.iter().filter(|row| row.events.len() > REPLY_BYTES).count();
+        // Three replies, the request that is made of two of them, and the last reply.
+        assert_eq!(large, 5, "{kind:?}: what is large has a row of its own");
+        engine.stop(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_over_the_limit_is_one_that_cannot_be_made() {
+    let fresh = Fresh::open(KINDS[0]).await;
+    let limits = Limits { request_bytes_max: 1_000_000, ..Limits::default() };
+    let (engine, saga) = driven(&fresh, limits).await;
+    let snapshot = engine.snapshot(saga).await.unwrap();
+    assert_eq!(snapshot.state.ended().unwrap().ending, Ending::Compensated);
+    assert_eq!(snapshot.state.turned_back().unwrap().code(), "UNRENDERABLE");
+    let told = snapshot.state.steps()[3].last_trouble.as_ref().unwrap();
+    assert!(told.message.contains("1800004 bytes; at most 1000000"), "{told:?}");
+    engine.stop(PATIENCE).await;
+}
+
+async fn driven(fresh: &Fresh, limits: Limits) -> (Engine, SagaId) {
+    let engine = engine_with(Arc::clone(&fresh.store), Arc::new(Talkative), limits).await;
+    engine.register(LARGE, "large.yaml").await.unwrap();
+    let saga = start_of(&engine, "large", "key").await;
+    assert!(engine.wait_end(saga, PATIENCE).await.unwrap());
+    (engine, saga)
+}
