@@ -1,9 +1,10 @@
 //! The life of one step: every phase, and every event that is legal in it.
 
-use crate::{
-    definition::OnTimeout,
-    event::{Contradiction, Direction, NotDone, Outcome, Resolution, Settled, Verdict, Word},
-};
+use crate::event::{Contradiction, Direction, Settled};
+
+mod learned;
+
+pub use learned::{Learned, StepEvent};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,96 +83,6 @@ pub enum Pause {
     NotBefore { at_ms: u64 },
     /// At once.
     Over,
-}
-
-/// An event as far as the phase of a step depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepEvent {
-    Skipped,
-    Unrenderable { direction: Direction },
-    Intended { direction: Direction, attempt: u32 },
-    Answered { direction: Direction, attempt: u32, learned: Learned, at_ms: u64 },
-    Inquired { inquiry: u32 },
-    Resolved { inquiry: u32, learned: Learned, at_ms: u64 },
-    WaitBegan { at_ms: u64 },
-    Signalled,
-    WaitEnded { learned: Learned },
-    Kept,
-    OwnerLost,
-    RetryRequested,
-    Settled(Settled),
-    Renewed,
-}
-
-/// An outcome or a resolution without its payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learned {
-    Applied,
-    Rejected,
-    /// Refused, as far as this attempt goes.
-    Refused,
-    Fenced,
-    Contradicted(Contradiction),
-    NotDone {
-        last: Last,
-        retry_after_ms: Option<u64>,
-    },
-    Unknown {
-        last: Last,
-    },
-}
-
-impl From<&Outcome> for Learned {
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => Self::Applied,
-            Outcome::Contradicted { cause, .. } => Self::Contradicted(*cause),
-            Outcome::Rejected { word: Word::OnRecord, .. } => Self::Rejected,
-            Outcome::Rejected { word: Word::OfAttempt, .. } => Self::Refused,
-            Outcome::NotDone { cause: NotDone::NotSent, retry_after_ms, .. } => {
-                Self::NotDone { last: Last::NotSent, retry_after_ms: *retry_after_ms }
-            }
-            Outcome::NotDone { cause: NotDone::Busy, retry_after_ms, .. } => {
-                Self::NotDone { last: Last::Busy, retry_after_ms: *retry_after_ms }
-            }
-            Outcome::Fault { .. } => Self::NotDone { last: Last::Fault, retry_after_ms: None },
-            Outcome::Unknown { .. } => Self::Unknown { last: Last::Unknown },
-        }
-    }
-}
-
-impl Learned {
-    /// Whether the attempt that it is about may have had an effect that is not known.
-    #[must_use]
-    pub(crate) fn may_have_acted(self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Contradicted(_))
-    }
-}
-
-impl From<&Resolution> for Learned {
-    fn from(resolution: &Resolution) -> Self {
-        match resolution {
-            Resolution::Applied { .. } => Self::Applied,
-            Resolution::Rejected { .. } => Self::Rejected,
-            Resolution::Fenced => Self::Fenced,
-            Resolution::Reversed => Self::Contradicted(Contradiction::Reversed),
-            Resolution::InProgress | Resolution::Unanswered { .. } => {
-                Self::Unknown { last: Last::Unresolved }
-            }
-            Resolution::Unsupported { .. } => Self::Unknown { last: Last::NoInquiry },
-        }
-    }
-}
-
-impl From<&Verdict> for Learned {
-    fn from(verdict: &Verdict) -> Self {
-        match verdict {
-            Verdict::Accepted | Verdict::TimedOut { then: OnTimeout::Accept } => Self::Applied,
-            Verdict::Refused { .. } | Verdict::TimedOut { then: OnTimeout::Refuse } => {
-                Self::Rejected
-            }
-        }
-    }
 }
 
 impl StepPhase {
@@ -263,6 +174,19 @@ impl StepPhase {
             }
             (settled, E::OwnerLost) => settled,
 
+            (phase, E::RetryRequested | E::Renewed | E::Settled(_)) => phase.after_act(event)?,
+
+            _ => return None,
+        };
+        Some(next)
+    }
+
+    /// The phase after a person acted.
+    fn after_act(self, act: StepEvent) -> Option<Self> {
+        use Direction::{Backward, Forward};
+        use StepEvent as E;
+
+        let next = match (self, act) {
             // A person who wants it tried now ends the pause, whatever it was.
             (Self::Open { direction, tries, last, .. }, E::RetryRequested) => {
                 Self::Open { direction, tries, last, pause: Pause::Over }

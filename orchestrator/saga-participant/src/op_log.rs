@@ -78,8 +78,9 @@ pub(crate) struct Stored {
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) at_ms: i64,
-    /// Whether another operation has undone it.
-    pub(crate) reversed: bool,
+    /// What is recorded of the operation that undoes it, where there is one: applied, or a
+    /// provider is being asked.
+    pub(crate) reversal: Option<State>,
 }
 
 impl Stored {
@@ -250,10 +251,9 @@ pub(crate) async fn find(tx: &mut Tx, op_id: Uuid) -> Result<Option<Stored>, sql
             "/* find_operation */
             select op_id, saga_id, kind, request_hash, hash_form, state, request, plan, result,
                 reason, message, at_ms,
-                case when exists (
-                    select 1 from op_log as undo
-                    where undo.reverses = op_log.op_id and undo.state = 'APPLIED'
-                ) then 1 else 0 end
+                (
+                    select undo.state from op_log as undo where undo.reverses = op_log.op_id
+                )
             from op_log where op_id = $1",
             &[Arg::Uuid(op_id)],
         )
@@ -269,10 +269,9 @@ pub(crate) async fn find_and_hold(tx: &mut Tx, op_id: Uuid) -> Result<Option<Sto
             update op_log set plan = plan where op_id = $1
             returning op_id, saga_id, kind, request_hash, hash_form, state, request, plan,
                 result, reason, message, at_ms,
-                case when exists (
-                    select 1 from op_log as undo
-                    where undo.reverses = op_log.op_id and undo.state = 'APPLIED'
-                ) then 1 else 0 end",
+                (
+                    select undo.state from op_log as undo where undo.reverses = op_log.op_id
+                )",
             &[Arg::Uuid(op_id)],
         )
         .await?;
@@ -293,7 +292,7 @@ fn stored(row: &Row) -> Result<Stored, sqlx::Error> {
         reason: row.optional_text(9)?.unwrap_or_default(),
         message: row.optional_text(10)?.unwrap_or_default(),
         at_ms: row.int(11)?,
-        reversed: row.int(12)? == 1,
+        reversal: row.optional_text(12)?.as_deref().map(State::parse).transpose()?,
     })
 }
 

@@ -60,12 +60,20 @@ pub(crate) fn repeat(claim: &Claim<'_>, stored: Stored) -> Result<Concluded, Ope
 /// # Errors
 ///
 /// OP_REVERSED: the reply of what was undone would be taken for a standing effect.
+/// OPERATION_IN_PROGRESS: a provider is being asked to undo it, and may have done so.
 pub(crate) fn ended(stored: &Stored) -> Result<Option<Result<Answered, Status>>, OperationError> {
-    if stored.reversed && stored.state == State::Applied {
-        let message = format!("operation {} took effect and was undone since", stored.op_id);
-        return Err(refused(RefusalCode::FailedPrecondition, reason::OP_REVERSED, message));
+    match (stored.state, stored.reversal) {
+        (State::Applied, Some(State::Applied)) => {
+            let message = format!("operation {} took effect and was undone since", stored.op_id);
+            Err(refused(RefusalCode::FailedPrecondition, reason::OP_REVERSED, message))
+        }
+        (State::Applied, Some(State::Intended)) => Err(OperationError::Conflict {
+            reason: reason::OPERATION_IN_PROGRESS,
+            message: format!("operation {} is being undone; try again", stored.op_id),
+            retry_after_ms: 100,
+        }),
+        _ => Ok(stored.answer()),
     }
-    Ok(stored.answer())
 }
 
 fn refused(code: RefusalCode, reason: &'static str, message: String) -> OperationError {

@@ -252,8 +252,12 @@ fn waited_in_vain(error: &OperationError) -> bool {
 
 fn resolution(stored: Stored) -> Resolution {
     match stored.state {
-        State::Applied if stored.reversed => {
+        State::Applied if stored.reversal == Some(State::Applied) => {
             Resolution::Reversed(Reversed { reply: stored.result })
+        }
+        // Whether its provider has undone it already is not known.
+        State::Applied if stored.reversal == Some(State::Intended) => {
+            Resolution::InProgress(InProgress {})
         }
         State::Applied => Resolution::Applied(Applied { reply: stored.result }),
         State::Rejected => {
