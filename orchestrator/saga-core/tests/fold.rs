@@ -5,9 +5,9 @@ use bytes::Bytes;
 use saga_core::{
     Definition,
     Direction::{self, Backward, Forward},
-    Ending, Epoch, Event, NodeId, OnUnknown, OperationRoot, OperatorAct, Outcome, RetryPolicy,
-    SagaId, Settled, Started, State, Step, StepIndex, StepKind, StepPhase, TurnBackReason,
-    UnknownCause, Word,
+    Ending, Epoch, Event, NodeId, OnUnknown, OperationRoot, OperatorAct, Outcome, Resolution,
+    RetryPolicy, SagaId, Settled, Started, State, Step, StepIndex, StepKind, StepPhase,
+    TurnBackReason, UnknownCause, Word,
 };
 use uuid::Uuid;
 
@@ -176,6 +176,25 @@ fn a_person_who_asks_has_an_unrenderable_request_made_again() {
     let log = [done(FIRST), vec![turned_back(), unrenderable, acted(OperatorAct::Retry)]].concat();
     assert_eq!(folded(&log).step(FIRST).phase, StepPhase::Applied);
     accepts(&log, intended(FIRST, Backward, 1));
+}
+
+#[test]
+fn a_refusal_in_doubt_is_kept_until_the_call_is_made_anew() {
+    let refused =
+        |word| Outcome::Rejected { reason: "HAVE_IT".to_owned(), message: String::new(), word };
+    assert_eq!(folded(&answered(FIRST, refused(Word::OnRecord))).step(FIRST).refusal, None);
+
+    let (direction, outcome) = (Forward, refused(Word::OfAttempt));
+    let fenced = [
+        intended(FIRST, Forward, 2),
+        Event::Answered { step: FIRST, direction, attempt: 2, outcome, at_ms: 0 },
+        Event::Inquired { step: FIRST, inquiry: 1, at_ms: 0 },
+        Event::Resolved { step: FIRST, inquiry: 1, resolution: Resolution::Fenced, at_ms: 0 },
+    ];
+    let log = [unknown(FIRST), fenced.to_vec()].concat();
+    assert_eq!(folded(&log).step(FIRST).refusal.as_ref().unwrap().reason, "HAVE_IT");
+    let renewed = [log, vec![acted(OperatorAct::Renew { step: FIRST })]].concat();
+    assert_eq!(folded(&renewed).step(FIRST).refusal, None);
 }
 
 fn accepts(log: &[Event], event: Event) {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use saga_core::{
     Action, Contradiction, Definition, Direction, Epoch, Event, Next, NodeId, NotDone,
     OperationRoot, Outcome, Resolution, SagaId, Started, State, StepIndex, StepPhase, UnknownCause,
-    Word,
+    Word, phase::Last,
 };
 use uuid::Uuid;
 
@@ -98,9 +98,9 @@ impl Fold {
         Self { key: hasher.finish(), state }
     }
 
-    /// The first row of the saga, written by the node in slot 0.
+    /// Before the first row: nothing was asked of anybody.
     #[must_use]
-    pub fn first(course: Course<'_>) -> Draft {
+    pub fn unbegun(course: Course<'_>, slot: Slot) -> Self {
         let definition = &course.scope.definition;
         let started = Started {
             definition: definition.name.clone(),
@@ -108,11 +108,10 @@ impl Fold {
             definition_hash: [0; 32],
             input: Bytes::new(),
             operations: OperationRoot::Saga,
-            node: node_id(0),
+            node: node_id(slot),
             at_ms: 0,
         };
-        let state = State::start(SagaId(Uuid::from_u128(7)), definition, &started);
-        Self::new(state, definition).draft(course, 0, &[])
+        Self::new(State::start(SagaId(Uuid::from_u128(7)), definition, &started), definition)
     }
 
     /// Folds what was learned and decides until there is nothing more to record: what
@@ -148,6 +147,13 @@ impl Fold {
         Some(Arc::new(Self::new(state, definition)))
     }
 
+    /// Whether the word of a participant contradicts the log: a person has to look.
+    #[must_use]
+    pub fn is_contradicted(&self) -> bool {
+        let mut phases = self.state.steps().iter().map(|step| step.phase);
+        phases.any(|it| matches!(it, StepPhase::Open { last: Last::Contradicted, .. }))
+    }
+
     #[must_use]
     pub fn owner(&self) -> NodeId {
         self.state.owner()
@@ -163,12 +169,17 @@ fn hash_phase(phase: StepPhase, failures_max: u32, hasher: &mut Mixer) {
     std::mem::discriminant(&phase).hash(hasher);
     match phase {
         StepPhase::InFlight { direction, tries } => {
-            (direction, tries.in_doubt, tries.failures.min(failures_max)).hash(hasher);
+            let failures = tries.failures.min(failures_max);
+            (direction, tries.in_doubt, failures, tries.inquiries > 0).hash(hasher);
+            tries.refused.hash(hasher);
         }
-        StepPhase::Inquiring { tries } => tries.failures.min(failures_max).hash(hasher),
-        StepPhase::Open { direction, tries, pause, .. } => {
+        StepPhase::Inquiring { tries } => {
+            (tries.failures.min(failures_max), tries.refused).hash(hasher);
+        }
+        StepPhase::Open { direction, tries, pause, last } => {
             let failures = tries.failures.min(failures_max);
             (direction, tries.in_doubt, failures, tries.inquiries > 0, pause).hash(hasher);
+            (tries.refused, last == Last::Contradicted).hash(hasher);
         }
         other => other.hash(hasher),
     }
@@ -279,11 +290,14 @@ fn outcome(said: Said) -> Outcome {
     let message = String::new();
     match said {
         Said::Applied => Outcome::Applied { reply: Bytes::new() },
-        Said::Rejected => {
-            let (reason, word) = ("NO".to_owned(), Word::OnRecord);
-            Outcome::Rejected { reason, message, word }
+        Said::Rejected | Said::Refused => {
+            let on_record = said == Said::Rejected;
+            let word = if on_record { Word::OnRecord } else { Word::OfAttempt };
+            Outcome::Rejected { reason: "NO".to_owned(), message, word }
         }
         Said::Fenced => Outcome::Contradicted { cause: Contradiction::Fenced, message },
+        Said::Reversed => Outcome::Contradicted { cause: Contradiction::Reversed, message },
+        Said::NothingToUndo => Outcome::Contradicted { cause: Contradiction::NoEffect, message },
         Said::Nothing => Outcome::Unknown { cause: UnknownCause::TimedOut, message },
         Said::NotSent => {
             Outcome::NotDone { cause: NotDone::NotSent, message, retry_after_ms: None }
@@ -296,7 +310,11 @@ fn resolution(said: Said) -> Resolution {
         Said::Applied => Resolution::Applied { reply: Bytes::new() },
         Said::Rejected => Resolution::Rejected { reason: "NO".to_owned(), message: String::new() },
         Said::Fenced => Resolution::Fenced,
-        Said::Nothing | Said::NotSent => Resolution::Unanswered { message: String::new() },
+        Said::Reversed => Resolution::Reversed,
+        // Calls alone are answered so: an inquiry looks into the operation log.
+        Said::Refused | Said::NothingToUndo | Said::Nothing | Said::NotSent => {
+            Resolution::Unanswered { message: String::new() }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | here | stands for |
 //! |---|---|
-//! | [`world::log`] | the log: a row names the version it builds on, and of two one is taken |
+//! | [`world::log`] | the log: a row names the row it builds on, and of two one is taken |
 //! | [`world::node`], [`world::take`] | the driver: draft, append, learn that it is durable, call, wait; decide again where somebody else wrote |
 //! | [`world::network`] | requests and answers: any order, twice, late, never |
 //! | [`participant`] | the kit's operation log and barrier, operations that ask a provider, and the provider's own ledger |
@@ -29,13 +29,31 @@
 //! arrives twice, out of order, after it was given up, or not at all; the participant or its
 //! provider dies between any two of intent, call, answer and record, which is a message lost
 //! there; an answer is lost, or never waited for; the client cancels, through the owner or past
-//! it. Participants refuse whatever the scope lets them refuse.
+//! it. Participants refuse whatever the scope lets them refuse, and some refuse what they have
+//! already without a look into their operation log. The log loses its newest rows under living
+//! owners, or the saga as a whole, and the client asks again.
+//!
+//! # What a log that lost rows still promises
+//!
+//! Operation ids do not hang on the log, so what was lost is done again under the same ids: no
+//! effect happens twice (E1), and a participant that knows more than the log contradicts it: a
+//! person is called (V1). No row follows one that was lost (T2). An ended saga is true (E2, E3,
+//! E9, E10) to every step of which a participant has told since. It is *not* true to the others
+//! ([`world::log::Log::forgotten`]), and only their books could tell:
+//!
+//! - an undoing of which the log has lost everything, where it kept that the step was applied;
+//! - an action of which the log has lost everything, where the saga turns back before it comes
+//!   to that step again, or meets a refusal there that is not on record;
+//! - an undoing that leaves, or arrives, behind the loss.
+//!
+//! Each of these is a property that is sometimes seen, so that whoever mends it has to come here.
 //!
 //! # Bounds
 //!
 //! One saga, two nodes at once, two or three steps, one provider, two attempts before an inquiry.
 //! The number of faults is bounded per run, so a run is finite; the tests say how many. A first
-//! row that is durable is where everything begins: before it, there is no saga.
+//! row that is durable is where everything begins: before it, there is no saga. The log loses
+//! rows once.
 //!
 //! # Not modelled
 //!

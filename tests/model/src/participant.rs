@@ -24,9 +24,15 @@ pub enum Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Said {
     Applied,
+    /// The refusal is on record.
     Rejected,
-    /// Only of an inquiry.
+    /// Refused by a check before the operation log, which nobody records.
+    Refused,
     Fenced,
+    /// The action took effect and was undone.
+    Reversed,
+    /// Only of a compensation: its original had no effect.
+    NothingToUndo,
     /// Nothing came: the call was given up.
     Nothing,
     /// The call never left.
@@ -87,8 +93,13 @@ impl Books {
         self.id = id;
         match known {
             Some(Record::Applied) if !barrier.knows_repeated_actions => self.take_effect(),
-            Some(Record::Applied) => Received::Answer(Said::Applied),
-            Some(Record::Rejected | Record::Fenced) => Received::Answer(Said::Rejected),
+            // What was undone is not there any more: the check finds nothing.
+            Some(Record::Applied) if site.checks_first && !self.is_reversed(barrier) => {
+                Received::Answer(Said::Refused)
+            }
+            Some(Record::Applied) => Received::Answer(self.applied_or_reversed(barrier)),
+            Some(Record::Rejected) => Received::Answer(Said::Rejected),
+            Some(Record::Fenced) => Received::Answer(Said::Fenced),
             Some(Record::Intended) => Received::AskProvider(Op::Action),
             None if site.asks_provider => {
                 if site.provider().intends_before_asking {
@@ -104,6 +115,19 @@ impl Books {
         }
     }
 
+    fn applied_or_reversed(&self, barrier: Barrier) -> Said {
+        if self.is_reversed(barrier) { Said::Reversed } else { Said::Applied }
+    }
+
+    /// Whether the effect of the action is undone, or is about to be.
+    fn is_reversed(&self, barrier: Barrier) -> bool {
+        self.action == Some(Record::Applied)
+            && match self.undo {
+                Some(Record::Intended) => barrier.undo_counts_once_intended,
+                undo => undo.is_some() && barrier.answers_reversed,
+            }
+    }
+
     fn take_effect(&mut self) -> Received {
         self.action = Some(Record::Applied);
         self.applied += 1;
@@ -113,7 +137,7 @@ impl Books {
     fn inquire(&mut self, site: Site<'_>) -> Received {
         let barrier = site.barrier();
         match self.action {
-            Some(Record::Applied) => Received::Answer(Said::Applied),
+            Some(Record::Applied) => Received::Answer(self.applied_or_reversed(barrier)),
             Some(Record::Rejected) => Received::Answer(Said::Rejected),
             Some(Record::Fenced) => Received::Answer(Said::Fenced),
             Some(Record::Intended) if barrier.inquiry_waits_for_provider => {
@@ -138,7 +162,7 @@ impl Books {
         };
         match (known, self.action) {
             (Some(Record::Intended), _) => Received::AskProvider(Op::Undo),
-            (Some(_), _) => Received::Answer(Said::Applied),
+            (Some(_), _) => Received::Answer(self.undone_or_nothing()),
             (None, Some(Record::Intended)) => Received::AskProvider(Op::Action),
             (None, Some(Record::Applied)) if site.asks_provider => {
                 self.undo = Some(Record::Intended);
@@ -152,9 +176,13 @@ impl Books {
                 if original == Some(Record::Applied) {
                     self.undone += 1;
                 }
-                Received::Answer(Said::Applied)
+                Received::Answer(self.undone_or_nothing())
             }
         }
+    }
+
+    fn undone_or_nothing(&self) -> Said {
+        if self.action == Some(Record::Applied) { Said::Applied } else { Said::NothingToUndo }
     }
 
     /// The provider has answered for good. Another answer may have been recorded before.
@@ -189,6 +217,8 @@ pub struct Site<'s> {
     pub step: StepIndex,
     /// Whether its effect is made by an outside provider.
     pub asks_provider: bool,
+    /// Whether it refuses what it has already, without a look into its operation log.
+    pub checks_first: bool,
 }
 
 impl Site<'_> {

@@ -7,7 +7,12 @@ use stateright::Property;
 use crate::{
     participant::{Ask, Op, Record},
     protocol::Protocol,
-    world::{SLOTS, World, log::Teller, network::Leg},
+    scope::Scope,
+    world::{
+        SLOTS, World,
+        log::Teller,
+        network::{Leg, Message},
+    },
 };
 
 pub const L1: &str = "L1 what is on the wire is in the log";
@@ -16,6 +21,7 @@ pub const L3: &str = "L3 the log folds, and every decision fits it";
 pub const L4: &str = "L4 nothing follows the end";
 pub const L8: &str = "L8 an outcome in the log is the participant's own word";
 pub const T1: &str = "T1 of rows that build on the same one, one is taken";
+pub const T2: &str = "T2 no row follows one that was lost";
 pub const E1: &str = "E1 an operation takes effect at most once";
 pub const E1_FENCED: &str = "E1 what is refused or fenced has no effect for ever";
 pub const E2: &str = "E2 a completed saga has all of its effects, once each";
@@ -23,14 +29,26 @@ pub const E3: &str = "E3 a compensated saga has no effect left, nor one to come"
 pub const E4: &str = "E4 the provider's ledger and the operation log agree";
 pub const E9: &str = "E9 an effect is undone after what depends on it";
 pub const E10: &str = "E10 nothing is undone once the pivot stands";
-pub const V1: &str = "V1 the end is in reach without another fault";
+pub const V1: &str = "V1 the end is in reach without another fault, or a person is called";
 
 /// The properties that must always hold.
-pub const ALWAYS: [&str; 14] = [L1, L2, L3, L4, L8, T1, E1, E1_FENCED, E2, E3, E4, E9, E10, V1];
+pub const ALWAYS: [&str; 15] = [L1, L2, L3, L4, L8, T1, T2, E1, E1_FENCED, E2, E3, E4, E9, E10, V1];
 
-pub(crate) fn all() -> Vec<Property<Protocol>> {
+pub(crate) fn all(scope: &Scope) -> Vec<Property<Protocol>> {
     let mut all = always();
     all.extend(sometimes());
+    if 0 < scope.faults.tails {
+        all.extend(sometimes_with_a_loss());
+    }
+    if !scope.checked.is_empty() {
+        all.push(Property::sometimes("a refusal meets a doubt", |_, world: &World| {
+            let mut phases = world.fold().state.steps().iter().map(|step| step.phase);
+            phases.any(|it| match it {
+                StepPhase::Open { tries, .. } | StepPhase::Inquiring { tries } => tries.refused,
+                _ => false,
+            })
+        }));
+    }
     all
 }
 
@@ -42,6 +60,7 @@ fn always() -> Vec<Property<Protocol>> {
         Property::always(L4, |_, world: &World| !world.broken.written_behind_end),
         Property::always(L8, outcomes_are_true),
         Property::always(T1, |_, world: &World| !world.broken.built_on_older),
+        Property::always(T2, |_, world: &World| !world.broken.mixed_histories),
         Property::always(E1, takes_effect_once),
         Property::always(E1_FENCED, refused_has_no_effect),
         Property::always(E2, completed_is_whole),
@@ -94,6 +113,38 @@ fn sometimes() -> Vec<Property<Protocol>> {
     ]
 }
 
+/// What must have been met where the log loses rows.
+fn sometimes_with_a_loss() -> Vec<Property<Protocol>> {
+    vec![
+        Property::sometimes("a participant contradicts the log", |_, world: &World| {
+            world.is_contradicted()
+        }),
+        Property::sometimes("all that was lost is done again, once", |_, world: &World| {
+            let knows_all = world.log.has_lost && world.log.forgotten.is_empty();
+            knows_all && ended(world) == Some(Ending::Completed)
+        }),
+        Property::sometimes("what was lost is undone", |_, world: &World| {
+            let knows_all = world.log.has_lost && world.log.forgotten.is_empty();
+            knows_all && ended(world) == Some(Ending::Compensated)
+        }),
+        // The limits: only the books of the participants could tell.
+        Property::sometimes(
+            "an effect stays of which the log knows nothing",
+            |model, world: &World| {
+                let stands = |step| world.may_stand(model.course(), step);
+                ended(world) == Some(Ending::Compensated) && world.log.forgotten.iter().any(stands)
+            },
+        ),
+        Property::sometimes(
+            "an effect is undone, and the log has it as applied",
+            |model, world: &World| {
+                let is_undone = |step| world.effects(model.course(), step) == (1, 1);
+                ended(world) == Some(Ending::Completed) && world.log.forgotten.iter().any(is_undone)
+            },
+        ),
+    ]
+}
+
 fn ended(world: &World) -> Option<Ending> {
     world.fold().state.ended().map(|it| it.ending)
 }
@@ -108,7 +159,7 @@ fn outcomes_are_true(model: &Protocol, world: &World) -> bool {
         let (applied, _) = world.effects(model.course(), step);
         match world.fold().phase(step) {
             StepPhase::Applied => books.action == Some(Record::Applied) && 0 < applied,
-            StepPhase::Rejected => world.is_refused(step),
+            StepPhase::Rejected => world.is_refused(step) || world.log.forgotten.contains(step),
             StepPhase::Fenced => books.action == Some(Record::Fenced),
             StepPhase::Undone => books.undo == Some(Record::Applied),
             _ => true,
@@ -131,12 +182,14 @@ fn refused_has_no_effect(model: &Protocol, world: &World) -> bool {
 }
 
 fn completed_is_whole(model: &Protocol, world: &World) -> bool {
-    let is_whole = |step| world.effects(model.course(), step) == (1, 0);
+    let is_whole =
+        |step| world.effects(model.course(), step) == (1, 0) || world.log.forgotten.contains(step);
     ended(world) != Some(Ending::Completed) || every_step(model, is_whole)
 }
 
 fn compensated_is_clean(model: &Protocol, world: &World) -> bool {
-    let is_clean = |step| !world.may_stand(model.course(), step);
+    let is_clean =
+        |step| !world.may_stand(model.course(), step) || world.log.forgotten.contains(step);
     ended(world) != Some(Ending::Compensated) || every_step(model, is_clean)
 }
 
@@ -160,7 +213,8 @@ fn ledgers_agree(model: &Protocol, world: &World) -> bool {
 fn undone_in_order(model: &Protocol, world: &World) -> bool {
     let definition = &model.scope.definition;
     every_step(model, |step| {
-        let mut later = definition.indices().filter(|it| definition.ancestors(*it).contains(step));
+        let later = definition.indices().filter(|it| definition.ancestors(*it).contains(step));
+        let mut later = later.filter(|it| !world.log.forgotten.contains(*it));
         !world.is_being_undone(step) || !later.any(|it| world.may_stand(model.course(), it))
     })
 }
@@ -168,9 +222,13 @@ fn undone_in_order(model: &Protocol, world: &World) -> bool {
 fn pivot_ends_turning_back(model: &Protocol, world: &World) -> bool {
     let Some(pivot) = model.scope.definition.pivot() else { return true };
     let (applied, undone) = world.effects(model.course(), pivot);
-    if applied <= undone {
+    let forgotten = world.log.forgotten;
+    if applied <= undone || forgotten.contains(pivot) {
         return true;
     }
-    let is_undoing = world.network.iter().any(|it| it.ask == Ask::Undo);
-    !is_undoing && world.books.iter().all(|it| it.undo.is_none())
+    let is_undone = |step: saga_core::StepIndex| {
+        let is_undoing = |it: &Message| (it.ask, it.step) == (Ask::Undo, step);
+        world.books[step.at()].undo.is_some() || world.network.iter().any(is_undoing)
+    };
+    every_step(model, |step| !is_undone(step) || forgotten.contains(step))
 }

@@ -112,7 +112,8 @@ impl Protocol {
         let mut healed: Option<World> = None;
         loop {
             let here = healed.as_ref().unwrap_or(world);
-            if here.has_ended() || self.ending().contains(&here.key) {
+            let is_over = here.has_ended() || here.is_contradicted();
+            if is_over || self.ending().contains(&here.key) {
                 self.ending().extend(way);
                 return true;
             }
@@ -178,7 +179,7 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::all()
+        properties::all(&self.scope)
     }
 }
 

@@ -18,6 +18,11 @@ pub struct Scope {
     pub provider: Option<StepIndex>,
     /// The steps that a participant may refuse.
     pub refusable: StepSet,
+    /// The steps whose participants refuse what they have already, before they look into
+    /// their operation log.
+    pub checked: StepSet,
+    /// Rows that the log may lose at once.
+    pub tail_rows_max: usize,
     pub faults: Faults,
     pub cancels: Cancels,
     pub pauses: Pauses,
@@ -35,6 +40,9 @@ pub struct Faults {
     /// Requests that arrive twice, and rows that are written twice because their writer did
     /// not learn what became of the first.
     pub repeats: u8,
+    /// How often the log loses its newest rows: a standby takes over that had not heard of
+    /// them, or a backup.
+    pub tails: u8,
 }
 
 /// Whether the client may ask the saga to turn back, at any moment.
@@ -114,6 +122,8 @@ impl Scope {
             definition: definition(Vec::new()),
             provider: None,
             refusable: StepSet::EMPTY,
+            checked: StepSet::EMPTY,
+            tail_rows_max: 0,
             faults,
             cancels: Cancels::Once,
             pauses: Pauses::Over,

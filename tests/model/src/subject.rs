@@ -20,6 +20,10 @@ pub struct Subject {
 pub struct LogRules {
     /// A row is accepted only where it builds on the last one.
     pub compares_version: bool,
+    /// What it builds on is a row, and not only a version.
+    pub names_row: bool,
+    /// A writer whose rows are gone from the log forgets what it knows.
+    pub forgets_what_is_gone: bool,
     /// A call leaves when its row is durable.
     pub appends_before_sending: bool,
     /// Taking a saga over is a row.
@@ -45,6 +49,12 @@ pub struct Barrier {
     pub undo_has_its_own_id: bool,
     /// Every attempt of an action has the same operation id.
     pub attempts_share_an_id: bool,
+    /// So has every attempt of the same start, where the log lost the saga in between.
+    pub starts_share_an_id: bool,
+    /// An action whose effect was undone is not answered as if it stood.
+    pub answers_reversed: bool,
+    /// From the moment at which a provider is to be asked to undo it.
+    pub undo_counts_once_intended: bool,
 }
 
 /// How a participant asks its provider.
@@ -65,6 +75,8 @@ impl Subject {
             learn: |_, event| vec![event],
             log: LogRules {
                 compares_version: true,
+                names_row: true,
+                forgets_what_is_gone: true,
                 appends_before_sending: true,
                 takes_over_by_append: true,
                 recognises_own_row: true,
@@ -77,6 +89,9 @@ impl Subject {
                 inquiry_waits_for_provider: true,
                 undo_has_its_own_id: true,
                 attempts_share_an_id: true,
+                starts_share_an_id: true,
+                answers_reversed: true,
+                undo_counts_once_intended: true,
             },
             provider: ProviderRules { intends_before_asking: true, tries_share_a_key: true },
         }

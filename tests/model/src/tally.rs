@@ -6,8 +6,12 @@ use std::{
 };
 
 use crate::{
-    participant::{Ask, Record},
-    world::{World, moves::Move, network::Message},
+    participant::{Ask, Record, Said},
+    world::{
+        World,
+        moves::Move,
+        network::{Leg, Message},
+    },
 };
 
 macro_rules! happenings {
@@ -51,6 +55,15 @@ happenings!(
     LateActionMetRefusal,
     LateActionRepeated,
     LateUndoRepeated,
+    ActionMetReversal,
+    RepeatRefusedByCheck,
+    TailLost,
+    TailLostUnderNode,
+    SagaLost,
+    RowsGone,
+    RowsMissed,
+    ForeignRowHasTheVersion,
+    StartedAgain,
 );
 
 impl Happening {
@@ -70,6 +83,9 @@ impl Happening {
             Move::CancelInLog => Self::CancelledInLog,
             Move::WriteAgain { .. } => Self::WrittenAgain,
             Move::LoseRow { .. } => Self::RowLost,
+            Move::LoseTail { .. } => Self::TailLost,
+            Move::MissRows { .. } => Self::RowsMissed,
+            Move::StartAgain { .. } => Self::StartedAgain,
         }
     }
 
@@ -80,6 +96,15 @@ impl Happening {
             (Ask::Inquiry, Some(Record::Intended)) => Self::InquiryMetIntent,
             (Ask::Inquiry, None) => Self::InquiryFenced,
             _ => Self::Delivered,
+        }
+    }
+
+    /// A request is answered in a way of its own.
+    pub(crate) fn of_answer(sent: Message) -> Option<Self> {
+        match (sent.ask, sent.leg) {
+            (Ask::Action, Leg::Reply(Said::Reversed)) => Some(Self::ActionMetReversal),
+            (Ask::Action, Leg::Reply(Said::Refused)) => Some(Self::RepeatRefusedByCheck),
+            _ => None,
         }
     }
 
@@ -110,8 +135,14 @@ impl Happened {
 }
 
 /// How often each of them happened, over all moves that were explored.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally([AtomicU64; Happening::ALL.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Happening::ALL.len()])
+    }
+}
 
 impl Tally {
     pub(crate) fn count(&self, happened: Happened) {

@@ -9,12 +9,12 @@ use std::{
 use saga_core::{StepIndex, StepPhase};
 
 use crate::{
-    fold::{Course, Fold, Slot, node_id},
+    fold::{Course, Fold, Slot},
     mixer::Mixer,
     participant::{Books, Ledger, Record, Site},
     scope::Faults,
     world::{
-        log::{Laned, Log, Teller},
+        log::{Laned, Log, RowId, Teller},
         network::{Leg, Message},
         node::{Memory, Pending},
     },
@@ -44,6 +44,10 @@ pub struct World {
     /// How much may still go wrong.
     pub left: Faults,
     pub broken: Broken,
+    /// Rows that were written, whatever became of them.
+    rows: RowId,
+    /// Rows that the log may lose at once.
+    tail_rows_max: usize,
     /// Equal for worlds in which the same can happen.
     pub key: u64,
 }
@@ -72,6 +76,8 @@ pub struct Broken {
     pub written_behind_end: bool,
     /// T1: a row was accepted that does not build on the last one.
     pub built_on_older: bool,
+    /// T2: a row was accepted that builds on a row that was lost.
+    pub mixed_histories: bool,
 }
 
 impl World {
@@ -79,12 +85,9 @@ impl World {
     #[must_use]
     pub fn first(course: Course<'_>) -> Self {
         let steps = course.scope.definition.steps.len();
-        let (log, row) = Log::first(course);
-        let mut owner = Memory::of(log.fold.clone(), 0);
-        owner.pending = Some(Pending { row, is_landed: true });
         let mut world = Self {
-            log,
-            nodes: [Some(owner), None],
+            log: Log::empty(course),
+            nodes: [None, None],
             lane: Vec::new(),
             network: Vec::new(),
             books: vec![Books::default(); steps],
@@ -95,16 +98,39 @@ impl World {
             },
             left: course.scope.faults,
             broken: Broken::default(),
+            rows: 0,
+            tail_rows_max: course.scope.tail_rows_max,
             key: 0,
         };
+        world.begin(course, 0);
         world.key = world.present_key();
         world
+    }
+
+    /// The node in `slot` writes the first row of the saga, and is not told yet.
+    fn begin(&mut self, course: Course<'_>, slot: Slot) {
+        let id = self.new_row();
+        let row = self.log.begin(course, slot, id);
+        let mut owner = Memory::of(&self.log);
+        owner.pending = Some(Pending { row, is_landed: true });
+        self.nodes[usize::from(slot)] = Some(owner);
+    }
+
+    fn new_row(&mut self) -> RowId {
+        self.rows += 1;
+        self.rows
     }
 
     /// What the log folds to.
     #[must_use]
     pub fn fold(&self) -> &Fold {
-        &self.log.fold
+        self.log.fold()
+    }
+
+    /// Rows that the log may still lose.
+    #[must_use]
+    pub fn may_lose(&self) -> usize {
+        if 0 < self.left.tails { self.tail_rows_max } else { 0 }
     }
 
     /// Whether the node's memory is that of the owner that the log names. A node that takes
@@ -115,7 +141,7 @@ impl World {
         self.node(slot).is_some_and(|memory| {
             let is_new = memory.pending.as_ref().is_some_and(|it| it.row.is_takeover());
             let epochs = (memory.fold.state.epoch(), fold.state.epoch());
-            !is_new && fold.owner() == node_id(slot) && epochs.0 == epochs.1
+            !is_new && self.log.is_owned_by(slot) && epochs.0 == epochs.1
         })
     }
 
@@ -138,11 +164,18 @@ impl World {
         self.fold().state.ended().is_some()
     }
 
+    /// Whether a person has to look: rows were lost, and a participant knows what they said.
+    #[must_use]
+    pub fn is_contradicted(&self) -> bool {
+        self.log.has_lost && self.fold().is_contradicted()
+    }
+
     /// The participant of `step`.
     #[must_use]
     pub fn site<'c>(&self, course: Course<'c>, step: StepIndex) -> Site<'c> {
         let asks_provider = course.scope.asks_provider(step);
-        Site { subject: course.subject, step, asks_provider }
+        let checks_first = course.scope.checked.contains(step);
+        Site { subject: course.subject, step, asks_provider, checks_first }
     }
 
     /// How often the action of `step` really took effect, and was undone.
@@ -179,6 +212,15 @@ impl World {
         matches!(record, Some(Record::Rejected | Record::Fenced))
     }
 
+    /// Whether an undoing of `step` is under way, or about to leave although its row is lost.
+    fn may_be_undone(&self, step: StepIndex) -> bool {
+        use crate::participant::Ask;
+        let pending = self.nodes.iter().flatten().filter_map(|it| it.pending.as_ref());
+        let mut lost = pending.filter(|it| it.is_landed && !self.log.contains(it.row.id));
+        self.network.iter().any(|it| (it.step, it.ask) == (step, Ask::Undo))
+            || lost.any(|it| it.row.tries.iter().any(|it| (it.step, it.ask) == (step, Ask::Undo)))
+    }
+
     /// Whether the log says that `step` is being undone.
     #[must_use]
     pub fn is_being_undone(&self, step: StepIndex) -> bool {
@@ -193,11 +235,14 @@ impl World {
         let is_swapped = local[1] < local[0];
         let rank = |slot: Slot| if is_swapped { 1 - slot } else { slot };
         let mut hasher = Mixer::default();
-        self.log.fold.key.hash(&mut hasher);
+        let may_lose = self.may_lose();
+        (self.fold().key, self.log.has_lost, self.log.is_gone(), self.log.start).hash(&mut hasher);
+        (self.log.forgotten, self.log.asked, self.log.undone_late).hash(&mut hasher);
+        self.log.pasts(may_lose).for_each(|it| it.hash(&mut hasher));
         (local[0].min(local[1]), local[0].max(local[1])).hash(&mut hasher);
         sum(self.network.iter().map(|it| (it.to.map(rank), it.step, it.leg, it.ask, it.id)))
             .hash(&mut hasher);
-        sum(self.lane.iter().map(|it| (it.teller.ranked(rank), it.row.key(&self.log))))
+        sum(self.lane.iter().map(|it| (it.teller.ranked(rank), it.row.key(&self.log, may_lose))))
             .hash(&mut hasher);
         self.books.hash(&mut hasher);
         self.ledger.hash(&mut hasher);
@@ -209,10 +254,11 @@ impl World {
         let Some(memory) = self.node(slot) else { return 0 };
         let mut hasher = Mixer::default();
         (memory.fold.key, self.owns(slot), memory.pauses).hash(&mut hasher);
-        (memory.version == self.log.version).hash(&mut hasher);
+        self.log.place(memory.row, self.may_lose()).hash(&mut hasher);
+        self.log.was_owned_by(slot, memory.fold.state.epoch(), self.may_lose()).hash(&mut hasher);
         sum(memory.awaited.iter()).hash(&mut hasher);
         if let Some(pending) = &memory.pending {
-            (pending.is_landed, pending.row.key(&self.log)).hash(&mut hasher);
+            (pending.is_landed, pending.row.key(&self.log, self.may_lose())).hash(&mut hasher);
         }
         hasher.finish() | 1
     }
@@ -249,6 +295,10 @@ impl fmt::Display for World {
         writeln!(f, "  books: {:?}", self.books)?;
         writeln!(f, "  provider: {:?}", self.ledger)?;
         writeln!(f, "  network: {:?}", self.network)?;
+        if self.log.has_lost {
+            let (start, forgotten) = (self.log.start, self.log.forgotten);
+            writeln!(f, "  lost rows: start {start}, forgotten: {forgotten:?}")?;
+        }
         writeln!(f, "  cancel: {:?}, faults left: {:?}", self.cancel, self.left)
     }
 }

@@ -22,28 +22,28 @@ const MINUTES: u64 = 30;
 
 #[test]
 fn an_order_with_three_owners_keeps_every_promise() {
-    explore(Scope::reserve_pay_order(Faults { takeovers: 2, losses: 2, repeats: 1 }));
+    explore(Scope::reserve_pay_order(Faults { takeovers: 2, losses: 2, repeats: 1, tails: 0 }));
 }
 
 #[test]
 fn an_order_with_four_owners_keeps_every_promise() {
-    explore(Scope::reserve_pay_order(Faults { takeovers: 3, losses: 2, repeats: 2 }));
+    explore(Scope::reserve_pay_order(Faults { takeovers: 3, losses: 2, repeats: 2, tails: 0 }));
 }
 
 #[test]
 fn an_order_that_pauses_between_attempts_keeps_every_promise() {
-    let faults = Faults { takeovers: 2, losses: 2, repeats: 1 };
+    let faults = Faults { takeovers: 2, losses: 2, repeats: 1, tails: 0 };
     explore(Scope { pauses: Pauses::Open, ..Scope::reserve_pay_order(faults) });
 }
 
 #[test]
 fn a_saga_without_a_pivot_keeps_every_promise() {
-    explore(Scope::reserve_pay(Faults { takeovers: 2, losses: 3, repeats: 1 }));
+    explore(Scope::reserve_pay(Faults { takeovers: 2, losses: 3, repeats: 1, tails: 0 }));
 }
 
 #[test]
 fn steps_side_by_side_keep_every_promise() {
-    explore(Scope::side_by_side(Faults { takeovers: 2, losses: 2, repeats: 1 }));
+    explore(Scope::side_by_side(Faults { takeovers: 2, losses: 2, repeats: 1, tails: 0 }));
 }
 
 fn explore(scope: Scope) {

@@ -14,6 +14,9 @@ pub type Answer = Result<Vec<u8>, Deny>;
 pub enum Deny {
     /// Nothing was done, and nothing ever will be.
     Refused(Refused),
+    /// This call is refused, and nobody records that: it tells nothing of the operation, or
+    /// of its past alone.
+    Unrecorded(Refused),
     /// Nothing was done; ask again.
     Busy { reason: &'static str, retry_after_ms: u64 },
     /// Nobody knows; ask again.
@@ -24,7 +27,7 @@ pub enum Deny {
     NoSuchMethod { path: String },
 }
 
-/// A refusal that is recorded.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS.
@@ -70,6 +73,7 @@ pub fn seen(answer: Answer) -> Seen {
             status.metadata_mut().insert("saga-refusal", recorded);
             status
         }
+        Deny::Unrecorded(Refused { code, reason, message }) => status(code, reason, message),
         Deny::Busy { reason, retry_after_ms } => {
             let mut details = ErrorDetails::with_error_info(reason, "sim", HashMap::new());
             details.set_retry_info(Some(Duration::from_millis(retry_after_ms)));

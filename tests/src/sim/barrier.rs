@@ -90,7 +90,7 @@ impl<B: Books> Desk<B> {
         if let Some(row) = known
             && row.recorded != Recorded::Intended
         {
-            return repeated(row, call);
+            return repeated(row, call, self.reversed.contains_key(&call.op));
         }
         if let Some(original) = self.books.reverses(&call.method, &call.body)?
             && let Some(answer) = self.begin_undo(call, original, defect)
@@ -121,6 +121,11 @@ impl<B: Books> Desk<B> {
         original: Uuid,
         defect: Option<Defect>,
     ) -> Option<Answer> {
+        let forgets =
+            matches!(defect, Some(Defect::ParticipantForgets | Defect::NothingFoundIsUndone));
+        if forgets {
+            self.rows.remove(&original);
+        }
         if let Some(open) = self.open(original) {
             // The provider tells what became of it, if it is asked again.
             let _ = self.serve(&open, defect);
@@ -135,7 +140,8 @@ impl<B: Books> Desk<B> {
             },
             Some(Recorded::Intended) => Some(Err(Deny::Unknown { reason: "ORIGINAL_UNKNOWN" })),
             known => {
-                if known.is_none() && defect != Some(Defect::NoTombstone) {
+                // A tombstone for what did happen would be found by the audit, and nobody else.
+                if known.is_none() && !forgets && defect != Some(Defect::NoTombstone) {
                     self.fence(original);
                 }
                 self.record(call, Recorded::NothingToUndo);
@@ -180,14 +186,19 @@ impl<B: Books> Desk<B> {
     }
 }
 
-fn repeated(row: &Row, call: &Call) -> Answer {
+fn repeated(row: &Row, call: &Call, is_reversed: bool) -> Answer {
+    let past = |code, reason, message: &str| {
+        Err(Deny::Unrecorded(Refused { code, reason, message: message.to_owned() }))
+    };
     if row.recorded == Recorded::Fenced {
-        return Err(Deny::refused("OP_FENCED", "it was fenced before it came"));
+        return past(Code::FailedPrecondition, "OP_FENCED", "it was fenced before it came");
     }
     if row.method != call.method || row.body != call.body {
-        let message = "the operation id came with another request".to_owned();
-        let code = Code::AlreadyExists;
-        return Err(Deny::Refused(Refused { code, reason: "OP_ID_REUSED", message }));
+        let message = "the operation id came with another request";
+        return past(Code::AlreadyExists, "OP_ID_REUSED", message);
+    }
+    if is_reversed {
+        return past(Code::FailedPrecondition, "OP_REVERSED", "it was done and undone");
     }
     match &row.recorded {
         Recorded::Applied(reply) => Ok(reply.clone()),

@@ -39,7 +39,7 @@ impl Deployed {
         Some((spec.participant.as_str(), method))
     }
 
-    /// The operation id of a step's call.
+    /// The operation id of a step's call, made anew so many times.
     #[must_use]
     pub fn op(
         &self,
@@ -47,9 +47,10 @@ impl Deployed {
         root: OperationRoot,
         step: StepIndex,
         direction: Direction,
+        generation: u32,
     ) -> uuid::Uuid {
         let step = &self.core().step(step).name;
-        OperationId::derive(saga, root, OperationName { step, direction, generation: 0 }).0
+        OperationId::derive(saga, root, OperationName { step, direction, generation }).0
     }
 }
 

@@ -30,6 +30,9 @@ pub enum Fault {
     Reordered,
     /// The participant dies with the message done and not answered (F10).
     ParticipantRestarted,
+    /// The participant refuses what it has already, by a check before its operation log. Only
+    /// what is repeated can meet that (DUPLICATE_ORDER_NO, SESSION_EXPIRED).
+    RefusedByCheck,
     /// A conflict inside the participant (F24).
     Busy,
     /// The participant does not let us in (F26).
@@ -65,11 +68,14 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The twelve that happen to one message.
+    /// The twelve that happen to any one message.
     pub const OF_A_MESSAGE: [Self; 12] = *Self::ALL.first_chunk().expect("they stand first");
 
+    /// Those, and what only a call can meet.
+    pub const OF_A_CALL: [Self; 13] = *Self::ALL.first_chunk().expect("they stand first");
+
     /// All of them, those that happen to one message first.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NotSent,
         Self::ReplyLost,
         Self::DroppedBeforeCommit,
@@ -82,6 +88,7 @@ impl Fault {
         Self::StillOpen,
         Self::Reordered,
         Self::ParticipantRestarted,
+        Self::RefusedByCheck,
         Self::Busy,
         Self::Forbidden,
         Self::Garbled,
@@ -121,6 +128,13 @@ pub enum Defect {
     UnfencedInquiry,
     /// The network layer takes an unknown outcome for a refusal.
     UnknownIsRefusal,
+    /// The network layer takes every refusal for one that is on record.
+    RefusalEndsDoubt,
+    /// The participants forget what they did, as after a restore from a backup. The engine is
+    /// right about it, and calls a person.
+    ParticipantForgets,
+    /// The same, and the network layer takes an undo that finds nothing for done.
+    NothingFoundIsUndone,
     /// The network layer answers compensations itself and sends none.
     UndoSkipped,
     /// Every attempt has an operation id of its own.
@@ -137,12 +151,15 @@ pub enum Defect {
 
 impl Defect {
     /// All of them, those that happen to one message first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::NoDedup,
         Self::NoTombstone,
         Self::LooksWithoutLock,
         Self::UnfencedInquiry,
         Self::UnknownIsRefusal,
+        Self::RefusalEndsDoubt,
+        Self::ParticipantForgets,
+        Self::NothingFoundIsUndone,
         Self::UndoSkipped,
         Self::IdPerAttempt,
         Self::PartialRelease,

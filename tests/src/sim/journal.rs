@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use saga_core::{
-    Direction, Ending, Event, NodeId, OperationRoot, OperatorAct, Outcome, Resolution, SagaId,
-    Settled, StepIndex, StepKind, Verdict, Word, encoding,
+    Contradiction, Direction, Ending, Event, NodeId, OperationRoot, OperatorAct, Outcome,
+    Resolution, SagaId, Settled, StepIndex, StepKind, Verdict, Word, encoding,
 };
 use saga_log::{Append, IndexChange};
 use uuid::Uuid;
@@ -37,8 +37,14 @@ pub struct StepFacts {
     pub attempts: [u32; 2],
     /// Their requests.
     pub requests: [Option<Bytes>; 2],
+    /// How often a person had them made under a new id.
+    pub generations: [u32; 2],
     /// Inquiries that may have left.
     pub inquiries: u32,
+    /// Whether an attempt of the action may have had an effect that is not known.
+    pub in_doubt: bool,
+    /// Whether a call may be under way.
+    is_out: bool,
     /// What became of the action. `None`: not known.
     pub learned: Option<Learned>,
     /// Whether it is undone.
@@ -184,6 +190,49 @@ impl Journal {
     }
 }
 
+impl StepFacts {
+    /// A refusal that is not on record ends no doubt.
+    fn hear(&mut self, outcome: &Outcome) {
+        self.is_out = false;
+        match outcome {
+            Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => {
+                self.learned = Some(Learned::Applied);
+            }
+            Outcome::Rejected { word, .. } if *word == Word::OnRecord || !self.in_doubt => {
+                self.learned = Some(Learned::Never);
+            }
+            // Our own inquiry has fenced it.
+            Outcome::Contradicted { cause: Contradiction::Fenced, .. } if self.inquiries > 0 => {
+                self.learned = Some(Learned::Never);
+            }
+            Outcome::Unknown { .. } | Outcome::Contradicted { .. } => self.in_doubt = true,
+            Outcome::Rejected { .. } | Outcome::NotDone { .. } | Outcome::Fault { .. } => {}
+        }
+    }
+
+    /// An undo that finds nothing has undone nothing that was surely there.
+    fn hear_of_undo(&mut self, outcome: &Outcome, is_given: bool) {
+        self.is_out = false;
+        self.undone |= match outcome {
+            Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => true,
+            Outcome::Contradicted { cause: Contradiction::NoEffect, .. } => {
+                is_given || self.learned != Some(Learned::Applied)
+            }
+            _ => false,
+        };
+    }
+
+    /// A person has the operation that was refused made again, under a new id.
+    fn renew(&mut self) {
+        let which = usize::from(self.learned == Some(Learned::Applied));
+        self.generations[which] += 1;
+        (self.attempts[which], self.requests[which]) = (0, None);
+        if which == 0 {
+            (self.learned, self.inquiries, self.in_doubt) = (None, 0, false);
+        }
+    }
+}
+
 impl SagaLog {
     fn index(&mut self, change: &IndexChange, wrong: &mut Vec<String>) {
         let standing = match change {
@@ -210,36 +259,37 @@ impl SagaLog {
         ops: &mut BTreeMap<Uuid, (SagaId, StepIndex, Direction)>,
     ) {
         match event {
-            Event::Owned { node, epoch, .. } => (self.owner, self.epoch) = (*node, epoch.0),
+            Event::Owned { node, epoch, .. } => {
+                (self.owner, self.epoch) = (*node, epoch.0);
+                // What was out may be anywhere.
+                for facts in self.steps.iter_mut().filter(|it| it.attempts[0] > 0) {
+                    facts.in_doubt |= facts.learned.is_none() && facts.is_out;
+                }
+            }
             Event::TurnedBack { reason, .. } => self.turned_back = Some(reason.code()),
             Event::Ended { ending, .. } => self.ended = Some(*ending),
             Event::Intended { step, direction, .. } => {
-                ops.insert(
-                    self.deployed.op(saga, self.operations, *step, *direction),
-                    (saga, *step, *direction),
-                );
+                ops.insert(self.op(saga, *step, *direction), (saga, *step, *direction));
             }
             _ => {}
         }
         let Some(step) = event.step() else { return };
         let (driven, by_owner) = (self.driven, writer == self.owner);
+        let is_given = self.is_given(step);
         let facts = &mut self.steps[step.at()];
         match event {
             Event::Intended { direction, attempt, request, .. } => {
                 facts.attempts[at(*direction)] = *attempt;
+                facts.is_out = true;
                 if request.is_some() {
                     facts.requests[at(*direction)].clone_from(request);
                 }
             }
             Event::Inquired { inquiry, .. } => facts.inquiries = *inquiry,
-            Event::Answered { direction: Direction::Forward, outcome, .. } => match outcome {
-                Outcome::Applied { .. } => facts.learned = Some(Learned::Applied),
-                Outcome::Rejected { word: Word::OnRecord, .. } => {
-                    facts.learned = Some(Learned::Never);
-                }
-                _ => {}
-            },
-            Event::Answered { outcome: Outcome::Applied { .. }, .. } => facts.undone = true,
+            Event::Answered { direction: Direction::Forward, outcome, .. } => {
+                facts.hear(outcome);
+            }
+            Event::Answered { outcome, .. } => facts.hear_of_undo(outcome, is_given),
             Event::Resolved { resolution, .. } => match resolution {
                 Resolution::Applied { .. } => facts.learned = Some(Learned::Applied),
                 Resolution::Rejected { .. } | Resolution::Fenced => {
@@ -262,6 +312,7 @@ impl SagaLog {
             }
             Event::Skipped { .. } => facts.learned = Some(Learned::Skipped),
             Event::Kept { .. } => facts.kept = true,
+            Event::OperatorActed { act: OperatorAct::Renew { .. }, .. } => facts.renew(),
             Event::OperatorActed { act: OperatorAct::Settle { settled, .. }, .. } => {
                 facts.by_hand = true;
                 match (facts.attempts[1], settled) {
@@ -279,6 +330,13 @@ impl SagaLog {
         self.deployed.core().step(step).kind == StepKind::Given
     }
 
+    /// The id of a step's present operation.
+    #[must_use]
+    pub fn op(&self, saga: SagaId, step: StepIndex, direction: Direction) -> Uuid {
+        let generation = self.steps[step.at()].generations[at(direction)];
+        self.deployed.op(saga, self.operations, step, direction, generation)
+    }
+
     /// What the participant of a step's call has recorded of it.
     fn recorded<'s>(
         &self,
@@ -288,13 +346,13 @@ impl SagaLog {
         shop: &'s Shop,
     ) -> Option<&'s Recorded> {
         let (participant, _) = self.deployed.target(step, direction)?;
-        shop.recorded(participant, self.deployed.op(saga, self.operations, step, direction))
+        shop.recorded(participant, self.op(saga, step, direction))
     }
 
     /// How often a step's call took effect.
     fn effects(&self, saga: SagaId, step: StepIndex, direction: Direction, shop: &Shop) -> u32 {
         match self.deployed.target(step, direction) {
-            Some(_) => shop.effect_count(self.deployed.op(saga, self.operations, step, direction)),
+            Some(_) => shop.effect_count(self.op(saga, step, direction)),
             None => 0,
         }
     }

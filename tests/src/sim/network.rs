@@ -9,7 +9,7 @@ use orchestrator::participants::{
     CallRequest, Caller,
     outcome::{self, Seen},
 };
-use saga_core::{Direction, OperationId, Outcome, Resolution, Word};
+use saga_core::{Contradiction, Direction, OperationId, Outcome, Resolution, Word};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -52,6 +52,7 @@ impl Caller for Wire {
             part,
             number: request.attempt,
             op: request.operation.0,
+            checked: None,
             method,
             body: request.body.clone(),
         };
@@ -61,6 +62,16 @@ impl Caller for Wire {
             Outcome::Unknown { message, .. } if defect == Some(Defect::UnknownIsRefusal) => {
                 let word = Word::OnRecord;
                 Outcome::Rejected { reason: "UNKNOWN".to_owned(), message, word }
+            }
+            Outcome::Rejected { reason, message, .. }
+                if defect == Some(Defect::RefusalEndsDoubt) =>
+            {
+                Outcome::Rejected { reason, message, word: Word::OnRecord }
+            }
+            Outcome::Contradicted { cause: Contradiction::NoEffect, .. }
+                if defect == Some(Defect::NothingFoundIsUndone) =>
+            {
+                Outcome::Applied { reply: Bytes::new() }
             }
             outcome => outcome,
         }
@@ -90,6 +101,7 @@ impl Caller for Wire {
                 part: Part::Inquiry,
                 number: log.steps[step.at()].inquiries,
                 op: operation.0,
+                checked: None,
                 method: "Resolve".to_owned(),
                 body: Bytes::new(),
             }
@@ -153,6 +165,7 @@ impl Wire {
                 | Fault::Duplicate
                 | Fault::Twins
                 | Fault::StillOpen
+                | Fault::RefusedByCheck
         );
         let by_provider = matches!(fault, Fault::ProviderDown | Fault::ProviderAnswerLost);
         if !held && !by_provider {
@@ -166,7 +179,7 @@ impl Wire {
         match fault {
             Fault::ReplyLost | Fault::ErrorAfter | Fault::Garbled => {
                 match await_answer(self.send(message, trip, 0), timeout).await {
-                    Seen::Reply(_) | Seen::Status(_) => after(fault),
+                    Seen::Reply(_) | Seen::NothingToUndo(_) | Seen::Status(_) => after(fault),
                     nobody => nobody,
                 }
             }
@@ -195,6 +208,10 @@ impl Wire {
                 self.world.lock().take_down(&participant, 700);
                 drop(answered);
                 lost()
+            }
+            Fault::RefusedByCheck => {
+                let checked = Some(counts);
+                await_answer(self.send(Message { checked, ..message }, trip, 0), timeout).await
             }
             Fault::ProviderDown | Fault::ProviderAnswerLost => {
                 if participant == "payment" {
@@ -231,8 +248,9 @@ impl Wire {
             let seen = match arrival {
                 Arrival::NobodyThere => Seen::NotSent { message: "refused".to_owned() },
                 Arrival::Lost => lost(),
-                Arrival::Answered(_) if starts != starts_now => lost(),
+                Arrival::Answered(_) | Arrival::NothingToUndo if starts != starts_now => lost(),
                 Arrival::Answered(answer) => as_seen(answer),
+                Arrival::NothingToUndo => Seen::NothingToUndo(Bytes::new()),
             };
             // Whoever waited may be gone.
             let _ = answer.send(seen);
@@ -271,7 +289,8 @@ async fn arrives(
         }
         duplicate => {
             let arrival = world.work(message).await;
-            if duplicate.is_some() && matches!(arrival, Arrival::Answered(_)) {
+            let is_there = matches!(arrival, Arrival::Answered(_) | Arrival::NothingToUndo);
+            if duplicate.is_some() && is_there {
                 again(trip.late_ms, duplicate);
             }
             arrival

@@ -124,6 +124,17 @@ impl Shop {
         rows.get(&op).map(|row| &row.recorded)
     }
 
+    /// Whether `participant` has undone an operation.
+    #[must_use]
+    pub fn is_reversed(&self, participant: &str, op: Uuid) -> bool {
+        let reversed = match participant {
+            "inventory" => &self.inventory.reversed,
+            "order" => &self.orders.reversed,
+            _ => &self.payments.reversed,
+        };
+        reversed.contains_key(&op)
+    }
+
     /// How often an operation took effect, wherever it did.
     #[must_use]
     pub fn effect_count(&self, op: Uuid) -> u32 {

@@ -25,6 +25,7 @@ use super::{
     shop::Shop,
 };
 
+mod check;
 mod message;
 mod open;
 
@@ -283,12 +284,17 @@ impl Inside {
                 op = Uuid::new_v5(&op, &number.to_be_bytes());
             }
             let call = Call { op, method: message.method.clone(), body: message.body.clone() };
-            self.shop.serve(participant, &call, defect)
+            match self.refused_by_check(message) {
+                Some(refused) => Err(refused),
+                None => self.shop.serve(participant, &call, defect),
+            }
         };
         self.delivered += 1;
         let told = match &answer {
             Ok(_) => "done",
-            Err(Deny::Refused(Refused { reason, .. })) => reason,
+            Err(
+                Deny::Refused(Refused { reason, .. }) | Deny::Unrecorded(Refused { reason, .. }),
+            ) => reason,
             Err(Deny::Busy { reason, .. } | Deny::Unknown { reason }) => reason,
             Err(Deny::Invalid { message }) => &message.clone(),
             Err(Deny::NoSuchMethod { .. }) => "NO_SUCH_METHOD",
@@ -306,7 +312,12 @@ impl Inside {
         let is_fenced = self.shop.recorded(participant, *op) == Some(&Recorded::Fenced);
         let late = self
             .take_held(|held, until| held.op == *op && (until == Until::Overtaken || is_fenced));
-        (Arrival::Answered(answer), late)
+        let found_nothing = self.shop.recorded(participant, *op) == Some(&Recorded::NothingToUndo);
+        let arrival = match answer {
+            Ok(_) if found_nothing => Arrival::NothingToUndo,
+            answer => Arrival::Answered(answer),
+        };
+        (arrival, late)
     }
 
     /// An operation is answered the same way for ever (I4).

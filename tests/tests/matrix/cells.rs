@@ -57,6 +57,11 @@ impl Plan for OneFault {
         if self.part == Part::Inquiry && message.part == Part::Action {
             return Some(Fate { fault: Fault::ReplyLost, counts: false, death: None });
         }
+        // Only what is repeated meets a check that finds it.
+        let is_first = self.fault == Fault::RefusedByCheck && message.number == 1;
+        if is_first && self.part == message.part {
+            return Some(Fate { fault: Fault::ReplyLost, counts: false, death: None });
+        }
         let mut hits = self.hits.lock().unwrap();
         if message.part != self.part || (0 < *hits && !self.always) {
             return None;
@@ -119,11 +124,11 @@ pub(crate) fn of(deployed: &'static Deployed, death: Option<Death>) -> Vec<Cell>
                 let part = (step.name.clone(), Part::Action);
                 assert!(smooth.left.contains(&part), "nobody calls {part:?}: {}", smooth.story());
                 let is_asked = step.on_unknown == OnUnknown::Resolve && !core.is_after_pivot(index);
-                for fault in Fault::OF_A_MESSAGE {
+                for fault in Fault::OF_A_CALL {
                     add(Subject::Message(Part::Action, fault), None);
-                    if is_asked {
-                        add(Subject::Message(Part::Inquiry, fault), None);
-                    }
+                }
+                for fault in Fault::OF_A_MESSAGE.into_iter().filter(|_| is_asked) {
+                    add(Subject::Message(Part::Inquiry, fault), None);
                 }
             }
             StepKind::Wait { timer } => {
@@ -137,7 +142,7 @@ pub(crate) fn of(deployed: &'static Deployed, death: Option<Death>) -> Vec<Cell>
             let part = (step.name.clone(), Part::Compensation);
             let way = turned.iter().find(|(_, report)| report.left.contains(&part));
             let (way, _) = way.unwrap_or_else(|| panic!("{}: nobody calls {part:?}", core.name));
-            for fault in Fault::OF_A_MESSAGE {
+            for fault in Fault::OF_A_CALL {
                 add(Subject::Message(Part::Compensation, fault), Some(*way));
             }
         }

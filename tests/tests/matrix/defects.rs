@@ -62,6 +62,27 @@ fn an_unknown_outcome_that_is_taken_for_a_refusal_is_found() {
 }
 
 #[test]
+fn a_refusal_of_a_repeat_that_ends_the_doubt_is_found() {
+    is_found(Defect::RefusalEndsDoubt, &["L8", "E3"], |it| {
+        is(it, Part::Action, Fault::RefusedByCheck)
+    });
+}
+
+/// F70: the participant was restored from a backup, and the money is still at the provider.
+#[test]
+fn an_undo_that_finds_nothing_calls_a_person() {
+    let stuck = &["V1: it has not ended; stuck: Some((\"CONTRADICTION\""];
+    is_found(Defect::ParticipantForgets, stuck, |it| is(it, Part::Compensation, Fault::Duplicate));
+}
+
+#[test]
+fn an_undo_that_finds_nothing_and_is_taken_for_done_is_found() {
+    is_found(Defect::NothingFoundIsUndone, &["L8", "E3"], |it| {
+        is(it, Part::Compensation, Fault::Duplicate)
+    });
+}
+
+#[test]
 fn a_compensation_that_is_not_sent_is_found() {
     is_found(Defect::UndoSkipped, &["L8", "E3"], |it| is(it, Part::Action, Fault::LateAfterFence));
 }

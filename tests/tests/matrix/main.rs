@@ -1,7 +1,8 @@
 //! The fault matrix: every deployed definition x every step x action, compensation and
-//! inquiry x twelve faults, and every wait x what can happen to it, each x the orchestrator
-//! alive, killed before the append that follows the fault, and killed after it. The cells are
-//! found by looking at what the definitions call, not listed by hand; their number is asserted.
+//! inquiry x what can happen to a call or to an inquiry, and every wait x what can happen to
+//! it, each x the orchestrator alive, killed before the append that follows the fault, and
+//! killed after it. The cells are found by looking at what the definitions call, not listed by
+//! hand; their number is asserted.
 //!
 //! Each cell is one saga over a fresh shop in virtual time. It asserts that its fault
 //! happened, that the saga ended as it must, and that the judge of `saga_tests::sim` found

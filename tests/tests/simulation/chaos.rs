@@ -11,7 +11,7 @@ use std::{
 use saga_tests::sim::{
     dice::{Dice, mixed, number_of},
     fault::Fault,
-    world::{Fate, Message, Plan},
+    world::{Fate, Message, Part, Plan},
 };
 use tokio::time::Instant;
 
@@ -108,6 +108,11 @@ impl Plan for Chaos {
         let Message { label, step, part, number, .. } = message;
         let parts = [*label as u64, number_of(step), *part as u64, u64::from(*number)];
         let roll = mixed(self.seed, &parts);
+        // Only a repeat can meet it, so it does not wait for its turn among the others.
+        let is_repeat = 1 < *number && *part != Part::Inquiry;
+        if is_repeat && self.may(Fault::RefusedByCheck) && roll.is_multiple_of(3) {
+            return Some(Fate { fault: Fault::RefusedByCheck, counts: true, death: None });
+        }
         if self.message_permille <= roll % 1_000 {
             return None;
         }

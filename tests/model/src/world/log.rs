@@ -5,23 +5,49 @@ use std::{
     sync::Arc,
 };
 
-use saga_core::{Direction, Event};
+use saga_core::{Direction, Epoch, Event, StepSet};
 
 use crate::{
-    fold::{Course, Fact, Fold, Slot, Try},
+    fold::{Course, Fact, Fold, Slot, Try, node_id},
     mixer::Mixer,
     participant::Ask,
+    subject::LogRules,
     world::sum,
 };
+
+/// Tells a row from every other one. 0 stands for none: what the first row builds on.
+pub type RowId = u32;
 
 /// The durable log of the saga.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// Rows so far.
-    pub version: u32,
-    pub fold: Arc<Fold>,
-    /// The highest try of each step that is in the log: action, undo, inquiry.
+    /// Oldest first. Empty where the log has lost the saga as a whole.
+    rows: Vec<(RowId, Arc<Fold>)>,
+    /// Before the first row.
+    unbegun: Arc<Fold>,
+    /// How often the saga was started. A saga that is started again is another one to the log.
+    pub start: u8,
+    /// Rows that were lost were here once.
+    pub has_lost: bool,
+    /// Steps of which lost rows said something that no participant has told again since.
+    pub forgotten: StepSet,
+    /// Steps that were asked about since.
+    pub asked: StepSet,
+    /// Steps whose undoing was under way when rows were lost, or was about to leave.
+    pub undone_late: StepSet,
+    /// The highest try of each step that ever was in the log: action, undo, inquiry.
     announced: Vec<[u32; 3]>,
+}
+
+/// Where a row is that another builds on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// So many rows were written behind it, all of which the log may lose.
+    Behind(usize),
+    /// Others were written behind it, for ever.
+    Inside,
+    /// It is not in the log.
+    Gone,
 }
 
 /// Who writes a row.
@@ -36,9 +62,14 @@ pub enum Author {
 
 #[derive(Debug)]
 pub struct Row {
+    pub id: RowId,
     pub author: Author,
-    /// The version that it builds on.
-    pub base: u32,
+    /// Of which start.
+    pub start: u8,
+    /// The row that it builds on.
+    pub after_row: RowId,
+    /// Its version.
+    pub base: usize,
     pub before: Arc<Fold>,
     pub facts: Vec<Fact>,
     pub events: Vec<Event>,
@@ -65,25 +96,111 @@ pub enum Teller {
 }
 
 impl Log {
-    /// The log with its first row, and that row.
+    /// A log without a row.
     #[must_use]
-    pub fn first(course: Course<'_>) -> (Self, Arc<Row>) {
-        let draft = Fold::first(course);
-        let fold = Arc::new(draft.after);
-        let steps = course.scope.definition.steps.len();
-        let mut log = Self { version: 1, fold: fold.clone(), announced: vec![[0; 3]; steps] };
-        log.announce(&draft.events);
+    pub fn empty(course: Course<'_>) -> Self {
+        Self {
+            rows: Vec::new(),
+            unbegun: Arc::new(Fold::unbegun(course, 0)),
+            start: 0,
+            has_lost: false,
+            forgotten: StepSet::EMPTY,
+            asked: StepSet::EMPTY,
+            undone_late: StepSet::EMPTY,
+            announced: vec![[0; 3]; course.scope.definition.steps.len()],
+        }
+    }
+
+    /// Takes the first row of the saga, written by the node in `slot`, and answers it.
+    pub fn begin(&mut self, course: Course<'_>, slot: Slot, id: RowId) -> Arc<Row> {
+        let before = Fold::unbegun(course, slot);
+        let draft = before.draft(course, slot, &[]);
+        self.start += 1;
         let row = Row {
-            author: Author::Owner(0),
+            id,
+            author: Author::Owner(slot),
+            start: self.start,
+            after_row: 0,
             base: 0,
-            before: fold.clone(),
+            before: Arc::new(before),
             facts: Vec::new(),
             events: draft.events,
-            after: fold,
+            after: Arc::new(draft.after),
             tries: draft.tries,
             pauses: draft.pauses,
         };
-        (log, Arc::new(row))
+        self.take(&row, row.after.clone());
+        Arc::new(row)
+    }
+
+    /// What it folds to.
+    #[must_use]
+    pub fn fold(&self) -> &Arc<Fold> {
+        self.rows.last().map_or(&self.unbegun, |(_, fold)| fold)
+    }
+
+    /// Rows so far.
+    #[must_use]
+    pub fn version(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The newest row.
+    #[must_use]
+    pub fn last(&self) -> RowId {
+        self.rows.last().map_or(0, |(id, _)| *id)
+    }
+
+    /// Whether the saga is not in the log any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    #[must_use]
+    pub fn contains(&self, row: RowId) -> bool {
+        self.rows.iter().any(|(id, _)| *id == row)
+    }
+
+    /// Where `row` is, in a log that may lose so many rows.
+    #[must_use]
+    pub fn place(&self, row: RowId, may_lose: usize) -> Place {
+        match self.rows.iter().rev().position(|(id, _)| *id == row) {
+            Some(behind) if behind <= may_lose => Place::Behind(behind),
+            Some(_) => Place::Inside,
+            None => Place::Gone,
+        }
+    }
+
+    /// Loses its newest rows.
+    pub fn lose(&mut self, rows: usize) {
+        let lost = self.fold().clone();
+        self.rows.truncate(self.version() - rows);
+        self.has_lost = true;
+        let kept = self.fold();
+        let indices = (0u8..).map(saga_core::StepIndex).zip(kept.state.steps());
+        let differ = indices.filter(|(step, kept)| lost.phase(*step) != kept.phase);
+        self.forgotten = differ.map(|(step, _)| step).collect();
+    }
+
+    /// What the log would fold to without its newest row, without its two newest, and so on.
+    pub(crate) fn pasts(&self, may_lose: usize) -> impl Iterator<Item = u64> + '_ {
+        let rows = self.rows.iter().rev().map(|(_, fold)| fold.key);
+        rows.skip(1).chain([0]).take(may_lose)
+    }
+
+    /// Whether the node would own the saga with that epoch again, where the log lost its
+    /// newest row, its two newest, and so on: a bit for each.
+    pub(crate) fn was_owned_by(&self, slot: Slot, epoch: Epoch, may_lose: usize) -> u64 {
+        let rows = self.rows.iter().rev().skip(1).take(may_lose);
+        let owns = |fold: &Fold| (fold.owner(), fold.state.epoch()) == (node_id(slot), epoch);
+        rows.fold(1, |bits, (_, fold)| bits << 1 | u64::from(owns(fold)))
+    }
+
+    /// Whether the node owns the saga.
+    #[must_use]
+    pub fn is_owned_by(&self, slot: Slot) -> bool {
+        !self.is_gone() && self.fold().owner() == node_id(slot)
     }
 
     /// Whether this try is in the log.
@@ -94,8 +211,7 @@ impl Log {
 
     /// Takes a row whose events lead to `fold`.
     pub fn take(&mut self, row: &Row, fold: Arc<Fold>) {
-        self.version += 1;
-        self.fold = fold;
+        self.rows.push((row.id, fold));
         self.announce(&row.events);
     }
 
@@ -109,7 +225,8 @@ impl Log {
                 Event::Inquired { step, inquiry, .. } => (step, Ask::Inquiry, inquiry),
                 _ => continue,
             };
-            self.announced[step.at()][column(ask)] = *number;
+            let highest = &mut self.announced[step.at()][column(ask)];
+            *highest = (*highest).max(*number);
         }
     }
 }
@@ -123,10 +240,22 @@ fn column(ask: Ask) -> usize {
 }
 
 impl Row {
-    /// Whether it builds on the last row of `log`.
+    /// Whether the log takes it.
     #[must_use]
-    pub fn fits(&self, log: &Log) -> bool {
-        self.base == log.version
+    pub fn fits(&self, log: &Log, rules: LogRules) -> bool {
+        !rules.compares_version || self.fits_version(log) && (!rules.names_row || self.follows(log))
+    }
+
+    /// Whether it builds on a row with the version of the last one.
+    #[must_use]
+    pub fn fits_version(&self, log: &Log) -> bool {
+        self.start == log.start && self.base == log.version()
+    }
+
+    /// Whether it builds on the very last row.
+    #[must_use]
+    pub fn follows(&self, log: &Log) -> bool {
+        self.start == log.start && self.after_row == log.last()
     }
 
     /// Whether its author owns the saga only from this row on.
@@ -136,14 +265,15 @@ impl Row {
     }
 
     /// Equal for rows that do the same.
-    pub(crate) fn key(&self, log: &Log) -> u64 {
+    pub(crate) fn key(&self, log: &Log, may_lose: usize) -> u64 {
         let author = match self.author {
             Author::Owner(_) => 0,
             Author::NewOwner(_) => 1,
             Author::Client => 2,
         };
         let mut hasher = Mixer::default();
-        (author, self.fits(log), self.after.key, self.pauses).hash(&mut hasher);
+        (author, self.after.key, self.pauses).hash(&mut hasher);
+        (log.contains(self.id), log.place(self.after_row, may_lose)).hash(&mut hasher);
         self.facts.hash(&mut hasher);
         sum(self.tries.iter()).hash(&mut hasher);
         hasher.finish()

@@ -37,6 +37,12 @@ pub enum Move {
     WriteAgain { slot: Slot },
     /// A row is lost with its writer.
     LoseRow { row: usize },
+    /// The log loses its newest rows.
+    LoseTail { rows: usize },
+    /// A node that waits for nothing finds that its rows are not in the log.
+    MissRows { slot: Slot },
+    /// The log has lost the saga, and the client asks again.
+    StartAgain { slot: Slot },
 }
 
 impl World {
@@ -48,7 +54,8 @@ impl World {
         }
         self.moves_of_messages(course, moves);
         self.take_overs(moves);
-        if self.cancel == Cancel::Possible && !self.has_ended() {
+        self.losses(moves);
+        if self.cancel == Cancel::Possible && !self.has_ended() && !self.log.is_gone() {
             moves.push(Move::CancelInLog);
         }
     }
@@ -75,8 +82,34 @@ impl World {
                 return Some(Move::EndPause { slot });
             }
         }
-        let slot = self.empty_slot().filter(|_| !self.is_cared_for() && !self.has_ended())?;
-        Some(Move::TakeOver { slot })
+        if let Some(slot) = SLOTS.into_iter().find(|slot| self.may_miss_rows(*slot)) {
+            return Some(Move::MissRows { slot });
+        }
+        let slot = self.empty_slot()?;
+        if self.log.is_gone() {
+            return Some(Move::StartAgain { slot });
+        }
+        (!self.is_cared_for() && !self.has_ended()).then_some(Move::TakeOver { slot })
+    }
+
+    fn losses(&self, moves: &mut Vec<Move>) {
+        let may_lose = self.may_lose().min(self.log.version());
+        moves.extend((1..=may_lose).map(|rows| Move::LoseTail { rows }));
+        moves.extend(
+            SLOTS
+                .into_iter()
+                .filter(|slot| self.may_miss_rows(*slot))
+                .map(|slot| Move::MissRows { slot }),
+        );
+        if let Some(slot) = self.empty_slot().filter(|_| self.log.is_gone()) {
+            moves.push(Move::StartAgain { slot });
+        }
+    }
+
+    /// Whether the rows of an idle node are not in the log any more.
+    fn may_miss_rows(&self, slot: Slot) -> bool {
+        let memory = self.node(slot).filter(|it| it.is_idle());
+        memory.is_some_and(|it| !self.log.contains(it.row))
     }
 
     fn moves_of_rows(&self, moves: &mut Vec<Move>) {
@@ -151,7 +184,10 @@ impl World {
     }
 
     fn take_overs(&self, moves: &mut Vec<Move>) {
-        let Some(slot) = self.empty_slot().filter(|_| !self.has_ended()) else { return };
+        if self.has_ended() || self.log.is_gone() {
+            return;
+        }
+        let Some(slot) = self.empty_slot() else { return };
         if 0 < self.left.takeovers || !self.is_cared_for() {
             moves.push(Move::TakeOver { slot });
         }

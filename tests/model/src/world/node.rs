@@ -5,14 +5,18 @@ use std::sync::Arc;
 use crate::{
     fold::{Fold, Try},
     participant::Ask,
-    world::log::Row,
+    world::log::{Log, Row, RowId},
 };
 
 #[derive(Clone, Debug)]
 pub struct Memory {
     pub fold: Arc<Fold>,
+    /// Which start of the saga it drives.
+    pub start: u8,
+    /// The row that `fold` ends with.
+    pub row: RowId,
     /// Rows of the log that `fold` holds.
-    pub version: u32,
+    pub version: usize,
     /// Calls and inquiries whose answers it waits for.
     pub awaited: Vec<Try>,
     /// The row that it waits for. Until it is told, it does nothing else.
@@ -31,8 +35,10 @@ pub struct Pending {
 
 impl Memory {
     #[must_use]
-    pub fn of(fold: Arc<Fold>, version: u32) -> Self {
-        Self { fold, version, awaited: Vec::new(), pending: None, pauses: false }
+    pub fn of(log: &Log) -> Self {
+        let (fold, row, version) = (log.fold().clone(), log.last(), log.version());
+        let start = log.start;
+        Self { fold, start, row, version, awaited: Vec::new(), pending: None, pauses: false }
     }
 
     /// Whether it can take up a fact.

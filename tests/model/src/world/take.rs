@@ -10,12 +10,14 @@ use crate::{
     tally::{Happened, Happening},
     world::{
         Cancel, World,
-        log::{Author, Laned, Row, Teller},
+        log::{Author, Laned, Log, Place, Row, Teller},
         moves::Move,
         network::{Leg, Message},
         node::{Memory, Pending},
     },
 };
+
+mod rows;
 
 /// A world that is being changed.
 struct Taking<'c> {
@@ -83,97 +85,17 @@ impl Taking<'_> {
                 self.world.left.losses -= 1;
                 self.world.lane.remove(row);
             }
+            Move::LoseTail { rows } => self.lose_tail(rows),
+            Move::MissRows { slot } => self.leave(slot),
+            Move::StartAgain { slot } => self.world.begin(self.course, slot),
         }
-    }
-
-    fn land(&mut self, at: usize) {
-        let Laned { row, teller } = self.world.lane.remove(at);
-        if row.fits(&self.world.log) || !self.course.subject.log.compares_version {
-            self.accept(&row);
-            return;
-        }
-        self.happened.add(Happening::RowRefused);
-        match teller {
-            Teller::Writer(slot) => self.refused(slot),
-            // The client asks again, or lets it be.
-            Teller::Client => self.world.cancel = Cancel::Possible,
-            Teller::LostWriter(_) | Teller::Nobody => {}
-        }
-    }
-
-    fn accept(&mut self, row: &Arc<Row>) {
-        self.judge(row);
-        let log = &self.world.log;
-        let fold = if Arc::ptr_eq(&row.before, &log.fold) {
-            row.after.clone()
-        } else {
-            let Some(fold) = log.fold.with(&row.events, &self.course.scope.definition) else {
-                self.world.broken.does_not_fold = true;
-                return;
-            };
-            fold
-        };
-        self.world.log.take(row, fold);
-        for memory in self.world.nodes.iter_mut().flatten() {
-            if let Some(pending) = memory.pending.as_mut().filter(|it| Arc::ptr_eq(&it.row, row)) {
-                pending.is_landed = true;
-            }
-        }
-        if row.author == Author::Client {
-            self.world.cancel = Cancel::Asked;
-        }
-    }
-
-    /// Notes which rules a row breaks by being accepted.
-    fn judge(&mut self, row: &Row) {
-        let log = &self.world.log;
-        let broken = &mut self.world.broken;
-        let is_by_other = match row.author {
-            Author::Owner(slot) => {
-                let epoch = row.before.state.epoch();
-                (crate::fold::node_id(slot), epoch) != (log.fold.owner(), log.fold.state.epoch())
-            }
-            Author::NewOwner(_) | Author::Client => false,
-        };
-        broken.written_by_other |= is_by_other;
-        broken.built_on_older |= !row.fits(log);
-        broken.written_behind_end |= log.fold.state.ended().is_some();
-    }
-
-    /// A node is told that its row was refused. Where that is its own row's doing, it waits
-    /// to be told of that one.
-    fn refused(&mut self, slot: Slot) {
-        let log = self.course.subject.log;
-        let Some(memory) = self.memory(slot) else { return };
-        let Some(pending) = memory.pending.take() else { return };
-        if pending.is_landed && log.recognises_own_row {
-            memory.pending = Some(pending);
-            self.happened.add(Happening::OwnRowRecognised);
-            return;
-        }
-        let is_owner = matches!(pending.row.author, Author::Owner(_));
-        let goes_on = is_owner && self.world.owns(slot) && !self.world.has_ended();
-        if !goes_on {
-            if pending.row.facts.contains(&Fact::Cancel) {
-                self.world.cancel = Cancel::Possible;
-            }
-            self.happened.add(Happening::OwnerTurnedAway);
-            self.leave(slot);
-            return;
-        }
-        self.happened.add(Happening::DecidedAgain);
-        let (fold, version) = (self.world.log.fold.clone(), self.world.log.version);
-        if let Some(memory) = self.memory(slot) {
-            (memory.fold, memory.version) = (fold, version);
-        }
-        self.begin(slot, pending.row.facts.clone());
     }
 
     fn learn(&mut self, slot: Slot) {
         let Some(memory) = self.memory(slot) else { return };
         let Some(Pending { row, .. }) = memory.pending.take() else { return };
         memory.fold = row.after.clone();
-        memory.version = row.base + 1;
+        (memory.row, memory.version) = (row.id, row.base + 1);
         memory.pauses = row.pauses;
         for laned in &mut self.world.lane {
             if laned.teller == Teller::LostWriter(slot) {
@@ -193,7 +115,7 @@ impl Taking<'_> {
 
     /// A node takes up facts: it drafts the next row and writes it.
     fn begin(&mut self, slot: Slot, facts: Vec<Fact>) {
-        let course = self.course;
+        let (course, id) = (self.course, self.world.new_row());
         let Some(memory) = self.memory(slot) else { return };
         let draft = memory.fold.draft(course, slot, &facts);
         memory.pauses = draft.pauses;
@@ -206,7 +128,10 @@ impl Taking<'_> {
         }
         let is_new = facts.contains(&Fact::Owned);
         let row = Arc::new(Row {
+            id,
             author: if is_new { Author::NewOwner(slot) } else { Author::Owner(slot) },
+            start: memory.start,
+            after_row: memory.row,
             base: memory.version,
             before: memory.fold.clone(),
             facts,
@@ -223,11 +148,15 @@ impl Taking<'_> {
     }
 
     fn send(&mut self, slot: Slot, tries: &[Try]) {
+        let Some(start) = self.world.node(slot).map(|it| it.start) else { return };
         for tried in tries {
             self.world.broken.sent_before_log |= !self.world.log.announces(*tried);
-            let shares = self.course.subject.barrier.attempts_share_an_id;
+            let barrier = self.course.subject.barrier;
             let id = match tried.ask {
-                Ask::Action if !shares => u8::try_from(tried.number).unwrap_or(u8::MAX),
+                Ask::Action if !barrier.attempts_share_an_id => {
+                    u8::try_from(tried.number).unwrap_or(u8::MAX)
+                }
+                Ask::Action if !barrier.starts_share_an_id => start,
                 _ => 0,
             };
             let Try { step, ask, .. } = *tried;
@@ -253,6 +182,9 @@ impl Taking<'_> {
         self.world.books[message.step.at()] = books;
         self.world.ledger = ledger;
         if let Some(sent) = sent {
+            if let Some(happening) = Happening::of_answer(sent) {
+                self.happened.add(happening);
+            }
             self.put(sent);
         }
     }
@@ -285,8 +217,7 @@ impl Taking<'_> {
             self.world.left.takeovers -= 1;
             self.happened.add(Happening::LivingOwnerReplaced);
         }
-        let log = &self.world.log;
-        let memory = Memory::of(log.fold.clone(), log.version);
+        let memory = Memory::of(&self.world.log);
         self.world.nodes[usize::from(slot)] = Some(memory);
         if self.course.subject.log.takes_over_by_append {
             self.begin(slot, vec![Fact::Owned]);
@@ -297,7 +228,7 @@ impl Taking<'_> {
 
     /// What a node does that takes a saga for its own without saying so.
     fn send_what_is_out(&mut self, slot: Slot) {
-        let fold = self.world.log.fold.clone();
+        let fold = self.world.log.fold().clone();
         let tries = self.course.scope.definition.indices().filter_map(|step| {
             let (ask, number) = crate::fold::out(fold.phase(step))?;
             Some(Try { step, ask, number })
@@ -307,14 +238,17 @@ impl Taking<'_> {
     }
 
     fn cancel_in_log(&mut self) {
+        let id = self.world.new_row();
         let log = &self.world.log;
-        let events =
-            vec![Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 0 }];
-        let Some(after) = log.fold.with(&events, &self.course.scope.definition) else { return };
+        let events = vec![Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 0 }];
+        let Some(after) = log.fold().with(&events, &self.course.scope.definition) else { return };
         let row = Row {
+            id,
             author: Author::Client,
-            base: log.version,
-            before: log.fold.clone(),
+            start: log.start,
+            after_row: log.last(),
+            base: log.version(),
+            before: log.fold().clone(),
             facts: vec![Fact::Cancel],
             events,
             after,
@@ -355,9 +289,11 @@ impl Taking<'_> {
     fn clear(&mut self) {
         let Self { course, world, happened } = self;
         if course.subject.log.compares_version {
-            let log = &world.log;
+            let (log, rules, may_lose) = (&world.log, course.subject.log, world.may_lose());
             world.lane.retain(|it| {
-                matches!(it.teller, Teller::Writer(_) | Teller::Client) || it.row.fits(log)
+                matches!(it.teller, Teller::Writer(_) | Teller::Client)
+                    || it.row.fits(log, rules)
+                    || may_fit(&it.row, log, may_lose)
             });
         }
         let network = std::mem::take(&mut world.network);
@@ -377,4 +313,9 @@ impl Taking<'_> {
     fn memory(&mut self, slot: Slot) -> Option<&mut Memory> {
         self.world.nodes[usize::from(slot)].as_mut()
     }
+}
+
+/// Whether `row` will be taken where the log loses what is in its way.
+fn may_fit(row: &Row, log: &Log, may_lose: usize) -> bool {
+    matches!(log.place(row.after_row, may_lose), Place::Behind(_))
 }

@@ -7,6 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use saga_core::StepIndex;
 use saga_model::{
     protocol::Protocol,
     scope::{Faults, Pauses, Scope},
@@ -20,13 +21,22 @@ type Behaviour = (BTreeSet<u64>, Vec<&'static str>);
 
 #[test]
 fn worlds_that_look_alike_behave_alike() {
-    let faults = |takeovers, losses, repeats| Faults { takeovers, losses, repeats };
+    let faults = |takeovers, losses, repeats| Faults { takeovers, losses, repeats, tails: 0 };
     let paused = Scope { pauses: Pauses::Open, ..Scope::pay_order(faults(1, 1, 0)) };
+    let checked = [StepIndex(1)].into_iter().collect();
+    let checked = Scope { checked, ..Scope::pay_order(faults(1, 1, 0)) };
+    let losing = |faults: Faults| {
+        let faults = Faults { tails: 1, ..faults };
+        Scope { tail_rows_max: 2, ..Scope::reserve_pay(faults) }
+    };
     for scope in [
         Scope::reserve_pay(faults(1, 1, 0)),
         Scope::reserve_pay(faults(2, 0, 1)),
         Scope::side_by_side(faults(1, 0, 0)),
         paused,
+        checked,
+        losing(faults(1, 0, 0)),
+        losing(faults(0, 1, 1)),
     ] {
         let (worlds, alike) = walk(&Protocol::new(scope, Subject::real()));
         println!("{worlds} worlds, {alike} of them look different");

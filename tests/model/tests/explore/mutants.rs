@@ -18,6 +18,8 @@ use saga_model::{
 
 use crate::THREADS;
 
+mod losses;
+
 struct Mutant {
     name: &'static str,
     breaks: &'static [&'static str],
@@ -25,7 +27,7 @@ struct Mutant {
     subject: Subject,
 }
 
-const FAULTS: Faults = Faults { takeovers: 1, losses: 2, repeats: 1 };
+const FAULTS: Faults = Faults { takeovers: 1, losses: 2, repeats: 1, tails: 0 };
 
 #[test]
 fn every_mutant_breaks_the_properties_that_are_named_beside_it() {
@@ -35,9 +37,11 @@ fn every_mutant_breaks_the_properties_that_are_named_beside_it() {
         of_decisions_about_calls(),
         of_decisions_about_the_way(),
         of_participants(),
+        losses::of_what_is_learned(),
+        losses::of_log_and_participants(),
     ];
     let all: Vec<Mutant> = all.into_iter().flatten().collect();
-    assert_eq!(all.len(), 28);
+    assert_eq!(all.len(), 36);
     let mut broken = BTreeSet::new();
     for Mutant { name, breaks, scope, subject } in all {
         let model = Protocol::new(scope(FAULTS), subject);

@@ -1,8 +1,9 @@
 //! What must be true of each event when it becomes durable, and of each saga when it ends.
 
 use saga_core::{
-    Direction::{Backward, Forward},
-    Ending, Event, NodeId, Outcome, Resolution, SagaId, StepIndex,
+    Contradiction,
+    Direction::{self, Backward, Forward},
+    Ending, Event, NodeId, Outcome, Resolution, SagaId, StepIndex, Word,
 };
 
 use super::{Learned, SagaLog};
@@ -42,17 +43,8 @@ impl SagaLog {
             }
             Event::Answered { step, direction, outcome, .. } => {
                 let recorded = self.recorded(saga, *step, *direction, shop);
-                let is_true = match outcome {
-                    Outcome::Applied { .. } => matches!(
-                        (direction, recorded),
-                        (_, Some(Recorded::Applied(_))) | (Backward, Some(Recorded::NothingToUndo))
-                    ),
-                    Outcome::Rejected { .. } => {
-                        matches!(recorded, Some(Recorded::Rejected(_) | Recorded::Fenced))
-                    }
-                    _ => true,
-                };
-                if !is_true {
+                let is_reversed = self.is_reversed(saga, *step, shop);
+                if !is_true(outcome, *direction, recorded, is_reversed) {
                     let step = &self.deployed.core().step(*step).name;
                     wrong.push(format!("L8: {step} {outcome:?}, and it is {recorded:?}"));
                 }
@@ -63,7 +55,10 @@ impl SagaLog {
                     Resolution::Applied { .. } => matches!(recorded, Some(Recorded::Applied(_))),
                     Resolution::Rejected { .. } => matches!(recorded, Some(Recorded::Rejected(_))),
                     Resolution::Fenced => matches!(recorded, Some(Recorded::Fenced)),
-                    _ => true,
+                    Resolution::Reversed => self.is_reversed(saga, *step, shop),
+                    Resolution::InProgress
+                    | Resolution::Unanswered { .. }
+                    | Resolution::Unsupported { .. } => true,
                 };
                 if !is_true {
                     wrong.push(format!("L8: {resolution:?}, and it is {recorded:?}"));
@@ -74,6 +69,14 @@ impl SagaLog {
             }
             _ => {}
         }
+    }
+
+    /// Whether the participant has undone the action of a step.
+    fn is_reversed(&self, saga: SagaId, step: StepIndex, shop: &Shop) -> bool {
+        let target = self.deployed.target(step, Forward);
+        target.is_some_and(|(participant, _)| {
+            shop.is_reversed(participant, self.op(saga, step, Forward))
+        })
     }
 
     /// Whether the pivot took effect, whatever the engine knows of it.
@@ -137,5 +140,33 @@ impl SagaLog {
             }
         }
         wrong
+    }
+}
+
+/// Whether what the log has of a call is the word of the participant's operation log. A
+/// refusal that is not on record is not that: what the log makes of it is judged by the end.
+fn is_true(
+    outcome: &Outcome,
+    direction: Direction,
+    recorded: Option<&Recorded>,
+    is_reversed: bool,
+) -> bool {
+    match outcome {
+        Outcome::Applied { .. } | Outcome::AppliedUnread { .. } => {
+            matches!(recorded, Some(Recorded::Applied(_)))
+        }
+        Outcome::Rejected { word: Word::OnRecord, .. } => {
+            matches!(recorded, Some(Recorded::Rejected(_)))
+        }
+        Outcome::Contradicted { cause, .. } => match cause {
+            Contradiction::OtherRequest => recorded.is_some(),
+            Contradiction::Fenced => matches!(recorded, Some(Recorded::Fenced)),
+            Contradiction::Reversed => direction == Forward && is_reversed,
+            Contradiction::NoEffect => matches!(recorded, Some(Recorded::NothingToUndo)),
+        },
+        Outcome::Rejected { word: Word::OfAttempt, .. }
+        | Outcome::NotDone { .. }
+        | Outcome::Fault { .. }
+        | Outcome::Unknown { .. } => true,
     }
 }

@@ -36,6 +36,9 @@ pub struct Message {
     pub number: u32,
     /// The operation it is about.
     pub op: Uuid,
+    /// Whether a check refuses it that comes before the operation log, and whether that
+    /// counts.
+    pub checked: Option<bool>,
     /// The method.
     pub method: String,
     /// The request.
@@ -102,6 +105,8 @@ pub enum Until {
 pub enum Arrival {
     /// It was answered.
     Answered(Answer),
+    /// It was to undo something, and there is nothing.
+    NothingToUndo,
     /// Nobody listens there at present.
     NobodyThere,
     /// The participant died while the message was worked on, and did nothing.

@@ -140,6 +140,6 @@ impl Inside {
         let log = self.journal.sagas.get(&message.saga)?;
         let step = log.deployed.core().index_of(&message.step)?;
         let undoes = message.part == Part::Compensation;
-        undoes.then(|| log.deployed.op(message.saga, log.operations, step, Direction::Forward))
+        undoes.then(|| log.op(message.saga, step, Direction::Forward))
     }
 }
