@@ -4,12 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod engine {
-    mod crash;
+    pub(super) mod crash;
     mod definitions;
     mod echoes;
     mod large;
     mod life;
-    mod lost_tail;
+    mod lost_append;
+    pub(super) mod lost_tail;
     pub(super) mod mortal;
     mod readiness;
     mod restore;

@@ -25,26 +25,26 @@ use super::{
     },
 };
 
-type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
-type Effects = &'static [(&'static str, saga_core::Direction)];
+pub(crate) type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
+pub(crate) type Effects = &'static [(&'static str, saga_core::Direction)];
 
 const ALL_DONE: Effects =
     &[("reserve", Forward), ("pay", Forward), ("insert", Forward), ("commit", Forward)];
-const TURNED_BACK: Effects =
+pub(crate) const TURNED_BACK: Effects =
     &[("reserve", Forward), ("pay", Forward), ("pay", Backward), ("reserve", Backward)];
 
 /// One saga, and how it ends however often its owner dies.
 #[derive(Clone, Copy)]
-struct Course {
-    definition: &'static str,
-    script: Script,
+pub(crate) struct Course {
+    pub(crate) definition: &'static str,
+    pub(crate) script: Script,
     /// What the approver says, where there is one.
-    signal: Option<&'static str>,
-    ending: Ending,
-    effects: Effects,
+    pub(crate) signal: Option<&'static str>,
+    pub(crate) ending: Ending,
+    pub(crate) effects: Effects,
 }
 
-const SMOOTH: Course = Course {
+pub(crate) const SMOOTH: Course = Course {
     definition: "test",
     script: &[],
     signal: None,
@@ -145,6 +145,7 @@ async fn survives(fresh: &Fresh, course: Course, death: Death, at_append: u32) -
         dead,
         dying: AtomicBool::new(false),
         halt: None,
+        tail: None,
     });
     let first = engine(mortal.clone(), Arc::clone(&participants)).await;
     let order = order_of(&first, definition, &key).await;
@@ -191,7 +192,7 @@ async fn survives(fresh: &Fresh, course: Course, death: Death, at_append: u32) -
 }
 
 /// What the approver does, and does again, as the same request, where no answer came.
-async fn approve(engine: &Engine, saga: SagaId, signal: Option<&str>) {
+pub(crate) async fn approve(engine: &Engine, saga: SagaId, signal: Option<&str>) {
     if let Some(says) = signal {
         let signal = approval(engine, "r-1", says).await;
         insist_on(engine, saga, &signal).await.unwrap();

@@ -28,14 +28,15 @@ const GO_BACK: &str = "/* go_back */
     commit;";
 
 /// A log that can be set back to an earlier state, with two nodes on it.
-struct Past {
+#[derive(Debug)]
+pub(crate) struct Past {
     url: String,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     _folder: tempfile::TempDir,
 }
 
 impl Past {
-    async fn open(on_postgres: bool) -> Self {
+    pub(crate) async fn open(on_postgres: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match on_postgres {
             true => postgres_database().await,
@@ -47,12 +48,12 @@ impl Past {
     }
 
     /// What a standby that hears of nothing more would have.
-    async fn copy(&self) {
+    pub(crate) async fn copy(&self) {
         self.run("", COPY).await;
     }
 
     /// The failover to that standby. All at once, as nobody sees a part of it.
-    async fn go_back(&self) {
+    pub(crate) async fn go_back(&self) {
         match self.url.starts_with("postgres") {
             true => self.run("begin; lock table saga_event, saga in exclusive mode;", GO_BACK),
             false => self.run("begin immediate;", GO_BACK),

@@ -1,4 +1,4 @@
-//! A store that dies with its node, or halts between two reads.
+//! A store that dies with its node, halts between two reads, or loses its newest rows.
 
 use std::sync::{
     Arc,
@@ -12,6 +12,8 @@ use saga_log::{
     Store, StoreError, StuckGroup, Written,
 };
 use tokio::sync::Semaphore;
+
+use super::lost_tail::Past;
 
 /// The moment at which a node dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,36 @@ pub(crate) struct MortalStore {
     pub(crate) dying: AtomicBool,
     /// Halts once, between two reads.
     pub(crate) halt: Option<Arc<Halt>>,
+    /// Loses rows once, instead of dying.
+    pub(crate) tail: Option<Tail>,
+}
+
+/// The newest rows, which are written, told of, and gone.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) past: Arc<Past>,
+    /// The append behind which they are gone, from 0.
+    pub(crate) at_append: u32,
+    /// How many appends go with it, itself among them.
+    pub(crate) appends: u32,
+    pub(crate) written: AtomicU32,
+    /// Whether they are gone.
+    pub(crate) lost: tokio::sync::watch::Sender<bool>,
+}
+
+impl Tail {
+    async fn write(&self, inner: &dyn Store, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
+        let append = self.written.fetch_add(1, Ordering::SeqCst);
+        if append + self.appends == self.at_append + 1 {
+            self.past.copy().await;
+        }
+        let written = inner.write(batch).await;
+        if append == self.at_append {
+            self.past.go_back().await;
+            self.lost.send_replace(true);
+        }
+        written
+    }
 }
 
 /// A moment between two reads, held for as long as the test wants.
@@ -76,6 +108,9 @@ impl Store for MortalStore {
 
     async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
         self.alive().await;
+        if let Some(tail) = &self.tail {
+            return tail.write(&*self.inner, batch).await;
+        }
         let dies = self
             .appends_left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))

@@ -41,6 +41,8 @@ enum Recorded {
     Applied,
     Refused,
     Fenced,
+    /// It was applied, and undone.
+    Reversed,
 }
 
 /// The step whose effect the client brought along, in every definition that has one.
@@ -101,10 +103,11 @@ impl Scripted {
         let mut books = self.books.lock().unwrap();
         let step = (request.saga, request.step.to_owned());
         match request.direction {
-            Forward => drop(books.actions.insert(step, request.operation)),
+            Forward => drop(books.actions.insert(step.clone(), request.operation)),
             Backward => {
                 let action = books.actions.get(&step).and_then(|it| books.operations.get(it));
-                if action != Some(&Recorded::Applied) && request.step != GIVEN {
+                let is_there = matches!(action, Some(Recorded::Applied | Recorded::Reversed));
+                if !is_there && request.step != GIVEN {
                     return Recorded::Applied; // Nothing to undo.
                 }
             }
@@ -115,6 +118,10 @@ impl Scripted {
         books.operations.insert(request.operation, wanted);
         if wanted == Recorded::Applied {
             books.effects.push((request.step.to_owned(), request.direction));
+            let action = books.actions.get(&step).copied();
+            if let Some(action) = action.filter(|_| request.direction == Backward) {
+                books.operations.insert(action, Recorded::Reversed);
+            }
         }
         wanted
     }
@@ -130,6 +137,10 @@ fn answer(recorded: Recorded) -> Outcome {
         Recorded::Fenced => {
             let message = "fenced".to_owned();
             Outcome::Contradicted { cause: Contradiction::Fenced, message }
+        }
+        Recorded::Reversed => {
+            let message = "undone".to_owned();
+            Outcome::Contradicted { cause: Contradiction::Reversed, message }
         }
     }
 }
@@ -180,6 +191,7 @@ impl Caller for Scripted {
                 message: "none left".to_owned(),
             },
             Recorded::Fenced => Resolution::Fenced,
+            Recorded::Reversed => Resolution::Reversed,
         }
     }
 }

@@ -248,6 +248,7 @@ async fn a_fact_that_comes_while_a_saga_parks_wakes_it() {
         appends_left: AtomicU32::new(u32::MAX),
         dead: tokio::sync::watch::Sender::new(false),
         dying: AtomicBool::new(false),
+        tail: None,
         halt: Some(Arc::clone(&halt)),
     });
     let other = engine(halting, Arc::clone(&participants)).await;
