@@ -14,7 +14,6 @@
 mod case;
 mod data;
 mod finding;
-mod observe;
 mod restart;
 mod rule;
 mod rules;
@@ -31,6 +30,8 @@ use std::{
 
 use saga_core::{Direction, StepIndex};
 
+use crate::participants::observe::{self, numbered};
+pub use crate::participants::observe::{Observation, Observer};
 use crate::{
     definition::{CompiledDefinition, InputError, has_maps},
     participants::Caller,
@@ -40,7 +41,6 @@ pub use case::Left;
 use case::Sight;
 pub use finding::{Checked, RuleFinding, Verdict};
 use finding::{Judged, Judgement, Miss};
-pub use observe::{Observation, Observer};
 use restart::Waiting;
 pub use rule::{Claim, Rule};
 pub use talk::{News, Talk};
@@ -365,9 +365,4 @@ impl Bench {
     fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
-}
-
-/// `{n}` is no JSON outside of a string, so replacing it in the text replaces it in strings.
-fn numbered(json: &str, number: u64) -> String {
-    json.replace("{n}", &number.to_string())
 }

@@ -9,6 +9,7 @@
 mod channels;
 mod exchange;
 mod marks;
+pub mod observe;
 pub mod outcome;
 pub mod probe;
 mod reflection;

@@ -370,7 +370,8 @@ fn unknown() -> Outcome {
 
 fn signal(step: StepIndex) -> Event {
     let (request_id, payload) = ("r-1".to_owned(), Bytes::from_static(b"yes"));
-    Event::Signalled { step, request_id, payload, at_ms: 0 }
+    let (actor, reason) = (String::new(), String::new());
+    Event::Signalled { step, request_id, payload, actor, reason, at_ms: 0 }
 }
 
 fn wait_ended(step: StepIndex, verdict: Verdict) -> Event {

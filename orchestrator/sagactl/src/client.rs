@@ -4,6 +4,7 @@
 //! A call that changes a saga takes a [`WritePermit`]. When such a call fails with
 //! [`Exit::Unavailable`] the server may have done it; every one of them may be repeated.
 
+mod operator;
 mod running;
 
 use std::{
@@ -13,16 +14,13 @@ use std::{
 };
 
 use saga_proto::saga::v1::{
-    AcknowledgeRestoreRequest, AcknowledgeRestoreResponse, CancelEffect, CancelSagaRequest,
-    CancelSagaResponse, CheckDefinitionRequest, CheckDefinitionResponse, CheckParticipantRequest,
-    CheckParticipantResponse, CloseSagaRequest, CloseSagaResponse, ForceOutcomeRequest,
-    ForceOutcomeResponse, GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest,
-    GetSagaResponse, GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest,
-    ListDefinitionsResponse, ListEventsRequest, ListEventsResponse, ListSagasRequest,
-    ListSagasResponse, ListStuckRequest, ListStuckResponse, RegisterDefinitionRequest,
-    RegisterDefinitionResponse, RenewOperationRequest, RenewOperationResponse, RetrySagaRequest,
-    RetrySagaResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
-    StartSagaResponse, VerifySagaLogRequest, VerifySagaLogResponse, WaitSagaRequest,
+    CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest,
+    CheckDefinitionResponse, CheckParticipantRequest, CheckParticipantResponse,
+    GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
+    GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse,
+    ListEventsRequest, ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest,
+    ListStuckResponse, RegisterDefinitionRequest, RegisterDefinitionResponse, SagaName,
+    SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest,
     WaitSagaResponse, definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
@@ -210,63 +208,6 @@ impl Client {
         _: &WritePermit,
     ) -> Result<SignalSagaResponse, Failure> {
         self.change(doing, self.sagas().signal_saga(request)).await
-    }
-
-    /// Has a saga try now.
-    pub(crate) async fn retry(
-        &self,
-        doing: &str,
-        request: RetrySagaRequest,
-        _: &WritePermit,
-    ) -> Result<RetrySagaResponse, Failure> {
-        self.change(doing, self.operator().retry_saga(request)).await
-    }
-
-    /// Settles a call. Repeated, it is refused with NOTHING_TO_SETTLE.
-    pub(crate) async fn settle(
-        &self,
-        doing: &str,
-        request: ForceOutcomeRequest,
-        _: &WritePermit,
-    ) -> Result<ForceOutcomeResponse, Failure> {
-        self.change(doing, self.operator().force_outcome(request)).await
-    }
-
-    /// Has a refused call made again under another id. Repeated, it is refused with
-    /// NOTHING_TO_RENEW.
-    pub(crate) async fn renew(
-        &self,
-        doing: &str,
-        request: RenewOperationRequest,
-        _: &WritePermit,
-    ) -> Result<RenewOperationResponse, Failure> {
-        self.change(doing, self.operator().renew_operation(request)).await
-    }
-
-    /// Ends a saga as it is. Repeated, it is refused with SAGA_ENDED.
-    pub(crate) async fn close(
-        &self,
-        doing: &str,
-        request: CloseSagaRequest,
-        _: &WritePermit,
-    ) -> Result<CloseSagaResponse, Failure> {
-        self.change(doing, self.operator().close_saga(request)).await
-    }
-
-    /// Checks whether the log of a saga is as it was written.
-    pub(crate) async fn verify(&self, name: &SagaName) -> Result<VerifySagaLogResponse, Failure> {
-        let doing = format!("check the log of {}", shown(name));
-        let request = VerifySagaLogRequest { name: Some(name.clone()) };
-        self.read(&doing, self.operator().verify_saga_log(request)).await
-    }
-
-    /// Goes on with a log that went back in time.
-    pub(crate) async fn acknowledge(
-        &self,
-        request: AcknowledgeRestoreRequest,
-        _: &WritePermit,
-    ) -> Result<AcknowledgeRestoreResponse, Failure> {
-        self.change("acknowledge the restore", self.operator().acknowledge_restore(request)).await
     }
 
     /// Says what a check of a participant would call. Calls nothing.

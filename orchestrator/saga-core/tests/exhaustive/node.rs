@@ -7,12 +7,12 @@ use bytes::Bytes;
 use saga_core::{
     Action, CancelEffect,
     CancelEffect::Undecided,
-    Definition, Direction, Ending, Epoch, Event, Next, NodeId, OperatorAct, Settled, State,
-    StepIndex, StepPhase,
+    Definition, Direction, Ending, Epoch, Event, Next, NodeId, OperatorAct, State, StepPhase,
     phase::{Last, Pause},
 };
 use uuid::Uuid;
 
+mod acts;
 mod answers;
 mod signals;
 
@@ -21,7 +21,7 @@ use crate::{
     fate::Fate,
     rules::{self, Rule},
     walk::{Order, Subject, needs_a_person},
-    world::{Books, Message, Mood, Record, Request, World},
+    world::{Message, Mood, Request, World},
 };
 
 const NODE: NodeId = NodeId(Uuid::from_u128(1));
@@ -397,42 +397,5 @@ impl Node {
             self.world.send(Message { awaited: false, ..message });
         }
         message.awaited.then(|| self.answer(message, fate, record))
-    }
-
-    /// A person looks at the participant and does there what is needed, then says what
-    /// is true now.
-    fn settle_by_hand(&mut self, step: StepIndex) -> Event {
-        let books = &mut self.world.books[step.at()];
-        let settled = match self.state.step(step).phase {
-            StepPhase::Open { direction: Direction::Forward, .. } => {
-                match *books.action.get_or_insert(Record::Fenced) {
-                    Record::Applied => Settled::Applied,
-                    Record::Rejected | Record::Fenced => Settled::NotApplied,
-                }
-            }
-            StepPhase::Open { .. } | StepPhase::Unrenderable { direction: Direction::Backward } => {
-                *books = Books { compensation: true, undone: 1, ..*books };
-                Settled::Applied
-            }
-            _ => {
-                *books = Books { action: Some(Record::Applied), applied: 1, ..*books };
-                Settled::Applied
-            }
-        };
-        self.acted(OperatorAct::Settle { step, settled, reply: None })
-    }
-
-    fn renew(&mut self, step: StepIndex) -> Event {
-        let request = match self.state.step(step).phase {
-            StepPhase::Open { .. } => Request::Compensation,
-            _ => Request::Action,
-        };
-        self.world.renew(step, request);
-        self.acted(OperatorAct::Renew { step })
-    }
-
-    pub(crate) fn acted(&self, act: OperatorAct) -> Event {
-        let (actor, reason) = ("somebody".to_owned(), "looked at the participant".to_owned());
-        Event::OperatorActed { actor, reason, act, at_ms: self.now_ms }
     }
 }

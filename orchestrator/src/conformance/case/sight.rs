@@ -5,9 +5,8 @@ use crate::{
     conformance::{
         Verdict,
         finding::{Judged, Judgement, Miss},
-        observe::Number,
     },
-    participants::probe::Answer,
+    participants::{observe::Number, probe::Answer},
 };
 
 /// By how much one effect of the step under test moves the number; or why no effect of it

@@ -14,6 +14,10 @@ use crate::{
 };
 
 pub(super) fn of_words() -> Vec<Mutant> {
+    [of_cancels(), of_views(), of_offers()].into_iter().flatten().collect()
+}
+
+fn of_cancels() -> Vec<Mutant> {
     let real = Words::REAL;
     vec![
         // What was answered before: 147 of 320 cancels were told so and completed.
@@ -42,6 +46,12 @@ pub(super) fn of_words() -> Vec<Mutant> {
                 ..real
             },
         ),
+    ]
+}
+
+fn of_views() -> Vec<Mutant> {
+    let real = Words::REAL;
+    vec![
         says(
             "a step is retried in a saga that ended",
             PIVOT_LAST,
@@ -79,6 +89,12 @@ pub(super) fn of_words() -> Vec<Mutant> {
                 ..real
             },
         ),
+    ]
+}
+
+fn of_offers() -> Vec<Mutant> {
+    let real = Words::REAL;
+    vec![
         says(
             "a cancel is offered behind the pivot",
             PIVOT_THEN_STEP,

@@ -14,7 +14,6 @@ use saga_core::{Direction, OperationId, SagaId};
 use uuid::Uuid;
 
 use crate::{
-    conformance::numbered,
     definition::{CallSpec, RefusalCodes, encode_json},
     participants::{
         CallRequest, Caller,
@@ -53,7 +52,7 @@ pub struct Observer {
     input: String,
     path: Vec<Part>,
     /// The field, as it was written.
-    pub(super) field: String,
+    pub(crate) field: String,
 }
 
 /// One part of a field's path.
@@ -66,7 +65,7 @@ struct Part {
 
 /// What a reading gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Number {
+pub(crate) struct Number {
     value: i128,
     /// It is in millionths.
     parts: bool,
@@ -76,17 +75,17 @@ impl Number {
     const NONE: Self = Self { value: 0, parts: false };
 
     /// This number after `effects` effects, each of which moves it by `moves`.
-    pub(super) fn after(self, effects: i128, moves: Self) -> Self {
+    pub(crate) fn after(self, effects: i128, moves: Self) -> Self {
         let value = self.value.saturating_add(moves.value.saturating_mul(effects));
         Self { value, parts: self.parts || moves.parts }
     }
 
-    pub(super) fn less(self, other: Self) -> Self {
+    pub(crate) fn less(self, other: Self) -> Self {
         let value = self.value.saturating_sub(other.value);
         Self { value, parts: self.parts || other.parts }
     }
 
-    pub(super) fn is_zero(self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.value == 0
     }
 }
@@ -132,7 +131,7 @@ impl Observer {
     }
 
     /// Whether it reads the same number in every saga of a check.
-    pub(super) fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         !self.input.contains("{n}")
     }
 
@@ -141,7 +140,7 @@ impl Observer {
     /// # Errors
     ///
     /// Why there is none.
-    pub(super) async fn read(&self, caller: &dyn Caller, number: u64) -> Result<Number, String> {
+    pub(crate) async fn read(&self, caller: &dyn Caller, number: u64) -> Result<Number, String> {
         let body = encode_json(&self.request, &numbered(&self.input, number));
         let body = body.map_err(|error| error.to_string())?;
         let mut last = String::new();
@@ -163,7 +162,7 @@ impl Observer {
     /// # Errors
     ///
     /// Why there is none.
-    pub(super) async fn settled(
+    pub(crate) async fn settled(
         &self,
         caller: &dyn Caller,
         number: u64,
@@ -189,7 +188,7 @@ impl Observer {
     /// # Errors
     ///
     /// Why there is none.
-    pub(super) async fn moved(
+    pub(crate) async fn moved(
         &self,
         caller: &dyn Caller,
         number: u64,
@@ -321,4 +320,9 @@ async fn pause(attempt: u32) {
     if attempt < TRIES {
         tokio::time::sleep(PAUSE_FIRST * 2_u32.pow(attempt - 1)).await;
     }
+}
+
+/// `{n}` is no JSON outside of a string, so replacing it in the text replaces it in strings.
+pub(crate) fn numbered(json: &str, number: u64) -> String {
+    json.replace("{n}", &number.to_string())
 }
