@@ -117,9 +117,8 @@ impl Node {
                 &[Fate::Arrives(message.request), Fate::ArrivesAndIsRefused]
             };
             let may_refuse = self.world.may_be_refused(*message);
-            let may_double = self.world.keeps != Keeps::Nothing;
             let possible = fates.iter().copied().filter(|fate| match fate {
-                Fate::Duplicated(_) => may_double,
+                Fate::Duplicated(_) => self.world.keeps != Keeps::Nothing,
                 fate => may_refuse || !fate.is_a_refusal(),
             });
             moves.extend(possible.map(|fate| Move { fate, at }));
@@ -268,8 +267,8 @@ impl Node {
             (Fate::SignalSaysNo, _) => vec![node.signal(step.at, Mood::Refuses)],
             (Fate::RetryRequested, _) => vec![self.acted(OperatorAct::Retry)],
             (Fate::Closed, _) => {
-                node.world.forsake_all();
                 // In one row: whoever takes the act goes on to the end at once.
+                node.world.forsake_all();
                 let ended = Event::Ended { ending: Ending::Closed, at_ms };
                 vec![self.acted(OperatorAct::Close), ended]
             }

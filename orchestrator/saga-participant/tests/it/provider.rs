@@ -33,7 +33,7 @@ on_both_databases!(
     an_operation_is_finished_by_another_process,
     a_repeat_is_the_same_bytes_whatever_their_order,
     a_call_that_was_undone_is_refused_by_whoever_is_late,
-    what_is_being_undone_stands_until_the_undo_is_known,
+    what_is_being_undone_is_in_progress_until_the_undo_is_known,
 );
 
 struct Shop {
@@ -289,17 +289,18 @@ async fn a_call_that_was_undone_is_refused_by_whoever_is_late(scratch: Scratch) 
     assert_eq!(shop.provider.balance(), 0);
 }
 
-async fn what_is_being_undone_stands_until_the_undo_is_known(scratch: Scratch) {
+async fn what_is_being_undone_is_in_progress_until_the_undo_is_known(scratch: Scratch) {
     let shop = Shop::open(scratch, []).await;
     let op_id = new_op_id();
-    let first = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap().into_inner();
+    shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap();
     shop.provider.fates.lock().unwrap().push_back(Fate::AnswerLost);
     let (undo_id, refund) = (new_op_id(), Refund { op_id: op_id.to_string() });
     shop.participant.perform(with_op_id(undo_id, refund.clone())).await.unwrap_err();
-    let again = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap();
-    assert_eq!(again.into_inner(), first);
+    // The provider has given it back already, which only the answer that was lost says.
+    let again = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap_err();
+    assert_eq!((again.code(), &*reason_of(&again)), (Code::Aborted, "OPERATION_IN_PROGRESS"));
     let told = resolve(&shop.participant, op_id, ResolveMode::Peek).await.unwrap();
-    assert!(matches!(told, Resolution::Applied(_)), "{told:?}");
+    assert!(matches!(told, Resolution::InProgress(_)), "{told:?}");
 
     shop.participant.perform(with_op_id(undo_id, refund)).await.unwrap();
     let late = shop.participant.perform(with_op_id(op_id, charge(1))).await.unwrap_err();
