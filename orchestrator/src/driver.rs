@@ -187,7 +187,6 @@ impl Run {
                 let standing_to_write = changed.then(|| standing.clone());
                 match self.append(&advance, standing_to_write, pending.create.take()).await? {
                     Row::Durable(tip) => {
-                        self.state = advance.state;
                         self.tip = Some(tip);
                         self.written = Some(standing);
                     }
@@ -195,6 +194,9 @@ impl Run {
                     Row::Leave(left) => return Ok(left),
                 }
             }
+            // Nothing of the row stays in memory while this waits: its payloads may be large.
+            drop(advance.events);
+            self.state = advance.state;
             pending.facts.drain(..advance.facts);
             if pending.facts.is_empty() {
                 for done in pending.done.drain(..) {

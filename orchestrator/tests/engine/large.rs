@@ -1,9 +1,16 @@
 //! Replies and requests as large as they may be: each fits into a row of the log, whatever
 //! else belongs to the same moment, and none stays in memory while a call is out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use orchestrator::{
     engine::{Engine, Limits},
     participants::{CallRequest, Caller},
@@ -63,6 +70,58 @@ impl Caller for Talkative {
     async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
         Resolution::Fenced
     }
+}
+
+/// A reply that counts itself as long as anybody keeps it.
+struct Counted {
+    body: Vec<u8>,
+    kept: Arc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Replies as much to all, and to the pivot only when nobody keeps the replies before it.
+#[derive(Debug, Default)]
+struct Forgotten {
+    kept: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Caller for Forgotten {
+    async fn call(&self, request: CallRequest<'_>) -> Outcome {
+        while request.step == "all" && self.kept.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+        let Outcome::Applied { reply } = Talkative.call(request).await else { unreachable!() };
+        self.kept.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted { body: reply.to_vec(), kept: Arc::clone(&self.kept) };
+        Outcome::Applied { reply: Bytes::from_owner(counted) }
+    }
+
+    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+        Resolution::Fenced
+    }
+}
+
+#[tokio::test]
+async fn no_large_reply_stays_in_memory_while_a_call_is_out() {
+    let fresh = Fresh::open(KINDS[0]).await;
+    let caller = Arc::new(Forgotten::default());
+    let engine = engine_with(Arc::clone(&fresh.store), caller, Limits::default()).await;
+    engine.register(LARGE, "large.yaml").await.unwrap();
+    let saga = start_of(&engine, "large", "key").await;
+    assert!(engine.wait_end(saga, PATIENCE).await.unwrap(), "the pivot waits for that");
+    engine.stop(PATIENCE).await;
 }
 
 #[tokio::test]
