@@ -6,7 +6,7 @@ use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// How long a participant that does not hold its operations waits for somebody to meet.
-pub(crate) const IN_FLIGHT: Duration = Duration::from_millis(60);
+pub(crate) const IN_FLIGHT: Duration = Duration::from_millis(120);
 
 /// What is recorded of an operation.
 #[derive(Clone, Debug)]
