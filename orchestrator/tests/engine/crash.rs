@@ -25,12 +25,12 @@ use super::{
     },
 };
 
-pub(crate) type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
-pub(crate) type Effects = &'static [(&'static str, saga_core::Direction)];
+type Script = &'static [(&'static str, saga_core::Direction, u32, Fate)];
+type Effects = &'static [(&'static str, saga_core::Direction)];
 
 const ALL_DONE: Effects =
     &[("reserve", Forward), ("pay", Forward), ("insert", Forward), ("commit", Forward)];
-pub(crate) const TURNED_BACK: Effects =
+const TURNED_BACK: Effects =
     &[("reserve", Forward), ("pay", Forward), ("pay", Backward), ("reserve", Backward)];
 
 /// One saga, and how it ends however often its owner dies.
@@ -52,6 +52,41 @@ pub(crate) const SMOOTH: Course = Course {
     effects: ALL_DONE,
 };
 
+/// The pivot is refused.
+pub(crate) const REFUSED_AT_THE_PIVOT: Course = Course {
+    script: &[("insert", Forward, 0, Fate::Refuse)],
+    ending: Ending::Compensated,
+    effects: TURNED_BACK,
+    ..SMOOTH
+};
+
+/// Replies, and a request, are lost on the way there and back.
+pub(crate) const LOST_REPLIES: Course = Course {
+    script: &[
+        ("pay", Forward, 1, Fate::LoseReply),
+        ("insert", Forward, 0, Fate::Refuse),
+        ("pay", Backward, 1, Fate::LoseReply),
+        ("reserve", Backward, 1, Fate::LoseRequest),
+    ],
+    ..REFUSED_AT_THE_PIVOT
+};
+
+/// A participant is never reached.
+pub(crate) const DOWN: Course = Course {
+    script: &[("pay", Forward, 0, Fate::NotSent)],
+    ending: Ending::Compensated,
+    effects: &[("reserve", Forward), ("reserve", Backward)],
+    ..SMOOTH
+};
+
+/// A person says yes.
+pub(crate) const APPROVED: Course = Course {
+    definition: PATIENT,
+    signal: Some(r#"{"approved": true}"#),
+    effects: &[("reserve", Forward), ("insert", Forward)],
+    ..SMOOTH
+};
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_smooth_saga_survives_every_death() {
     check(SMOOTH, 5).await;
@@ -59,21 +94,12 @@ async fn a_smooth_saga_survives_every_death() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_at_the_pivot_survives_every_death() {
-    let script: Script = &[("insert", Forward, 0, Fate::Refuse)];
-    let (ending, effects) = (Ending::Compensated, TURNED_BACK);
-    check(Course { script, ending, effects, ..SMOOTH }, 6).await;
+    check(REFUSED_AT_THE_PIVOT, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_replies_in_both_directions_survive_every_death() {
-    let script: Script = &[
-        ("pay", Forward, 1, Fate::LoseReply),
-        ("insert", Forward, 0, Fate::Refuse),
-        ("pay", Backward, 1, Fate::LoseReply),
-        ("reserve", Backward, 1, Fate::LoseRequest),
-    ];
-    let (ending, effects) = (Ending::Compensated, TURNED_BACK);
-    check(Course { script, ending, effects, ..SMOOTH }, 7).await;
+    check(LOST_REPLIES, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,16 +111,12 @@ async fn an_outcome_that_stays_unknown_survives_every_death() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_participant_that_is_down_survives_every_death() {
-    let script: Script = &[("pay", Forward, 0, Fate::NotSent)];
-    let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
-    check(Course { script, ending: Ending::Compensated, effects, ..SMOOTH }, 5).await;
+    check(DOWN, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_survives_every_death() {
-    let effects: Effects = &[("reserve", Forward), ("insert", Forward)];
-    let signal = Some(r#"{"approved": true}"#);
-    check(Course { definition: PATIENT, signal, effects, ..SMOOTH }, 5).await;
+    check(APPROVED, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,15 +9,15 @@ use std::sync::{
 
 use futures::future::join_all;
 use orchestrator::engine::Snapshot;
-use saga_core::{Direction::Backward, Direction::Forward, Ending};
+use saga_core::Ending;
 use tokio::sync::watch;
 
 use super::{
-    crash::{Course, Effects, SMOOTH, Script, TURNED_BACK, approve},
+    crash::{APPROVED, Course, DOWN, LOST_REPLIES, REFUSED_AT_THE_PIVOT, SMOOTH, approve},
     lost_tail::Past,
     mortal::{Death, MortalStore, Tail},
-    script::{Fate, Scripted},
-    stores::{PATIENT, approval, engine, insist_on, once, start_of},
+    script::Scripted,
+    stores::{approval, engine, insist_on, once, start_of},
 };
 
 /// Losses that are tried at the same time.
@@ -30,35 +30,22 @@ async fn a_smooth_saga_survives_every_loss() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_at_the_pivot_survives_every_loss() {
-    let script: Script = &[("insert", Forward, 0, Fate::Refuse)];
-    let (ending, effects) = (Ending::Compensated, TURNED_BACK);
-    check(Course { script, ending, effects, ..SMOOTH }, 6).await;
+    check(REFUSED_AT_THE_PIVOT, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_replies_in_both_directions_survive_every_loss() {
-    let script: Script = &[
-        ("pay", Forward, 1, Fate::LoseReply),
-        ("insert", Forward, 0, Fate::Refuse),
-        ("pay", Backward, 1, Fate::LoseReply),
-        ("reserve", Backward, 1, Fate::LoseRequest),
-    ];
-    let (ending, effects) = (Ending::Compensated, TURNED_BACK);
-    check(Course { script, ending, effects, ..SMOOTH }, 7).await;
+    check(LOST_REPLIES, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_participant_that_is_down_survives_every_loss() {
-    let script: Script = &[("pay", Forward, 0, Fate::NotSent)];
-    let effects: Effects = &[("reserve", Forward), ("reserve", Backward)];
-    check(Course { script, ending: Ending::Compensated, effects, ..SMOOTH }, 5).await;
+    check(DOWN, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_survives_every_loss() {
-    let effects: Effects = &[("reserve", Forward), ("insert", Forward)];
-    let signal = Some(r#"{"approved": true}"#);
-    check(Course { definition: PATIENT, signal, effects, ..SMOOTH }, 5).await;
+    check(APPROVED, 5).await;
 }
 
 /// Loses the newest row behind each append, and on SQLite also the two newest. `appends_min`
