@@ -3,9 +3,10 @@
 use saga_participant::{Lane, Participant};
 use saga_proto::shop::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
-    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, ReleaseRequest,
-    ReleaseResponse, ReserveRequest, ReserveResponse, RestockRequest, RestockResponse,
-    SetStockRequest, SetStockResponse, inventory_service_server::InventoryService,
+    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, QuoteRequest,
+    QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse,
+    RestockRequest, RestockResponse, SetStockRequest, SetStockResponse,
+    inventory_service_server::InventoryService,
 };
 use tonic::{Request, Response, Status};
 
@@ -35,6 +36,13 @@ impl InventoryService for Api {
             Some(lane) => self.participant.apply_together(lane, request).await,
             None => self.participant.apply(request).await,
         }
+    }
+
+    async fn quote(
+        &self,
+        request: Request<QuoteRequest>,
+    ) -> Result<Response<QuoteResponse>, Status> {
+        self.participant.answer(request).await
     }
 
     async fn commit(

@@ -21,6 +21,9 @@ const ITEMS_ASKED_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 500;
 pub(crate) const OWNER_CHARS_MAX: usize = 64;
 
+/// Credits of one unit, and of all units of an order.
+pub(crate) const CREDITS_MAX: i64 = 1_000_000;
+
 /// An item as it is registered, with its first stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedItem {
@@ -72,8 +75,8 @@ impl Operation<Inventory> for PutItemRequest {
         op: &OperationMeta,
     ) -> Result<PutItemResponse, OperationError> {
         let status = match ItemStatus::try_from(self.status) {
-            Ok(ItemStatus::Unspecified) => ItemStatus::OnSale,
-            Ok(status) => status,
+            Ok(ItemStatus::Unspecified) => None,
+            Ok(status) => Some(status),
             Err(_) => {
                 let remedy = "ON_SALE, SUSPENDED or DISCONTINUED";
                 return Err(OperationError::invalid("status", self.status, remedy));
@@ -88,15 +91,25 @@ impl Operation<Inventory> for PutItemRequest {
             initial_stock: self.initial_stock,
         };
         check_item(&item)?;
+        if let Some(credits) = self.credits {
+            fields::within("credits", credits, 0..=CREDITS_MAX)?;
+        }
         hold(tx, Guard::Locks, &[&item.item_id]).await?;
         if read_stock(tx, &[&item.item_id]).await?.is_empty() {
             at_least_1("initial_stock", item.initial_stock, "STOCK_INVALID")?;
             let new = std::slice::from_ref(&item);
-            if insert_items(tx, op.op_id, op.at_ms, status, new).await? == 0 {
+            let first = status.unwrap_or(ItemStatus::OnSale);
+            if insert_items(tx, op.op_id, op.at_ms, first, new).await? == 0 {
                 return Err(registered_at_once(&item.item_id));
+            }
+            if let Some(credits) = self.credits {
+                change_credits(tx, &item.item_id, credits).await?;
             }
         } else {
             change_item(tx, &item, status).await?;
+            if let Some(credits) = self.credits {
+                change_credits(tx, &item.item_id, credits).await?;
+            }
         }
         let stock = read_stock(tx, &[&item.item_id]).await?.remove(&item.item_id);
         Ok(PutItemResponse { stock })
@@ -231,12 +244,21 @@ async fn insert_stock(
     Ok(())
 }
 
-/// Changes name, price and status. The item's row in `stock` is locked, so no order reads
+async fn change_credits(tx: &mut Tx, item_id: &str, credits: i64) -> Result<(), OperationError> {
+    tx.execute(
+        "/* change_credits */ update items set credits = $2 where item_id = $1",
+        &[Arg::Text(item_id), Arg::Int(credits)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Changes name and price, and the status where one is named. The item's row in `stock` is locked, so no order reads
 /// a status that is about to change (S1-1).
 async fn change_item(
     tx: &mut Tx,
     item: &SeedItem,
-    status: ItemStatus,
+    status: Option<ItemStatus>,
 ) -> Result<(), OperationError> {
     let sql = "/* read_terms */ select owner_id, currency from items where item_id = $1";
     let row = tx.row(sql, &[Arg::Text(&item.item_id)]).await?;
@@ -249,12 +271,13 @@ async fn change_item(
     }
     tx.execute(
         "/* change_item */
-        update items set name = $2, price_minor = $3, status = $4 where item_id = $1",
+        update items set name = $2, price_minor = $3, status = coalesce($4, status)
+        where item_id = $1",
         &[
             Arg::Text(&item.item_id),
             Arg::Text(&item.name),
             Arg::Int(item.price_minor),
-            Arg::Text(status_text(status)),
+            status.map(status_text).into(),
         ],
     )
     .await?;
@@ -296,10 +319,12 @@ pub(crate) async fn read_stock(
 ) -> Result<HashMap<String, Stock>, OperationError> {
     const READ: Sql = Sql {
         postgres: "/* read_stock */
-            select item_id, on_hand, reserved, sold, price_minor, currency, status, version
+            select item_id, on_hand, reserved, sold, price_minor, currency, status, version,
+                credits
             from items join stock using (item_id) where item_id = any($1)",
         sqlite: "/* read_stock */
-            select item_id, on_hand, reserved, sold, price_minor, currency, status, version
+            select item_id, on_hand, reserved, sold, price_minor, currency, status, version,
+                credits
             from items join stock using (item_id)
             where item_id in (select value from json_each($1))",
     };
@@ -318,6 +343,7 @@ fn stock_of(row: &Row) -> Result<Stock, sqlx::Error> {
         currency: row.text(5)?,
         status: status_of(&row.text(6)?).into(),
         version: row.int(7)?,
+        credits: row.int(8)?,
     })
 }
 

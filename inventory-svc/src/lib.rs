@@ -8,8 +8,8 @@
 //!
 //! Reading order: [`api`] (the RPCs), [`config`] (three ways to keep changes of the same
 //! stock apart), `stock` (the one place that changes stock), `item`, `reserve` (and
-//! decrease), `reservation`, `settle` (commit and release), `restock`, `set_stock`,
-//! `audit`.
+//! decrease), `quote`, `reservation`, `settle` (commit and release), `restock`,
+//! `set_stock`, `audit`.
 
 use saga_participant::{
     Database, Lane, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
@@ -23,6 +23,7 @@ pub mod api;
 mod audit;
 pub mod config;
 mod item;
+mod quote;
 mod reservation;
 mod reserve;
 mod restock;
@@ -55,6 +56,13 @@ pub const SCHEMA: Schema = Schema {
             script: Sql {
                 postgres: include_str!("../migrations/postgres/0002_sales.sql"),
                 sqlite: include_str!("../migrations/sqlite/0002_sales.sql"),
+            },
+        },
+        Migration {
+            name: "0003_terms",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0003_terms.sql"),
+                sqlite: include_str!("../migrations/sqlite/0003_terms.sql"),
             },
         },
     ],

@@ -17,7 +17,10 @@ use crate::{
     stock::{self, Guard, Movement, Mover, Quantities},
 };
 
-mod offer;
+pub(crate) mod offer;
+pub(crate) mod terms;
+use offer::Offers;
+use terms::{Prices, Said, Terms};
 
 const LINES_MAX: usize = 2_000;
 const QTY_MAX: i64 = 1_000_000;
@@ -67,14 +70,18 @@ impl ServiceOperation<Inventory> for DecreaseRequest {
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<DecreaseResponse, OperationError> {
-        let Self { order_no, lines } = &self;
-        let wish = Wish { op, order_no, lines, expires_at_ms: NO_LIMIT };
+        let Self { order_no, lines, expected_total_minor, currency } = &self;
+        // An order that was written down before has prices; they are still the catalogue's.
+        let prices = if *expected_total_minor == 0 { Prices::Some } else { Prices::All };
+        let said = Said { lines, total_minor: *expected_total_minor, currency, prices };
+        let wish = Wish { op, order_no, said, expires_at_ms: NO_LIMIT };
         let taken = take_one(tx, service.stock.guard(), Take::Sale, wish).await?;
         Ok(DecreaseResponse {
             reserve_op_id: taken.op_id.to_string(),
             units: taken.quantities.units(),
-            total_minor: taken.total_minor,
-            currency: taken.currency,
+            total_minor: taken.terms.total_minor,
+            currency: taken.terms.currency,
+            credits: taken.terms.credits,
         })
     }
 }
@@ -113,30 +120,33 @@ const NO_LIMIT: i64 = -1;
 struct Wish<'a> {
     op: &'a OperationMeta,
     order_no: &'a str,
-    lines: &'a [Line],
+    said: Said<'a>,
     expires_at_ms: i64,
 }
 
 fn promise<'a>(request: &'a ReserveRequest, op: &'a OperationMeta) -> Wish<'a> {
-    let ReserveRequest { order_no, lines, hold_until } = request;
+    let ReserveRequest { order_no, lines, hold_until, expected_total_minor, currency } = request;
     let until_ms = hold_until.as_ref().map(|it| it.seconds.saturating_mul(1_000).max(0));
-    Wish { op, order_no, lines, expires_at_ms: until_ms.unwrap_or(NO_LIMIT) }
+    let total_minor = *expected_total_minor;
+    let said = Said { lines, total_minor, currency, prices: Prices::Some };
+    Wish { op, order_no, said, expires_at_ms: until_ms.unwrap_or(NO_LIMIT) }
 }
 
 /// What an order got.
 struct Taken {
     op_id: Uuid,
     quantities: Quantities,
-    total_minor: i64,
-    currency: String,
+    terms: Terms,
 }
 
 fn reserved(taken: Taken) -> ReserveResponse {
     ReserveResponse {
         reserve_op_id: taken.op_id.to_string(),
         items: u32::try_from(taken.quantities.len()).unwrap_or(u32::MAX),
-        total_minor: taken.total_minor,
-        currency: taken.currency,
+        total_minor: taken.terms.total_minor,
+        currency: taken.terms.currency,
+        lines: taken.terms.lines,
+        credits: taken.terms.credits,
     }
 }
 
@@ -169,9 +179,10 @@ async fn take(
         .zip(wanted)
         .map(|(wish, quantities)| {
             let quantities = quantities?;
-            let (total_minor, currency) = offer::judge(&quantities, &offers)?;
+            offer::judge(&quantities, &offers)?;
+            let terms = wish.said.terms(&offers)?;
             offer::take_from(&mut offers, &quantities);
-            Ok(Taken { op_id: wish.op.op_id, quantities, total_minor, currency })
+            Ok(Taken { op_id: wish.op.op_id, quantities, terms })
         })
         .collect();
 
@@ -181,7 +192,7 @@ async fn take(
         .filter_map(|(wish, taken)| Some((wish, &taken.as_ref().ok()?.quantities)))
         .collect();
     if !granted.is_empty() {
-        insert_reservations(tx, what, &granted).await?;
+        insert_reservations(tx, what, &granted, &offers).await?;
         let movers: Vec<Mover<'_>> = granted.iter().map(|(wish, it)| (wish.op, *it)).collect();
         stock::move_units(tx, &held, what.movement(), &movers).await?;
     }
@@ -189,19 +200,18 @@ async fn take(
 }
 
 fn wanted(wish: &Wish<'_>) -> Result<Quantities, OperationError> {
-    fields::identifier("order_no", wish.order_no, 6..=64)?;
-    fields::within("lines", wish.lines.len(), 1..=LINES_MAX)?;
-    merge(wish.lines)
+    fields::refuse(fields::identifier("order_no", wish.order_no, 6..=64))?;
+    wish.said.quantities()
 }
 
 /// Adds up lines of the same item (14 % of real orders have such lines).
 pub(crate) fn merge(lines: &[Line]) -> Result<Quantities, OperationError> {
-    fields::within("lines", lines.len(), 0..=LINES_MAX)?;
+    fields::refuse(fields::within("lines", lines.len(), 0..=LINES_MAX))?;
     let mut merged = BTreeMap::new();
     for (index, line) in lines.iter().enumerate() {
         let field = |name: &str| format!("lines[{index}].{name}");
-        fields::text(&field("item_id"), &line.item_id, 1..=ITEM_ID_CHARS_MAX)?;
-        fields::within(&field("qty"), line.qty, 1..=QTY_MAX)?;
+        fields::refuse(fields::text(&field("item_id"), &line.item_id, 1..=ITEM_ID_CHARS_MAX))?;
+        fields::refuse(fields::within(&field("qty"), line.qty, 1..=QTY_MAX))?;
         // 2,000 lines of 1,000,000 units are far from the end of an i64.
         *merged.entry(line.item_id.clone()).or_insert(0_i64) += line.qty;
     }
@@ -226,22 +236,25 @@ const INSERT_RESERVATIONS: Sql = Sql {
 
 const INSERT_LINES: Sql = Sql {
     postgres: "/* insert_reservation_lines */
-        insert into reservation_lines (op_id, item_id, qty)
-        select op_id, item_id, qty
-        from unnest($1::uuid[], $2::text[], $3::bigint[]) as line (op_id, item_id, qty)",
+        insert into reservation_lines (op_id, item_id, qty, price_minor)
+        select op_id, item_id, qty, price_minor
+        from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
+            as line (op_id, item_id, qty, price_minor)",
     sqlite: "/* insert_reservation_lines */
         with op as materialized (select key, value from json_each($1)),
             item as materialized (select key, value from json_each($2)),
-            qty as materialized (select key, value from json_each($3))
-        insert into reservation_lines (op_id, item_id, qty)
-        select unhex(op.value), item.value, qty.value
-        from op join item using (key) join qty using (key)",
+            qty as materialized (select key, value from json_each($3)),
+            price as materialized (select key, value from json_each($4))
+        insert into reservation_lines (op_id, item_id, qty, price_minor)
+        select unhex(op.value), item.value, qty.value, price.value
+        from op join item using (key) join qty using (key) join price using (key)",
 };
 
 async fn insert_reservations(
     tx: &mut Tx,
     what: Take,
     granted: &[(&Wish<'_>, &Quantities)],
+    offers: &Offers,
 ) -> Result<(), OperationError> {
     let op_ids: Vec<Uuid> = granted.iter().map(|(wish, _)| wish.op.op_id).collect();
     let order_nos: Vec<&str> = granted.iter().map(|(wish, _)| wish.order_no).collect();
@@ -263,7 +276,8 @@ async fn insert_reservations(
     let op_ids: Vec<Uuid> = lines.iter().map(|it| it.0).collect();
     let item_ids: Vec<&str> = lines.iter().map(|it| it.1).collect();
     let qtys: Vec<i64> = lines.iter().map(|it| it.2).collect();
-    let args = [Arg::Uuids(&op_ids), Arg::Texts(&item_ids), Arg::Ints(&qtys)];
+    let prices: Vec<i64> = item_ids.iter().map(|it| offer::price_minor(offers, it)).collect();
+    let args = [Arg::Uuids(&op_ids), Arg::Texts(&item_ids), Arg::Ints(&qtys), Arg::Ints(&prices)];
     tx.execute(INSERT_LINES, &args).await?;
     Ok(())
 }

@@ -31,9 +31,9 @@ impl ServiceOperation<Inventory> for SetStockRequest {
         op: &OperationMeta,
     ) -> Result<SetStockResponse, OperationError> {
         let Self { item_id, on_hand, owner_id, expected_version } = self;
-        fields::text("item_id", &item_id, 1..=ITEM_ID_CHARS_MAX)?;
-        fields::text("owner_id", &owner_id, 1..=OWNER_CHARS_MAX)?;
-        fields::within("on_hand", on_hand, 0..=ON_HAND_MAX)?;
+        fields::refuse(fields::text("item_id", &item_id, 1..=ITEM_ID_CHARS_MAX))?;
+        fields::refuse(fields::text("owner_id", &owner_id, 1..=OWNER_CHARS_MAX))?;
+        fields::refuse(fields::within("on_hand", on_hand, 0..=ON_HAND_MAX))?;
 
         let held = stock::hold(tx, service.stock.guard(), &[&item_id]).await?;
         let (Some(version), Some(owner)) = (held.version(&item_id), owner(tx, &item_id).await?)

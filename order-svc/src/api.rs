@@ -2,11 +2,12 @@
 
 use saga_participant::Participant;
 use saga_proto::shop::order::v1::{
-    AuditRequest, AuditResponse, CancelLineRequest, CancelLineResponse, CreatePendingRequest,
-    CreatePendingResponse, FinishCancelLineRequest, FinishCancelLineResponse, GetOrderRequest,
-    GetOrderResponse, InsertOrderRequest, InsertOrderResponse, ListHistoryRequest,
-    ListHistoryResponse, RestoreLineRequest, RestoreLineResponse, TransitionRequest,
-    TransitionResponse, order_service_server::OrderService,
+    AcceptOrderRequest, AcceptOrderResponse, AuditRequest, AuditResponse, CancelLineRequest,
+    CancelLineResponse, CreatePendingRequest, CreatePendingResponse, FinishCancelLineRequest,
+    FinishCancelLineResponse, GetOrderRequest, GetOrderResponse, InsertOrderRequest,
+    InsertOrderResponse, ListHistoryRequest, ListHistoryResponse, RestoreLineRequest,
+    RestoreLineResponse, TransitionRequest, TransitionResponse, WithdrawOrderRequest,
+    WithdrawOrderResponse, order_service_server::OrderService,
 };
 use tonic::{Request, Response, Status};
 
@@ -27,6 +28,20 @@ impl Api {
 
 #[tonic::async_trait]
 impl OrderService for Api {
+    async fn accept_order(
+        &self,
+        request: Request<AcceptOrderRequest>,
+    ) -> Result<Response<AcceptOrderResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn withdraw_order(
+        &self,
+        request: Request<WithdrawOrderRequest>,
+    ) -> Result<Response<WithdrawOrderResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
     async fn insert_order(
         &self,
         request: Request<InsertOrderRequest>,

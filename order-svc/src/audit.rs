@@ -155,4 +155,5 @@ const BALANCE: &str = "/* audit: balance */
     select cast(coalesce(sum(price_minor * qty - discount_minor), 0) as bigint)
     from order_lines join order_heads using (order_no)
     where state <> 'CANCELED' and status not in ('PAYMENT_PENDING', 'PAYMENT_CONFIRM',
-        'PAYMENT_OUT_OF_STOCK', 'PAYMENT_NO_PAYMENT_INFO', 'REFUND_COMPLETED')";
+        'PAYMENT_OUT_OF_STOCK', 'PAYMENT_NO_PAYMENT_INFO', 'PAYMENT_RETURNED',
+        'REFUND_COMPLETED')";

@@ -16,9 +16,9 @@ use uuid::Uuid;
 use crate::{
     Orders, delivery,
     history::{self, Change, illegal},
+    limits::LINES_MAX,
     line::{self, Line, Move, state_text},
     order::{Hold, Order, check_order_no},
-    place::LINES_MAX,
 };
 
 impl Operation<Orders> for CancelLineRequest {
@@ -30,9 +30,9 @@ impl Operation<Orders> for CancelLineRequest {
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<CancelLineResponse, OperationError> {
-        check_order_no(&self.order_no)?;
+        fields::refuse(check_order_no(&self.order_no))?;
         let line_no_max = i64::try_from(LINES_MAX).unwrap_or(i64::MAX);
-        fields::within("line_no", self.line_no, 1..=line_no_max)?;
+        fields::refuse(fields::within("line_no", self.line_no, 1..=line_no_max))?;
         let order = Order::hold(tx, &self.order_no, Hold::All).await?;
         order.check_owner(&self.customer_id)?;
         let to = OrderStatus::PartiallyCanceled;

@@ -4,7 +4,7 @@
 //! new row that names the row it follows, and only one row may follow another: of
 //! simultaneous changes exactly one wins, without a lock and without a clock.
 //!
-//! Reading order: [`api`] (the RPCs), `place` (new orders), `history` (the chain of status
+//! Reading order: [`api`] (the RPCs), `accept` (what customers say), `place` (new orders), `history` (the chain of status
 //! rows), `transition` (changes of a whole order), `cancel_line` (of one line), `order`,
 //! `line` and `delivery` (their rows), `read`, `audit`.
 
@@ -17,11 +17,13 @@ use saga_proto::shop::order::v1::order_service_server::OrderServiceServer;
 use serde::Deserialize;
 use tonic::service::Routes;
 
+mod accept;
 pub mod api;
 mod audit;
 mod cancel_line;
 mod delivery;
 mod history;
+mod limits;
 mod line;
 mod order;
 mod place;
@@ -53,6 +55,13 @@ pub const SCHEMA: Schema = Schema {
             script: Sql {
                 postgres: include_str!("../migrations/postgres/0002_cancels.sql"),
                 sqlite: include_str!("../migrations/sqlite/0002_cancels.sql"),
+            },
+        },
+        Migration {
+            name: "0003_accept",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0003_accept.sql"),
+                sqlite: include_str!("../migrations/sqlite/0003_accept.sql"),
             },
         },
     ],

@@ -69,6 +69,12 @@ pub(crate) fn balance_minor(lines: &[Line]) -> i64 {
     lines.iter().filter(|it| !it.is(LineState::Canceled)).map(Line::cost_minor).sum()
 }
 
+/// What those cost by their prices that are active, in minor units.
+pub(crate) fn goods_minor(lines: &[Line]) -> i64 {
+    let active = lines.iter().filter(|it| it.is(LineState::Active));
+    active.map(|it| it.ordered.price_minor * it.ordered.qty).sum()
+}
+
 /// What those grant that are not cancelled, in minor units.
 pub(crate) fn credits(lines: &[Line]) -> i64 {
     let standing = lines.iter().filter(|it| !it.is(LineState::Canceled));
@@ -82,6 +88,8 @@ pub(crate) fn active(lines: &[Line]) -> Vec<ActiveLine> {
         line_no: it.line_no,
         item_id: it.ordered.item_id.clone(),
         qty: it.ordered.qty,
+        price_minor: it.ordered.price_minor,
+        credits: it.ordered.credits,
     });
     shown.collect()
 }

@@ -1,6 +1,7 @@
 //! The row of an order, and who may change what stands behind it at the same time.
 
 use saga_participant::{Arg, OperationError, Refusal, RefusalCode, Sql, Tx, fields};
+use saga_proto::shop::order::v1::Settling;
 
 /// How an order is held until the end of a transaction. SQLite has one writer in any case.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) payment_id: String,
     /// Empty: its lines grant no credit.
     pub(crate) credit_account: String,
+    /// The payment that a customer named last.
+    pub(crate) settling: Option<Settling>,
 }
 
 impl Order {
@@ -33,17 +36,20 @@ impl Order {
         hold: Hold,
     ) -> Result<Self, OperationError> {
         const READ: &str = "/* hold_order */
-            select customer_id, currency, total_minor, payment_id, credit_account
+            select customer_id, currency, total_minor, payment_id, credit_account,
+                    settling_provider, settling_key
             from orders where order_no = $1";
         const LINES: Sql = Sql {
             postgres: "/* hold_order: lines */
-                select customer_id, currency, total_minor, payment_id, credit_account
+                select customer_id, currency, total_minor, payment_id, credit_account,
+                    settling_provider, settling_key
                 from orders where order_no = $1 for share",
             sqlite: READ,
         };
         const ALL: Sql = Sql {
             postgres: "/* hold_order: all */
-                select customer_id, currency, total_minor, payment_id, credit_account
+                select customer_id, currency, total_minor, payment_id, credit_account,
+                    settling_provider, settling_key
                 from orders where order_no = $1 for no key update",
             sqlite: READ,
         };
@@ -61,6 +67,10 @@ impl Order {
             total_minor: row.int(2)?,
             payment_id: row.optional_text(3)?.unwrap_or_default(),
             credit_account: row.optional_text(4)?.unwrap_or_default(),
+            settling: match (row.optional_text(5)?, row.optional_text(6)?) {
+                (Some(provider), Some(provider_key)) => Some(Settling { provider, provider_key }),
+                _ => None,
+            },
         })
     }
 
@@ -91,6 +101,22 @@ impl Order {
         payment_id.clone_into(&mut self.payment_id);
         Ok(())
     }
+}
+
+/// Records the payment that a customer names for the order.
+pub(crate) async fn begin_settling(
+    tx: &mut Tx,
+    order_no: &str,
+    settling: &Settling,
+) -> Result<(), sqlx::Error> {
+    let Settling { provider, provider_key } = settling;
+    tx.execute(
+        "/* begin_settling */
+        update orders set settling_provider = $2, settling_key = $3 where order_no = $1",
+        &[Arg::Text(order_no), Arg::Text(provider), Arg::Text(provider_key)],
+    )
+    .await
+    .map(drop)
 }
 
 /// An order number: letters, digits, `_` and `-`.

@@ -9,14 +9,12 @@ use saga_proto::shop::order::v1::{
 };
 use uuid::Uuid;
 
-use crate::{Orders, history, line, order::check_order_no};
-
-/// Lines of one order.
-pub(crate) const LINES_MAX: usize = 2_000;
-const QTY_MAX: i64 = 1_000_000;
-
-/// Credits that one order may grant: as many as a payment may be granted for.
-const CREDITS_MAX: i64 = 1_000_000;
+use crate::{
+    Orders, accept, history,
+    limits::{CREDITS_MAX, LINES_MAX, QTY_MAX, TOTAL_MINOR_MAX, check_account, check_customer},
+    line,
+    order::{self, check_order_no},
+};
 
 impl Operation<Orders> for InsertOrderRequest {
     const KIND: &'static str = "InsertOrder";
@@ -36,11 +34,15 @@ impl Operation<Orders> for InsertOrderRequest {
             payment_id: Some(self.payment_id),
             credit_account: self.credit_account,
         };
-        let total_minor = order.checked_total_minor()?;
+        let total_minor = fields::refuse(order.checked_total_minor())?;
         if total_minor != self.paid_minor {
             return Err(total_mismatch(&order.order_no, total_minor, self.paid_minor));
         }
+        let named = accept::give_up(tx, &order.order_no, &self.accept_op_id).await?;
         let status_id = order.insert(tx, op, total_minor, OrderStatus::PaymentSuccess).await?;
+        if let Some(settling) = named {
+            order::begin_settling(tx, &order.order_no, &settling).await?;
+        }
         let credits = order.credits();
         Ok(InsertOrderResponse { order_no: order.order_no, status_id, total_minor, credits })
     }
@@ -64,7 +66,11 @@ impl Operation<Orders> for CreatePendingRequest {
             payment_id: None,
             credit_account: self.credit_account,
         };
-        let total_minor = order.checked_total_minor()?;
+        let total_minor = fields::refuse(order.checked_total_minor())?;
+        if total_minor == 0 {
+            return Err(nothing_to_pay(&order.order_no));
+        }
+        accept::give_up(tx, &order.order_no, &self.accept_op_id).await?;
         let status_id = order.insert(tx, op, total_minor, OrderStatus::PaymentPending).await?;
         Ok(CreatePendingResponse { order_no: order.order_no, total_minor, status_id })
     }
@@ -91,18 +97,17 @@ impl NewOrder {
     /// Checks every field; returns the sum of the lines.
     fn checked_total_minor(&self) -> Result<i64, OperationError> {
         check_order_no(&self.order_no)?;
-        fields::text("customer_id", &self.customer_id, 1..=64)?;
+        check_customer(&self.customer_id)?;
         fields::currency("currency", &self.currency)?;
         fields::within("lines", self.lines.len(), 1..=LINES_MAX)?;
         let mut total_minor = 0_i64;
         for (index, line) in self.lines.iter().enumerate() {
             let line_minor = checked_line_minor(index, line)?;
-            total_minor = total_minor.checked_add(line_minor).ok_or_else(|| {
-                let remedy = format!("less: the total goes beyond {} minor units", i64::MAX);
-                OperationError::invalid(format!("lines[{index}]"), line_minor, remedy)
-            })?;
+            // 2,000 lines of at most a thousand million each.
+            total_minor += line_minor;
         }
-        fields::text("credit_account", &self.credit_account, 0..=64)?;
+        fields::within("total of all lines", total_minor, 0..=TOTAL_MINOR_MAX)?;
+        check_account(&self.credit_account)?;
         fields::within("credits of all lines", self.credits(), 0..=CREDITS_MAX)?;
         if self.credit_account.is_empty() && self.credits() != 0 {
             let remedy = "from 1 to 64 characters: the lines grant credit";
@@ -155,8 +160,10 @@ fn checked_line_minor(index: usize, line: &OrderLine) -> Result<i64, OperationEr
     let field = |name: &str| format!("lines[{index}].{name}");
     fields::text(&field("item_id"), &line.item_id, 1..=64)?;
     fields::within(&field("qty"), line.qty, 1..=QTY_MAX)?;
-    fields::within(&field("price_minor"), line.price_minor, 0..=i64::MAX / QTY_MAX)?;
+    fields::within(&field("price_minor"), line.price_minor, 0..=TOTAL_MINOR_MAX)?;
+    // A million times a thousand million.
     let gross_minor = line.price_minor * line.qty;
+    fields::within(&format!("cost of lines[{index}]"), gross_minor, 0..=TOTAL_MINOR_MAX)?;
     fields::within(&field("discount_minor"), line.discount_minor, 0..=gross_minor)?;
     fields::within(&field("credits"), line.credits, 0..=CREDITS_MAX)?;
     Ok(gross_minor - line.discount_minor)
@@ -177,11 +184,20 @@ fn total_mismatch(order_no: &str, total_minor: i64, paid_minor: i64) -> Operatio
     })
 }
 
-fn duplicate(order_no: &str) -> OperationError {
+fn nothing_to_pay(order_no: &str) -> OperationError {
+    OperationError::Rejected(Refusal {
+        code: RefusalCode::FailedPrecondition,
+        reason: "NOTHING_TO_PAY",
+        message: format!("the lines of order {order_no} cost nothing"),
+        metadata: vec![("order_no", order_no.to_owned())],
+    })
+}
+
+pub(crate) fn duplicate(order_no: &str) -> OperationError {
     OperationError::Rejected(Refusal {
         code: RefusalCode::AlreadyExists,
         reason: "DUPLICATE_ORDER_NO",
-        message: format!("order {order_no} was inserted by another operation"),
+        message: format!("order {order_no} is another operation's"),
         metadata: vec![("order_no", order_no.to_owned())],
     })
 }

@@ -5,15 +5,16 @@ use saga_participant::{
     operation::parse_op_id,
 };
 use saga_proto::shop::order::v1::{
-    DeliveryState, LineState, OrderStatus, TransitionRequest, TransitionResponse,
+    DeliveryState, LineState, OrderStatus, Settling, TransitionRequest, TransitionResponse,
 };
 use uuid::Uuid;
 
 use crate::{
     Orders, delivery,
     history::{self, Change, Head, lost_race, status_of},
+    limits::{check_customer, check_payment},
     line::{self, Line},
-    order::{Hold, Order, check_order_no},
+    order::{self, Hold, Order, check_order_no},
 };
 
 const REASON_CHARS_MAX: usize = 500;
@@ -36,11 +37,16 @@ impl Operation<Orders> for TransitionRequest {
     ) -> Result<TransitionResponse, OperationError> {
         let to = checked(&self)?;
         // The payment is written into the row that the others hold.
-        let hold = if to == OrderStatus::PaymentSuccess { Hold::All } else { Hold::Lines };
+        let writes = to == OrderStatus::PaymentSuccess || self.settling.is_some();
+        let hold = if writes { Hold::All } else { Hold::Lines };
         let mut order = Order::hold(tx, &self.order_no, hold).await?;
         order.check_owner(&self.customer_id)?;
-        let change = Change { to, line_no: None, reason: &self.reason };
+        let reason = fields::fit(&self.reason, REASON_CHARS_MAX);
+        let change = Change { to, line_no: None, reason: &reason };
         let head = history::read_head(tx, &order.order_no, change).await?;
+        if let Some(settling) = &self.settling {
+            check_other_payment(&order, &head, settling)?;
+        }
         check_head(&self, &head)?;
         let mut lines = line::read(tx, &order.order_no).await?;
         // Where the step is illegal as well, that is the better answer.
@@ -50,6 +56,9 @@ impl Operation<Orders> for TransitionRequest {
             return Err(line_canceling(&order.order_no, line));
         }
         let status_id = history::follow(tx, op, &order.order_no, &head, change).await?;
+        if let Some(settling) = &self.settling {
+            order::begin_settling(tx, &order.order_no, settling).await?;
+        }
         match to {
             OrderStatus::PaymentSuccess => order.settle(tx, &self.payment_id).await?,
             OrderStatus::DeliveryPreparation => {
@@ -71,8 +80,7 @@ impl Operation<Orders> for TransitionRequest {
 
 /// Checks every field; returns the wanted status.
 fn checked(request: &TransitionRequest) -> Result<OrderStatus, OperationError> {
-    check_order_no(&request.order_no)?;
-    fields::text("reason", &request.reason, 0..=REASON_CHARS_MAX)?;
+    fields::refuse(check_order_no(&request.order_no))?;
     let to = match OrderStatus::try_from(request.to) {
         Ok(to) if to != OrderStatus::Unspecified => to,
         _ => return Err(OperationError::invalid("to", request.to, "a status of orders")),
@@ -83,7 +91,34 @@ fn checked(request: &TransitionRequest) -> Result<OrderStatus, OperationError> {
         let remedy = "empty, but for PAYMENT_SUCCESS";
         return Err(OperationError::invalid("payment_id", &request.payment_id, remedy));
     }
+    if let Some(Settling { provider, provider_key }) = &request.settling {
+        if to != OrderStatus::PaymentConfirm {
+            return Err(OperationError::invalid("to", to.as_str_name(), "PAYMENT_CONFIRM"));
+        }
+        fields::refuse(check_customer(&request.customer_id))?;
+        fields::refuse(check_payment("", provider, provider_key))?;
+    }
     Ok(to)
+}
+
+/// Whoever names the order's own payment again is told so: it is no money that came in vain.
+fn check_other_payment(
+    order: &Order,
+    head: &Head,
+    settling: &Settling,
+) -> Result<(), OperationError> {
+    let is_same = order.settling.as_ref() == Some(settling);
+    let is_in_use = head.status == "PAYMENT_CONFIRM" || !order.payment_id.is_empty();
+    if head.allows || !is_same || !is_in_use {
+        return Ok(());
+    }
+    let Order { order_no, .. } = order;
+    Err(OperationError::Rejected(Refusal {
+        code: RefusalCode::FailedPrecondition,
+        reason: "SAME_PAYMENT",
+        message: format!("order {order_no} is {} with this very payment", head.status),
+        metadata: vec![("from", head.status.clone()), ("order_no", order_no.clone())],
+    }))
 }
 
 /// Refuses where the caller saw another head, or would undo another change than the newest.
@@ -106,6 +141,7 @@ fn reply(order: Order, lines: &[Line], status_id: i64, before: &Head) -> Transit
         active_lines: line::active(lines),
         credits: line::credits(lines),
         credit_account: order.credit_account,
+        goods_minor: line::goods_minor(lines),
     }
 }
 

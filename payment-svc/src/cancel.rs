@@ -6,14 +6,14 @@
 
 use saga_participant::{
     Intent, OperationError, OperationMeta, ProviderOperation, Refusal, Settled, Tx, Verdict,
-    operation::parse_op_id,
+    fields, operation::parse_op_id,
 };
 use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse};
 use uuid::Uuid;
 
 use crate::{
     Payments,
-    limits::{check_order_no, check_reason},
+    limits::{REASON_CHARS_MAX, check_order_no},
     payments::{
         self, Payment, Status,
         cancels::{self, NewCancel},
@@ -90,7 +90,10 @@ impl ProviderOperation<Payments> for CancelRequest {
             let remedy = "0 for the whole balance, or the amount to give back";
             return Err(OperationError::invalid("amount_minor", self.amount_minor, remedy));
         }
-        check_reason("reason", &self.reason)?;
+        if is_offer(self) && !target::is_well_named(self) {
+            // What no provider can hold is not there to be given back.
+            return Ok(Intent::Answer(CancelResponse::default()));
+        }
         if !self.order_no.is_empty() {
             check_order_no("order_no", &self.order_no)?;
         }
@@ -180,7 +183,7 @@ async fn intend_ours(
         0 => balance_minor,
         some => some,
     };
-    let reason = reason_of(request).to_owned();
+    let reason = reason_of(request);
     let new = NewCancel {
         op_id: op.op_id,
         payment_id: payment.payment_id,
@@ -232,8 +235,12 @@ async fn record_ours(
     }
 }
 
-fn reason_of(request: &CancelRequest) -> &str {
-    if request.reason.is_empty() { REASON_DEFAULT } else { &request.reason }
+/// A text for people is made fit for the provider; money does not wait for it.
+fn reason_of(request: &CancelRequest) -> String {
+    match fields::fit(&request.reason, REASON_CHARS_MAX).trim() {
+        "" => REASON_DEFAULT.to_owned(),
+        reason => reason.to_owned(),
+    }
 }
 
 pub(crate) fn not_found(message: String) -> OperationError {

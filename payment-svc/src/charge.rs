@@ -3,7 +3,7 @@
 //! intent without an answer asks again in the same way.
 
 use prost_types::Timestamp;
-use saga_participant::{OperationError, OperationMeta, Refusal, Tx};
+use saga_participant::{OperationError, OperationMeta, Refusal, Tx, fields};
 use saga_proto::shop::payment::v1::{ConfirmRequest, VerifyRequest};
 use uuid::Uuid;
 
@@ -102,12 +102,7 @@ pub(crate) async fn intend(
     tx: &mut Tx,
     op: &OperationMeta,
 ) -> Result<ChargePlan, OperationError> {
-    check_order_no("order_no", purchase.order_no)?;
-    check_provider("provider", purchase.provider)?;
-    check_provider_key("provider_key", purchase.provider_key)?;
-    check_amount(purchase.amount_field, purchase.amount_minor)?;
-    check_currency("currency", purchase.currency)?;
-
+    fields::refuse(check(&purchase))?;
     let payment_id = claim::claim(&purchase, tx, op).await?;
     attempts::open(tx, op.op_id, payment_id, op.at_ms).await?;
     Ok(ChargePlan {
@@ -118,6 +113,14 @@ pub(crate) async fn intend(
         intended_at_ms: op.at_ms,
         provider: purchase.provider.to_owned(),
     })
+}
+
+fn check(purchase: &Purchase<'_>) -> Result<(), OperationError> {
+    check_order_no("order_no", purchase.order_no)?;
+    check_provider("provider", purchase.provider)?;
+    check_provider_key("provider_key", purchase.provider_key)?;
+    check_amount(purchase.amount_field, purchase.amount_minor)?;
+    check_currency("currency", purchase.currency)
 }
 
 /// Writes what the provider answered. `refuse` says it in the words of the RPC.

@@ -34,10 +34,12 @@ impl Operation<Payments> for GrantCreditRequest {
         check_credits("credits", self.credits)?;
         let payment = locked(tx, &self.payment_id).await?;
         let payment_id = payment.payment_id;
-        if let Some(granted) = credits::find(tx, payment_id, Kind::Grant).await? {
+        // What was revoked is gone for good, whether it was granted before or not.
+        let is_revoked = credits::find(tx, payment_id, Kind::Revoke).await?.is_some();
+        let granted = credits::find(tx, payment_id, Kind::Grant).await?.filter(|_| !is_revoked);
+        if let Some(granted) = granted {
             return granted_before(self, granted, tx).await;
         }
-        let is_revoked = credits::find(tx, payment_id, Kind::Revoke).await?.is_some();
         if is_revoked || payment.status == Status::Cancelled {
             let balance = credits::balance(tx, &self.account).await?;
             return Ok(GrantCreditResponse { account: self.account, credits: 0, balance });

@@ -72,10 +72,6 @@ pub(crate) fn check_provider_key(field: &str, key: &str) -> Result<(), Operation
     check(is_provider_key(key), field, key, "1 to 200 characters, none of them a control character")
 }
 
-pub(crate) fn check_reason(field: &str, reason: &str) -> Result<(), OperationError> {
-    check(reason.is_empty() || is_reason(reason), field, reason, "at most 200 characters")
-}
-
 pub(crate) fn check_account(field: &str, account: &str) -> Result<(), OperationError> {
     fields::text(field, account, 1..=ACCOUNT_CHARS_MAX)
 }

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use saga_proto::saga::v1::{
-    ListEventsRequest, Saga, SagaEvent, SagaName, SagaState, StartSagaResponse, WaitSagaRequest,
-    saga_name::Name, saga_service_client::SagaServiceClient,
+use prost::Message as _;
+use prost_types::Any;
+use saga_proto::{
+    saga::v1::{
+        ListEventsRequest, Saga, SagaEvent, SagaName, SagaState, StartSagaRequest,
+        StartSagaResponse, WaitSagaRequest, saga_name::Name,
+        saga_service_client::SagaServiceClient, start_saga_request::Input,
+    },
+    shop::order::v1::PlaceOrderInput,
 };
 use serde_json::{Value, json};
 use tonic::{Status, transport::Channel};
@@ -64,6 +70,22 @@ impl Shop {
     /// What the orchestrator says.
     pub async fn start(&self, order: &Order) -> Result<StartSagaResponse, Status> {
         Ok(self.sagas().start_saga(order.request()).await?.into_inner())
+    }
+
+    /// Places what somebody says, and waits until that has ended.
+    pub async fn place_input(&self, business_key: &str, input: &PlaceOrderInput) -> Saga {
+        let message = Any {
+            type_url: "type.googleapis.com/shop.order.v1.PlaceOrderInput".to_owned(),
+            value: input.encode_to_vec(),
+        };
+        let request = StartSagaRequest {
+            definition: "place-order".to_owned(),
+            business_key: business_key.to_owned(),
+            input: Some(Input::Message(message)),
+            ..StartSagaRequest::default()
+        };
+        self.sagas().start_saga(request).await.unwrap();
+        self.ended(business_key).await
     }
 
     /// Asks for the saga of an order until it is accepted.

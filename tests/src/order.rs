@@ -19,16 +19,23 @@ pub struct Item {
     pub price_minor: i64,
     /// How many there are before the first order.
     pub initial_stock: i64,
+    /// Credits that one grants.
+    pub credits: i64,
 }
 
 /// There are plenty of these.
-pub const MUG: Item = Item { item_id: "mug", price_minor: 500, initial_stock: 1_000 };
+pub const MUG: Item = Item { item_id: "mug", price_minor: 500, initial_stock: 1_000, credits: 0 };
 
 /// There are few of these.
-pub const LAMP: Item = Item { item_id: "lamp", price_minor: 2_000, initial_stock: 3 };
+pub const LAMP: Item = Item { item_id: "lamp", price_minor: 2_000, initial_stock: 3, credits: 0 };
 
 /// Everybody wants one of these.
-pub const POSTER: Item = Item { item_id: "poster", price_minor: 1_500, initial_stock: 600 };
+pub const POSTER: Item =
+    Item { item_id: "poster", price_minor: 1_500, initial_stock: 600, credits: 0 };
+
+/// Ten for a game.
+pub const BATTERIES: Item =
+    Item { item_id: "batteries", price_minor: 450, initial_stock: 1_000, credits: 10 };
 
 /// Whoever owns all items.
 pub const OWNER: &str = "the-shop";
@@ -37,7 +44,7 @@ pub const OWNER: &str = "the-shop";
 pub const CUSTOMER: &str = "customer-1";
 
 /// All that the shop sells.
-pub const ITEMS: [Item; 3] = [MUG, LAMP, POSTER];
+pub const ITEMS: [Item; 4] = [MUG, LAMP, POSTER, BATTERIES];
 
 /// An order, and the payment that its buyer agreed to.
 #[derive(Clone, Debug)]
@@ -56,8 +63,6 @@ pub struct Order {
     pub price_minor: i64,
     /// Further lines, at the shop's prices.
     pub more: Vec<(Item, i64)>,
-    /// Credits that the first line grants to the buyer.
-    pub credits: i64,
 }
 
 impl Order {
@@ -72,7 +77,6 @@ impl Order {
             qty,
             price_minor: item.price_minor,
             more: Vec::new(),
-            credits: 0,
         }
     }
 
@@ -86,22 +90,25 @@ impl Order {
     /// Its lines.
     #[must_use]
     pub fn lines(&self) -> Vec<OrderLine> {
-        let line = |item: Item, qty, price_minor, credits| OrderLine {
+        let line = |item: Item, qty, price_minor| OrderLine {
             item_id: item.item_id.to_owned(),
             qty,
             price_minor,
-            credits,
+            credits: item.credits * qty,
             ..OrderLine::default()
         };
-        let first = line(self.item, self.qty, self.price_minor, self.credits);
-        let more = self.more.iter().map(|(item, qty)| line(*item, *qty, item.price_minor, 0));
+        let first = line(self.item, self.qty, self.price_minor);
+        let more = self.more.iter().map(|(item, qty)| line(*item, *qty, item.price_minor));
         [first].into_iter().chain(more).collect()
     }
 
     /// Who gets the credits.
     #[must_use]
     pub fn credit_account(&self) -> String {
-        if self.credits == 0 { String::new() } else { CUSTOMER.to_owned() }
+        if self.lines().iter().all(|it| it.credits == 0) {
+            return String::new();
+        }
+        CUSTOMER.to_owned()
     }
 
     /// The input of its saga.

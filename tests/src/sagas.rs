@@ -74,6 +74,7 @@ impl Shop {
             currency: CURRENCY.to_owned(),
             lines: order.lines(),
             credit_account: order.credit_account(),
+            accept_op_id: String::new(),
         });
         OrderServiceClient::new(self.order.channel()).create_pending(request).await.unwrap();
     }

@@ -212,6 +212,7 @@ impl Shop {
                 currency: CURRENCY.to_owned(),
                 status: ItemStatus::OnSale.into(),
                 initial_stock: item.initial_stock,
+                credits: Some(item.credits),
             };
             inventory.put_item(with_op_id(item)).await.unwrap();
         }

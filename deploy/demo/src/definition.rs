@@ -8,8 +8,9 @@
 use std::{fs, io, path::Path};
 
 /// The definitions as the project ships them, by their files.
-pub const SHIPPED: [(&str, &str); 8] = [
+pub const SHIPPED: [(&str, &str); 9] = [
     ("place-order.yaml", include_str!("../../definitions/place-order.yaml")),
+    ("place-pending-order.yaml", include_str!("../../definitions/place-pending-order.yaml")),
     ("settle-paid-order.yaml", include_str!("../../definitions/settle-paid-order.yaml")),
     ("cancel-order.yaml", include_str!("../../definitions/cancel-order.yaml")),
     ("cancel-order-item.yaml", include_str!("../../definitions/cancel-order-item.yaml")),

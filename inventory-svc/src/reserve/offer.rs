@@ -8,24 +8,26 @@ use crate::stock::{self, Quantities};
 
 /// An item as it is offered now.
 #[derive(Debug)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     available: i64,
-    price_minor: i64,
-    currency: String,
+    pub(crate) price_minor: i64,
+    pub(crate) currency: String,
+    /// That one unit grants.
+    pub(crate) credits: i64,
     on_sale: bool,
 }
 
 /// By item.
-pub(super) type Offers = HashMap<String, Offer>;
+pub(crate) type Offers = HashMap<String, Offer>;
 
 /// Reads what is offered of items whose stock is held.
-pub(super) async fn read(tx: &mut Tx, item_ids: &[&str]) -> Result<Offers, OperationError> {
+pub(crate) async fn read(tx: &mut Tx, item_ids: &[&str]) -> Result<Offers, OperationError> {
     const READ: Sql = Sql {
         postgres: "/* read_offers */
-            select item_id, on_hand - reserved, price_minor, currency, status
+            select item_id, on_hand - reserved, price_minor, currency, status, credits
             from items join stock using (item_id) where item_id = any($1)",
         sqlite: "/* read_offers */
-            select item_id, on_hand - reserved, price_minor, currency, status
+            select item_id, on_hand - reserved, price_minor, currency, status, credits
             from items join stock using (item_id)
             where item_id in (select value from json_each($1))",
     };
@@ -37,19 +39,27 @@ pub(super) async fn read(tx: &mut Tx, item_ids: &[&str]) -> Result<Offers, Opera
             price_minor: row.int(2)?,
             currency: row.text(3)?,
             on_sale: row.text(4)? == "ON_SALE",
+            credits: row.int(5)?,
         };
         offers.insert(row.text(0)?, offer);
     }
     Ok(offers)
 }
 
-/// The total and its currency; or what forbids the order, the gravest first.
-pub(super) fn judge(wanted: &Quantities, offers: &Offers) -> Result<(i64, String), OperationError> {
-    let such = |holds: &dyn Fn(&Offer, i64) -> bool| -> Vec<&str> {
-        let named =
-            wanted.iter().filter(|(id, qty)| offers.get(*id).is_some_and(|it| holds(it, *qty)));
-        named.map(|(id, _)| id).collect()
-    };
+/// What forbids the order, the gravest first.
+pub(super) fn judge(wanted: &Quantities, offers: &Offers) -> Result<(), OperationError> {
+    judge_sale(wanted, offers)?;
+    let is_short = |(id, qty): &(&str, i64)| offers.get(*id).is_some_and(|it| it.available < *qty);
+    let short: Vec<&str> = wanted.iter().filter(is_short).map(|it| it.0).collect();
+    if short.is_empty() {
+        return Ok(());
+    }
+    let code = RefusalCode::FailedPrecondition;
+    Err(stock::refusal(code, "OUT_OF_STOCK", "items that are short", &short))
+}
+
+/// Whether all items exist and are on sale, however many there are.
+pub(crate) fn judge_sale(wanted: &Quantities, offers: &Offers) -> Result<(), OperationError> {
     let missing: Vec<&str> =
         wanted.iter().map(|(id, _)| id).filter(|id| !offers.contains_key(*id)).collect();
     if !missing.is_empty() {
@@ -57,24 +67,13 @@ pub(super) fn judge(wanted: &Quantities, offers: &Offers) -> Result<(i64, String
         return Err(stock::refusal(code, "ITEM_NOT_FOUND", what, &missing));
     }
     let code = RefusalCode::FailedPrecondition;
-    let off_sale = such(&|offer, _| !offer.on_sale);
+    let is_off_sale = |id: &&str| offers.get(*id).is_some_and(|it| !it.on_sale);
+    let off_sale: Vec<&str> = wanted.iter().map(|(id, _)| id).filter(is_off_sale).collect();
     if !off_sale.is_empty() {
         let what = "items that are not on sale";
         return Err(stock::refusal(code, "ITEM_NOT_ON_SALE", what, &off_sale));
     }
-    let short = such(&|offer, qty| offer.available < qty);
-    if !short.is_empty() {
-        return Err(stock::refusal(code, "OUT_OF_STOCK", "items that are short", &short));
-    }
-    let found = wanted.iter().filter_map(|(id, _)| offers.get(id));
-    let mut currencies: Vec<&str> = found.map(|it| it.currency.as_str()).collect();
-    currencies.sort_unstable();
-    currencies.dedup();
-    let [currency] = currencies[..] else {
-        let what = "items whose prices are in several currencies";
-        return Err(stock::refusal(code, "CURRENCY_MIXED", what, &wanted.item_ids()));
-    };
-    Ok((total_minor(wanted, offers)?, currency.to_owned()))
+    Ok(())
 }
 
 /// What is left for those that come after an order that was judged.
@@ -86,15 +85,7 @@ pub(super) fn take_from(offers: &mut Offers, taken: &Quantities) {
     }
 }
 
-fn total_minor(wanted: &Quantities, offers: &Offers) -> Result<i64, OperationError> {
-    let mut total_minor = 0_i64;
-    for (item_id, qty) in wanted.iter() {
-        let price_minor = offers.get(item_id).map_or(0, |offer| offer.price_minor);
-        let sum = price_minor.checked_mul(qty).and_then(|line| total_minor.checked_add(line));
-        total_minor = sum.ok_or_else(|| {
-            let remedy = format!("fewer: the total goes beyond {} minor units", i64::MAX);
-            OperationError::invalid("lines", item_id, remedy)
-        })?;
-    }
-    Ok(total_minor)
+/// The price of one, in minor units, of an item that is offered.
+pub(super) fn price_minor(offers: &Offers, item_id: &str) -> i64 {
+    offers.get(item_id).map_or(0, |it| it.price_minor)
 }

@@ -137,6 +137,7 @@ async fn s1_13_s1_14_setting_and_cancelling_are_tried_three_times_postgres() {
     let request = saga_proto::shop::inventory::v1::RestockRequest {
         sale: Some(sold(sale.to_string())),
         lines: lines(&[("A", 1)]),
+        at_most: false,
     };
     let request = with_op_id(new_op_id(), request);
     let (tries, ended) = frustrate(&shop, async move { client.restock(request).await }).await;

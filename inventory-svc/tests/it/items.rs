@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use crate::shop::{Shop, seed_item};
 
 on_both_databases!(
+    an_item_keeps_its_status_and_credits_where_none_are_named,
     s0_25_price_and_stock_are_at_least_1,
     s1_2_only_the_owner_changes_an_item,
     an_item_that_exists_keeps_its_stock,
@@ -32,6 +33,7 @@ pub(crate) async fn put(
         currency: item.currency,
         status: ItemStatus::Unspecified.into(),
         initial_stock: item.initial_stock,
+        credits: None,
     };
     change(&mut request);
     let reply = shop.client().put_item(with_op_id(new_op_id(), request)).await?;
@@ -88,6 +90,22 @@ async fn an_item_that_exists_keeps_its_stock(scratch: Scratch) {
     assert_eq!((stock.on_hand, stock.price_minor), (7, 999));
     assert!(stock.version > before.version);
     shop.assert_sound().await;
+}
+
+/// Whoever changes a price does not put a suspended item on sale again.
+async fn an_item_keeps_its_status_and_credits_where_none_are_named(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 7)]).await;
+    put(&shop, "A", |item| {
+        item.status = ItemStatus::Suspended.into();
+        item.credits = Some(3);
+    })
+    .await
+    .unwrap();
+    let stock = put(&shop, "A", |item| item.price_minor = 300).await.unwrap();
+    assert_eq!((stock.status(), stock.price_minor), (ItemStatus::Suspended, 300));
+    assert_eq!(stock.credits, 3);
+    let new = put(&shop, "B", |_| {}).await.unwrap();
+    assert_eq!((new.status(), new.credits), (ItemStatus::OnSale, 0));
 }
 
 async fn calls_that_register_the_same_item_at_once_agree(scratch: Scratch) {

@@ -146,7 +146,7 @@ async fn what_is_out_of_bounds_is_named(ground: Ground) {
         (SetStockRequest { owner_id: String::new(), ..count("A", 1) }, "owner_id is \"\""),
     ] {
         let status = shop.client().set_stock(with_op_id(new_op_id(), request)).await.unwrap_err();
-        is(&status, Code::InvalidArgument, "FIELD_INVALID");
+        is(&status, Code::FailedPrecondition, "INPUT_INVALID");
         assert!(status.message().starts_with(told), "{status:?}");
     }
     assert_eq!(shop.counts("A").await, (10, 0, 0));

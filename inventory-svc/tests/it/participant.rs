@@ -47,7 +47,8 @@ impl Subject for Sales {
             Body::Other => lines(&[("A", 2)]),
             Body::Refused => lines(&[("A", 1), ("MISSING", 1)]),
         };
-        let request = DecreaseRequest { order_no: "order-0003".to_owned(), lines };
+        let request =
+            DecreaseRequest { order_no: "order-0003".to_owned(), lines, ..Default::default() };
         answer(self.0.client().decrease(with_op_id(op_id, request)).await)
     }
 
@@ -74,7 +75,7 @@ impl Subject for Returns {
             Body::Refused => lines(&[("SOLD", 1), ("A", 1)]),
         };
         let sale = Some(Sale::ReserveOpId(self.sale.to_string()));
-        let request = RestockRequest { sale, lines };
+        let request = RestockRequest { sale, lines, at_most: false };
         answer(self.shop.client().restock(with_op_id(op_id, request)).await)
     }
 

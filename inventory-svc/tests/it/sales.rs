@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::shop::{Ground, Shop, is, lines, on_every_ground};
 
 on_every_ground!(
+    whatever_is_still_sold_comes_back,
     s3_4_s0_1_a_decrease_sells_all_lines_or_none,
     s1_6_the_sales_count_falls_with_what_comes_back,
     no_more_comes_back_than_was_sold,
@@ -149,20 +150,56 @@ async fn a_restock_says_what_it_lacks(ground: Ground) {
     let refused = shop.restock(released, &[]).await.unwrap_err();
     is(&refused, Code::FailedPrecondition, "RESERVATION_NOT_SOLD");
 
-    for (sale, reason, told) in [
-        (None, "FIELD_INVALID", "sale is \"\": reserve_op_id or order_no"),
-        (Some(Sale::ReserveOpId("7".to_owned())), "OP_ID_INVALID", "reserve_op_id is \"7\""),
-        (Some(of_order("short")), "FIELD_INVALID", "order_no is \"short\""),
+    for (sale, code, reason, told) in [
+        (None, Code::InvalidArgument, "FIELD_INVALID", "sale is \"\": reserve_op_id or order_no"),
+        (
+            Some(Sale::ReserveOpId("7".to_owned())),
+            Code::InvalidArgument,
+            "OP_ID_INVALID",
+            "reserve_op_id is \"7\"",
+        ),
+        (
+            Some(of_order("short")),
+            Code::FailedPrecondition,
+            "INPUT_INVALID",
+            "order_no is \"short\"",
+        ),
     ] {
-        let request = RestockRequest { sale, lines: Vec::new() };
+        let request = RestockRequest { sale, ..RestockRequest::default() };
         let status = shop.client().restock(with_op_id(new_op_id(), request)).await.unwrap_err();
-        assert_eq!(
-            (status.code(), reason_of(&status).as_str()),
-            (Code::InvalidArgument, reason),
-            "{told}"
-        );
+        assert_eq!((status.code(), reason_of(&status).as_str()), (code, reason), "{told}");
         assert!(status.message().starts_with(told), "{status:?}");
     }
     let status = shop.restock(released, &[("A", 0)]).await.unwrap_err();
     assert!(status.message().starts_with("lines[0].qty"), "{status:?}");
+}
+
+/// Behind a pivot the money is on its way back: what is asked for is what is still sold.
+async fn whatever_is_still_sold_comes_back(ground: Ground) {
+    let shop = Shop::open(ground, &[("A", 10), ("B", 10)]).await;
+    let of_order = |order_no: &str| Some(Sale::OrderNo(order_no.to_owned()));
+    let back = |sale: Option<Sale>, of: &[(&str, i64)]| {
+        let request = RestockRequest { sale, lines: lines(of), at_most: true };
+        let request = with_op_id(new_op_id(), request);
+        let mut client = shop.client();
+        async move { client.restock(request).await.unwrap().into_inner().units }
+    };
+    // Nothing was ever sold.
+    assert_eq!(back(of_order("order-9999"), &[("A", 1)]).await, 0);
+    let reserved = shop.reserve(new_op_id(), &[("A", 2), ("B", 3)]).await.unwrap();
+    let sale = reserved.reserve_op_id.parse().unwrap();
+    shop.commit(sale).await.unwrap();
+    shop.restock(sale, &[("A", 1)]).await.unwrap();
+
+    assert_eq!(back(of_order("order-0001"), &[("A", 2), ("B", 2)]).await, 3);
+    assert_eq!(back(of_order("order-0001"), &[("A", 2)]).await, 0);
+    assert_eq!(shop.counts("B").await, (9, 0, 1));
+    // Sold a second time under the same number: it is one order all the same.
+    let again = shop.reserve(new_op_id(), &[("B", 4)]).await.unwrap();
+    shop.commit(again.reserve_op_id.parse().unwrap()).await.unwrap();
+    assert_eq!(back(of_order("order-0001"), &[("B", 5)]).await, 5);
+    assert_eq!(back(of_order("order-0001"), &[]).await, 0);
+    assert_eq!(shop.counts("A").await, (10, 0, 0));
+    assert_eq!(shop.counts("B").await, (10, 0, 0));
+    shop.assert_sound().await;
 }

@@ -94,12 +94,17 @@ pub(crate) fn seed_item(item_id: &str, initial_stock: i64) -> SeedItem {
 }
 
 pub(crate) fn lines(lines: &[(&str, i64)]) -> Vec<Line> {
-    let line = |(item_id, qty): &(&str, i64)| Line { item_id: (*item_id).to_owned(), qty: *qty };
+    let line = |(item_id, qty): &(&str, i64)| Line {
+        item_id: (*item_id).to_owned(),
+        qty: *qty,
+        ..Line::default()
+    };
     lines.iter().map(line).collect()
 }
 
 pub(crate) fn reserve(of: &[(&str, i64)]) -> ReserveRequest {
-    ReserveRequest { order_no: "order-0001".to_owned(), lines: lines(of), hold_until: None }
+    let order_no = "order-0001".to_owned();
+    ReserveRequest { order_no, lines: lines(of), ..ReserveRequest::default() }
 }
 
 pub(crate) fn is(status: &Status, code: Code, reason: &str) {
@@ -187,7 +192,11 @@ impl Shop {
         op_id: Uuid,
         of: &[(&str, i64)],
     ) -> Result<DecreaseResponse, Status> {
-        let request = DecreaseRequest { order_no: "order-0002".to_owned(), lines: lines(of) };
+        let request = DecreaseRequest {
+            order_no: "order-0002".to_owned(),
+            lines: lines(of),
+            ..DecreaseRequest::default()
+        };
         let call = |mut client: InventoryServiceClient<Channel>, request| async move {
             client.decrease(with_op_id(op_id, request)).await
         };
@@ -200,7 +209,7 @@ impl Shop {
         sale: Sale,
         of: &[(&str, i64)],
     ) -> Result<RestockResponse, Status> {
-        let request = RestockRequest { sale: Some(sale), lines: lines(of) };
+        let request = RestockRequest { sale: Some(sale), lines: lines(of), at_most: false };
         let call = |mut client: InventoryServiceClient<Channel>, request| async move {
             client.restock(with_op_id(op_id, request)).await
         };

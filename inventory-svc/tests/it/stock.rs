@@ -5,11 +5,13 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::shop::inventory::v1::{ItemStatus, ReserveRequest};
+use saga_proto::shop::inventory::v1::{
+    DecreaseRequest, ItemStatus, Line, PricedLine, QuoteRequest, ReserveRequest,
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::shop::{Ground, Shop, is, on_every_ground, reserve};
+use crate::shop::{Ground, Shop, is, lines, on_every_ground, reserve};
 
 on_every_ground!(
     s0_1_s3_7_sixty_of_a_hundred_orders_get_the_last_sixty,
@@ -27,7 +29,8 @@ on_both_databases!(
     out_of_stock_names_no_more_items_than_a_header_holds,
     a_commit_of_nothing_is_refused,
     invalid_fields_are_named_with_value_and_remedy,
-    a_total_that_overflows_is_refused,
+    a_total_beyond_the_limit_is_refused,
+    prices_are_the_catalogue_s,
     s2_8_a_hold_that_ran_out_still_holds,
 );
 
@@ -167,13 +170,13 @@ async fn invalid_fields_are_named_with_value_and_remedy(scratch: Scratch) {
     ];
     for (lines, told) in cases {
         let status = shop.reserve(new_op_id(), lines).await.unwrap_err();
-        is(&status, Code::InvalidArgument, "FIELD_INVALID");
+        is(&status, Code::FailedPrecondition, "INPUT_INVALID");
         assert!(status.message().contains(told), "{} should tell {told}", status.message());
     }
     is(
         &shop.reserve(new_op_id(), &[(&long, 1)]).await.unwrap_err(),
-        Code::InvalidArgument,
-        "FIELD_INVALID",
+        Code::FailedPrecondition,
+        "INPUT_INVALID",
     );
     for order_no in ["", "short", "has space", "naïve-order", &long] {
         let request = ReserveRequest { order_no: order_no.to_owned(), ..reserve(&[("A", 1)]) };
@@ -198,12 +201,88 @@ async fn an_order_of_two_thousand_lines_is_one_operation(ground: Ground) {
     shop.assert_sound().await;
 }
 
-async fn a_total_that_overflows_is_refused(scratch: Scratch) {
-    let shop = Shop::open(scratch, &[("A", 1_000_000)]).await;
-    crate::items::put(&shop, "A", |item| item.price_minor = i64::MAX).await.unwrap();
-    let status = shop.reserve(new_op_id(), &[("A", 2)]).await.unwrap_err();
-    is(&status, Code::InvalidArgument, "FIELD_INVALID");
+async fn a_total_beyond_the_limit_is_refused(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 1_000_000), ("B", 1_000_000)]).await;
+    for price_minor in [500_000_001, i64::MAX] {
+        crate::items::put(&shop, "A", |item| item.price_minor = price_minor).await.unwrap();
+        let status = shop.reserve(new_op_id(), &[("A", 2)]).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "TOTAL_TOO_HIGH");
+    }
+    crate::items::put(&shop, "B", |item| item.credits = Some(500_001)).await.unwrap();
+    let status = shop.reserve(new_op_id(), &[("B", 2)]).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "TOTAL_TOO_HIGH");
     assert_eq!(shop.counts("A").await, (1_000_000, 0, 0));
+}
+
+/// S4-2: the reply tells what each line costs, and what the caller takes for it is compared.
+async fn prices_are_the_catalogue_s(scratch: Scratch) {
+    let shop = Shop::open(scratch, &[("A", 10), ("B", 10)]).await;
+    crate::items::put(&shop, "B", |item| {
+        item.price_minor = 70;
+        item.credits = Some(5);
+    })
+    .await
+    .unwrap();
+    let lines = || lines(&[("B", 2), ("A", 1), ("B", 1)]);
+    let ask = |change: &dyn Fn(&mut ReserveRequest)| {
+        let mut request = ReserveRequest { lines: lines(), ..reserve(&[]) };
+        change(&mut request);
+        let mut client = shop.client();
+        let request = with_op_id(new_op_id(), request);
+        async move { client.reserve(request).await }
+    };
+    for change in [
+        &|it: &mut ReserveRequest| it.lines[0].price_minor = 69,
+        &|it: &mut ReserveRequest| it.lines[2].price_minor = i64::MIN,
+        &|it: &mut ReserveRequest| it.lines[0].credits = 11,
+        &|it: &mut ReserveRequest| it.expected_total_minor = 459,
+        &|it: &mut ReserveRequest| it.currency = "KRW".to_owned(),
+        &|it: &mut ReserveRequest| it.currency = "gbp".to_owned(),
+    ] as [&dyn Fn(&mut ReserveRequest); 6]
+    {
+        let status = ask(change).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "PRICE_CHANGED");
+    }
+    assert_eq!(shop.counts("B").await, (10, 0, 0));
+
+    let reply = ask(&|it| {
+        it.lines[0].price_minor = 70;
+        it.lines[2].credits = 5;
+        it.expected_total_minor = 460;
+        it.currency = "GBP".to_owned();
+    });
+    let reply = reply.await.unwrap().into_inner();
+    let priced =
+        |line: &PricedLine| (line.item_id.clone(), line.qty, line.price_minor, line.credits);
+    let told: Vec<_> = reply.lines.iter().map(priced).collect();
+    let line = |item: &str, qty, price, credits| (item.to_owned(), qty, price, credits);
+    assert_eq!(told, [line("B", 2, 70, 10), line("A", 1, 250, 0), line("B", 1, 70, 5)]);
+    assert_eq!((reply.total_minor, reply.credits), (460, 15));
+
+    // A quote is the same, and holds nothing; also of what is not in the house.
+    let request = QuoteRequest { lines: lines(), expected_total_minor: 460, ..Default::default() };
+    let quoted = shop.client().quote(request.clone()).await.unwrap().into_inner();
+    assert_eq!((quoted.lines, quoted.total_minor, quoted.credits), (reply.lines, 460, 15));
+    assert_eq!(shop.counts("B").await, (10, 3, 0));
+    let other = QuoteRequest { expected_total_minor: 1, ..request };
+    let status = shop.client().quote(other).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "PRICE_CHANGED");
+
+    // An order that was written down before is sold at its prices, if all are today's.
+    let sell = |price_minor: i64, credits: i64| {
+        let lines = vec![Line { item_id: "B".to_owned(), qty: 1, price_minor, credits }];
+        let order_no = "order-0002".to_owned();
+        let request =
+            DecreaseRequest { order_no, lines, expected_total_minor: 70, ..Default::default() };
+        let mut client = shop.client();
+        async move { client.decrease(with_op_id(new_op_id(), request)).await }
+    };
+    for (price_minor, credits) in [(0, 5), (1, 5), (70, 0), (70, 6)] {
+        let status = sell(price_minor, credits).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "PRICE_CHANGED");
+    }
+    assert_eq!(sell(70, 5).await.unwrap().into_inner().credits, 5);
+    shop.assert_sound().await;
 }
 
 /// Nothing is decided by a clock: the reservation is the saga's until the saga ends it.

@@ -42,6 +42,8 @@ pub mod reason {
     pub const OVERLOADED: &str = "OVERLOADED";
     /// A field that breaks a rule.
     pub const FIELD_INVALID: &str = "FIELD_INVALID";
+    /// A field that a person filled in and that breaks a rule: a refusal.
+    pub const INPUT_INVALID: &str = "INPUT_INVALID";
     /// The database did not answer.
     pub const DATABASE_UNAVAILABLE: &str = "DATABASE_UNAVAILABLE";
     /// The database did not answer a commit.

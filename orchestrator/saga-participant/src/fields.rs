@@ -2,7 +2,40 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use crate::error::OperationError;
+use crate::error::{OperationError, Refusal, RefusalCode, reason};
+
+/// Makes a refusal of a broken rule: for what a person filled in, so that the person is told.
+/// What stays [`OperationError::Invalid`] is shown to an operator as a mistake in a
+/// definition.
+///
+/// # Errors
+///
+/// [`OperationError::Rejected`] with the reason `INPUT_INVALID`, where there is no better
+/// one, and the field.
+pub fn refuse<T>(checked: Result<T, OperationError>) -> Result<T, OperationError> {
+    checked.map_err(|error| {
+        let message = error.to_string();
+        let OperationError::Invalid { reason: broken, field, .. } = error else { return error };
+        let reason = if broken == reason::FIELD_INVALID { reason::INPUT_INVALID } else { broken };
+        let code = RefusalCode::FailedPrecondition;
+        OperationError::Rejected(Refusal {
+            code,
+            reason,
+            message,
+            metadata: vec![("field", field)],
+        })
+    })
+}
+
+/// Makes a text for people fit: control characters become spaces, and what is longer than
+/// `chars_max` is cut. For notes and reasons, which are never refused.
+pub fn fit(text: &str, chars_max: usize) -> String {
+    let clean = text.chars().map(|it| if it.is_control() { ' ' } else { it });
+    if text.chars().count() <= chars_max {
+        return clean.collect();
+    }
+    clean.take(chars_max.saturating_sub(1)).chain(['…']).collect()
+}
 
 /// A text of so many characters, none of them a control character.
 ///

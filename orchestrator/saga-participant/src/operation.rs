@@ -67,6 +67,14 @@ impl OperationMeta {
                 remedy: "send a UUID, the same for every try of this call".to_owned(),
             });
         };
+        if metadata.get_all(OP_ID_KEY).iter().count() != 1 {
+            return Err(OperationError::Invalid {
+                reason: reason::OP_ID_INVALID,
+                field: format!("metadata {OP_ID_KEY}"),
+                value: "several".to_owned(),
+                remedy: "send one: whoever added the other one does not know the call".to_owned(),
+            });
+        }
         let op_id = parse_op_id(&format!("metadata {OP_ID_KEY}"), op_id)?;
         let saga_id = value(SAGA_ID_KEY).filter(|it| !it.is_empty());
         if let Some(saga_id) = saga_id

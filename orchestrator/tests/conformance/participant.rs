@@ -119,7 +119,14 @@ impl Participant {
         let total_minor = self.serial.fetch_add(1, Ordering::Relaxed);
         let reserve_op_id = op_id.to_owned();
         let currency = "KRW".to_owned();
-        ReserveResponse { reserve_op_id, items: 1, total_minor, currency }.encode_to_vec()
+        let reply = ReserveResponse {
+            reserve_op_id,
+            items: 1,
+            total_minor,
+            currency,
+            ..ReserveResponse::default()
+        };
+        reply.encode_to_vec()
     }
 
     /// Waits until somebody meets the operation, in vain where nobody does.

@@ -10,8 +10,8 @@ use saga_proto::{
     shop::inventory::v1::{
         AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest,
         DecreaseResponse, GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse,
-        ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse, RestockRequest,
-        RestockResponse, SetStockRequest, SetStockResponse, Stock,
+        QuoteRequest, QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest,
+        ReserveResponse, RestockRequest, RestockResponse, SetStockRequest, SetStockResponse, Stock,
         inventory_service_server::InventoryService,
     },
 };
@@ -83,6 +83,10 @@ impl InventoryService for Participant {
             |item_id: String| Stock { item_id, on_hand: self.on_hand(), ..Stock::default() };
         let stock = request.into_inner().item_ids.into_iter().map(stock).collect();
         Ok(Response::new(GetStockResponse { stock }))
+    }
+
+    async fn quote(&self, _: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
+        Err(Status::unimplemented("not here"))
     }
 
     async fn decrease(

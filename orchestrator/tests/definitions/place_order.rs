@@ -24,19 +24,28 @@ fn input() -> order::v1::PlaceOrderInput {
         payment: Some(order::v1::PaymentInput {
             provider: "toss".to_owned(),
             provider_key: "key-1".to_owned(),
-            amount_minor: 1,
+            amount_minor: 9_007_199_254_740_993,
         }),
         currency: "KRW".to_owned(),
         ..Default::default()
     }
 }
 
+/// A line as the catalogue has it.
+fn priced(item_id: &str, qty: i64, credits: i64) -> inventory::v1::PricedLine {
+    inventory::v1::PricedLine { item_id: item_id.to_owned(), qty, price_minor: 300, credits }
+}
+
 fn data() -> Data {
     let reserved = inventory::v1::ReserveResponse {
         total_minor: 9_007_199_254_740_993,
         currency: "KRW".to_owned(),
+        lines: vec![priced("a", 2, 0), priced("b", i64::MAX, 7)],
+        credits: 7,
         ..Default::default()
     };
+    let accepted =
+        order::v1::AcceptOrderResponse { credit_account: "c-1".to_owned(), ..Default::default() };
     let paid = payment::v1::ConfirmResponse {
         payment_id: "p-1".to_owned(),
         amount_minor: 9_007_199_254_740_993,
@@ -45,6 +54,8 @@ fn data() -> Data {
     Data {
         input: input().encode_to_vec().into(),
         replies: vec![
+            None,
+            Some(accepted.encode_to_vec().into()),
             Some(reserved.encode_to_vec().into()),
             Some(paid.encode_to_vec().into()),
             None,
@@ -78,30 +89,49 @@ fn every_request_is_what_the_services_expect() {
     let definition = compile(YAML, &pool()).unwrap().definition;
     let op = |step: &str| data().operation(StepIndex(0), step).to_string();
 
-    let reserve: inventory::v1::ReserveRequest = rendered(&definition, 0, Direction::Forward);
-    assert_eq!(reserve.order_no, "order-000001");
-    let line = |item: &str, qty| inventory::v1::Line { item_id: item.to_owned(), qty };
-    assert_eq!(reserve.lines, [line("a", 2), line("b", i64::MAX)]);
+    // With toss nothing is there before it is captured.
+    let paid = definition.render(StepIndex(0), Direction::Backward, &data()).unwrap();
+    assert!(matches!(paid, Rendered::Skip));
 
-    let release: inventory::v1::ReleaseRequest = rendered(&definition, 0, Direction::Backward);
+    let accept: order::v1::AcceptOrderRequest = rendered(&definition, 1, Direction::Forward);
+    assert_eq!((accept.lines, accept.payment), (input().lines, input().payment));
+    let withdraw: order::v1::WithdrawOrderRequest = rendered(&definition, 1, Direction::Backward);
+    assert_eq!(withdraw.accept_op_id, op("accept_order"));
+
+    let reserve: inventory::v1::ReserveRequest = rendered(&definition, 2, Direction::Forward);
+    assert_eq!(reserve.order_no, "order-000001");
+    let line = |item: &str, qty| inventory::v1::Line {
+        item_id: item.to_owned(),
+        qty,
+        price_minor: 250,
+        credits: 0,
+    };
+    // What the customer takes for the prices is only compared.
+    assert_eq!(reserve.lines, [line("a", 2), line("b", i64::MAX)]);
+    assert_eq!(reserve.expected_total_minor, 9_007_199_254_740_993);
+
+    let release: inventory::v1::ReleaseRequest = rendered(&definition, 2, Direction::Backward);
     assert_eq!(release.reserve_op_id, op("reserve_stock"));
 
-    let confirm: payment::v1::ConfirmRequest = rendered(&definition, 1, Direction::Forward);
+    let confirm: payment::v1::ConfirmRequest = rendered(&definition, 3, Direction::Forward);
     // The server's price, never the client's (S4-2).
     assert_eq!(confirm.amount_minor, 9_007_199_254_740_993);
     assert_eq!((confirm.provider.as_str(), confirm.provider_key.as_str()), ("toss", "key-1"));
 
-    let cancel: payment::v1::CancelRequest = rendered(&definition, 1, Direction::Backward);
+    let cancel: payment::v1::CancelRequest = rendered(&definition, 3, Direction::Backward);
     assert_eq!(cancel.reverses_op_id, op("verify_payment"));
     assert_eq!((cancel.amount_minor, cancel.reason.as_str()), (0, "the order could not be placed"));
 
-    let insert: order::v1::InsertOrderRequest = rendered(&definition, 2, Direction::Forward);
-    assert_eq!(insert.lines, input().lines);
+    let insert: order::v1::InsertOrderRequest = rendered(&definition, 4, Direction::Forward);
+    // The catalogue's prices, whatever the customer says.
+    let prices: Vec<i64> = insert.lines.iter().map(|it| it.price_minor).collect();
+    assert_eq!((prices, insert.lines[1].credits), (vec![300, 300], 7));
+    assert_eq!((insert.accept_op_id, &*insert.credit_account), (op("accept_order"), "c-1"));
     assert_eq!((insert.payment_id.as_str(), insert.paid_minor), ("p-1", 9_007_199_254_740_993));
 
-    let commit: inventory::v1::CommitRequest = rendered(&definition, 3, Direction::Forward);
+    let commit: inventory::v1::CommitRequest = rendered(&definition, 5, Direction::Forward);
     assert_eq!(commit.reserve_op_id, op("reserve_stock"));
-    assert!(definition.call(StepIndex(2), Direction::Backward).is_none());
+    assert!(definition.call(StepIndex(4), Direction::Backward).is_none());
 }
 
 #[test]

@@ -18,9 +18,9 @@ use prost_reflect::DescriptorPool;
 use saga_core::{Direction, NotDone, OperationId, Outcome, SagaId, UnknownCause, Word};
 use saga_proto::shop::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
-    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, ReleaseRequest,
-    ReleaseResponse, ReserveRequest, ReserveResponse, RestockRequest, RestockResponse,
-    SetStockRequest, SetStockResponse,
+    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, QuoteRequest,
+    QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse,
+    RestockRequest, RestockResponse, SetStockRequest, SetStockResponse,
     inventory_service_server::{InventoryService, InventoryServiceServer},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -91,6 +91,10 @@ impl InventoryService for Participant {
         &self,
         _: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn quote(&self, _: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 

@@ -170,7 +170,7 @@ async fn a_line_that_cannot_be_cancelled_is_refused_with_the_reason(scratch: Scr
         async move { call.await.unwrap_err() }
     };
     is(&refused(4).await, Code::NotFound, "LINE_NOT_FOUND");
-    is(&refused(0).await, Code::InvalidArgument, "FIELD_INVALID");
+    is(&refused(0).await, Code::FailedPrecondition, "INPUT_INVALID");
     // A provider would take a cancel of nothing for a cancel of everything.
     for free in [2, 3] {
         is(&refused(free).await, Code::FailedPrecondition, "NOTHING_TO_REFUND");

@@ -35,8 +35,10 @@ async fn s1_8_a_whole_order_is_cancelled_by_its_owner_with_all_its_lines(scratch
     assert_eq!(shop.order("order-1").await.unwrap().status_id, head);
 
     let requested = shop.change(new_op_id(), by("customer-1")).await.unwrap();
-    let active =
-        |line_no, item_id: &str, qty| ActiveLine { line_no, item_id: item_id.to_owned(), qty };
+    let active = |line_no, item_id: &str, qty, price_minor| {
+        let item_id = item_id.to_owned();
+        ActiveLine { line_no, item_id, qty, price_minor, credits: 0 }
+    };
     assert_eq!(
         requested,
         TransitionResponse {
@@ -48,9 +50,10 @@ async fn s1_8_a_whole_order_is_cancelled_by_its_owner_with_all_its_lines(scratch
             currency: "GBP".to_owned(),
             total_minor: 800,
             balance_minor: 800,
-            active_lines: vec![active(1, "A", 3), active(2, "B", 1)],
+            active_lines: vec![active(1, "A", 3, 250), active(2, "B", 1, 100)],
             credits: 0,
             credit_account: String::new(),
+            goods_minor: 850,
         }
     );
     assert_eq!(shop.audit().await.balance_minor, 800, "the money is still there");
@@ -171,7 +174,7 @@ async fn an_order_knows_the_credit_that_it_grants(scratch: Scratch) {
     };
     let anonymous = InsertOrderRequest { credit_account: String::new(), ..order.clone() };
     let status = shop.insert(anonymous).await.unwrap_err();
-    is(&status, Code::InvalidArgument, "FIELD_INVALID");
+    is(&status, Code::FailedPrecondition, "INPUT_INVALID");
     assert!(status.message().starts_with("credit_account is \"\""), "{status:?}");
 
     assert_eq!(shop.insert(order).await.unwrap().credits, 6);

@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use futures::{StreamExt as _, future::join_all, stream};
 use saga_participant::{
     on_both_databases,
-    testkit::{Scratch, new_op_id, with_op_id},
+    testkit::{Scratch, new_op_id, reason_of, with_op_id},
 };
-use saga_proto::shop::order::v1::{InsertOrderRequest, OrderLine, OrderStatus};
+use saga_proto::shop::order::v1::{
+    AcceptOrderRequest, InsertOrderRequest, OrderLine, OrderStatus, PaymentInput,
+    WithdrawOrderRequest,
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -20,7 +23,9 @@ on_both_databases!(
     one_of_many_operations_inserts_an_order_number,
     d4_order_numbers_that_are_made_never_meet,
     invalid_fields_are_named_with_value_and_remedy,
-    a_total_that_overflows_is_refused,
+    a_total_beyond_the_limit_is_refused,
+    a_number_is_taken_by_one_order_and_given_back,
+    a_wrong_word_of_the_customer_is_refused_with_the_field,
     an_order_of_two_thousand_lines_comes_back_as_it_was,
     an_order_that_does_not_exist_is_not_found,
 );
@@ -136,23 +141,140 @@ async fn invalid_fields_are_named_with_value_and_remedy(scratch: Scratch) {
     ];
     for (order, told) in cases {
         let status = shop.insert(order).await.unwrap_err();
-        is(&status, Code::InvalidArgument, "FIELD_INVALID");
+        let payment = told.starts_with("payment_id");
+        if payment {
+            is(&status, Code::InvalidArgument, "FIELD_INVALID");
+        } else {
+            is(&status, Code::FailedPrecondition, "INPUT_INVALID");
+        }
         assert!(status.message().starts_with(told), "{} should tell {told}", status.message());
     }
     assert_eq!(shop.audit().await.orders, 0);
 }
 
-async fn a_total_that_overflows_is_refused(scratch: Scratch) {
+/// So that the sum of all orders fits into 64 bits.
+async fn a_total_beyond_the_limit_is_refused(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
-    let lines = vec![line("A", 1_000_000, i64::MAX / 1_000_000, 0); 2];
-    let status = shop.insert(InsertOrderRequest { lines, ..paid("order-1") }).await.unwrap_err();
-    is(&status, Code::InvalidArgument, "FIELD_INVALID");
-    assert!(status.message().contains("the total goes beyond"), "{status:?}");
+    for lines in [
+        vec![line("A", 1_000_000, 1_001, 0)],
+        vec![line("A", 1, 500_000_001, 0); 2],
+        vec![line("A", 1_000_000, 1_000_000_000, 0); 2],
+    ] {
+        let order = InsertOrderRequest { lines, ..paid("order-1") };
+        let status = shop.insert(order).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "INPUT_INVALID");
+    }
+    let lines = vec![line("A", 1, 500_000_000, 0); 2];
+    let most = InsertOrderRequest { lines, paid_minor: 1_000_000_000, ..paid("order-1") };
+    shop.insert(most.clone()).await.unwrap();
+    shop.insert(InsertOrderRequest { order_no: "order-2".to_owned(), ..most }).await.unwrap();
+    assert_eq!(shop.audit().await.balance_minor, 2_000_000_000);
+    shop.assert_sound().await;
+}
+
+/// One operation at a time has a number, from before anything is asked for its order.
+async fn a_number_is_taken_by_one_order_and_given_back(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let accept = |key: &str| AcceptOrderRequest {
+        order_no: "order-1".to_owned(),
+        customer_id: "customer-1".to_owned(),
+        lines: vec![OrderLine { item_id: "A".to_owned(), qty: 1, ..OrderLine::default() }],
+        payment: Some(PaymentInput {
+            provider: "toss".to_owned(),
+            provider_key: key.to_owned(),
+            amount_minor: 0,
+        }),
+        ..AcceptOrderRequest::default()
+    };
+    let first = new_op_id();
+    let accepted = shop.client().accept_order(with_op_id(first, accept("pay-1"))).await.unwrap();
+    assert_eq!(accepted.into_inner().credit_account, "customer-1");
+    for (key, code, reason) in [
+        ("pay-2", Code::AlreadyExists, "DUPLICATE_ORDER_NO"),
+        ("pay-1", Code::FailedPrecondition, "SAME_PAYMENT"),
+    ] {
+        let request = with_op_id(new_op_id(), accept(key));
+        is(&shop.client().accept_order(request).await.unwrap_err(), code, reason);
+    }
+    // Nobody else writes it down meanwhile.
+    let status = shop.insert(paid("order-1")).await.unwrap_err();
+    is(&status, Code::AlreadyExists, "DUPLICATE_ORDER_NO");
+    let status = shop.client().create_pending(with_op_id(new_op_id(), pending("order-1"))).await;
+    is(&status.unwrap_err(), Code::AlreadyExists, "DUPLICATE_ORDER_NO");
+
+    let withdraw = WithdrawOrderRequest { accept_op_id: first.to_string() };
+    shop.client().withdraw_order(with_op_id(new_op_id(), withdraw)).await.unwrap();
+    let second = new_op_id();
+    shop.client().accept_order(with_op_id(second, accept("pay-2"))).await.unwrap();
+    let order = InsertOrderRequest { accept_op_id: second.to_string(), ..paid("order-1") };
+    shop.insert(order).await.unwrap();
+    for (key, reason) in [("pay-3", "DUPLICATE_ORDER_NO"), ("pay-2", "SAME_PAYMENT")] {
+        let request = with_op_id(new_op_id(), accept(key));
+        let status = shop.client().accept_order(request).await.unwrap_err();
+        assert_eq!(reason_of(&status), reason, "{status:?}");
+    }
+    shop.assert_sound().await;
+}
+
+async fn a_wrong_word_of_the_customer_is_refused_with_the_field(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let good = || AcceptOrderRequest {
+        order_no: "order-1".to_owned(),
+        customer_id: "customer-1".to_owned(),
+        lines: vec![OrderLine { item_id: "A".to_owned(), qty: 1, ..OrderLine::default() }],
+        payment: Some(PaymentInput {
+            provider: "toss".to_owned(),
+            provider_key: "pay-1".to_owned(),
+            amount_minor: 1,
+        }),
+        ..AcceptOrderRequest::default()
+    };
+    let with = |change: &dyn Fn(&mut AcceptOrderRequest)| {
+        let mut request = good();
+        change(&mut request);
+        request
+    };
+    let paying = |change: &dyn Fn(&mut PaymentInput)| {
+        let mut request = good();
+        change(request.payment.as_mut().unwrap());
+        request
+    };
+    let cases = [
+        ("order_no", with(&|it| it.order_no = "abc".to_owned())),
+        ("order_no", with(&|it| it.order_no = "x".repeat(65))),
+        ("customer_id", with(&|it| it.customer_id.clear())),
+        ("customer_id", with(&|it| it.customer_id = "x".repeat(65))),
+        ("credit_account", with(&|it| it.credit_account = "x".repeat(65))),
+        ("lines", with(&|it| it.lines.clear())),
+        ("lines", with(&|it| it.lines = vec![it.lines[0].clone(); 2_001])),
+        ("lines[0].item_id", with(&|it| it.lines[0].item_id.clear())),
+        ("lines[0].qty", with(&|it| it.lines[0].qty = 0)),
+        ("lines[0].qty", with(&|it| it.lines[0].qty = -5)),
+        ("lines[0].price_minor", with(&|it| it.lines[0].price_minor = -1)),
+        ("lines[0].credits", with(&|it| it.lines[0].credits = -1)),
+        ("lines[0].discount_minor", with(&|it| it.lines[0].discount_minor = 1)),
+        ("discount_minor", with(&|it| it.discount_minor = 5)),
+        ("currency", with(&|it| it.currency = "krw".to_owned())),
+        ("payment.provider", paying(&|it| it.provider = "stripe".to_owned())),
+        ("payment.provider_key", paying(&|it| it.provider_key.clear())),
+        ("payment.provider_key", paying(&|it| it.provider_key = "k".repeat(201))),
+        ("payment.provider_key", paying(&|it| it.provider_key = "..".to_owned())),
+        ("payment.amount_minor", paying(&|it| it.amount_minor = -5)),
+    ];
+    for (field, request) in cases {
+        let status = shop.client().accept_order(with_op_id(new_op_id(), request)).await;
+        let status = status.unwrap_err();
+        is(&status, Code::FailedPrecondition, "INPUT_INVALID");
+        let facts = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(facts["field"], field, "{status:?}");
+    }
+    shop.client().accept_order(with_op_id(new_op_id(), good())).await.unwrap();
 }
 
 async fn an_order_of_two_thousand_lines_comes_back_as_it_was(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
-    let lines: Vec<_> = (0..2_000).map(|n| line(&format!("item \"{n}\""), n + 1, n, 0)).collect();
+    let lines: Vec<_> =
+        (0..2_000).map(|n| line(&format!("item \"{n}\""), n + 1, n % 100, 0)).collect();
     let paid_minor = lines.iter().map(|it| it.qty * it.price_minor).sum();
     shop.insert(InsertOrderRequest { lines: lines.clone(), paid_minor, ..paid("order-1") })
         .await

@@ -8,7 +8,8 @@ use saga_participant::{
 use saga_proto::{
     saga::participant::v1::{ResolveMode, resolve_response::Resolution},
     shop::order::v1::{
-        CreatePendingRequest, InsertOrderRequest, LineState, OrderStatus, TransitionRequest,
+        CreatePendingRequest, InsertOrderRequest, LineState, OrderStatus, Settling,
+        TransitionRequest,
     },
 };
 use tonic::Code;
@@ -17,6 +18,7 @@ use crate::shop::{Shop, change, is, is_illegal, line, paid, pending};
 
 on_both_databases!(
     s0_10_an_order_is_accepted_at_once_and_followed_by_its_status,
+    an_order_can_still_be_paid_after_a_wrong_payment,
     s0_11_an_unknown_order_number_is_told_apart_from_a_wrong_state,
     s1_3_s1_4_the_amount_to_pay_is_the_order_s_own,
     d14_what_was_undone_is_never_set_to_success,
@@ -53,9 +55,49 @@ async fn s0_11_an_unknown_order_number_is_told_apart_from_a_wrong_state(scratch:
     shop.pending("order-2").await;
     shop.transition("order-2", confirm, 0).await.unwrap();
     is_illegal(&shop.transition("order-2", confirm, 0).await.unwrap_err(), "PAYMENT_CONFIRM");
-    shop.transition("order-2", OrderStatus::PaymentNoPaymentInfo, 0).await.unwrap();
+    shop.transition("order-2", OrderStatus::PaymentOutOfStock, 0).await.unwrap();
     let status = shop.transition("order-2", confirm, 0).await.unwrap_err();
-    is_illegal(&status, "PAYMENT_NO_PAYMENT_INFO");
+    is_illegal(&status, "PAYMENT_OUT_OF_STOCK");
+}
+
+/// What is wrong with a payment says nothing about the order that was named with it.
+async fn an_order_can_still_be_paid_after_a_wrong_payment(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let named = |key: &str, customer_id: &str| {
+        let (provider, provider_key) = ("portone".to_owned(), key.to_owned());
+        TransitionRequest {
+            customer_id: customer_id.to_owned(),
+            settling: Some(Settling { provider, provider_key }),
+            ..change("order-1", OrderStatus::PaymentConfirm)
+        }
+    };
+    shop.pending("order-1").await;
+    for (customer_id, reason) in [("customer-2", "NOT_OWNER"), ("", "INPUT_INVALID")] {
+        let status = shop.change(new_op_id(), named("imp-1", customer_id)).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, reason);
+    }
+    let status = shop.change(new_op_id(), named("", "customer-1")).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "INPUT_INVALID");
+    for back in [OrderStatus::PaymentNoPaymentInfo, OrderStatus::PaymentPending] {
+        let begun = new_op_id();
+        shop.change(begun, named("imp-1", "customer-1")).await.unwrap();
+        // Another payment is another matter than the same one twice.
+        let status = shop.change(new_op_id(), named("imp-1", "customer-1")).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "SAME_PAYMENT");
+        let status = shop.change(new_op_id(), named("imp-2", "customer-1")).await.unwrap_err();
+        is_illegal(&status, "PAYMENT_CONFIRM");
+        let undo =
+            TransitionRequest { reverses_op_id: begun.to_string(), ..change("order-1", back) };
+        shop.change(new_op_id(), undo).await.unwrap();
+        assert_eq!(shop.status("order-1").await, back);
+    }
+    shop.change(new_op_id(), named("imp-2", "customer-1")).await.unwrap();
+    shop.transition("order-1", OrderStatus::PaymentSuccess, 0).await.unwrap();
+    let status = shop.change(new_op_id(), named("imp-2", "customer-1")).await.unwrap_err();
+    is(&status, Code::FailedPrecondition, "SAME_PAYMENT");
+    let status = shop.change(new_op_id(), named("imp-1", "customer-1")).await.unwrap_err();
+    is_illegal(&status, "PAYMENT_SUCCESS");
+    shop.assert_sound().await;
 }
 
 async fn s1_3_s1_4_the_amount_to_pay_is_the_order_s_own(scratch: Scratch) {
@@ -105,7 +147,7 @@ async fn d14_what_was_undone_is_never_set_to_success(scratch: Scratch) {
     is(&shop.order("order-1").await.unwrap_err(), Code::NotFound, "ORDER_NOT_FOUND");
 
     // The check was undone; then the step that it was to lead to arrives.
-    let ends = [OrderStatus::PaymentOutOfStock, OrderStatus::PaymentNoPaymentInfo];
+    let ends = [OrderStatus::PaymentOutOfStock, OrderStatus::PaymentReturned];
     for (order_no, end) in ["order-2", "order-3"].into_iter().zip(ends) {
         shop.pending(order_no).await;
         let confirm = new_op_id();

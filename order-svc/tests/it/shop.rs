@@ -50,14 +50,15 @@ pub(crate) fn paid(order_no: &str) -> InsertOrderRequest {
         lines: vec![line("A", 3, 250, 50), line("B", 1, 100, 0)],
         payment_id: "payment-1".to_owned(),
         paid_minor: 800,
-        credit_account: String::new(),
+        ..InsertOrderRequest::default()
     }
 }
 
 pub(crate) fn pending(order_no: &str) -> CreatePendingRequest {
     let InsertOrderRequest { order_no, customer_id, currency, lines, credit_account, .. } =
         paid(order_no);
-    CreatePendingRequest { order_no, customer_id, currency, lines, credit_account }
+    let accept_op_id = String::new();
+    CreatePendingRequest { order_no, customer_id, currency, lines, credit_account, accept_op_id }
 }
 
 /// A change of status that the shop itself asks for.

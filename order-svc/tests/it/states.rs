@@ -4,7 +4,7 @@ use saga_participant::{on_both_databases, testkit::Scratch};
 use saga_proto::shop::order::v1::OrderStatus::{
     self, CancelRejected, CancelRequested, Canceled, Delivered, DeliveryPreparation,
     PartiallyCanceled, PaymentConfirm, PaymentNoPaymentInfo, PaymentOutOfStock, PaymentPending,
-    PaymentSuccess, RefundCompleted, RefundRejected, RefundRequested, Unspecified,
+    PaymentReturned, PaymentSuccess, RefundCompleted, RefundRejected, RefundRequested, Unspecified,
 };
 use tonic::Code;
 
@@ -16,7 +16,7 @@ on_both_databases!(
     a_rejected_request_leaves_what_was_legal_before,
 );
 
-const ALL: [OrderStatus; 14] = [
+const ALL: [OrderStatus; 15] = [
     PaymentPending,
     PaymentConfirm,
     PaymentSuccess,
@@ -31,16 +31,22 @@ const ALL: [OrderStatus; 14] = [
     RefundCompleted,
     DeliveryPreparation,
     Delivered,
+    PaymentReturned,
 ];
 
 /// How an order comes to a status (PARTIALLY_CANCELED: by the cancel of its second line),
 /// and where it may go from there as a whole.
-const STATES: [(&[OrderStatus], &[OrderStatus]); 22] = [
-    // Only PAYMENT_PENDING starts the payment check (S0-12).
+const STATES: [(&[OrderStatus], &[OrderStatus]); 24] = [
+    // Only an order that waits for its payment starts the check of one (S0-12).
     (&[PaymentPending], &[PaymentConfirm]),
-    (&[PaymentPending, PaymentConfirm], &[PaymentSuccess, PaymentOutOfStock, PaymentNoPaymentInfo]),
+    (
+        &[PaymentPending, PaymentConfirm],
+        &[PaymentSuccess, PaymentOutOfStock, PaymentNoPaymentInfo, PaymentPending, PaymentReturned],
+    ),
+    (&[PaymentPending, PaymentConfirm, PaymentPending], &[PaymentConfirm]),
+    (&[PaymentPending, PaymentConfirm, PaymentReturned], &[]),
     (&[PaymentPending, PaymentConfirm, PaymentOutOfStock], &[]),
-    (&[PaymentPending, PaymentConfirm, PaymentNoPaymentInfo], &[]),
+    (&[PaymentPending, PaymentConfirm, PaymentNoPaymentInfo], &[PaymentConfirm]),
     (&[PaymentPending, PaymentConfirm, PaymentSuccess], FROM_SUCCESS),
     (&[PaymentSuccess], FROM_SUCCESS),
     (&[PaymentSuccess, PartiallyCanceled], FROM_SUCCESS),
@@ -115,7 +121,7 @@ async fn s0_12_s2_4_d19_only_the_legal_steps_are_possible(scratch: Scratch) {
             illegal_steps += 1;
         }
     }
-    assert_eq!((legal_steps, illegal_steps), (40, STATES.len() * ALL.len() - 40));
+    assert_eq!((legal_steps, illegal_steps), (44, STATES.len() * ALL.len() - 44));
     let status = shop.transition("order-1", Unspecified, 0).await.unwrap_err();
     is(&status, Code::InvalidArgument, "FIELD_INVALID");
     shop.assert_sound().await;

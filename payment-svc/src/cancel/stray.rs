@@ -53,7 +53,8 @@ pub(super) async fn intend(
         return Err(OperationError::invalid("amount_minor", request.amount_minor, remedy));
     }
     let reason = reason_of(request);
-    let new = NewStrayCancel { op_id: op.op_id, provider, provider_key, reason, now_ms: op.at_ms };
+    let (op_id, now_ms) = (op.op_id, op.at_ms);
+    let new = NewStrayCancel { op_id, provider, provider_key, reason: &reason, now_ms };
     if !strays::open(tx, new).await? {
         return Err(payments::in_progress());
     }
@@ -62,7 +63,7 @@ pub(super) async fn intend(
         order_no: request.order_no.clone(),
         balance_minor: 0,
         amount_minor: 0,
-        reason: reason.to_owned(),
+        reason,
         intended_at_ms: op.at_ms,
         provider: provider.to_owned(),
         is_stray: true,

@@ -5,7 +5,7 @@ use saga_proto::shop::payment::v1::{CancelRequest, cancel_request};
 
 use super::not_found;
 use crate::{
-    limits::{check_provider, check_provider_key, parse_payment_id},
+    limits::{check_provider, check_provider_key, is_order_no, is_provider_key, parse_payment_id},
     payments::{self, Payment, attempts},
     provider::toss,
 };
@@ -57,6 +57,17 @@ pub(super) async fn find<'a>(
         }
         (None, _) => Err(not_found("there is no such payment".to_owned())),
     }
+}
+
+/// Whether a payment and an order are named as there can be any.
+pub(super) fn is_well_named(request: &CancelRequest) -> bool {
+    let is_known = request.provider.is_empty() || check_provider("", &request.provider).is_ok();
+    is_known
+        && is_order_no(&request.order_no)
+        && match &request.payment {
+            Some(cancel_request::Payment::ProviderKey(key)) => is_provider_key(key),
+            _ => true,
+        }
 }
 
 /// The payment of the operation that the cancel undoes.

@@ -101,7 +101,7 @@ impl Provider for PortOne {
             };
             match self.wire.cancel(&body).await {
                 Reply::Payment(seen) if refund.is_done_by(&seen) => return cancelled(&seen),
-                Reply::Refused { message } => match self.after_refusal(refund, message).await {
+                Reply::Refused { message, .. } => match self.after_refusal(refund, message).await {
                     AfterRefusal::Settled(settled) => return settled,
                     AfterRefusal::Expect { balance_minor } if balance_minor != checksum => {
                         checksum = balance_minor;
@@ -123,8 +123,11 @@ impl Provider for PortOne {
     async fn look_up(&self, wanted: Wanted<'_>) -> Settled<Option<Seen>> {
         match self.wire.look_up(wanted).await {
             Reply::Payment(seen) => Settled::Definite(Some(seen)),
-            // A look-up has no other business error than "there is none".
-            Reply::Refused { .. } => Settled::Definite(None),
+            // Every other business error may pass, and says nothing of the payment (S0-15).
+            Reply::Refused { status: 404, .. } => Settled::Definite(None),
+            Reply::Refused { message, .. } => {
+                Settled::Unknown { message: format!("the provider answered {message}") }
+            }
             Reply::Lost { message } => Settled::Unknown { message },
             Reply::Wait { message } => Settled::Wait { message },
             Reply::Configuration { message } => Settled::Configuration { message },

@@ -145,6 +145,11 @@ impl Provider for Toss {
             };
             said = format!("the provider answered {status} {code}");
             match meaning(status, &code) {
+                // With another key a part would be given back a second time, if the provider
+                // did it and says otherwise. Of the whole there is no second time.
+                Meaning::Unlisted | Meaning::NoPayment if !refund.is_whole() => {
+                    return self.settle_cancel(refund, said).await;
+                }
                 Meaning::Configuration => return configuration(&code),
                 Meaning::AlreadyCancelled | Meaning::MoreThanBalance | Meaning::NotCancelable => {
                     return self.settle_refused_cancel(refund, code).await;
@@ -220,6 +225,9 @@ impl Toss {
             {
                 refused(ConfirmRefusal::UsedElsewhere { order_no })
             }
+            // Keys are the provider's own, and it answers a request that comes twice as it
+            // answered the first: a key that it has never heard of stays one.
+            None if meaning == Meaning::NoPayment => refused(ConfirmRefusal::NotFound),
             // A confirm that is still on its way could make it appear, until the buyer's
             // session is surely over.
             None if WINDOWS_MS < asking.age_ms() => refused(ConfirmRefusal::SessionExpired),

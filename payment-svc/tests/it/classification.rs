@@ -214,6 +214,51 @@ async fn every_code_of_a_cancel_has_its_meaning() {
     assert_eq!(bank.fired("decline").await, rows.len() as u64);
 }
 
+/// A part that goes back under a second key goes back twice, if the first was done.
+#[tokio::test]
+async fn a_part_is_never_asked_for_under_another_key() {
+    let bank = Bank::open().await;
+    let toss = bank.toss();
+    let codes = ["PROVIDER_ERROR", "A_CODE_OF_TOMORROW", "NOT_FOUND_PAYMENT", "INVALID_REQUEST"];
+    for (number, code) in codes.into_iter().enumerate() {
+        let (key, order_no) = (format!("pay-{number}"), format!("order-{number}"));
+        let faults = FaultScript { cancel: vec![decline(code)], ..FaultScript::default() };
+        bank.buyer_with(&key, &order_no, 700, faults).await;
+        let charge = charge(&key, &order_no, 700);
+        bank.confirm(&key, &charge).await;
+        let asking = asking(&format!("cancel-{key}"));
+        for _ in 0..2 {
+            let asked = toss.cancel(&refund(&charge, 700, 300), &asking).await;
+            assert_eq!(cancelled(&asked), "unknown", "{code}");
+        }
+        assert_eq!(bank.money(&order_no).await, (700, 0, 1), "{code}");
+        // Done after all, as a look-up tells.
+        bank.cancel("late", &key, json!({ "cancelReason": "x", "cancelAmount": 300 })).await;
+        let asked = toss.cancel(&refund(&charge, 700, 300), &asking).await;
+        assert_eq!(cancelled(&asked), "cancelled to 400", "{code}");
+        assert_eq!(bank.money(&order_no).await, (700, 300, 1), "{code}");
+    }
+    assert_eq!(bank.fired("decline").await, codes.len() as u64);
+}
+
+/// A key that somebody made up holds no stock until the buyer's window is over.
+#[tokio::test]
+async fn a_key_that_the_provider_never_heard_of_is_refused_at_once() {
+    let bank = Bank::open().await;
+    let made_up = charge("pay-nonsense", "order-1", 700);
+    let asked = bank.toss().confirm(&made_up, &asking("key")).await;
+    assert!(["not found", "expired"].contains(&&*confirmed(&asked)), "{asked:?}");
+    let routes = axum::Router::new().fallback(|| async {
+        let body = r#"{"code":"NOT_FOUND_PAYMENT","message":"no such payment"}"#;
+        (axum::http::StatusCode::NOT_FOUND, body)
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let toss = Toss::new(&TossConfig::new(&url, "test_sk_x")).unwrap();
+    assert_eq!(confirmed(&toss.confirm(&made_up, &asking("key")).await), "not found");
+}
+
 #[tokio::test]
 async fn f78_a_cancel_is_judged_by_the_balance() {
     let bank = Bank::open().await;

@@ -121,6 +121,11 @@ async fn a_revocation_takes_back_once_and_forbids_the_grant(scratch: Scratch) {
         assert_eq!((revoked.account.as_str(), revoked.credits), ("customer-1", PACK));
     }
     assert_eq!(shop.credit().await, 0);
+    // Whoever asks for the grant again is not told that it stands.
+    for credits in [PACK, PACK + 1] {
+        assert_eq!(shop.grant(&granted, credits).await.unwrap().credits, 0);
+    }
+    assert_eq!(shop.credit().await, 0);
     // The order is cancelled before the place_order saga comes to its last step. That step
     // lies behind the pivot, so it must succeed.
     let revoked = shop.revoke(&late).await.unwrap();

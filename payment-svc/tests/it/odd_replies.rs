@@ -58,12 +58,20 @@ async fn odd_replies_to_a_confirm_are_unknown() {
         (400, r#"{"error":"no code"}"#.to_owned()),
         (403, "<html>a proxy</html>".to_owned()),
         (404, "<html>a proxy</html>".to_owned()),
-        (404, r#"{"code":"NOT_FOUND_PAYMENT","message":"?"}"#.to_owned()),
         (401, "not json".to_owned()),
     ];
     for (status, body) in replies {
         let asked = confirm((status, &body), NOT_FOUND, &asking("key")).await;
         assert!(matches!(asked, Settled::Unknown { .. }), "{status} {body}: {asked:?}");
+    }
+    // The payment's key is the provider's own: what it never heard of is not there.
+    let asked = confirm(NOT_FOUND, NOT_FOUND, &asking("key")).await;
+    let none = Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::NotFound));
+    assert_eq!(asked, none);
+    // That it is not there now says nothing where a look-up shows it, or cannot tell.
+    for get in [(200, &*DONE.replace("DONE", "IN_PROGRESS")), (500, ""), (404, "<html>")] {
+        let asked = confirm(NOT_FOUND, get, &asking("key")).await;
+        assert!(matches!(asked, Settled::Unknown { .. }), "{get:?}: {asked:?}");
     }
     let huge = format!("{DONE}{}", " ".repeat(300_000));
     let asked = confirm((200, &huge), NOT_FOUND, &asking("key")).await;

@@ -254,6 +254,10 @@ async fn s0_15_d6_odd_replies_to_a_look_up_are_unknown() {
         (ok(String::new()), "unknown"),
         (ok(PAID[..PAID.len() / 2].to_owned()), "unknown"),
         (ok(NONE.replace("-1", "0")), "unknown"),
+        // A system error of a moment.
+        (ok(NONE.to_owned()), "unknown"),
+        (ok(NONE.replace("-1", "1")), "unknown"),
+        ((404, NONE.to_owned()), "not found"),
         (ok(PAID.replace(r#""code":0"#, r#""code":1"#)), "unknown"),
         (ok(PAID.replace("imp-1", "imp-2")), "unknown"),
         (ok(PAID.replace("700,\"c", "700.5,\"c")), "unknown"),
@@ -266,7 +270,7 @@ async fn s0_15_d6_odd_replies_to_a_look_up_are_unknown() {
         (ok(PAID.replace("order-1", "order-2")), "used order-2"),
     ];
     for (reply, expected) in rows {
-        let asked = verify(&odd(reply.clone(), ok(NONE.to_owned())).await, &it).await;
+        let asked = verify(&odd(reply.clone(), (404, NONE.to_owned())).await, &it).await;
         assert_eq!(confirmed(&asked), expected, "{reply:?}");
     }
 }
@@ -275,12 +279,14 @@ async fn s0_15_d6_odd_replies_to_a_look_up_are_unknown() {
 async fn d6_there_is_none_is_believed_only_when_it_is_said_twice() {
     let it = charge("imp-1", "order-1", 700);
     let rows = [
-        ((200, NONE), (200, NONE), "not found"),
         ((404, NONE), (404, NONE), "not found"),
-        ((200, NONE), (500, ""), "unknown"),
-        ((200, NONE), (404, "<html>"), "unknown"),
+        // An error that passes is not "there is none", whoever is asked.
+        ((200, NONE), (404, NONE), "unknown"),
+        ((404, NONE), (200, NONE), "unknown"),
+        ((404, NONE), (500, ""), "unknown"),
+        ((404, NONE), (404, "<html>"), "unknown"),
         // By its order it is there.
-        ((200, NONE), (200, PAID), "captured 700"),
+        ((404, NONE), (200, PAID), "captured 700"),
     ];
     for (by_key, by_order, expected) in rows {
         let own = |it: (u16, &str)| (it.0, it.1.to_owned());

@@ -195,8 +195,8 @@ async fn reserve(
     let op_id = Uuid::now_v7().to_string();
     let mut again = 0;
     loop {
-        let lines = vec![Line { item_id: item.to_owned(), qty: 1 }];
-        let request = ReserveRequest { order_no: order_no.clone(), lines, hold_until: None };
+        let lines = vec![Line { item_id: item.to_owned(), qty: 1, ..Line::default() }];
+        let request = ReserveRequest { order_no: order_no.clone(), lines, ..Default::default() };
         match client.reserve(under(&op_id, request)).await {
             Ok(_) => return (true, again),
             Err(status) if status.code() == Code::FailedPrecondition => return (false, again),

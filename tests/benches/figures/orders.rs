@@ -212,7 +212,7 @@ async fn place(mut sagas: SagaServiceClient<Channel>, order: &Order) {
 
 /// One of the things that are sold.
 fn item(number: usize) -> Item {
-    Item { item_id: NAMES[number], price_minor: 500, initial_stock: 1_000_000 }
+    Item { item_id: NAMES[number], price_minor: 500, initial_stock: 1_000_000, credits: 0 }
 }
 
 /// Their names live as long as the benchmark.

@@ -84,6 +84,13 @@ impl InventoryService for NoOp {
         self.nothing().await
     }
 
+    async fn quote(
+        &self,
+        _: Request<pb::QuoteRequest>,
+    ) -> Result<Response<pb::QuoteResponse>, Status> {
+        self.nothing().await
+    }
+
     async fn decrease(
         &self,
         _: Request<pb::DecreaseRequest>,

@@ -19,6 +19,8 @@ pub struct Item {
     pub owner_id: String,
     /// Price of one, in minor units.
     pub price_minor: i64,
+    /// Credit that one grants.
+    pub credits: i64,
     /// What was in the house at first.
     pub initial: i64,
     /// In the house.
@@ -94,20 +96,33 @@ impl Books for Inventory {
     fn apply(&mut self, method: &str, op: Uuid, body: &[u8], defect: Option<Defect>) -> Answer {
         match method {
             "Reserve" => {
-                let pb::ReserveRequest { order_no, lines, .. } = read(body)?;
-                let (lines, total_minor) = self.take(op, &order_no, &lines, Standing::Held)?;
-                let items = u32::try_from(lines.len()).unwrap_or(u32::MAX);
-                let (reserve_op_id, currency) = (op.to_string(), CURRENCY.to_owned());
-                Ok(pb::ReserveResponse { reserve_op_id, items, total_minor, currency }
-                    .encode_to_vec())
+                let pb::ReserveRequest { order_no, lines, expected_total_minor, .. } = read(body)?;
+                let terms = self.terms(&lines, expected_total_minor)?;
+                let lines = self.take(op, &order_no, &lines, Standing::Held)?;
+                let pb::QuoteResponse { lines: priced, total_minor, currency, credits } = terms;
+                let reply = pb::ReserveResponse {
+                    reserve_op_id: op.to_string(),
+                    items: u32::try_from(lines.len()).unwrap_or(u32::MAX),
+                    total_minor,
+                    currency,
+                    lines: priced,
+                    credits,
+                };
+                Ok(reply.encode_to_vec())
             }
             "Decrease" => {
-                let pb::DecreaseRequest { order_no, lines } = read(body)?;
-                let (lines, total_minor) = self.take(op, &order_no, &lines, Standing::Committed)?;
-                let units = lines.values().sum();
-                let (reserve_op_id, currency) = (op.to_string(), CURRENCY.to_owned());
-                Ok(pb::DecreaseResponse { reserve_op_id, units, total_minor, currency }
-                    .encode_to_vec())
+                let pb::DecreaseRequest { order_no, lines, expected_total_minor, .. } = read(body)?;
+                let terms = self.terms(&lines, expected_total_minor)?;
+                let lines = self.take(op, &order_no, &lines, Standing::Committed)?;
+                let pb::QuoteResponse { total_minor, currency, credits, .. } = terms;
+                let (reserve_op_id, units) = (op.to_string(), lines.values().sum());
+                let reply =
+                    pb::DecreaseResponse { reserve_op_id, units, total_minor, currency, credits };
+                Ok(reply.encode_to_vec())
+            }
+            "Quote" => {
+                let pb::QuoteRequest { lines, expected_total_minor, .. } = read(body)?;
+                Ok(self.terms(&lines, expected_total_minor)?.encode_to_vec())
             }
             "Commit" => self.commit(op, &read::<pb::CommitRequest>(body)?),
             "Release" => self.release(op, &read::<pb::ReleaseRequest>(body)?, defect),
@@ -130,19 +145,42 @@ impl Inventory {
         self.movements.push(Movement { op, item_id, on_hand, reserved, sold });
     }
 
-    /// Takes all lines or none. Answers the merged lines and what they cost.
+    /// What lines cost, by the catalogue, if the caller does not take it for something else.
+    fn terms(&self, lines: &[pb::Line], expected_minor: i64) -> Result<pb::QuoteResponse, Deny> {
+        let mut terms = pb::QuoteResponse { currency: CURRENCY.to_owned(), ..Default::default() };
+        for line in lines {
+            let Some(item) = self.items.get(&line.item_id) else {
+                return Err(Deny::not_found("ITEM_NOT_FOUND", line.item_id.clone()));
+            };
+            let (price_minor, credits) = (item.price_minor, item.credits * line.qty);
+            if (line.price_minor != 0 && line.price_minor != price_minor)
+                || (line.credits != 0 && line.credits != credits)
+            {
+                return Err(Deny::refused("PRICE_CHANGED", line.item_id.clone()));
+            }
+            terms.total_minor += price_minor * line.qty;
+            terms.credits += credits;
+            let (item_id, qty) = (line.item_id.clone(), line.qty);
+            terms.lines.push(pb::PricedLine { item_id, qty, price_minor, credits });
+        }
+        if expected_minor != 0 && expected_minor != terms.total_minor {
+            return Err(Deny::refused("PRICE_CHANGED", terms.total_minor.to_string()));
+        }
+        Ok(terms)
+    }
+
+    /// Takes all lines or none. Answers the merged lines.
     fn take(
         &mut self,
         op: Uuid,
         order_no: &str,
         lines: &[pb::Line],
         standing: Standing,
-    ) -> Result<(BTreeMap<String, i64>, i64), Deny> {
+    ) -> Result<BTreeMap<String, i64>, Deny> {
         if lines.is_empty() || order_no.is_empty() {
             return Err(Deny::invalid("an order number and at least one line are required"));
         }
         let lines = merged(lines)?;
-        let mut total_minor = 0;
         for (item_id, qty) in &lines {
             let Some(item) = self.items.get(item_id) else {
                 return Err(Deny::not_found("ITEM_NOT_FOUND", item_id.clone()));
@@ -150,7 +188,6 @@ impl Inventory {
             if item.on_hand - item.reserved < *qty {
                 return Err(Deny::refused("OUT_OF_STOCK", item_id.clone()));
             }
-            total_minor += item.price_minor * qty;
         }
         for (item_id, qty) in &lines {
             match standing {
@@ -165,7 +202,7 @@ impl Inventory {
             standing,
         };
         self.reservations.insert(op, reservation);
-        Ok((lines, total_minor))
+        Ok(lines)
     }
 
     fn named(&self, reserve_op_id: &str) -> Result<(Uuid, Reservation), Deny> {
@@ -251,7 +288,12 @@ impl Inventory {
     }
 
     fn restock(&mut self, op: Uuid, request: &pb::RestockRequest) -> Answer {
-        let reserve_op = self.sale(request.sale.as_ref())?;
+        let reserve_op = match self.sale(request.sale.as_ref()) {
+            Err(Deny::Refused(_)) if request.at_most => {
+                return Ok(pb::RestockResponse::default().encode_to_vec());
+            }
+            found => found?,
+        };
         let reservation = self.reservations[&reserve_op].clone();
         let still = |item_id: &String| {
             let back = reservation.restocked.get(item_id).copied().unwrap_or(0);
@@ -261,7 +303,12 @@ impl Inventory {
             let all = reservation.lines.keys().map(|item_id| (item_id.clone(), still(item_id)));
             all.filter(|(_, qty)| *qty > 0).collect()
         } else {
-            merged(&request.lines)?
+            let mut wanted = merged(&request.lines)?;
+            if request.at_most {
+                wanted.iter_mut().for_each(|(item_id, qty)| *qty = (*qty).min(still(item_id)));
+                wanted.retain(|_, qty| *qty > 0);
+            }
+            wanted
         };
         if let Some((item_id, _)) = back.iter().find(|(item_id, qty)| still(item_id) < **qty) {
             return Err(Deny::refused("EXCEEDS_SOLD", item_id.clone()));
@@ -273,7 +320,9 @@ impl Inventory {
             }
         }
         let units = back.values().sum();
-        let lines = back.into_iter().map(|(item_id, qty)| pb::Line { item_id, qty }).collect();
+        let lines =
+            back.into_iter().map(|(item_id, qty)| pb::Line { item_id, qty, ..pb::Line::default() });
+        let lines = lines.collect();
         let reserve_op_id = reserve_op.to_string();
         Ok(pb::RestockResponse { units, lines, reserve_op_id }.encode_to_vec())
     }
@@ -302,6 +351,7 @@ impl Inventory {
             currency: CURRENCY.to_owned(),
             status: pb::ItemStatus::OnSale.into(),
             version: item.version + 1,
+            credits: item.credits,
         };
         Ok(pb::SetStockResponse { stock: Some(stock) }.encode_to_vec())
     }

@@ -57,6 +57,8 @@ pub struct Order {
     pub payment_id: String,
     /// Who gets the credit.
     pub credit_account: String,
+    /// The payment that a customer named last.
+    pub settling: Option<pb::Settling>,
     /// Oldest first; never empty.
     pub history: Vec<Change>,
 }
@@ -66,6 +68,8 @@ pub struct Order {
 pub struct Orders {
     /// By number.
     pub orders: BTreeMap<String, Order>,
+    /// Numbers that are taken, by the operations that took them, with the payments named.
+    pub claims: BTreeMap<String, (Uuid, Option<pb::Settling>)>,
     changes: i64,
 }
 
@@ -120,10 +124,14 @@ pub fn is_legal(from: Status, to: Status, of_line: bool) -> bool {
     }
     matches!(
         (from, to),
-        (S::PaymentPending, S::PaymentConfirm)
+        (S::PaymentPending | S::PaymentNoPaymentInfo, S::PaymentConfirm)
             | (
                 S::PaymentConfirm,
-                S::PaymentSuccess | S::PaymentOutOfStock | S::PaymentNoPaymentInfo
+                S::PaymentSuccess
+                    | S::PaymentPending
+                    | S::PaymentOutOfStock
+                    | S::PaymentReturned
+                    | S::PaymentNoPaymentInfo
             )
             | (
                 S::PaymentSuccess | S::PartiallyCanceled,
@@ -146,12 +154,21 @@ impl Books for Orders {
             "RestoreLine" => {
                 read_op_id(&read::<pb::RestoreLineRequest>(body)?.cancel_op_id).map(Some)
             }
+            "WithdrawOrder" => {
+                read_op_id(&read::<pb::WithdrawOrderRequest>(body)?.accept_op_id).map(Some)
+            }
             _ => Ok(None),
         }
     }
 
     fn apply(&mut self, method: &str, op: Uuid, body: &[u8], _: Option<Defect>) -> Answer {
         match method {
+            "AcceptOrder" => self.accept(op, read(body)?),
+            "WithdrawOrder" => {
+                let accept = read_op_id(&read::<pb::WithdrawOrderRequest>(body)?.accept_op_id)?;
+                self.claims.retain(|_, claim| claim.0 != accept);
+                Ok(pb::WithdrawOrderResponse::default().encode_to_vec())
+            }
             "InsertOrder" => self.insert(op, read(body)?),
             "CreatePending" => self.create(op, read(body)?),
             "Transition" => self.transition(op, &read::<pb::TransitionRequest>(body)?),
@@ -166,6 +183,37 @@ impl Books for Orders {
 }
 
 impl Orders {
+    fn accept(&mut self, op: Uuid, request: pb::AcceptOrderRequest) -> Answer {
+        let pb::AcceptOrderRequest { order_no, customer_id, credit_account, payment, .. } = request;
+        let named =
+            payment.map(|it| pb::Settling { provider: it.provider, provider_key: it.provider_key });
+        let claimed = self.claims.get(&order_no).map(|it| &it.1);
+        let settling = self.orders.get(&order_no).map(|it| &it.settling);
+        if let Some(other) = claimed.or(settling) {
+            let is_same = named.is_some() && *other == named;
+            let reason = if is_same { "SAME_PAYMENT" } else { "DUPLICATE_ORDER_NO" };
+            return Err(Deny::refused(reason, order_no));
+        }
+        self.claims.insert(order_no.clone(), (op, named));
+        let is_own = credit_account.is_empty();
+        let credit_account = if is_own { customer_id.clone() } else { credit_account };
+        Ok(pb::AcceptOrderResponse { order_no, customer_id, credit_account }.encode_to_vec())
+    }
+
+    /// Ends the claim of `accept_op_id`; another's is in the way.
+    fn give_up(
+        &mut self,
+        order_no: &str,
+        accept_op_id: &str,
+    ) -> Result<Option<pb::Settling>, Deny> {
+        match self.claims.get(order_no) {
+            Some((accept, _)) if accept.to_string() != accept_op_id => {
+                Err(Deny::refused("DUPLICATE_ORDER_NO", order_no))
+            }
+            _ => Ok(self.claims.remove(order_no).and_then(|it| it.1)),
+        }
+    }
+
     fn place(&mut self, order_no: &str, order: Order) -> Result<(), Deny> {
         if order.lines.is_empty() || order.lines.iter().any(|it| it.ordered.qty < 1) {
             return Err(Deny::invalid("lines"));
@@ -187,30 +235,37 @@ impl Orders {
     }
 
     fn insert(&mut self, op: Uuid, request: pb::InsertOrderRequest) -> Answer {
+        if self.orders.contains_key(&request.order_no) {
+            return Err(Deny::refused("DUPLICATE_ORDER_NO", request.order_no));
+        }
+        let total_minor: i64 = request.lines.iter().map(cost_minor).sum();
+        if total_minor != request.paid_minor {
+            return Err(Deny::refused("TOTAL_MISMATCH", request.order_no));
+        }
+        let settling = self.give_up(&request.order_no, &request.accept_op_id)?;
         let order = Order {
             customer_id: request.customer_id,
             currency: request.currency,
             lines: active(request.lines),
             payment_id: request.payment_id,
             credit_account: request.credit_account,
+            settling,
             history: self.first(op, Status::PaymentSuccess),
         };
-        let (total_minor, credits) = (order.total_minor(), order.credits());
-        if total_minor != request.paid_minor {
-            return Err(Deny::refused("TOTAL_MISMATCH", request.order_no));
-        }
-        let (order_no, status_id) = (request.order_no, order.head().id);
+        let (order_no, status_id, credits) = (request.order_no, order.head().id, order.credits());
         self.place(&order_no, order)?;
         Ok(pb::InsertOrderResponse { order_no, status_id, total_minor, credits }.encode_to_vec())
     }
 
     fn create(&mut self, op: Uuid, request: pb::CreatePendingRequest) -> Answer {
+        self.give_up(&request.order_no, &request.accept_op_id)?;
         let order = Order {
             customer_id: request.customer_id,
             currency: request.currency,
             lines: active(request.lines),
             payment_id: String::new(),
             credit_account: request.credit_account,
+            settling: None,
             history: self.first(op, Status::PaymentPending),
         };
         let (total_minor, status_id) = (order.total_minor(), order.head().id);
@@ -256,12 +311,22 @@ impl Orders {
         if !is_seen || reverses.is_some_and(|original| original != head.op) {
             return Err(Deny::refused("LOST_RACE", format!("the head is {}", head.id)));
         }
+        if let Some(settling) = &request.settling
+            && order.settling.as_ref() == Some(settling)
+            && !is_legal(head.counts_as, to, false)
+            && (head.status == Status::PaymentConfirm || !order.payment_id.is_empty())
+        {
+            return Err(Deny::refused("SAME_PAYMENT", request.order_no.clone()));
+        }
         if !is_legal(head.counts_as, to, false) {
             let message = format!("{:?} may not follow {:?}", to, head.counts_as);
             return Err(Deny::refused("ILLEGAL_TRANSITION", message));
         }
         if order.lines.iter().any(|it| it.state == LineState::Canceling) {
             return Err(Deny::refused("LINE_CANCELING", request.order_no.clone()));
+        }
+        if request.settling.is_some() {
+            order.settling.clone_from(&request.settling);
         }
         match to {
             Status::PaymentSuccess => order.payment_id.clone_from(&request.payment_id),
@@ -289,7 +354,10 @@ fn reply(order_no: &str, order: &Order, status_id: i64, from: Status) -> pb::Tra
         line_no,
         item_id: line.ordered.item_id.clone(),
         qty: line.ordered.qty,
+        price_minor: line.ordered.price_minor,
+        credits: line.ordered.credits,
     });
+    let goods = order.lines.iter().filter(|it| it.state == LineState::Active);
     pb::TransitionResponse {
         status_id,
         from: from.into(),
@@ -302,5 +370,6 @@ fn reply(order_no: &str, order: &Order, status_id: i64, from: Status) -> pb::Tra
         active_lines: active_lines.collect(),
         credits: order.credits(),
         credit_account: order.credit_account.clone(),
+        goods_minor: goods.map(|it| it.ordered.price_minor * it.ordered.qty).sum(),
     }
 }

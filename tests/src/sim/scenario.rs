@@ -49,7 +49,7 @@ pub struct Scenario {
 }
 
 /// One line for each definition.
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     Scenario {
         definition: "place-order",
         of_placed_order: false,
@@ -58,12 +58,37 @@ const SCENARIOS: [Scenario; 8] = [
         signals: no_signals,
     },
     Scenario {
+        definition: "place-pending-order",
+        of_placed_order: false,
+        prepare: |shop, bought, spoil| {
+            match spoil {
+                Spoil::Nothing => {}
+                Spoil::Method("AcceptOrder") => shop.create_pending(bought),
+                Spoil::Method("Quote") => shop.take_off_sale(bought),
+                _ => return false,
+            }
+            true
+        },
+        input: |it| {
+            let Bought { order_no, customer_id, .. } = it;
+            let (lines, total_minor) = (lines(it), it.total_minor());
+            format!(
+                r#"{{"order_no":"{order_no}","customer_id":"{customer_id}","lines":[{lines}],
+                    "expected_minor":{total_minor}}}"#
+            )
+        },
+        signals: no_signals,
+    },
+    Scenario {
         definition: "settle-paid-order",
         of_placed_order: false,
         prepare: before_settle,
         input: |it| {
-            let (order_no, key) = (&it.order_no, it.key());
-            format!(r#"{{"order_no":"{order_no}","provider":"portone","provider_key":"{key}"}}"#)
+            let (order_no, key, customer_id) = (&it.order_no, it.key(), &it.customer_id);
+            format!(
+                r#"{{"order_no":"{order_no}","provider":"portone","provider_key":"{key}",
+                    "customer_id":"{customer_id}"}}"#
+            )
         },
         signals: no_signals,
     },
@@ -231,7 +256,7 @@ fn before_place_order(shop: &mut Shop, bought: &Bought, spoil: Spoil<'_>) -> boo
             shop.sell_out(bought);
         }
         Spoil::Method("Confirm" | "Verify") => shop.buyer_agrees(bought, total_minor + 1),
-        Spoil::Method("InsertOrder") => {
+        Spoil::Method("AcceptOrder") => {
             shop.buyer_agrees(bought, total_minor);
             shop.create_pending(&Bought { customer_id: "somebody".to_owned(), ..bought.clone() });
         }
@@ -240,7 +265,8 @@ fn before_place_order(shop: &mut Shop, bought: &Bought, spoil: Spoil<'_>) -> boo
     true
 }
 
-fn place_order(it: &Bought) -> String {
+/// Lines as a customer says them.
+fn lines(it: &Bought) -> String {
     let line = |line: &OrderLine| {
         let OrderLine { item_id, qty, price_minor, credits, .. } = line;
         format!(
@@ -248,7 +274,11 @@ fn place_order(it: &Bought) -> String {
         )
     };
     let lines: Vec<String> = it.lines.iter().map(line).collect();
-    let (order_no, customer_id, lines) = (&it.order_no, &it.customer_id, lines.join(","));
+    lines.join(",")
+}
+
+fn place_order(it: &Bought) -> String {
+    let (order_no, customer_id, lines) = (&it.order_no, &it.customer_id, lines(it));
     let (key, total_minor) = (it.key(), it.total_minor());
     format!(
         r#"{{"order_no":"{order_no}","customer_id":"{customer_id}","lines":[{lines}],

@@ -64,21 +64,27 @@ impl Bought {
     }
 
     fn stock_lines(&self) -> Vec<inventory::Line> {
-        let line =
-            |it: &order::OrderLine| inventory::Line { item_id: it.item_id.clone(), qty: it.qty };
+        let line = |it: &order::OrderLine| inventory::Line {
+            item_id: it.item_id.clone(),
+            qty: it.qty,
+            ..inventory::Line::default()
+        };
         self.lines.iter().map(line).collect()
     }
 }
 
 impl Shop {
-    /// A shop that sells these: item, price and units in the house.
+    /// A shop that sells these: item, price and units in the house. One of `credit-10`
+    /// grants ten credits.
     #[must_use]
     pub fn selling(items: &[(&str, i64, i64)]) -> Self {
         let mut shop = Self::default();
         for (item_id, price_minor, units) in items {
+            let credits = item_id.strip_prefix("credit-").and_then(|it| it.parse().ok());
             let item = Item {
                 owner_id: OWNER.to_owned(),
                 price_minor: *price_minor,
+                credits: credits.unwrap_or(0),
                 initial: *units,
                 on_hand: *units,
                 reserved: 0,
@@ -182,6 +188,7 @@ impl Shop {
             currency: "GBP".to_owned(),
             lines: bought.lines.clone(),
             credit_account: bought.customer_id.clone(),
+            accept_op_id: String::new(),
         };
         self.now("order", "CreatePending", &request);
     }
@@ -192,7 +199,7 @@ impl Shop {
         self.buyer_agrees(bought, total_minor);
         let lines = bought.stock_lines();
         let reserve =
-            inventory::ReserveRequest { order_no: order_no.clone(), lines, hold_until: None };
+            inventory::ReserveRequest { order_no: order_no.clone(), lines, ..Default::default() };
         let reserve_op_id = self.now("inventory", "Reserve", &reserve).to_string();
         let confirm = payment::ConfirmRequest {
             order_no: order_no.clone(),
@@ -210,6 +217,7 @@ impl Shop {
             payment_id: payment_id(&bought.key()),
             paid_minor: total_minor,
             credit_account: bought.customer_id.clone(),
+            accept_op_id: String::new(),
         };
         self.now("order", "InsertOrder", &insert);
         self.now("inventory", "Commit", &inventory::CommitRequest { reserve_op_id });
@@ -232,6 +240,13 @@ impl Shop {
                 ..order::TransitionRequest::default()
             };
             self.now("order", "Transition", &transition);
+        }
+    }
+
+    /// The shop does not know these items any more.
+    pub fn take_off_sale(&mut self, bought: &Bought) {
+        for line in &bought.lines {
+            self.inventory.books.items.remove(&line.item_id);
         }
     }
 

@@ -1,7 +1,7 @@
 //! `sagactl service check` against the shop's own services, as they are shipped.
 
 use saga_tests::{
-    order::{MUG, Order},
+    order::{BATTERIES, Order},
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const NUMBERS: usize = 64;
 
 /// Orders of the checks: `{n}` stands for a number.
 fn input(qty: i64, price_minor: i64, credits: i64) -> String {
-    let Order { item, .. } = Order::of("", 1, MUG);
+    let Order { item, .. } = Order::of("", 1, BATTERIES);
     json!({
         "orderNo": "check-{n}",
         "customerId": "customer-1",
@@ -34,7 +34,7 @@ fn input(qty: i64, price_minor: i64, credits: i64) -> String {
 /// Where the effects of a participant are seen: method, request, field.
 type Number = [&'static str; 3];
 
-const RESERVED: Number = ["GetStock", r#"{"itemIds": ["mug"]}"#, "stock[0].reserved"];
+const RESERVED: Number = ["GetStock", r#"{"itemIds": ["batteries"]}"#, "stock[0].reserved"];
 const ORDERED: Number = ["GetOrder", r#"{"orderNo": "check-{n}"}"#, "total_minor"];
 const CAPTURED: Number = ["GetPayment", r#"{"orderNo": "check-{n}"}"#, "balance_minor"];
 
@@ -47,11 +47,11 @@ async fn check(
     [method, request, field]: Number,
 ) -> Value {
     let orders: Vec<Order> = (first..first + 2 * NUMBERS)
-        .map(|number| Order::of(&format!("check-{number}"), 1, MUG))
+        .map(|number| Order::of(&format!("check-{number}"), 1, BATTERIES))
         .collect();
     shop.authenticate_all(&orders).await;
     let first = first.to_string();
-    let accepted = input(1, MUG.price_minor, 1);
+    let accepted = input(1, BATTERIES.price_minor, 10);
     let arguments = [
         &["service", "check", participant, "--definition", "place-order"][..],
         &["--input", &accepted, "--refused-input", refused, "--first-number", &first],
@@ -75,10 +75,10 @@ fn found(reply: &Value, verdict: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_services_of_the_shop_break_no_rule_of_the_reply_contract() {
     let shop = Shop::open(Database::Sqlite).await;
-    let too_many = input(MUG.initial_stock + 1, MUG.price_minor, 1);
+    let too_many = input(BATTERIES.initial_stock + 1, BATTERIES.price_minor, 10);
     let too_cheap = input(1, 1, 1);
     // Twice as much as the buyer has agreed to.
-    let too_dear = input(2, MUG.price_minor, 1);
+    let too_dear = input(2, BATTERIES.price_minor, 20);
     // GrantCredit moves another number than Confirm.
     for (participant, first, refused, number, passed, unseen) in [
         ("inventory", 1_000, &too_many, RESERVED, 48, 0),

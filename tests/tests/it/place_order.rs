@@ -10,7 +10,7 @@ use saga_proto::{
 };
 use saga_tests::{
     buyer::reason,
-    order::{CUSTOMER, LAMP, MUG, Order},
+    order::{BATTERIES, CUSTOMER, LAMP, MUG, Order},
     sagas::{assert_compensated, step},
     shop::{Database, Shop, with_op_id},
 };
@@ -20,8 +20,8 @@ crate::on_both_databases!(
     an_order_is_paid_written_down_and_taken_from_the_stock,
     an_order_for_more_than_there_is_costs_nothing,
     a_declined_payment_releases_the_stock,
-    an_order_number_that_was_used_gives_money_and_stock_back,
-    an_order_at_a_wrong_price_is_refused_at_the_pivot_and_undone,
+    an_order_number_that_was_used_is_refused_before_anything_else,
+    an_order_at_a_wrong_price_is_refused_before_it_is_paid,
     a_reply_that_is_lost_after_the_capture_charges_once,
     an_order_waits_for_a_provider_that_is_down,
     credits_are_granted_once_and_taken_back_with_the_order,
@@ -78,9 +78,9 @@ async fn a_declined_payment_releases_the_stock(database: Database) {
     shop.assert_integrity(&[order]).await;
 }
 
-/// Twice: through a second saga, which the payment service refuses, and through somebody
-/// who writes orders down without a saga, which only the pivot finds out.
-async fn an_order_number_that_was_used_gives_money_and_stock_back(database: Database) {
+/// Twice: through a second saga, and through somebody who writes orders down without one.
+/// Whoever comes second is told so before he has paid anything.
+async fn an_order_number_that_was_used_is_refused_before_anything_else(database: Database) {
     let shop = Shop::open(database).await;
     let first = Order::of("order-1", 1, MUG);
     shop.authenticate(&first).await;
@@ -92,12 +92,15 @@ async fn an_order_number_that_was_used_gives_money_and_stock_back(database: Data
     };
     shop.authenticate(&second).await;
 
-    assert_compensated(&shop.place(&second).await, "PAYMENT_ALREADY_USED");
+    let saga = shop.place(&second).await;
+
+    assert_compensated(&saga, "DUPLICATE_ORDER_NO");
+    assert_eq!(step(&saga, "accept_order"), StepState::Rejected);
     assert_eq!(shop.money("order-1").await, (500, 0, 1));
     assert_eq!(shop.stock(MUG).await, (999, 0, 1));
     assert_eq!(shop.order_of("order-1").await.unwrap().total_minor, 500);
 
-    let taken = Order::of("order-2", 4, LAMP);
+    let taken = Order::of("order-2", 1, LAMP);
     write_down(&shop, &taken).await;
     let late = Order { item: MUG, price_minor: MUG.price_minor, ..taken };
     shop.authenticate(&late).await;
@@ -105,27 +108,59 @@ async fn an_order_number_that_was_used_gives_money_and_stock_back(database: Data
     let saga = shop.place(&late).await;
 
     assert_compensated(&saga, "DUPLICATE_ORDER_NO");
-    assert_eq!(step(&saga, "insert_order"), StepState::Rejected);
-    assert_eq!(step(&saga, "verify_payment"), StepState::Compensated);
-    assert_eq!(shop.money("order-2").await, (2_000, 2_000, 1));
-    assert_eq!(shop.payment_of("order-2").await.unwrap().status(), PaymentStatus::Cancelled);
+    assert_eq!(shop.money("order-2").await, (0, 0, 0));
     assert_eq!(shop.stock(MUG).await, (999, 0, 1));
     // The audit would miss the money of the order that was written down by hand.
     shop.assert_no_violations().await;
 }
 
-async fn an_order_at_a_wrong_price_is_refused_at_the_pivot_and_undone(database: Database) {
+/// S4-2, D5. The prices of the lines, their sum, the currency and the credits are the
+/// catalogue's; what the buyer takes for them is compared, and costs nothing.
+async fn an_order_at_a_wrong_price_is_refused_before_it_is_paid(database: Database) {
     let shop = Shop::open(database).await;
-    // The buyer pays the shop's price; the order that is written down says another.
-    let order = Order { price_minor: 1, ..Order::of("order-1", 3, MUG) };
+    let order = Order { more: vec![(LAMP, 1)], ..Order::of("order-1", 3, MUG) };
     shop.authenticate(&order).await;
-
-    let saga = shop.place(&order).await;
-
-    assert_compensated(&saga, "TOTAL_MISMATCH");
-    assert_eq!(shop.money("order-1").await, (1_500, 1_500, 1));
+    // The sum is right, and the refund of the first line would be worth more than all.
+    let mut swapped = order.input();
+    swapped.lines[0].price_minor = 1_167;
+    swapped.lines[1].price_minor = -1;
+    let mut cheap = order.input();
+    cheap.lines[1].price_minor = 1;
+    let mut dear = order.input();
+    dear.lines[0].credits = 1_000_000;
+    let mut foreign = order.input();
+    foreign.currency = "JPY".to_owned();
+    let mut other_sum = order.input();
+    other_sum.payment.as_mut().unwrap().amount_minor -= 1;
+    let mut discount = order.input();
+    discount.discount_minor = 100;
+    for (input, reason) in [
+        (swapped, "INPUT_INVALID"),
+        (cheap, "PRICE_CHANGED"),
+        (dear, "PRICE_CHANGED"),
+        (foreign, "PRICE_CHANGED"),
+        (other_sum, "PRICE_CHANGED"),
+        (discount, "INPUT_INVALID"),
+    ] {
+        let saga = shop.place_input(&format!("key-{input:?}")[..150], &input).await;
+        assert_compensated(&saga, reason);
+    }
+    assert_eq!(shop.money("order-1").await, (0, 0, 0));
     assert_eq!(shop.stock(MUG).await, (1_000, 0, 0));
+    assert_eq!(shop.stock(LAMP).await, (3, 0, 0));
     assert_eq!(reason(&shop.order_of("order-1").await.unwrap_err()), "ORDER_NOT_FOUND");
+
+    // A buyer who says nothing of prices pays them all the same.
+    let mut silent = order.input();
+    silent.currency.clear();
+    silent.payment.as_mut().unwrap().amount_minor = 0;
+    silent.lines.iter_mut().for_each(|it| it.price_minor = 0);
+    let saga = shop.place_input("silent", &silent).await;
+    assert_eq!(saga.state(), SagaState::Completed, "{}", saga.why);
+    assert_eq!(shop.money("order-1").await, (3_500, 0, 1));
+    let written = shop.order_of("order-1").await.unwrap();
+    let prices: Vec<i64> = written.lines.iter().map(|it| it.price_minor).collect();
+    assert_eq!((prices, written.currency.as_str()), (vec![500, 2_000], "GBP"));
     shop.assert_integrity(&[order]).await;
 }
 
@@ -170,13 +205,13 @@ async fn an_order_waits_for_a_provider_that_is_down(database: Database) {
 
 async fn credits_are_granted_once_and_taken_back_with_the_order(database: Database) {
     let shop = Shop::open(database).await;
-    let order = Order { credits: 6, ..Order::of("order-1", 1, MUG) };
+    let order = Order::of("order-1", 2, BATTERIES);
     shop.authenticate(&order).await;
 
     let saga = shop.place(&order).await;
 
     assert_eq!(saga.state(), SagaState::Completed, "{}", saga.why);
-    assert_eq!(shop.credit_of(CUSTOMER).await, 6);
+    assert_eq!(shop.credit_of(CUSTOMER).await, 20);
 
     let cancel = json!({ "orderNo": "order-1", "customerId": CUSTOMER });
     let saga = shop.run_saga("cancel-order", "cancel-1", &cancel).await;

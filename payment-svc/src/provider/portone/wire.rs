@@ -22,7 +22,12 @@ pub(super) enum Reply {
     /// Code 0 and a payment.
     Payment(Seen),
     /// A business error: code other than 0, in an envelope that is whole. Nothing was done.
-    Refused { message: String },
+    Refused {
+        /// 404 where there is no such payment; 200 otherwise.
+        status: u16,
+        /// Code and message.
+        message: String,
+    },
     /// The provider asks for a pause.
     Wait { message: String },
     /// Our key is not accepted.
@@ -128,7 +133,7 @@ fn read(status: u16, body: &[u8]) -> Reply {
         }
         Ok(Envelope { code, message, response: None }) if code != 0 => {
             let message = quoted(&message.unwrap_or_default());
-            Reply::Refused { message: format!("{code} {message}").trim_end().to_owned() }
+            Reply::Refused { status, message: format!("{code} {message}").trim_end().to_owned() }
         }
         _ => Reply::Lost { message: format!("the provider answered {status} without a payment") },
     }

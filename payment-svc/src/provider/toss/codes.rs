@@ -8,6 +8,8 @@ pub(super) enum Meaning {
     Declined,
     /// The buyer's session is not there, or not any more.
     SessionExpired,
+    /// Confirm: the provider has no payment of that key.
+    NoPayment,
     /// The payment was confirmed before; a look-up tells by whom.
     AlreadyProcessed,
     /// The order was paid before; a look-up tells with which payment.
@@ -78,6 +80,7 @@ pub(super) fn meaning(status: u16, code: &str) -> Meaning {
     }
     match code {
         "NOT_FOUND_PAYMENT_SESSION" => Meaning::SessionExpired,
+        "NOT_FOUND_PAYMENT" if status == 404 => Meaning::NoPayment,
         "ALREADY_PROCESSED_PAYMENT" => Meaning::AlreadyProcessed,
         "DUPLICATED_ORDER_ID" => Meaning::DuplicateOrder,
         "IDEMPOTENT_REQUEST_PROCESSING" => Meaning::Wait,

@@ -51,7 +51,9 @@ fn cancel(refund: &Refund) -> Value {
 
 pub(super) fn refusal_reply(refusal: Refusal) -> Reply {
     let (code, message) = match refusal {
-        Refusal::NoPayment | Refusal::NoSession => (-1, "there is no such payment"),
+        Refusal::NoPayment | Refusal::NoSession => {
+            return error_reply(404, -1, "there is no such payment");
+        }
         Refusal::NotCaptured => (1, "the payment is not paid"),
         Refusal::AlreadyCancelled => (1, "the payment is cancelled in full already"),
         Refusal::MoreThanBalance => (1, "more than what can be cancelled"),

@@ -6,7 +6,7 @@ use saga_proto::shop::{
     inventory::v1::{
         CommitRequest, Line, ReserveRequest, inventory_service_client::InventoryServiceClient,
     },
-    order::v1::{InsertOrderRequest, order_service_client::OrderServiceClient},
+    order::v1::{AcceptOrderRequest, InsertOrderRequest, order_service_client::OrderServiceClient},
     payment::v1::{ConfirmRequest, payment_service_client::PaymentServiceClient},
 };
 use saga_tests::order::{CUSTOMER, Order};
@@ -46,6 +46,17 @@ impl Direct {
     /// The calls of the definition, with operation ids, so that the services do the same.
     pub(super) async fn place(&self, turn: usize, order: &Order) {
         let op_id = || Uuid::now_v7().to_string();
+        let accept_op_id = op_id();
+        let accept = AcceptOrderRequest {
+            order_no: order.order_no.clone(),
+            customer_id: CUSTOMER.to_owned(),
+            lines: order.lines(),
+            payment: order.input().payment,
+            ..AcceptOrderRequest::default()
+        };
+        let mut orders = OrderServiceClient::new(self.order[turn % CONNECTIONS].clone());
+        orders.accept_order(under(&accept_op_id, accept)).await.unwrap();
+
         let mut inventory = self.inventory(turn);
         let reserve_op_id = op_id();
         let lines = order.lines();
@@ -53,9 +64,15 @@ impl Direct {
             order_no: order.order_no.clone(),
             lines: lines
                 .iter()
-                .map(|it| Line { item_id: it.item_id.clone(), qty: it.qty })
+                .map(|it| Line {
+                    item_id: it.item_id.clone(),
+                    qty: it.qty,
+                    price_minor: it.price_minor,
+                    credits: it.credits,
+                })
                 .collect(),
-            hold_until: None,
+            expected_total_minor: order.total_minor(),
+            ..ReserveRequest::default()
         };
         let reserved = inventory.reserve(under(&reserve_op_id, reserve)).await.unwrap();
         let reserved = reserved.into_inner();
@@ -77,9 +94,9 @@ impl Direct {
             lines,
             payment_id: confirmed.payment_id,
             paid_minor: confirmed.amount_minor,
-            credit_account: String::new(),
+            accept_op_id,
+            ..InsertOrderRequest::default()
         };
-        let mut orders = OrderServiceClient::new(self.order[turn % CONNECTIONS].clone());
         orders.insert_order(under(&op_id(), insert)).await.unwrap();
         let commit = CommitRequest { reserve_op_id };
         inventory.commit(under(&op_id(), commit)).await.unwrap();
