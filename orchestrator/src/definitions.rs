@@ -5,13 +5,12 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use prost_reflect::DescriptorPool;
 use saga_log::{DefinitionRow, StoreError};
 
 use crate::{
     definition::{
-        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, Sizes,
-        Unreadable, pool_of,
+        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, ServedTypes,
+        Sizes, Unreadable,
     },
     engine::Shared,
     participants::DescriptorError,
@@ -95,8 +94,7 @@ impl Definitions {
         if let Some(known) = self.known(name, row.version) {
             return Ok(known);
         }
-        let pool = DescriptorPool::decode(row.descriptors.as_ref()).unwrap_or_default();
-        let read = CompiledDefinition::read(&row.yaml, name, row.language_level, &pool);
+        let read = CompiledDefinition::read(&row.yaml, name, row.language_level, &row.descriptors);
         let definition = read.map_err(|why| {
             let (name, version) = (name.to_owned(), row.version);
             DefinitionError::Unusable { name, version, why }
@@ -140,7 +138,7 @@ impl Definitions {
         let invalid = |report| RegisterError::Invalid(Box::new(report));
         let participants = CompiledDefinition::participants_of(yaml, file_name).map_err(invalid)?;
         let (mut types, mut inquiry, mut reply_bytes_max) =
-            (Vec::new(), BTreeMap::new(), BTreeMap::new());
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for participant in participants {
             // Fixed types hold those of participants that nobody can call.
             if !shared.caller.knows(&participant) {
@@ -151,27 +149,24 @@ impl Definitions {
                 message,
             };
             let asked = shared.descriptors.of_participant(&participant).await;
-            let (files, answers) = asked.map_err(|error| match error {
+            let (served, answers) = asked.map_err(|error| match error {
                 DescriptorError::NotConfigured { participant } => {
                     RegisterError::ParticipantUnknown { participant }
                 }
                 other => unknown(other.to_string()),
             })?;
-            types.push(files);
+            types.insert(participant.clone(), served);
             let reply = shared.caller.reply_bytes_max(&participant);
             reply_bytes_max.insert(participant.clone(), reply);
             inquiry.extend(answers.map(|answers| (participant, answers)));
         }
-        let pool = pool_of(types).map_err(|error| RegisterError::Descriptors {
-            participant: "of this definition".to_owned(),
-            message: error.to_string(),
-        })?;
         let sizes = Sizes {
             input_bytes_max: shared.limits.input_bytes_max,
             reply_bytes_max,
             request_bytes_max: shared.limits.request_bytes_max,
         };
-        let contracts = Contracts { pool, inquiry, sizes: Some(sizes) };
+        let others = Arc::new(ServedTypes::default());
+        let contracts = Contracts { types, others, inquiry, sizes: Some(sizes) };
         CompiledDefinition::check(yaml, file_name, &contracts).map_err(invalid)
     }
 
@@ -194,7 +189,7 @@ impl Definitions {
             version: definition.core.version,
             hash: definition.hash,
             yaml: yaml.to_owned(),
-            descriptors: definition.descriptors(),
+            descriptors: definition.types(),
             registered_at_ms: shared.clock.now_ms(),
             language_level: LANGUAGE_LEVEL,
         };

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 41] = [
+pub const RULES: [&str; 42] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -53,6 +53,7 @@ pub const RULES: [&str; 41] = [
     "unknown-step",
     "unknown-variable",
     "unreachable-reply",
+    "unusable-types",
     "wait-longer-than-deadline",
     "wait-without-end",
     "wait-without-type",
