@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use orchestrator::definition::{CompiledDefinition, LANGUAGE_LEVEL, Rendered};
-use prost::Message;
 use saga_core::{Direction, OnTimeout, StepIndex, StepKind, Timer, Verdict};
 
 use super::sample::{Data, compile, kinds};
