@@ -6,7 +6,6 @@ use std::{
 };
 
 use orchestrator::definition::{CompiledDefinition, Contracts, LANGUAGE_LEVEL, ServedTypes};
-use prost::Message;
 use saga_core::{
     Definition, Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex,
 };
