@@ -13,7 +13,7 @@ use crate::{
     canonical,
     descriptors::Search,
     file::{self, ActionFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile},
-    finding::{Findings, Span, render},
+    finding::{Findings, Span},
     rules, yaml,
 };
 
@@ -37,8 +37,7 @@ pub(super) fn check(
             rules::check_sizes(&draft.file, definition, sizes, &mut findings);
         }
         if let (Some(definition), false) = (made, findings.has_errors()) {
-            let warnings = findings.sorted();
-            let rendered = render(&warnings, file_name, yaml);
+            let Report { findings: warnings, rendered, .. } = findings.into_report(file_name, yaml);
             return Ok(Compiled { definition, warnings, rendered });
         }
     }

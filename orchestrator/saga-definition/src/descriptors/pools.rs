@@ -11,6 +11,7 @@ use super::{Contracts, Needs};
 use crate::{
     file::{CallFile, DefinitionFile, suggest},
     finding::{Findings, Span},
+    rules,
     yaml::Spanned,
 };
 
@@ -137,6 +138,7 @@ impl<'c> Search<'c> {
         call: &CallFile,
         findings: &mut Findings,
     ) -> Option<MethodDescriptor> {
+        rules::check_reach(call, findings);
         if self.unusable.contains(&call.participant) {
             return None;
         }
