@@ -42,7 +42,7 @@ impl InventoryService for Api {
         &self,
         request: Request<QuoteRequest>,
     ) -> Result<Response<QuoteResponse>, Status> {
-        self.participant.answer(request).await
+        self.participant.apply(request).await
     }
 
     async fn commit(

@@ -1,6 +1,6 @@
-//! `Quote`: what lines cost now. Holds nothing.
+//! `Quote`: what lines cost now. Holds nothing; asked again, it answers the same.
 
-use saga_participant::{OperationError, Query, Tx};
+use saga_participant::{Operation, OperationError, OperationMeta, Tx};
 use saga_proto::shop::inventory::v1::{QuoteRequest, QuoteResponse};
 
 use crate::{
@@ -11,10 +11,11 @@ use crate::{
     },
 };
 
-impl Query<Inventory> for QuoteRequest {
+impl Operation<Inventory> for QuoteRequest {
+    const KIND: &'static str = "Quote";
     type Reply = QuoteResponse;
 
-    async fn answer(self, tx: &mut Tx) -> Result<QuoteResponse, OperationError> {
+    async fn apply(self, tx: &mut Tx, _: &OperationMeta) -> Result<QuoteResponse, OperationError> {
         let Self { lines, expected_total_minor, currency } = &self;
         let total_minor = *expected_total_minor;
         let said = Said { lines, total_minor, currency, prices: Prices::Some };

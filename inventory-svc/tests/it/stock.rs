@@ -261,11 +261,12 @@ async fn prices_are_the_catalogue_s(scratch: Scratch) {
 
     // A quote is the same, and holds nothing; also of what is not in the house.
     let request = QuoteRequest { lines: lines(), expected_total_minor: 460, ..Default::default() };
-    let quoted = shop.client().quote(request.clone()).await.unwrap().into_inner();
+    let quoted =
+        shop.client().quote(with_op_id(new_op_id(), request.clone())).await.unwrap().into_inner();
     assert_eq!((quoted.lines, quoted.total_minor, quoted.credits), (reply.lines, 460, 15));
     assert_eq!(shop.counts("B").await, (10, 3, 0));
     let other = QuoteRequest { expected_total_minor: 1, ..request };
-    let status = shop.client().quote(other).await.unwrap_err();
+    let status = shop.client().quote(with_op_id(new_op_id(), other)).await.unwrap_err();
     is(&status, Code::FailedPrecondition, "PRICE_CHANGED");
 
     // An order that was written down before is sold at its prices, if all are today's.

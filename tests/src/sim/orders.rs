@@ -1,6 +1,6 @@
 //! The order service, as far as its contract can be seen from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use saga_proto::shop::order::v1::{self as pb, LineState, OrderStatus as Status};
@@ -70,6 +70,8 @@ pub struct Orders {
     pub orders: BTreeMap<String, Order>,
     /// Numbers that are taken, by the operations that took them, with the payments named.
     pub claims: BTreeMap<String, (Uuid, Option<pb::Settling>)>,
+    /// Numbers that somebody without a claim is quicker with.
+    pub overtaken: BTreeSet<String>,
     changes: i64,
 }
 
@@ -235,7 +237,8 @@ impl Orders {
     }
 
     fn insert(&mut self, op: Uuid, request: pb::InsertOrderRequest) -> Answer {
-        if self.orders.contains_key(&request.order_no) {
+        let is_overtaken = self.overtaken.contains(&request.order_no);
+        if is_overtaken || self.orders.contains_key(&request.order_no) {
             return Err(Deny::refused("DUPLICATE_ORDER_NO", request.order_no));
         }
         let total_minor: i64 = request.lines.iter().map(cost_minor).sum();

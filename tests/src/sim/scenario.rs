@@ -256,6 +256,10 @@ fn before_place_order(shop: &mut Shop, bought: &Bought, spoil: Spoil<'_>) -> boo
             shop.sell_out(bought);
         }
         Spoil::Method("Confirm" | "Verify") => shop.buyer_agrees(bought, total_minor + 1),
+        Spoil::Method("InsertOrder") => {
+            shop.buyer_agrees(bought, total_minor);
+            shop.orders.books.overtaken.insert(bought.order_no.clone());
+        }
         Spoil::Method("AcceptOrder") => {
             shop.buyer_agrees(bought, total_minor);
             shop.create_pending(&Bought { customer_id: "somebody".to_owned(), ..bought.clone() });
@@ -282,7 +286,7 @@ fn place_order(it: &Bought) -> String {
     let (key, total_minor) = (it.key(), it.total_minor());
     format!(
         r#"{{"order_no":"{order_no}","customer_id":"{customer_id}","lines":[{lines}],
-            "payment":{{"provider":"toss","provider_key":"{key}","amount_minor":{total_minor}}},
+            "payment":{{"provider":"portone","provider_key":"{key}","amount_minor":{total_minor}}},
             "currency":"GBP","credit_account":"{customer_id}"}}"#
     )
 }

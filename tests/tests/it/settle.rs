@@ -92,9 +92,8 @@ async fn an_order_that_is_not_at_the_shop_s_prices_is_not_sold(database: Databas
     let shop = Shop::open(database).await;
     // Swapped: the sum is the shop's.
     let order = Order {
-        price_minor: 450,
         more: vec![(Item { price_minor: 500, ..BATTERIES }, 1)],
-        ..Order::of("order-1", 1, MUG)
+        ..Order::of("order-1", 1, Item { price_minor: 450, ..MUG })
     };
     shop.create_pending(&order).await;
     shop.pay(&order).await;
@@ -131,8 +130,9 @@ async fn a_wrong_payment_goes_back_and_the_right_one_settles_the_order(database:
         ("pay-order-1", "NOT_PAID", OrderStatus::PaymentPending),
         ("", "INPUT_INVALID", OrderStatus::PaymentPending),
     ] {
-        let saga = shop.run_saga("settle-paid-order", &format!("s-{key}"), &named("order-1", key));
-        assert_compensated(&saga.await, reason);
+        let input = named("order-1", key);
+        let saga = shop.run_saga("settle-paid-order", &format!("s-{key}"), &input).await;
+        assert_compensated(&saga, reason);
         assert_eq!(shop.order_of("order-1").await.unwrap().status(), status, "{key}");
     }
     assert_eq!(shop.money("order-2").await, (500, 0, 1), "it was not for this order");

@@ -46,7 +46,7 @@ fn participants_without_tombstones_are_found() {
 fn participants_that_look_without_a_lock_are_found() {
     let defect = Defect::LooksWithoutLock;
     is_found(defect, &["E1", "I4"], |it| is(it, Part::Action, Fault::Twins));
-    is_found(defect, &["L8", "E1", "E3"], |it| is(it, Part::Action, Fault::StillOpen));
+    is_found(defect, &["L8", "E1", "E3", "I4"], |it| is(it, Part::Action, Fault::StillOpen));
 }
 
 #[test]
