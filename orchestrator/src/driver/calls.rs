@@ -26,11 +26,20 @@ pub(super) fn make(run: &Run, order: Order) -> Answer {
         operation: run.state.operation(&run.definition.core, step, direction),
     };
     match order {
-        Order::Call { step, direction, attempt, body } => {
-            Box::pin(caller.call(step, direction, attempt, body))
+        Order::Call { step, direction, attempt, body, headers } => {
+            Box::pin(caller.call(Attempt { step, direction, attempt, body, headers }))
         }
         Order::Inquire { step, inquiry } => Box::pin(caller.inquire(step, inquiry)),
     }
+}
+
+/// One attempt of a call.
+struct Attempt {
+    step: StepIndex,
+    direction: Direction,
+    attempt: u32,
+    body: Bytes,
+    headers: Vec<(String, String)>,
 }
 
 /// What a call needs of its saga.
@@ -43,7 +52,8 @@ struct Caller {
 }
 
 impl Caller {
-    async fn call(self, step: StepIndex, direction: Direction, attempt: u32, body: Bytes) -> Event {
+    async fn call(self, it: Attempt) -> Event {
+        let Attempt { step, direction, attempt, body, headers } = it;
         let name = &self.definition.core.step(step).name;
         let span = info_span!(
             "call",
@@ -59,6 +69,7 @@ impl Caller {
                     let request = CallRequest {
                         spec,
                         body,
+                        headers,
                         saga: self.saga,
                         step: name,
                         direction,
