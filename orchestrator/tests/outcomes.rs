@@ -6,9 +6,11 @@
 #[path = "outcomes"]
 mod outcomes {
     mod calls;
+    mod changes;
     mod codes;
     mod inquiries;
     mod raw;
     mod reflection;
     mod server;
+    mod streams;
 }

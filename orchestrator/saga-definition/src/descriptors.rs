@@ -1,12 +1,13 @@
 //! Descriptors: what each participant serves, and of that what a definition needs: a pool for
 //! each participant, because two of them may know different types under one name.
 //!
-//! Reading order: `wire`, `served`, `lower`, `needed`, `meaning`, `pools`.
+//! Reading order: `wire`, `served`, `lower`, `needed`, `pruned`, `meaning`, `pools`.
 
 mod lower;
 mod meaning;
 mod needed;
 mod pools;
+mod pruned;
 mod served;
 mod wire;
 
@@ -14,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use prost_reflect::DescriptorPool;
 
-pub(crate) use meaning::{contradiction, enum_contradiction};
+pub(crate) use meaning::{contradiction, enum_contradiction, loss};
 pub(crate) use needed::Needs;
 pub use needed::Unusable;
 pub(crate) use pools::{Pools, Search};

@@ -171,7 +171,9 @@ pub(crate) fn spec(path: &str) -> CallSpec {
         path: path.parse().unwrap(),
         timeout: TIMEOUT,
         refusals: RefusalCodes::NONE,
+        request_type: pool.get_message_by_name("shop.inventory.v1.ReserveRequest").unwrap(),
         reply_type: pool.get_message_by_name("shop.inventory.v1.ReserveResponse").unwrap(),
+        types_id: 0,
     }
 }
 
@@ -184,6 +186,7 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
     let request = CallRequest {
         spec,
         body: Bytes::from(body.encode_to_vec()),
+        headers: vec![("idempotency-key".to_owned(), "k-1".to_owned())],
         saga,
         step: "reserve_stock",
         direction: Direction::Forward,

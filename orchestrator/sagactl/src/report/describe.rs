@@ -61,6 +61,9 @@ fn head(saga: &Saga, look: &Look) -> String {
         facts.push(format!("owner {}", saga.owner));
     }
     facts.push(count(saga.version, "log row"));
+    let mut labels: Vec<_> = saga.labels.iter().map(|(name, it)| format!("{name}={it}")).collect();
+    labels.sort_unstable();
+    facts.extend(labels);
     format!("{first}{}\n", wrapped(&facts.join(look.dot()), look.room(0), 0))
 }
 
@@ -291,6 +294,19 @@ mod tests {
             sagactl saga settle order/10042 --step verify_payment --outcome not-applied --reason ".."
               after you looked: it was not done
         "#);
+    }
+
+    #[test]
+    fn a_stuck_saga_fits_the_narrowest_usual_terminal() {
+        let mut saga = stuck_saga();
+        saga.steps[1].last_result = format!("INVALID_ARGUMENT: {}", "why ".repeat(20).trim_end());
+        let narrow = Look { width: Some(80), ..look() };
+        let text = report(&saga, &stuck_events(), None, &narrow);
+        let lines = text.lines().filter(|line| !line.contains("sagactl saga "));
+        let longest = lines.map(UnicodeWidthStr::width).max();
+        assert!(longest <= Some(80), "{longest:?}\n{text}");
+        assert_eq!(text.matches("INVALID_ARGUMENT: why why").count(), 1, "once in full:\n{text}");
+        assert!(text.contains("INVALID_ARGUMEN…"), "clipped in its cell:\n{text}");
     }
 
     #[test]
