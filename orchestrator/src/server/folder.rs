@@ -21,8 +21,13 @@ pub(super) async fn register_all(
     folder: &Path,
     strict: bool,
 ) -> anyhow::Result<()> {
-    let files = files_of(folder)
-        .with_context(|| format!("definitions: {} cannot be read", folder.display()))?;
+    let files = files_of(folder).with_context(|| {
+        format!(
+            "definitions: the folder {} cannot be read; in a configuration file its path is beside \
+             the file",
+            folder.display()
+        )
+    })?;
     let registering = files.into_iter().map(|file| register_file(engine, file));
     for (file, done) in futures::future::join_all(registering).await {
         match done {

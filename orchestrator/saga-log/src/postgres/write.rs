@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::session::{Pooled, Session};
 use crate::rows::{SagaRecord, to_i64};
 use crate::sql;
-use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written};
+use crate::store::{
+    Append, CauseRow, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written,
+};
 
 /// Writes appends of distinct sagas, in the order of their ids, in one statement. It is
 /// its own transaction: there is no BEGIN that could be left open.
@@ -55,13 +57,14 @@ const WRITE: &str = concat!(
         insert into saga (
             saga_id, namespace, business_key, definition, definition_version, request_hash,
             started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms, wake_set_at_ms
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+            cause_since_ms, wake_set_at_ms
         )
         select * from unnest(
             $8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bytea[],
             $14::bigint[], $15::smallint[], $16::bigint[], $17::text[], $18::uuid[],
             $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
-            $25::bigint[]
+            $25::text[], $26::text[], $27::bigint[], $28::bigint[]
         )
         on conflict do nothing
         returning saga_id
@@ -86,15 +89,17 @@ const WRITE: &str = concat!(
             status = new.status, wake_at_ms = new.wake_at_ms, waiting_on = new.waiting_on,
             owner = new.owner, stuck_reason = new.stuck_reason, stuck_step = new.stuck_step,
             stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
-            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms,
+            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms, cause = new.cause,
+            cause_message = new.cause_message, cause_since_ms = new.cause_since_ms,
             wake_set_at_ms = new.wake_set_at_ms
         from unnest(
-            $26::uuid[], $27::smallint[], $28::bigint[], $29::text[], $30::uuid[],
-            $31::text[], $32::text[], $33::text[], $34::bigint[], $35::text[], $36::bigint[],
-            $37::bigint[]
+            $29::uuid[], $30::smallint[], $31::bigint[], $32::text[], $33::uuid[],
+            $34::text[], $35::text[], $36::text[], $37::bigint[], $38::text[], $39::bigint[],
+            $40::text[], $41::text[], $42::bigint[], $43::bigint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms, wake_set_at_ms
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+            cause_since_ms, wake_set_at_ms
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
@@ -171,7 +176,7 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
     bind_standings!(with_changed, changed).fetch_one(connection).await
 }
 
-/// Binds the ten columns of a standing, and when it was written. A macro, as the type of a
+/// Binds the thirteen columns of a standing, and when it was written. A macro, as the type of a
 /// query cannot be named without its lifetimes.
 macro_rules! bind_standings {
     ($query:expr, $standings:expr) => {
@@ -194,6 +199,13 @@ macro_rules! bind_standings {
             }))
             .bind(column(&$standings, |(_, standing)| standing.turned_back.as_deref()))
             .bind(column(&$standings, |(_, standing)| standing.ended_at_ms.map(to_i64)))
+            .bind(column(&$standings, |(_, standing)| standing.cause.as_ref().map(CauseRow::key)))
+            .bind(column(&$standings, |(_, standing)| {
+                standing.cause.as_ref().map(|cause| cause.message.as_str())
+            }))
+            .bind(column(&$standings, |(_, standing)| {
+                standing.cause.as_ref().map(|cause| to_i64(cause.since_ms))
+            }))
             .bind(column(&$standings, |(append, _)| to_i64(append.at_ms)))
     };
 }
