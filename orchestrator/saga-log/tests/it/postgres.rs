@@ -223,7 +223,9 @@ async fn a_log_of_the_first_version_is_migrated_with_its_sagas() {
     store.put_definition(&definition("place-order", 1, 1)).await.unwrap();
     drop(store);
     let first_version = "drop index saga_definition; drop index saga_set_ahead;
-        alter table saga drop column wake_set_at_ms; drop table log_identity;
+        alter table saga drop column wake_set_at_ms; drop index saga_cause;
+        alter table saga drop column cause; alter table saga drop column cause_message;
+        alter table saga drop column cause_since_ms; drop table log_identity;
         drop table log_epoch; alter table definition drop column language_level;
         delete from saga_log_schema where version > 1";
     database.connect().await.execute(first_version).await.unwrap();
