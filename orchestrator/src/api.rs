@@ -23,6 +23,9 @@ mod signal;
 mod view;
 mod why;
 
+/// The domain of all reasons of the engine.
+pub(crate) const DOMAIN: &str = "saga.v1";
+
 pub(crate) use definition::DefinitionApi;
 pub(crate) use operator::OperatorApi;
 pub(crate) use saga::SagaApi;

@@ -11,4 +11,5 @@ mod api {
     mod server;
     mod signals;
     mod starts;
+    mod strangers;
 }
