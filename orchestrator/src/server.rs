@@ -3,8 +3,6 @@
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use prost::Message;
-use prost_types::FileDescriptorSet;
 use saga_log::{Log, LogLimits, OpenError, OpenOptions};
 use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
@@ -21,6 +19,7 @@ use crate::{
     api::{DefinitionApi, OperatorApi, SagaApi},
     clock::SystemClock,
     config::Config,
+    definition::ServedTypes,
     definitions::RegisterError,
     descriptors::Descriptors,
     driver::advance::ROW_SHARE_BYTES,
@@ -236,10 +235,10 @@ fn with_remedy(error: OpenError) -> anyhow::Error {
     error
 }
 
-fn read_descriptors(file: &Path) -> anyhow::Result<FileDescriptorSet> {
+fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {
     let bytes = std::fs::read(file)
         .with_context(|| format!("descriptors: {} cannot be read", file.display()))?;
-    FileDescriptorSet::decode(bytes.as_slice()).with_context(|| {
+    ServedTypes::read_set(&bytes).with_context(|| {
         format!(
             "descriptors: {} is not a FileDescriptorSet; make it with `buf build -o`",
             file.display()

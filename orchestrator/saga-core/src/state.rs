@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod step;
+mod times;
 
 use step::step_event;
 pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
@@ -88,7 +89,7 @@ impl State {
             return Err(Illegal { event: event.kind(), step: event.step(), phase: None });
         }
         match event {
-            Event::Owned { node, epoch, .. } => self.own(*node, *epoch)?,
+            Event::Owned { node, epoch, at_ms } => self.own(*node, *epoch, *at_ms)?,
             Event::CancelRequested { actor, reason, at_ms } => {
                 self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
             }
@@ -162,13 +163,14 @@ impl State {
         }
     }
 
-    fn own(&mut self, node: NodeId, epoch: Epoch) -> Result<(), Illegal> {
+    fn own(&mut self, node: NodeId, epoch: Epoch, at_ms: u64) -> Result<(), Illegal> {
         if epoch.0 != self.epoch.0 + 1 {
             return Err(Illegal { event: "Owned", step: None, phase: None });
         }
         self.owner = node;
         self.epoch = epoch;
         self.steps.iter_mut().for_each(StepState::lose_owner);
+        self.bring_times_back(at_ms);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 42] = [
+pub const RULES: [&str; 43] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -54,6 +54,7 @@ pub const RULES: [&str; 42] = [
     "unknown-step",
     "unknown-variable",
     "unreachable-reply",
+    "unusable-types",
     "wait-longer-than-deadline",
     "wait-without-end",
     "wait-without-type",

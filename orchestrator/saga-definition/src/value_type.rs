@@ -4,6 +4,8 @@ use std::fmt;
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
+use crate::descriptors::{contradiction, enum_contradiction};
+
 /// What an expression evaluates to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Type {
@@ -103,7 +105,10 @@ impl Type {
         let wanted = Self::of_field(field);
         match (self, &wanted) {
             (Self::List(one), Self::List(element)) => one.fits_one(element),
-            (Self::Map(..), Self::Map(..)) if *self == wanted => Ok(()),
+            (Self::Map(key, value), Self::Map(key_wanted, value_wanted)) => {
+                key.fits_one(key_wanted)?;
+                value.fits_one(value_wanted)
+            }
             (_, Self::List(_) | Self::Map(..)) => Err(misfit(self, &wanted)),
             (one, wanted) => one.fits_one(wanted),
         }
@@ -113,6 +118,13 @@ impl Type {
         match (self, wanted) {
             (Self::Never, _) => Ok(()),
             (a, b) if a == b => Ok(()),
+            // Two participants may each declare the type: by their own pools.
+            (Self::Message(a), Self::Message(b)) if a.full_name() == b.full_name() => {
+                same_meaning(contradiction(a, b), wanted)
+            }
+            (Self::Enum(a), Self::Enum(b)) if a.full_name() == b.full_name() => {
+                same_meaning(enum_contradiction(a, b), wanted)
+            }
             // Checked when the value is known: no bit is lost, or the request is refused.
             (Self::Int, Self::UInt | Self::Enum(_)) | (Self::UInt, Self::Int) => Ok(()),
             (Self::Enum(_), Self::Int) => Ok(()),
@@ -127,6 +139,14 @@ impl Type {
 pub(crate) struct Misfit {
     pub(crate) message: String,
     pub(crate) remedy: String,
+}
+
+fn same_meaning(contradiction: Option<String>, wanted: &Type) -> Result<(), Misfit> {
+    let Some(difference) = contradiction else { return Ok(()) };
+    Err(Misfit {
+        message: format!("two participants mean different things by {wanted}: {difference}"),
+        remedy: "give its fields one by one, as a mapping".to_owned(),
+    })
 }
 
 fn misfit(is: &Type, wanted: &Type) -> Misfit {

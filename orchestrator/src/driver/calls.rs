@@ -8,7 +8,7 @@ use tracing::{Instrument, field, info_span};
 
 use crate::{
     definition::CompiledDefinition,
-    driver::{Answer, Run, advance::Order},
+    driver::{Answer, Answered, Run, advance::Order},
     engine::Shared,
     participants::CallRequest,
 };
@@ -19,17 +19,22 @@ pub(super) fn make(run: &Run, order: Order) -> Answer {
         Order::Call { step, direction, .. } => (step, direction),
         Order::Inquire { step, .. } => (step, Direction::Forward),
     };
+    let operation = run.state.operation(&run.definition.core, step, direction);
     let caller = Caller {
         shared: Arc::clone(&run.shared),
         definition: Arc::clone(&run.definition),
         saga: run.saga,
-        operation: run.state.operation(&run.definition.core, step, direction),
+        operation,
     };
     match order {
-        Order::Call { step, direction, attempt, body } => {
-            Box::pin(caller.call(step, direction, attempt, body))
+        Order::Call { step, direction, attempt, body } => Box::pin(async move {
+            Answered { operation, fact: caller.call(step, direction, attempt, body).await }
+        }),
+        Order::Inquire { step, inquiry } => {
+            Box::pin(
+                async move { Answered { operation, fact: caller.inquire(step, inquiry).await } },
+            )
         }
-        Order::Inquire { step, inquiry } => Box::pin(caller.inquire(step, inquiry)),
     }
 }
 

@@ -208,7 +208,7 @@ fn can_compute(operator: Arithmetic, of: &Type) -> bool {
 fn comparable(left: &Type, right: &Type) -> bool {
     let whole = |it: &Type| matches!(it, Type::Int | Type::UInt | Type::Enum(_));
     match (left, right) {
-        (Type::Enum(a), Type::Enum(b)) => a == b,
+        (Type::Enum(a), Type::Enum(b)) => a.full_name() == b.full_name(),
         (Type::Bool | Type::Double | Type::String | Type::Bytes, _) => left == right,
         _ => whole(left) && whole(right),
     }

@@ -1,8 +1,14 @@
 //! From the value of an expression to the value of a field.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost::Message as _;
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value,
+};
 
-use super::{eval::EvalError, operators::whole};
+use super::{
+    eval::EvalError,
+    operators::{map_key, whole},
+};
 
 /// The value as `field` holds it. Types were checked; ranges are checked here.
 ///
@@ -10,10 +16,10 @@ use super::{eval::EvalError, operators::whole};
 ///
 /// [`EvalError::OutOfRange`], where a number does not fit.
 pub(crate) fn coerce(value: Value, field: &FieldDescriptor) -> Result<Value, EvalError> {
-    if field.is_map() {
-        return Ok(value);
-    }
     let kind = field.kind();
+    if let (true, Kind::Message(entry)) = (field.is_map(), &kind) {
+        return coerce_map(value, entry);
+    }
     match value {
         Value::List(items) if field.is_list() => {
             let items: Result<_, _> = items.into_iter().map(|it| coerce_one(it, &kind)).collect();
@@ -23,9 +29,27 @@ pub(crate) fn coerce(value: Value, field: &FieldDescriptor) -> Result<Value, Eva
     }
 }
 
+fn coerce_map(value: Value, entry: &MessageDescriptor) -> Result<Value, EvalError> {
+    let Value::Map(entries) = value else { return Err(EvalError::WrongType) };
+    let (key_kind, value_kind) =
+        (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
+    let entries = entries.into_iter().map(|(key, value)| {
+        let key = coerce_one(Value::from(key), &key_kind)?;
+        Ok((map_key(&key)?, coerce_one(value, &value_kind)?))
+    });
+    Ok(Value::Map(entries.collect::<Result<_, EvalError>>()?))
+}
+
 fn coerce_one(value: Value, kind: &Kind) -> Result<Value, EvalError> {
     if let (Value::Map(_), Kind::Message(message)) = (&value, kind) {
         return record(value, message);
+    }
+    if let (Value::Message(made), Kind::Message(wanted)) = (&value, kind)
+        && made.descriptor() != *wanted
+    {
+        // Of another participant's pool: the same by its bytes.
+        let moved = DynamicMessage::decode(wanted.clone(), made.encode_to_vec().as_slice());
+        return moved.map(Value::Message).map_err(|_| EvalError::WrongType);
     }
     let Some(number) = whole(&value) else { return Ok(value) };
     let out_of_range = |wanted| EvalError::OutOfRange { value: number, wanted };
