@@ -8,6 +8,7 @@ mod api {
     mod acts;
     mod cancels;
     mod errors;
+    mod lists;
     mod server;
     mod signals;
     mod starts;

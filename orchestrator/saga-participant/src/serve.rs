@@ -142,7 +142,7 @@ impl Server {
         let serving = self
             .limits
             .server()
-            .layer(Front::new(connections.clone(), DOMAIN))
+            .layer(Front::new(connections.clone(), DOMAIN, &[]))
             .layer(RawLayer)
             .add_routes(routes)
             .serve_with_incoming_shutdown(

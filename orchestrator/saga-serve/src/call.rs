@@ -49,7 +49,7 @@ impl Call {
         let held = self.bytes.load(Relaxed);
         let counted = counted(held + bytes) - counted(held);
         let all = self.shared.bytes.fetch_add(counted, Relaxed);
-        if self.shared.limits.requests_bytes_max < all + counted {
+        if 0 < counted && self.shared.limits.requests_bytes_max < all + counted {
             self.shared.bytes.fetch_sub(counted, Relaxed);
             return Err(Refusal::TooManyBytes);
         }

@@ -26,14 +26,20 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Front {
     domain: &'static str,
+    streams: &'static [&'static str],
     connections: crate::Connections,
 }
 
 impl Front {
-    /// `domain` is the one of the reasons of refusals.
+    /// `domain` is the one of the reasons of refusals, `streams` are the paths of methods that
+    /// take more than one message.
     #[must_use]
-    pub fn new(connections: crate::Connections, domain: &'static str) -> Self {
-        Self { domain, connections }
+    pub fn new(
+        connections: crate::Connections,
+        domain: &'static str,
+        streams: &'static [&'static str],
+    ) -> Self {
+        Self { domain, streams, connections }
     }
 }
 
@@ -70,7 +76,7 @@ where
         // The one that is ready goes, its clone stays.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let Front { domain, connections } = self.front.clone();
+        let Front { domain, streams, connections } = self.front.clone();
         let Some(peer) = request.extensions_mut().remove::<Peer>() else {
             // Inside one process nobody is a stranger.
             return Box::pin(inner.call(request));
@@ -82,7 +88,11 @@ where
                 Err(refusal) => return Ok(refusal.status(domain).into_http()),
             };
             let (parts, body) = request.into_parts();
-            let mut messages = Messages::new(body, Arc::clone(&call), domain);
+            let is_stream = match &place {
+                Place::Lasting(_) => true,
+                Place::Read | Place::Free => streams.contains(&parts.uri.path()),
+            };
+            let mut messages = Messages::new(body, Arc::clone(&call), domain, is_stream);
             let first = match messages.first().await {
                 Ok(first) => first,
                 Err(status) => return Ok(status.into_http()),

@@ -31,12 +31,15 @@ pub(crate) struct Messages {
     body: Body,
     call: Arc<Call>,
     domain: &'static str,
+    /// Whether the method takes more than one message: the next one may take its time to
+    /// begin.
+    is_stream: bool,
     /// What came of the message that is not whole.
     begun: BytesMut,
     /// What came behind a message that was whole.
     rest: Bytes,
     patience: Option<Patience>,
-    /// Whether the first message was handed on: the next one may take its time to begin.
+    /// Whether the first message was handed on.
     is_begun: bool,
     is_over: bool,
 }
@@ -57,8 +60,9 @@ enum Next {
 }
 
 impl Messages {
-    pub(crate) fn new(body: Body, call: Arc<Call>, domain: &'static str) -> Self {
+    pub(crate) fn new(body: Body, call: Arc<Call>, domain: &'static str, is_stream: bool) -> Self {
         Self {
+            is_stream,
             body,
             call,
             domain,
@@ -163,7 +167,7 @@ impl Messages {
     /// Ready where nobody waits any longer for what is missing.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Refusal> {
         // Between two messages a stream may be silent, for as long as the server serves.
-        let is_between = self.is_begun && self.begun.is_empty();
+        let is_between = self.is_stream && self.is_begun && self.begun.is_empty();
         if self.patience.as_ref().is_none_or(|it| it.is_between != is_between) {
             self.patience = None;
             let shared = &self.call.shared;

@@ -12,6 +12,9 @@ use crate::{api::DOMAIN, coalesce::Coalesced};
 /// Bytes that a client may send ahead, per call and per connection.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Methods that take more than one message.
+const STREAMS: [&str; 1] = ["/saga.v1.OperatorService/RunParticipantCheck"];
+
 /// A socket that listens.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -64,7 +67,7 @@ impl Listener {
             .initial_stream_window_size(Some(WINDOW_BYTES))
             .initial_connection_window_size(Some(WINDOW_BYTES))
             .http2_max_header_list_size(limits.header_bytes_max)
-            .layer(Front::new(connections.clone(), DOMAIN))
+            .layer(Front::new(connections.clone(), DOMAIN, &STREAMS))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 Incoming::new(socket, connections, Coalesced::new),

@@ -197,6 +197,7 @@ fn every_reason_code_has_a_page() {
     let speakers = [
         "orchestrator/saga-core/",
         "orchestrator/saga-definition/",
+        "orchestrator/saga-serve/",
         "orchestrator/src/",
         KIT_REASONS,
     ];
