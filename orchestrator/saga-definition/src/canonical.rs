@@ -211,7 +211,7 @@ impl Place {
     }
 }
 
-fn key_order(key: &MapKey) -> (i128, &str) {
+pub(crate) fn key_order(key: &MapKey) -> (i128, &str) {
     match key {
         MapKey::Bool(it) => (i128::from(*it), ""),
         MapKey::I32(it) => (i128::from(*it), ""),

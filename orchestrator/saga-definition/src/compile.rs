@@ -32,7 +32,7 @@ pub(super) fn check(
         rules::check(&draft.file, &draft.core, &mut findings);
         rules::check_inquiries(&draft.file, contracts, &mut findings);
         let search = Search::served(&draft.file, contracts, &mut findings);
-        let made = make(&draft, &search, &mut findings);
+        let made = make(&draft, &search, LANGUAGE_LEVEL, &mut findings);
         if let (Some(definition), Some(sizes)) = (&made, &contracts.sizes) {
             rules::check_sizes(&draft.file, definition, sizes, &mut findings);
         }
@@ -57,7 +57,8 @@ pub(super) fn read(
     }
     let mut findings = Findings::default();
     let search = Search::stored(types);
-    let made = draft(yaml, &mut findings).and_then(|draft| make(&draft, &search, &mut findings));
+    let made =
+        draft(yaml, &mut findings).and_then(|draft| make(&draft, &search, level, &mut findings));
     made.ok_or_else(|| Unreadable::Broken(Box::new(findings.into_report(name, yaml))))
 }
 
@@ -94,7 +95,12 @@ pub(super) fn draft(yaml: &str, findings: &mut Findings) -> Option<Draft> {
 }
 
 /// Everything that can be made of a draft with these types.
-fn make(draft: &Draft, search: &Search<'_>, findings: &mut Findings) -> Option<CompiledDefinition> {
+fn make(
+    draft: &Draft,
+    search: &Search<'_>,
+    level: u32,
+    findings: &mut Findings,
+) -> Option<CompiledDefinition> {
     let Draft { file, core, .. } = draft;
     let endings = ["Input", "Request"];
     let input = search.message("unknown-input", &file.input, &endings, findings);
@@ -103,7 +109,7 @@ fn make(draft: &Draft, search: &Search<'_>, findings: &mut Findings) -> Option<C
     let replies = (0..names.len()).map(|step| targets.reply(step));
     let steps: Vec<(String, Option<MessageDescriptor>)> =
         names.iter().cloned().zip(replies).collect();
-    let types = Types { core, input: input.as_ref(), steps: &steps };
+    let types = Types { core, input: input.as_ref(), steps: &steps, level };
     let plans: Vec<Option<StepPlan>> =
         core.indices().map(|index| types.plan(file, index, &targets, findings)).collect();
     let labels = types.labels(file, findings)?;

@@ -1,12 +1,13 @@
 //! Descriptors: what each participant serves, and of that what a definition needs: a pool for
 //! each participant, because two of them may know different types under one name.
 //!
-//! Reading order: `wire`, `served`, `lower`, `needed`, `meaning`, `pools`.
+//! Reading order: `wire`, `served`, `lower`, `needed`, `pruned`, `meaning`, `pools`.
 
 mod lower;
 mod meaning;
 mod needed;
 mod pools;
+mod pruned;
 mod served;
 mod wire;
 

@@ -19,6 +19,8 @@ mod expression;
 mod file;
 mod finding;
 mod input;
+mod known;
+mod refusals;
 mod request;
 mod rules;
 mod run;
@@ -35,21 +37,24 @@ use saga_core::{Definition, Direction, StepIndex};
 pub use canonical::{has_maps, reordered};
 use descriptors::Pools;
 pub use descriptors::{Contracts, Inquiry, ServedTypes, Sizes, UnreadableFile, Unusable};
-pub use expression::Failure;
+pub use expression::{ConstantError, Failure, constant_of as constant};
 use expression::{Expression, Reads};
 use finding::Findings;
 pub use finding::{FINDINGS_MAX, Finding, Report, Severity, clipped};
 pub use input::from_json as encode_json;
+pub use refusals::RefusalCodes;
 use request::MessageTemplate;
 pub use rules::{RULES, is_reserved};
-pub use run::{BadReply, RenderError, Rendered, RunData};
+pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
 
 /// The language that definitions are checked in now. It is stored with each of them, and each
 /// is read in its own for ever: what a level means never changes.
 ///
 /// 1. What `docs/definitions.md` says without a word about a level.
 /// 2. `expect` in calls.
-/// 3. Types of each participant by themselves.
+/// 3. Types of each participant by themselves; `string` of an enum is its name; a map literal
+///    leaves out what is not set where it comes from; `refused_when`, `headers`, and a request that
+///    is one expression.
 pub const LANGUAGE_LEVEL: u32 = 3;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
@@ -110,6 +115,17 @@ struct CallPlan {
     /// What the reply must echo. Without fields: nothing.
     expect: MessageTemplate,
     expect_reads: Reads,
+    /// Metadata of its own.
+    headers: Vec<(String, Expression)>,
+    /// Which replies say no.
+    refused: Option<RefusedPlan>,
+}
+
+/// A reply that says no.
+#[derive(Debug)]
+struct RefusedPlan {
+    when: Expression,
+    reason: Option<Expression>,
 }
 
 /// A definition, and what the check has to say about it nevertheless.
@@ -136,38 +152,6 @@ pub struct CallSpec {
     pub refusals: RefusalCodes,
     /// Type of the reply.
     pub reply_type: MessageDescriptor,
-}
-
-/// A set of gRPC status codes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RefusalCodes(u32);
-
-impl RefusalCodes {
-    /// No code.
-    pub const NONE: Self = Self(0);
-
-    /// This set and `code`.
-    #[must_use]
-    pub fn with(self, code: impl Into<i32>) -> Self {
-        Self(self.0 | bit(code.into()))
-    }
-
-    /// Whether `code` is in this set.
-    #[must_use]
-    pub fn contains(self, code: impl Into<i32>) -> bool {
-        self.0 & bit(code.into()) != 0
-    }
-
-    /// Whether no code is in it.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// A number that is no gRPC status code has no bit.
-fn bit(code: i32) -> u32 {
-    u32::try_from(code).ok().and_then(|it| 1_u32.checked_shl(it)).unwrap_or(0)
 }
 
 /// A call of a step whose types have changed at the participant, so that its bytes would mean

@@ -7,10 +7,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use saga_core::{
     Action, Direction, Ending, Event, Next, OperationId, OperatorAct, Outcome, Resolution, SagaId,
-    State, StepIndex, TurnBackReason, UnknownCause, Verdict, state::Illegal,
+    State, StepIndex, TurnBackReason, UnknownCause, Verdict, Word, state::Illegal,
 };
 
-use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
+use crate::definition::{
+    CompiledDefinition, Failure, RenderError, Rendered, ReplyMeaning, RunData,
+};
 
 /// Payloads in one row, as far as one alone is not larger, in bytes. What belongs to one
 /// moment may be several rows: ten replies side by side, or a reply and a request made of it.
@@ -42,8 +44,18 @@ pub(crate) struct Advance {
 /// One request to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    Call { step: StepIndex, direction: Direction, attempt: u32, body: Bytes },
-    Inquire { step: StepIndex, inquiry: u32 },
+    Call {
+        step: StepIndex,
+        direction: Direction,
+        attempt: u32,
+        body: Bytes,
+        /// Metadata that the definition adds.
+        headers: Vec<(String, String)>,
+    },
+    Inquire {
+        step: StepIndex,
+        inquiry: u32,
+    },
 }
 
 /// What comes after the orders.
@@ -226,8 +238,14 @@ impl Advance {
                 }
             }
         };
+        let headers =
+            self.with(subject, |known| subject.definition.headers(step, direction, known));
+        let headers = match headers {
+            Ok(headers) => headers,
+            Err(error) => return self.record(unrenderable(step, direction, &error, at_ms)),
+        };
         self.record(Event::Intended { step, direction, attempt, request, at_ms })?;
-        self.orders.push(Order::Call { step, direction, attempt, body });
+        self.orders.push(Order::Call { step, direction, attempt, body, headers });
         Ok(())
     }
 
@@ -251,7 +269,14 @@ impl Advance {
                     let outcome = Outcome::Unknown { cause, message: bad.to_string() };
                     Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
                 },
-                |()| Cow::Borrowed(fact),
+                |meaning| match meaning {
+                    ReplyMeaning::Done => Cow::Borrowed(fact),
+                    ReplyMeaning::Refused { reason } => {
+                        let (message, word) = (SAID_NO.to_owned(), Word::OfAttempt);
+                        let outcome = Outcome::Rejected { reason, message, word };
+                        Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
+                    }
+                },
             ),
             Event::Resolved {
                 step,
@@ -263,7 +288,15 @@ impl Advance {
                     let resolution = Resolution::Unanswered { message: bad.to_string() };
                     Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
                 },
-                |()| Cow::Borrowed(fact),
+                |meaning| match meaning {
+                    ReplyMeaning::Done => Cow::Borrowed(fact),
+                    // On record: the participant keeps this answer for the operation.
+                    ReplyMeaning::Refused { reason } => {
+                        let resolution =
+                            Resolution::Rejected { reason, message: SAID_NO.to_owned() };
+                        Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
+                    }
+                },
             ),
             _ => Cow::Borrowed(fact),
         }
@@ -282,6 +315,9 @@ impl Advance {
     }
 }
 
+/// What is said of a refusal that came as a reply.
+const SAID_NO: &str = "the reply says no, by `refused_when` of the definition";
+
 /// What makes an event large.
 fn payload_bytes(event: &Event) -> usize {
     match event {
@@ -296,6 +332,12 @@ fn payload_bytes(event: &Event) -> usize {
 
 fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_ms: u64) -> Event {
     Event::Unrenderable { step, direction, message: error.to_string(), at_ms }
+}
+
+/// The labels of a saga, as its definition makes them of its input. None where one cannot be
+/// made of it.
+pub(crate) fn labels(subject: Subject<'_>, state: &State) -> Vec<(String, String)> {
+    subject.definition.labels(&Known { state, subject }).unwrap_or_default()
 }
 
 /// What expressions may read.

@@ -27,8 +27,9 @@ pub(super) fn make(run: &Run, order: Order) -> Answer {
         operation,
     };
     match order {
-        Order::Call { step, direction, attempt, body } => Box::pin(async move {
-            Answered { operation, fact: caller.call(step, direction, attempt, body).await }
+        Order::Call { step, direction, attempt, body, headers } => Box::pin(async move {
+            let it = Attempt { step, direction, attempt, body, headers };
+            Answered { operation, fact: caller.call(it).await }
         }),
         Order::Inquire { step, inquiry } => {
             Box::pin(
@@ -36,6 +37,15 @@ pub(super) fn make(run: &Run, order: Order) -> Answer {
             )
         }
     }
+}
+
+/// One attempt of a call.
+struct Attempt {
+    step: StepIndex,
+    direction: Direction,
+    attempt: u32,
+    body: Bytes,
+    headers: Vec<(String, String)>,
 }
 
 /// What a call needs of its saga.
@@ -48,7 +58,8 @@ struct Caller {
 }
 
 impl Caller {
-    async fn call(self, step: StepIndex, direction: Direction, attempt: u32, body: Bytes) -> Event {
+    async fn call(self, it: Attempt) -> Event {
+        let Attempt { step, direction, attempt, body, headers } = it;
         let name = &self.definition.core.step(step).name;
         let span = info_span!(
             "call",
@@ -64,6 +75,7 @@ impl Caller {
                     let request = CallRequest {
                         spec,
                         body,
+                        headers,
                         saga: self.saga,
                         step: name,
                         direction,

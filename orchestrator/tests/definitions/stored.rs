@@ -13,7 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use orchestrator::definition::{CompiledDefinition, LANGUAGE_LEVEL, Rendered, Unreadable};
+use orchestrator::definition::{
+    CompiledDefinition, LANGUAGE_LEVEL, Rendered, ReplyMeaning, Unreadable,
+};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use saga_core::{Direction, StepIndex};
@@ -183,7 +185,8 @@ impl Golden {
         let stored = data.replies[step.at()].clone().unwrap_or_default();
         let [stored, empty] = [stored, Bytes::new()].map(|reply| {
             match definition.check_reply(step, direction, &reply, data) {
-                Ok(()) => "echoes".to_owned(),
+                Ok(ReplyMeaning::Done) => "echoes".to_owned(),
+                Ok(ReplyMeaning::Refused { reason }) => format!("says no: {reason}"),
                 Err(bad) => bad.to_string(),
             }
         });

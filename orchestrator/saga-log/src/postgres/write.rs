@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::session::{Pooled, Session};
 use crate::rows::{SagaRecord, to_i64};
 use crate::sql;
-use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written};
+use crate::store::{
+    Append, CauseRow, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written,
+};
 
 /// Writes appends of distinct sagas, in the order of their ids, in one statement. It is
 /// its own transaction: there is no BEGIN that could be left open.
@@ -55,12 +57,14 @@ const WRITE: &str = concat!(
         insert into saga (
             saga_id, namespace, business_key, definition, definition_version, request_hash,
             started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+            cause_since_ms
         )
         select * from unnest(
             $8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bytea[],
             $14::bigint[], $15::smallint[], $16::bigint[], $17::text[], $18::uuid[],
-            $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[]
+            $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
+            $25::text[], $26::text[], $27::bigint[]
         )
         on conflict do nothing
         returning saga_id
@@ -85,13 +89,16 @@ const WRITE: &str = concat!(
             status = new.status, wake_at_ms = new.wake_at_ms, waiting_on = new.waiting_on,
             owner = new.owner, stuck_reason = new.stuck_reason, stuck_step = new.stuck_step,
             stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
-            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms
+            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms, cause = new.cause,
+            cause_message = new.cause_message, cause_since_ms = new.cause_since_ms
         from unnest(
-            $25::uuid[], $26::smallint[], $27::bigint[], $28::text[], $29::uuid[],
-            $30::text[], $31::text[], $32::text[], $33::bigint[], $34::text[], $35::bigint[]
+            $28::uuid[], $29::smallint[], $30::bigint[], $31::text[], $32::uuid[],
+            $33::text[], $34::text[], $35::text[], $36::bigint[], $37::text[], $38::bigint[],
+            $39::text[], $40::text[], $41::bigint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+            cause_since_ms
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
@@ -170,7 +177,7 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
     bind_standings!(with_changed, standings).fetch_one(connection).await
 }
 
-/// Binds the ten columns of a standing. A macro, as the type of a query cannot be named
+/// Binds the thirteen columns of a standing. A macro, as the type of a query cannot be named
 /// without its lifetimes.
 macro_rules! bind_standings {
     ($query:expr, $standings:expr) => {
@@ -193,6 +200,13 @@ macro_rules! bind_standings {
             }))
             .bind(column(&$standings, |standing| standing.turned_back.as_deref()))
             .bind(column(&$standings, |standing| standing.ended_at_ms.map(to_i64)))
+            .bind(column(&$standings, |standing| standing.cause.as_ref().map(CauseRow::key)))
+            .bind(column(&$standings, |standing| {
+                standing.cause.as_ref().map(|cause| cause.message.as_str())
+            }))
+            .bind(column(&$standings, |standing| {
+                standing.cause.as_ref().map(|cause| to_i64(cause.since_ms))
+            }))
     };
 }
 use bind_standings;
