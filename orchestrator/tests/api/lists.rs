@@ -13,7 +13,9 @@ use super::server::{Server, named, reason};
 fn waiting(name: &str) -> String {
     format!(
         "kind: Saga\nname: {name}\nversion: 1\ninput: shop.order.v1.PlaceOrderInput\nsteps:\n  - \
-         name: pause\n    wait: {{ signal: go, timer: 1h }}\n  # {}\n",
+         name: pause\n    wait: {{ signal: go, type: shop.order.v1.RefundApproval, timeout: 7d }}\n  \
+         - name: act\n    compensation: none\n    action: {{ call: \
+         order/shop.order.v1.OrderService/InsertOrder }}\n# {}\n",
         "why ".repeat(10_000)
     )
 }
