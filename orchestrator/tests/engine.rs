@@ -13,6 +13,7 @@ mod engine {
     pub(super) mod lost_tail;
     pub(super) mod mortal;
     mod readiness;
+    mod refused;
     mod restore;
     pub(super) mod script;
     pub(super) mod stores;
