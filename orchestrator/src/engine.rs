@@ -18,7 +18,10 @@ use futures::FutureExt;
 use saga_core::{NodeId, SagaId};
 use saga_log::{AppendError, Log, LogRow, StoreError};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
