@@ -131,13 +131,10 @@ fn start_log(log: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter).with_context(|| {
         format!("log.filter is {:?}: write a level such as info, or module=level", log.filter)
     })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A file is read by programs and in editors, which show the codes of colours as they are.
-    let in_colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(in_colour);
+    let subscriber =
+        if std::io::stderr().is_terminal() { subscriber } else { subscriber.with_ansi(false) };
     match log.format {
         LogFormat::Json => subscriber.json().init(),
         LogFormat::Text => subscriber.init(),
