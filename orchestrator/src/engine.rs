@@ -35,6 +35,7 @@ use crate::{
         live::{Live, Seat},
         orphans::Orphans,
     },
+    governor::{Governor, ParticipantView},
     participants::Caller,
 };
 
@@ -133,6 +134,7 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     pub(crate) definitions: Definitions,
     pub(crate) continuity: Continuity,
+    pub(crate) governor: Arc<Governor>,
     permits: Arc<Semaphore>,
     pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
@@ -155,6 +157,8 @@ impl Engine {
         let EngineParts { log, clock, caller, descriptors, limits } = parts;
         let identity = log.store().identity().await?;
         let continuity = Continuity::of(identity, caller.participants());
+        let patience = Duration::from_millis(limits.park_after_ms);
+        let governor = Governor::new(Arc::clone(&caller), limits.sagas_max, patience);
         let shared = Arc::new(Shared {
             node: NodeId(clock.new_id()),
             log,
@@ -165,6 +169,7 @@ impl Engine {
             live: Live::default(),
             definitions: Definitions::default(),
             continuity,
+            governor,
             permits: Arc::new(Semaphore::new(limits.sagas_max)),
             orphans: Orphans::default(),
             crashes: Mutex::default(),
@@ -185,6 +190,7 @@ impl Engine {
         // Before anything is started or taken over, and before this node marks the log.
         shared.ask_participants().await?;
         shared.lasting.spawn(alive::beat(Arc::clone(&shared)));
+        shared.tasks.spawn(govern(Arc::clone(&shared)));
         claim::spawn(&shared);
         shared.tasks.spawn(continuity::ask_late(Arc::clone(&shared)));
         tracing::info!(node.id = %shared.node, log.kind = store.kind(), "engine started");
@@ -239,10 +245,24 @@ impl Engine {
         self.log_available() && self.shared.continuity.is_fine()
     }
 
+    /// Who is called from here, and who is held back.
+    #[must_use]
+    pub fn participants(&self) -> Vec<ParticipantView> {
+        self.shared.governor.views()
+    }
+
     /// What participants are told of the log with every call.
     #[must_use]
     pub fn log_mark(&self) -> LogMark {
         self.shared.log_mark()
+    }
+}
+
+/// Lets the governor's time go on. It ends when the engine stops: who drains asks for no place.
+async fn govern(shared: Arc<Shared>) {
+    tokio::select! {
+        () = Arc::clone(&shared.governor).run() => {}
+        () = shared.stopping() => {}
     }
 }
 

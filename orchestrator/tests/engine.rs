@@ -12,6 +12,7 @@ mod engine {
     mod lost_append;
     pub(super) mod lost_tail;
     pub(super) mod mortal;
+    mod outages;
     mod readiness;
     mod restore;
     pub(super) mod script;

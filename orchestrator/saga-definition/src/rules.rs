@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 44] = [
+pub const RULES: [&str; 45] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -34,6 +34,7 @@ pub const RULES: [&str; 44] = [
     "name",
     "no-operation",
     "no-reply",
+    "pause-too-short",
     "pivot-parallel",
     "pivot-twice",
     "refusal-after-pivot",

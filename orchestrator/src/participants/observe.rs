@@ -115,6 +115,7 @@ impl Observer {
             path: path.map_err(|error| format!("{name}: {error}"))?,
             timeout: TIMEOUT,
             refusals: RefusalCodes::NONE,
+            already_undone: Vec::new(),
             reply_type: method.output(),
         };
         let input = if input.is_empty() { "{}".to_owned() } else { input };

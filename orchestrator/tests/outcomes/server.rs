@@ -167,6 +167,7 @@ pub(crate) fn spec(path: &str) -> CallSpec {
         path: path.parse().unwrap(),
         timeout: TIMEOUT,
         refusals: RefusalCodes::NONE,
+        already_undone: Vec::new(),
         reply_type: pool.get_message_by_name("shop.inventory.v1.ReserveResponse").unwrap(),
     }
 }

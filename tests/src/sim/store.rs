@@ -181,6 +181,11 @@ impl Store for NodeStore {
         self.shared.claimable(query).await
     }
 
+    async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
+        self.readable("held").await?;
+        self.shared.held(waiting_on, sagas_max).await
+    }
+
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.shared.next_wake_at_ms().await
     }

@@ -160,6 +160,7 @@ impl Types<'_> {
             path: call.path.clone(),
             timeout: Duration::from_millis(call.timeout_ms),
             refusals: RefusalCodes::NONE,
+            already_undone: call.already_undone.clone(),
             reply_type: method.output(),
         };
         Some(CallPlan { spec, request, reads, headers, expect, expect_reads, refused })

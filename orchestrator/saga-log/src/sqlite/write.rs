@@ -197,6 +197,7 @@ fn bind_standing<'q>(query: Bound<'q>, standing: Option<&'q Standing>) -> Bound<
         .bind(cause.map(CauseRow::key))
         .bind(cause.map(|cause| cause.message.as_str()))
         .bind(cause.map(|cause| to_i64(cause.since_ms)))
+        .bind(standing.and_then(|standing| standing.rank).map(i16::from))
 }
 
 /// Rows that a statement may have room for, beside none. Few, as every shape is prepared
@@ -249,11 +250,11 @@ impl Shape {
                     saga_id, namespace, business_key, definition, definition_version,
                     request_hash, started_at_ms, status, wake_at_ms, waiting_on, owner,
                     stuck_reason, stuck_step, stuck_message, stuck_since_ms, turned_back,
-                    ended_at_ms, cause, cause_message, cause_since_ms
+                    ended_at_ms, cause, cause_message, cause_since_ms, rank
                 )
                 select * from ({rows}) where column1 is not null
                 on conflict do nothing;",
-                rows = values(self.created, 20),
+                rows = values(self.created, 21),
             ));
         }
         // A row behind the first needs the very row that it builds on.
@@ -279,9 +280,10 @@ impl Shape {
                     owner = new.column5, stuck_reason = new.column6, stuck_step = new.column7,
                     stuck_message = new.column8, stuck_since_ms = new.column9,
                     turned_back = new.column10, ended_at_ms = new.column11, cause = new.column12,
-                    cause_message = new.column13, cause_since_ms = new.column14
+                    cause_message = new.column13, cause_since_ms = new.column14,
+                    rank = new.column15
                 from ({rows}) as new where saga.saga_id = new.column1;",
-                rows = values(self.changed, 14),
+                rows = values(self.changed, 15),
             ));
         }
         text
