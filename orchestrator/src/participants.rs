@@ -14,6 +14,7 @@ pub mod outcome;
 mod ping;
 pub mod probe;
 mod reflection;
+mod sight;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,12 +29,13 @@ use crate::{
     definition::CallSpec,
     engine::{Heard, LogMark},
 };
-use channels::Entry;
+use channels::{Channel, Entry};
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
 use outcome::Seen;
 use probe::{Answer, Inquiry, Key, Told};
 pub use reflection::Reflected;
+use sight::Judged;
 
 /// Where every participant answers inquiries.
 const RESOLVE_PATH: &str = "/saga.participant.v1.ParticipantService/Resolve";
@@ -153,6 +155,9 @@ pub enum DescriptorError {
     /// It was not reached, or answered nothing usable. Ask again.
     #[error("participant {participant}: reflection: {message}")]
     Unanswered { participant: String, message: String },
+    /// It was not reached: nothing was asked. Ask again.
+    #[error("participant {participant} was not reached: {message}")]
+    Unreached { participant: String, message: String },
     /// It has no reflection. Give its types to the registration in another way.
     #[error("participant {participant} does not serve gRPC reflection")]
     Unsupported { participant: String },
@@ -186,7 +191,7 @@ impl Participants {
         let entry = self.entries.get(participant).ok_or_else(|| {
             DescriptorError::NotConfigured { participant: participant.to_owned() }
         })?;
-        reflection::descriptors(participant, &entry.channels).await
+        reflection::descriptors(participant, entry.channels.next()).await
     }
 }
 
@@ -216,9 +221,20 @@ impl Caller for Participants {
         let Some(entry) = self.entries.get(&request.spec.participant) else {
             return not_configured(&request.spec.participant);
         };
-        let seen = call(entry, &request, metadata(&request)).await;
-        match outcome::of_call(seen, request.spec.refusals) {
-            Outcome::Rejected { reason, .. } if request.spec.already_undone.contains(&reason) => {
+        let channel = entry.channels.next();
+        let spec = request.spec;
+        match entry.sight.judge(channel, spec).await {
+            Judged::Same => {}
+            Judged::Changed(message) => {
+                return Outcome::Fault { reason: "TYPES_CHANGED".to_owned(), message };
+            }
+            Judged::Unreached(message) => {
+                return outcome::of_call(Seen::NotSent { message }, spec.refusals);
+            }
+        }
+        let seen = call(channel, entry.reply_bytes_max, &request, metadata(&request)).await;
+        match outcome::of_call(seen, spec.refusals) {
+            Outcome::Rejected { reason, .. } if spec.already_undone.contains(&reason) => {
                 Outcome::Applied { reply: Bytes::new() }
             }
             outcome => outcome,
@@ -271,7 +287,9 @@ impl Caller for Participants {
             let message = format!("{} calls of checks are out already", entry.in_flight_max);
             return Answer::of(Seen::NotSent { message }, request.spec.refusals);
         };
-        Answer::of(call(entry, &request, metadata).await, request.spec.refusals)
+        let channel = entry.channels.next();
+        let seen = call(channel, entry.reply_bytes_max, &request, metadata).await;
+        Answer::of(seen, request.spec.refusals)
     }
 
     async fn inquire(
@@ -290,15 +308,20 @@ impl Caller for Participants {
 }
 
 /// One attempt of a call. Whoever makes it has a place for it.
-async fn call(entry: &Entry, request: &CallRequest<'_>, metadata: HeaderMap) -> Seen {
+async fn call(
+    channel: &Channel,
+    reply_bytes_max: usize,
+    request: &CallRequest<'_>,
+    metadata: HeaderMap,
+) -> Seen {
     let unary = Unary {
         path: request.spec.path.clone(),
         metadata,
         body: request.body.clone(),
         timeout: request.timeout,
-        reply_bytes_max: entry.reply_bytes_max,
+        reply_bytes_max,
     };
-    exchange::unary(entry.channels.next(), unary).await
+    exchange::unary(channel, unary).await
 }
 
 async fn resolve(

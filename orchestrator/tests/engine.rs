@@ -14,6 +14,7 @@ mod engine {
     pub(super) mod mortal;
     mod outages;
     mod readiness;
+    mod refused;
     mod restore;
     pub(super) mod script;
     pub(super) mod stores;

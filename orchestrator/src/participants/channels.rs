@@ -2,12 +2,14 @@
 
 use std::{
     sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use http::{
     Request, Response, Uri,
     uri::{Authority, PathAndQuery, Scheme},
@@ -22,8 +24,9 @@ use hyper_util::{
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, sync::Semaphore};
 use tonic::body::Body;
-use tower::util::MapResponse;
+use tower::Service;
 
+use super::sight::Sight;
 use crate::coalesce::Coalesced;
 
 /// How long a participant has to answer a ping of HTTP/2 before its connection is given up.
@@ -114,6 +117,8 @@ pub(super) struct Entry {
     pub(super) reply_bytes_max: usize,
     /// How long a ping may take.
     pub(super) ping_timeout: Duration,
+    /// What it serves now, compared with what definitions were checked with.
+    pub(super) sight: Sight,
 }
 
 impl Entry {
@@ -140,6 +145,7 @@ impl Entry {
             in_flight_max,
             reply_bytes_max,
             ping_timeout: Duration::from_millis(config.connect_timeout_ms) + ANSWER_TIME,
+            sight: Sight::default(),
         })
     }
 }
@@ -158,18 +164,35 @@ fn authority(name: &str, address: &str) -> Result<Authority, ConfigError> {
     Ok(authority.clone())
 }
 
-/// Makes connections whose writes are shared by the calls that are ready.
-type Connector = MapResponse<HttpConnector, Coalesce>;
-type Coalesce = fn(TokioIo<TcpStream>) -> TokioIo<Coalesced>;
+/// Makes connections whose writes are shared by the calls that are ready, and counts them.
+#[derive(Clone, Debug)]
+struct Connector {
+    http: HttpConnector,
+    changes: Arc<AtomicU64>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Coalesced>;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(cx)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let (connecting, changes) = (self.http.call(to), Arc::clone(&self.changes));
+        Box::pin(async move {
+            let stream: TokioIo<TcpStream> = connecting.await?;
+            Ok(TokioIo::new(Coalesced::counted(stream.into_inner(), changes)))
+        })
+    }
+}
 
 impl Connection for Coalesced {
     fn connected(&self) -> Connected {
         self.stream().connected()
     }
-}
-
-fn coalesced(stream: TokioIo<TcpStream>) -> TokioIo<Coalesced> {
-    TokioIo::new(Coalesced::new(stream.into_inner()))
 }
 
 /// One connection: made when something is sent, and made again after it broke.
@@ -178,6 +201,10 @@ pub(super) struct Channel {
     client: RwLock<Pinged>,
     authority: Authority,
     config: ParticipantConfig,
+    /// Goes up whenever its connection is made or gone.
+    changes: Arc<AtomicU64>,
+    /// What `changes` was when the participant's types were last looked at over it.
+    seen: AtomicU64,
 }
 
 /// A client, and how often it pings.
@@ -188,7 +215,7 @@ struct Pinged {
 }
 
 impl Pinged {
-    fn new(every: Duration, config: &ParticipantConfig) -> Self {
+    fn new(every: Duration, config: &ParticipantConfig, changes: &Arc<AtomicU64>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_keepalive(Some(SILENCE));
@@ -211,16 +238,33 @@ impl Pinged {
             .http2_initial_max_send_streams(STREAMS_FIRST)
             // Trying again is the saga's business, and stands in its log.
             .retry_canceled_requests(false)
-            .build(MapResponse::new(connector, coalesced as Coalesce));
+            .build(Connector { http: connector, changes: Arc::clone(changes) });
         Self { client, every }
     }
 }
 
 impl Channel {
     fn new(authority: Authority, config: &ParticipantConfig) -> Self {
+        let changes = Arc::new(AtomicU64::new(1));
         let every = Duration::from_millis(config.keepalive_ms);
-        let client = RwLock::new(Pinged::new(every, config));
-        Self { client, authority, config: config.clone() }
+        let client = RwLock::new(Pinged::new(every, config, &changes));
+        let config = config.clone();
+        Self { client, authority, config, changes, seen: AtomicU64::new(0) }
+    }
+
+    /// Whether it may lead to another program than when the types were last looked at.
+    pub(super) fn is_new(&self) -> bool {
+        self.seen.load(Ordering::Acquire) != self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether there is a connection: each is counted twice, and the count begins at 1.
+    pub(super) fn is_connected(&self) -> bool {
+        self.changes.load(Ordering::Acquire) % 2 == 0
+    }
+
+    /// The types were looked at over it.
+    pub(super) fn look_done(&self) {
+        self.seen.store(self.changes.load(Ordering::Acquire), Ordering::Release);
     }
 
     /// The participant closed the connection because it was pinged too often.
@@ -232,7 +276,7 @@ impl Channel {
             keepalive_ms = every.as_millis(),
             "the participant was pinged more often than it allows; it is pinged half as often now"
         );
-        *client = Pinged::new(every, &self.config);
+        *client = Pinged::new(every, &self.config, &self.changes);
     }
 
     /// Sends `request` to the method at `path`. The reply's head has come when this ends.

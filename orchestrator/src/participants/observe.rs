@@ -116,7 +116,9 @@ impl Observer {
             timeout: TIMEOUT,
             refusals: RefusalCodes::NONE,
             already_undone: Vec::new(),
+            request_type: method.input(),
             reply_type: method.output(),
+            types_id: 0,
         };
         let input = if input.is_empty() { "{}".to_owned() } else { input };
         let request = method.input();
