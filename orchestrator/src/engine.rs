@@ -34,6 +34,7 @@ use crate::{
         continuity::Continuity,
         live::{Live, Seat},
         orphans::Orphans,
+        watchers::Watchers,
     },
     governor::{Governor, ParticipantView},
     participants::Caller,
@@ -49,6 +50,7 @@ mod reach;
 mod signal;
 mod start;
 mod stop;
+mod watchers;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
 pub use live::{EndState, EndWatch};
@@ -58,6 +60,9 @@ pub use start::{StartError, StartSaga, StartedSaga};
 
 /// Rows of one saga's log that are read at a time.
 const LOAD_ROWS_MAX: u32 = 256;
+
+/// Reads of clients at the same time: half of what the log has connections for.
+const VISITS_MAX: usize = 4;
 
 /// Crashes of one saga's driver on this node before the saga is set aside (F57).
 const CRASHES_MAX: u32 = 3;
@@ -133,6 +138,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) live: Live,
     pub(crate) definitions: Definitions,
+    pub(crate) watchers: Watchers,
+    /// Turns for reads of clients: the engine's own never wait behind them.
+    pub(crate) visits: Arc<Semaphore>,
     pub(crate) continuity: Continuity,
     pub(crate) governor: Arc<Governor>,
     permits: Arc<Semaphore>,
@@ -168,6 +176,8 @@ impl Engine {
             limits,
             live: Live::default(),
             definitions: Definitions::default(),
+            watchers: Watchers::default(),
+            visits: Arc::new(Semaphore::new(VISITS_MAX)),
             continuity,
             governor,
             permits: Arc::new(Semaphore::new(limits.sagas_max)),

@@ -69,6 +69,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 fn main() -> ExitCode {
+    saga_serve::prepare_process();
     // The allocator asks for pages of 2 MiB, and each of its small heaps would touch one:
     // twice the memory at rest. Without this the program is only larger.
     #[cfg(target_os = "linux")]
@@ -119,6 +120,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     tracing::info!(address = %orchestrator.local_addr()?, "listening");
+    if let Some(address) = orchestrator.operator_addr()? {
+        tracing::info!(%address, "listening for operators");
+    }
     let served = orchestrator.run(told).await;
     telemetry.stop();
     served

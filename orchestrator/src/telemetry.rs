@@ -48,7 +48,7 @@ pub fn start(config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
     });
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines)
+        .with(lines.with_filter(saga_serve::Quiet::default()))
         .with(spans)
         .try_init()
         .context("logging was started before")?;

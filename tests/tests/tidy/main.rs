@@ -24,14 +24,18 @@ use workspace::{dependencies, files, product, root, sources};
 const LINES_MAX: usize = 400;
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("saga-core", &[]),
     ("saga-definition", &["saga-core"]),
     ("saga-governor", &[]),
     ("saga-proto", &[]),
     ("saga-log", &["saga-core"]),
-    ("saga-participant", &["saga-proto"]),
-    ("orchestrator", &["saga-core", "saga-definition", "saga-governor", "saga-log", "saga-proto"]),
+    ("saga-serve", &[]),
+    ("saga-participant", &["saga-proto", "saga-serve"]),
+    (
+        "orchestrator",
+        &["saga-core", "saga-definition", "saga-governor", "saga-log", "saga-proto", "saga-serve"],
+    ),
     ("sagactl", &["saga-proto"]),
     ("inventory-svc", &["saga-participant", "saga-proto"]),
     ("order-svc", &["saga-participant", "saga-proto"]),
@@ -197,6 +201,7 @@ fn every_reason_code_has_a_page() {
     let speakers = [
         "orchestrator/saga-core/",
         "orchestrator/saga-definition/",
+        "orchestrator/saga-serve/",
         "orchestrator/src/",
         KIT_REASONS,
     ];
