@@ -40,6 +40,8 @@ pub struct Config {
     pub migrate: bool,
     /// A folder of definitions to register at start.
     pub definitions: Option<PathBuf>,
+    /// Whether one of them that is refused stops the start.
+    pub strict_definitions: bool,
     /// Threads. Absent: as many as suit the machine.
     pub threads: Option<NonZeroUsize>,
     /// A `FileDescriptorSet` with the types of all participants. Absent: each
@@ -85,6 +87,7 @@ impl Default for Config {
             log: "sqlite:amends.db".to_owned(),
             migrate: false,
             definitions: None,
+            strict_definitions: false,
             threads: None,
             descriptors: None,
             participants: BTreeMap::new(),

@@ -19,7 +19,7 @@ use saga_core::{NodeId, SagaId};
 use saga_log::{AppendError, Log, LogRow, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,8 +32,10 @@ use crate::{
     driver::{DriveError, Left},
     engine::{
         continuity::Continuity,
-        live::{Live, Seat},
+        live::Live,
         orphans::Orphans,
+        places::{Place, Places},
+        time::Time,
         watchers::Watchers,
     },
     governor::{Governor, ParticipantView},
@@ -45,11 +47,13 @@ pub(crate) mod claim;
 mod continuity;
 mod live;
 mod orphans;
+mod places;
 mod quarantine;
 mod reach;
 mod signal;
 mod start;
 mod stop;
+mod time;
 mod watchers;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
@@ -132,7 +136,9 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
     pub(crate) log: Log,
+    /// The time, for whoever only asks for it.
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) time: Arc<Time>,
     pub(crate) caller: Arc<dyn Caller>,
     pub(crate) descriptors: Descriptors,
     pub(crate) limits: Limits,
@@ -143,7 +149,7 @@ pub(crate) struct Shared {
     pub(crate) visits: Arc<Semaphore>,
     pub(crate) continuity: Continuity,
     pub(crate) governor: Arc<Governor>,
-    permits: Arc<Semaphore>,
+    pub(crate) places: Places,
     pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
     /// When it was told to stop.
@@ -164,6 +170,9 @@ impl Engine {
     pub async fn start(parts: EngineParts) -> Result<Self, StoreError> {
         let EngineParts { log, clock, caller, descriptors, limits } = parts;
         let identity = log.store().identity().await?;
+        let database_ms = log.store().clock_ms().await?;
+        let time = Arc::new(Time::begin(clock, database_ms, identity.mark_at_ms));
+        let clock: Arc<dyn Clock> = Arc::<Time>::clone(&time);
         let continuity = Continuity::of(identity, caller.participants());
         let patience = Duration::from_millis(limits.park_after_ms);
         let governor = Governor::new(Arc::clone(&caller), limits.sagas_max, patience);
@@ -171,6 +180,7 @@ impl Engine {
             node: NodeId(clock.new_id()),
             log,
             clock,
+            time,
             caller,
             descriptors,
             limits,
@@ -180,7 +190,7 @@ impl Engine {
             visits: Arc::new(Semaphore::new(VISITS_MAX)),
             continuity,
             governor,
-            permits: Arc::new(Semaphore::new(limits.sagas_max)),
+            places: Places::new(limits.sagas_max),
             orphans: Orphans::default(),
             crashes: Mutex::default(),
             stop: watch::Sender::new(None),
@@ -223,6 +233,12 @@ impl Engine {
     /// [`RegisterError`]: nothing was stored.
     pub async fn register(&self, yaml: &str, file_name: &str) -> Result<Registered, RegisterError> {
         self.shared.definitions.register(&self.shared, yaml, file_name).await
+    }
+
+    /// Definitions of this node's folder that it refused at its start, each with why.
+    #[must_use]
+    pub fn definitions_refused(&self) -> Vec<String> {
+        self.shared.definitions.refused()
     }
 
     /// The id of this node; a new one at every start.
@@ -311,7 +327,7 @@ impl Shared {
         self: &Arc<Self>,
         saga: SagaId,
         end: watch::Sender<Option<Arc<EndState>>>,
-        permit: OwnedSemaphorePermit,
+        place: Place,
         drive: impl Future<Output = Result<Left, DriveError>> + Send + 'static,
     ) {
         let shared = Arc::clone(self);
@@ -326,7 +342,7 @@ impl Shared {
                 Err(_panic) => Box::pin(shared.crashed(saga)).await,
             }
             shared.live.leave(saga);
-            drop(permit);
+            drop(place);
         });
     }
 
@@ -378,22 +394,6 @@ impl Shared {
             let message = format!("its driver crashed {crashes} times");
             self.quarantine(saga, "DRIVER_CRASHED", &message).await;
         }
-    }
-
-    /// Room for one more saga, if there is any.
-    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
-    }
-
-    /// Room for more sagas, in sagas.
-    pub(crate) fn room(&self) -> usize {
-        self.permits.available_permits()
-    }
-
-    /// A place for a saga that is not driven here yet.
-    pub(crate) fn seat(&self, saga: SagaId) -> Option<(Seat, OwnedSemaphorePermit)> {
-        let permit = self.admit()?;
-        Some((self.live.enter(saga)?, permit))
     }
 }
 

@@ -52,6 +52,10 @@ struct Flags {
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     definitions: Option<PathBuf>,
+    /// Do not start where a definition of the folder is refused.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    strict_definitions: bool,
     /// Threads of the program; without it, one on two processors or fewer, and one for each
     /// where there are more.
     #[arg(long, value_name = "N")]

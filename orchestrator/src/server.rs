@@ -20,12 +20,13 @@ use crate::{
     clock::SystemClock,
     config::Config,
     definition::ServedTypes,
-    definitions::RegisterError,
     descriptors::Descriptors,
     driver::advance::ROW_SHARE_BYTES,
     engine::{Engine, EngineParts},
     participants::Participants,
 };
+
+mod folder;
 
 const SAGA_SERVICE: &str = "saga.v1.SagaService";
 const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
@@ -39,9 +40,6 @@ use listener::Listener;
 
 /// How often it is looked whether sagas can be started here.
 const READINESS_EVERY: Duration = Duration::from_millis(250);
-
-/// How often a definition is tried again whose participants cannot be asked.
-const REGISTER_AGAIN: Duration = Duration::from_secs(2);
 
 /// An orchestrator that listens.
 #[derive(Debug)]
@@ -105,7 +103,7 @@ impl Orchestrator {
         };
         let engine = Engine::start(parts).await.context("the log cannot be written")?;
         if let Some(folder) = &config.definitions {
-            register_all(&engine, folder).await?;
+            folder::register_all(&engine, folder, config.strict_definitions).await?;
         }
         let grace = Duration::from_millis(config.stop_grace_ms);
         Ok(Self { engine, listener, listener_operator, grace })
@@ -244,67 +242,4 @@ fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {
             file.display()
         )
     })
-}
-
-/// Registers every definition of a folder. One that is wrong stops the start; one whose
-/// participants cannot be asked is tried again until they can.
-async fn register_all(engine: &Engine, folder: &Path) -> anyhow::Result<()> {
-    let unreadable = || {
-        format!(
-            "definitions: the folder {} cannot be read; in a configuration file its path is beside \
-             the file",
-            folder.display()
-        )
-    };
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .with_context(unreadable)?
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(unreadable)?
-        .into_iter()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|is| is == "yaml" || is == "yml"))
-        .collect();
-    files.sort();
-    for file in files {
-        let yaml = std::fs::read_to_string(&file)
-            .with_context(|| format!("definitions: {} cannot be read", file.display()))?;
-        let name = file.display().to_string();
-        if !register(engine, &yaml, &name).await? {
-            let engine = engine.clone();
-            let shared = Arc::clone(&engine.shared);
-            shared.tasks.spawn(async move {
-                loop {
-                    tokio::select! {
-                        () = tokio::time::sleep(REGISTER_AGAIN) => {}
-                        () = engine.shared.stopping() => return,
-                    }
-                    match register(&engine, &yaml, &name).await {
-                        Ok(true) => return,
-                        Ok(false) => {}
-                        Err(error) => return tracing::error!(%error, "a definition is refused"),
-                    }
-                }
-            });
-        }
-    }
-    Ok(())
-}
-
-/// False where the definition has to be tried again.
-async fn register(engine: &Engine, yaml: &str, file_name: &str) -> anyhow::Result<bool> {
-    match engine.register(yaml, file_name).await {
-        Ok(registered) => {
-            for warning in &registered.warnings {
-                tracing::warn!(file = file_name, line = warning.line, "{}", warning.message);
-            }
-            let (name, version) = (&registered.row.name, registered.row.version);
-            tracing::info!(definition = %name, version, "definition registered");
-            Ok(true)
-        }
-        Err(error @ (RegisterError::Descriptors { .. } | RegisterError::Log(_))) => {
-            tracing::warn!(file = file_name, %error, "a definition waits for its participants");
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

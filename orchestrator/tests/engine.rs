@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod engine {
+    mod clocks;
     pub(super) mod crash;
     mod definitions;
     mod echoes;

@@ -139,6 +139,7 @@ impl OperatorService for OperatorApi {
             log_epoch: mark.epoch,
             log_behind_ms: went_back.as_ref().map_or(0, |it| it.behind_ms),
             log_heard_by: went_back.map(|it| it.heard_by).unwrap_or_default(),
+            definitions_refused: engine.definitions_refused(),
         }))
     }
 }

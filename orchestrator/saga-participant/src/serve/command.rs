@@ -135,11 +135,9 @@ fn start_log(log: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter).with_context(|| {
         format!("log.filter is {:?}: write a level such as info, or module=level", log.filter)
     })?;
-    // A file is read by programs and in editors, which show the codes of colours as they are.
-    let in_colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = lines.with_ansi(in_colour);
+    // A file is read by programs and in editors, which show the codes of colours as they are.
+    let lines = if std::io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines = match log.format {
         LogFormat::Json => lines.json().boxed(),
         LogFormat::Text => lines.boxed(),
