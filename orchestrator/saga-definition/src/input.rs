@@ -18,6 +18,10 @@ use crate::{InputError, canonical, file::suggest};
 const NESTING_MAX: usize = 60;
 
 /// The bytes of an input in proto-JSON.
+///
+/// # Errors
+///
+/// [`InputError`] names the field: unknown, of a wrong type, or out of range.
 pub fn from_json(of: &MessageDescriptor, json: &str) -> Result<bytes::Bytes, InputError> {
     let written = json::parse(json).map_err(|error| {
         if error.to_string().starts_with("recursion limit") {

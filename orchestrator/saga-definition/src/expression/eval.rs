@@ -186,14 +186,10 @@ impl<'a> Frame<'a> {
         self.spend(1)?;
         let value = match ir {
             Ir::Literal(value) => return Ok(Cow::Borrowed(value)),
-            Ir::Input => return self.input.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType),
+            Ir::Input => return given(self.input.as_ref()),
             Ir::Reply(step) => return self.reply(*step),
-            Ir::Signal => {
-                return self.signal.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType);
-            }
-            Ir::OwnReply => {
-                return self.own_reply.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType);
-            }
+            Ir::Signal => return given(self.signal.as_ref()),
+            Ir::OwnReply => return given(self.own_reply.as_ref()),
             Ir::Select(of, field) => return select(self.value(of, locals)?, field),
             Ir::Local(depth) => return self.local(*depth, locals),
             Ir::Choose(test, then, other) => {
@@ -310,6 +306,11 @@ impl<'a> Frame<'a> {
             _ => Err(EvalError::NoReply(self.steps.get(step.at()).cloned().unwrap_or_default())),
         }
     }
+}
+
+/// What the frame was made with.
+fn given(value: Option<&Value>) -> Result<Cow<'_, Value>, EvalError> {
+    value.map(Cow::Borrowed).ok_or(EvalError::WrongType)
 }
 
 fn select<'f>(of: Cow<'f, Value>, field: &FieldDescriptor) -> Result<Cow<'f, Value>, EvalError> {
