@@ -9,6 +9,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use saga_core::{Event, OperationId, SagaId, State};
+use saga_governor::Came;
 use saga_log::{AppendError, Standing, StoreError, Tip};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +17,7 @@ use crate::{
     definition::CompiledDefinition,
     driver::{
         advance::{Advance, Mode, Rest, Subject, advance},
+        gate::{Gate, HeldBack, Lines},
         standing::{Care, differs, standing},
     },
     engine::{EndState, Shared},
@@ -23,6 +25,8 @@ use crate::{
 
 pub(crate) mod advance;
 mod calls;
+pub(crate) mod gate;
+mod known;
 mod late;
 mod rows;
 pub(crate) mod standing;
@@ -101,6 +105,8 @@ pub(crate) struct Run {
     pub(crate) written: Option<Standing>,
     pub(crate) mailbox: mpsc::Receiver<Message>,
     answers: FuturesUnordered<Answer>,
+    /// Where it waits for places at participants.
+    lines: Lines,
     /// Answers that are not in the log yet.
     heard: Vec<Answered>,
     /// By how much time was set on this node when `state` was last right.
@@ -162,6 +168,7 @@ impl Run {
         state: State,
         tip: Option<Tip>,
         mailbox: mpsc::Receiver<Message>,
+        came: Came,
     ) -> Box<Self> {
         Box::new(Self {
             saga: state.saga(),
@@ -174,6 +181,7 @@ impl Run {
             written: None,
             mailbox,
             answers: FuturesUnordered::new(),
+            lines: Lines::new(came),
             heard: Vec::new(),
             slim: false,
         })
@@ -223,10 +231,13 @@ impl Run {
                 business_key: &self.business_key,
                 request_bytes_max: self.shared.limits.request_bytes_max,
             };
-            let advance = advance(subject, &self.state, &pending.facts, mode, now_ms)
-                .map_err(|error| self.damaged(&error))?;
-            let care = self.care(&advance, mode, now_ms);
-            let standing = standing(&self.definition, &advance.state, care, now_ms);
+            let of = (self.saga, self.state.started_at_ms());
+            let mut gate = Gate::new(&self.shared, &mut self.lines, of);
+            let advance = advance(subject, &self.state, &pending.facts, mode, now_ms, &mut gate);
+            let (places, held) = gate.close();
+            let advance = advance.map_err(|error| self.damaged(&error))?;
+            let care = self.care(&advance, held, mode, now_ms);
+            let standing = standing(&self.definition, &advance.state, &care, now_ms);
 
             let changed = differs(self.written.as_ref(), &standing);
             if pending.create.is_some() || changed || !advance.events.is_empty() {
@@ -251,12 +262,20 @@ impl Run {
                     let _ = done.send(());
                 }
             }
+            let mut places = places;
             for order in advance.orders {
-                self.answers.push(calls::make(self, order));
+                let at = places.iter().position(|(step, _)| *step == order.step());
+                let place = at.map(|at| places.swap_remove(at).1);
+                self.answers.push(calls::make(self, order, place));
             }
             match (advance.rest, care) {
                 (Rest::Finished(_), _) => return Ok(Done::Ended),
-                (_, Care::Parked { .. }) => return Ok(Done::Parked),
+                (_, Care::Parked { held, .. }) => {
+                    if let Some(held) = held {
+                        self.shared.governor.has_parked(&held.participant);
+                    }
+                    return Ok(Done::Parked);
+                }
                 (Rest::More, Care::Owned(_)) => {}
                 (Rest::Wait { until_ms }, Care::Owned(_)) => {
                     self.slim();
@@ -268,20 +287,23 @@ impl Run {
 
     /// Keeps the saga in memory while a call is out or while the wait is short. A longer
     /// one is parked: the index holds its wake-up time, and any node may take it.
-    fn care(&self, advance: &Advance, mode: Mode, now_ms: u64) -> Care {
+    fn care(&self, advance: &Advance, held: Option<HeldBack>, mode: Mode, now_ms: u64) -> Care {
         let calls_are_out = !self.answers.is_empty() || !advance.orders.is_empty();
         let Rest::Wait { until_ms } = advance.rest else {
             return Care::Owned(self.shared.node);
         };
-        if calls_are_out {
+        if calls_are_out || mode == Mode::Drive && !self.lines.are_empty() {
             return Care::Owned(self.shared.node);
+        }
+        if held.is_some() && mode == Mode::Drive {
+            return Care::Parked { until_ms, held };
         }
         let patience_ms = now_ms.saturating_add(self.shared.limits.park_after_ms);
         match until_ms {
             Some(until_ms) if until_ms <= patience_ms && mode == Mode::Drive => {
                 Care::Owned(self.shared.node)
             }
-            _ => Care::Parked { until_ms },
+            _ => Care::Parked { until_ms, held: None },
         }
     }
 
@@ -295,6 +317,7 @@ impl Run {
                 self.hear(answered, pending);
             }
             Some(message) = self.mailbox.recv() => pending.hear(message),
+            () = self.lines.turn(), if !self.lines.are_empty() => {}
             () = pause => {}
             () = self.shared.stopping(), if mode == Mode::Drive => {}
         }

@@ -38,6 +38,7 @@ use crate::{
         time::Time,
         watchers::Watchers,
     },
+    governor::{Governor, ParticipantView},
     participants::Caller,
 };
 
@@ -147,6 +148,7 @@ pub(crate) struct Shared {
     /// Turns for reads of clients: the engine's own never wait behind them.
     pub(crate) visits: Arc<Semaphore>,
     pub(crate) continuity: Continuity,
+    pub(crate) governor: Arc<Governor>,
     pub(crate) places: Places,
     pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
@@ -172,6 +174,8 @@ impl Engine {
         let time = Arc::new(Time::begin(clock, database_ms, identity.mark_at_ms));
         let clock: Arc<dyn Clock> = Arc::<Time>::clone(&time);
         let continuity = Continuity::of(identity, caller.participants());
+        let patience = Duration::from_millis(limits.park_after_ms);
+        let governor = Governor::new(Arc::clone(&caller), limits.sagas_max, patience);
         let shared = Arc::new(Shared {
             node: NodeId(clock.new_id()),
             log,
@@ -185,6 +189,7 @@ impl Engine {
             watchers: Watchers::default(),
             visits: Arc::new(Semaphore::new(VISITS_MAX)),
             continuity,
+            governor,
             places: Places::new(limits.sagas_max),
             orphans: Orphans::default(),
             crashes: Mutex::default(),
@@ -205,6 +210,7 @@ impl Engine {
         // Before anything is started or taken over, and before this node marks the log.
         shared.ask_participants().await?;
         shared.lasting.spawn(alive::beat(Arc::clone(&shared)));
+        shared.tasks.spawn(govern(Arc::clone(&shared)));
         claim::spawn(&shared);
         shared.tasks.spawn(continuity::ask_late(Arc::clone(&shared)));
         tracing::info!(node.id = %shared.node, log.kind = store.kind(), "engine started");
@@ -265,10 +271,24 @@ impl Engine {
         self.log_available() && self.shared.continuity.is_fine()
     }
 
+    /// Who is called from here, and who is held back.
+    #[must_use]
+    pub fn participants(&self) -> Vec<ParticipantView> {
+        self.shared.governor.views()
+    }
+
     /// What participants are told of the log with every call.
     #[must_use]
     pub fn log_mark(&self) -> LogMark {
         self.shared.log_mark()
+    }
+}
+
+/// Lets the governor's time go on. It ends when the engine stops: who drains asks for no place.
+async fn govern(shared: Arc<Shared>) {
+    tokio::select! {
+        () = Arc::clone(&shared.governor).run() => {}
+        () = shared.stopping() => {}
     }
 }
 

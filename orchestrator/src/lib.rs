@@ -18,6 +18,7 @@ pub mod definitions;
 pub mod descriptors;
 mod driver;
 pub mod engine;
+pub mod governor;
 pub mod participants;
 pub mod runtime;
 pub mod server;

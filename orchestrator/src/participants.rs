@@ -11,6 +11,7 @@ mod exchange;
 mod marks;
 pub mod observe;
 pub mod outcome;
+mod ping;
 pub mod probe;
 mod reflection;
 mod sight;
@@ -20,7 +21,8 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use saga_core::{Direction, OperationId, Outcome, Resolution, SagaId};
+use saga_core::{Direction, NotDone, OperationId, Outcome, Resolution, SagaId};
+pub use saga_governor::Ping;
 use uuid::Uuid;
 
 use crate::{
@@ -119,6 +121,18 @@ pub trait Caller: Send + Sync {
         Told::Unanswered { message }
     }
 
+    /// Calls to `participant` at the same time, of all nodes together. A script has no limit of
+    /// its own.
+    fn in_flight_max(&self, _participant: &str) -> u32 {
+        1_024
+    }
+
+    /// Asks whether anything answers at one of the addresses of `participant`. A script cannot
+    /// tell.
+    async fn ping(&self, _participant: &str) -> Ping {
+        Ping::Unable
+    }
+
     /// Whether calls to `participant` can be made at all. A script knows everybody.
     fn knows(&self, participant: &str) -> bool {
         let _ = participant;
@@ -191,6 +205,18 @@ impl Caller for Participants {
         self.entries.get(participant).map_or(0, |entry| entry.reply_bytes_max)
     }
 
+    fn in_flight_max(&self, participant: &str) -> u32 {
+        let entry = self.entries.get(participant);
+        entry.map_or(0, |entry| u32::try_from(entry.in_flight_max).unwrap_or(u32::MAX))
+    }
+
+    async fn ping(&self, participant: &str) -> Ping {
+        match self.entries.get(participant) {
+            Some(entry) => ping::ping(entry).await,
+            None => Ping::Silent,
+        }
+    }
+
     async fn call(&self, request: CallRequest<'_>) -> Outcome {
         let Some(entry) = self.entries.get(&request.spec.participant) else {
             return not_configured(&request.spec.participant);
@@ -206,7 +232,13 @@ impl Caller for Participants {
                 return outcome::of_call(Seen::NotSent { message }, spec.refusals);
             }
         }
-        outcome::of_call(call(entry, channel, &request, metadata(&request)).await, spec.refusals)
+        let seen = call(channel, entry.reply_bytes_max, &request, metadata(&request)).await;
+        match outcome::of_call(seen, spec.refusals) {
+            Outcome::Rejected { reason, .. } if spec.already_undone.contains(&reason) => {
+                Outcome::Applied { reply: Bytes::new() }
+            }
+            outcome => outcome,
+        }
     }
 
     async fn resolve(
@@ -249,7 +281,14 @@ impl Caller for Participants {
         if key == Key::LeftOut {
             metadata.remove(OPERATION_ID);
         }
-        let seen = call(entry, entry.channels.next(), &request, metadata).await;
+        // Waiting for a place is not part of the call: nothing was sent yet.
+        let place = tokio::time::timeout(request.timeout, entry.checks.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            let message = format!("{} calls of checks are out already", entry.in_flight_max);
+            return Answer::of(Seen::NotSent { message }, request.spec.refusals);
+        };
+        let channel = entry.channels.next();
+        let seen = call(channel, entry.reply_bytes_max, &request, metadata).await;
         Answer::of(seen, request.spec.refusals)
     }
 
@@ -268,25 +307,19 @@ impl Caller for Participants {
     }
 }
 
-/// One attempt of a call, with a place among those in flight.
+/// One attempt of a call. Whoever makes it has a place for it.
 async fn call(
-    entry: &Entry,
     channel: &Channel,
+    reply_bytes_max: usize,
     request: &CallRequest<'_>,
     metadata: HeaderMap,
 ) -> Seen {
-    // Waiting for a place is not part of the call: nothing was sent yet.
-    let place = tokio::time::timeout(request.timeout, entry.in_flight.acquire()).await;
-    let Ok(Ok(_place)) = place else {
-        let message = format!("{} calls are in flight already", entry.in_flight_max);
-        return Seen::NotSent { message };
-    };
     let unary = Unary {
         path: request.spec.path.clone(),
         metadata,
         body: request.body.clone(),
         timeout: request.timeout,
-        reply_bytes_max: entry.reply_bytes_max,
+        reply_bytes_max,
     };
     exchange::unary(channel, unary).await
 }
@@ -308,11 +341,13 @@ async fn resolve(
     exchange::unary(entry.channels.next(), unary).await
 }
 
-/// A definition was registered for a participant that has gone from the configuration.
+/// A definition was registered for a participant that this node has not in its configuration:
+/// another node may, or a person puts it in.
 fn not_configured(participant: &str) -> Outcome {
-    Outcome::Fault {
-        reason: "PARTICIPANT_NOT_CONFIGURED".to_owned(),
-        message: format!("participant {participant} is not in the configuration"),
+    Outcome::NotDone {
+        cause: NotDone::NotSent,
+        message: format!("participant {participant} is not in the configuration of this node"),
+        retry_after_ms: None,
     }
 }
 

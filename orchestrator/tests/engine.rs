@@ -13,6 +13,7 @@ mod engine {
     mod lost_append;
     pub(super) mod lost_tail;
     pub(super) mod mortal;
+    mod outages;
     mod readiness;
     mod refused;
     mod restore;

@@ -6,6 +6,10 @@ use std::fmt;
 /// Steps in a definition at most (X09).
 pub const STEPS_MAX: usize = 64;
 
+/// The longest pause that a saga makes by itself between two tries of what does not change, in
+/// milliseconds: how long it may stand still although it could go on.
+pub const REST_MS_MAX: u64 = 600_000;
+
 /// Position of a step in its definition, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepIndex(pub u8);
@@ -245,6 +249,26 @@ impl RetryPolicy {
                 u64::try_from(part).unwrap_or(longest_ms)
             }
         }
+    }
+
+    /// Pause after answer number `answer` (from 1) that left things as they were, in
+    /// milliseconds. Behind the last attempt that the policy counts it doubles on and on,
+    /// whatever the policy's bound: what did not help for so long is tried ever more rarely.
+    #[must_use]
+    pub fn rest_ms_after(&self, answer: u32, dice: u64) -> u64 {
+        match answer.checked_sub(self.attempts_max) {
+            Some(beyond) if beyond > 0 => self.rest_ms_beyond(beyond),
+            _ => self.delay_ms_after(answer, dice),
+        }
+    }
+
+    /// The policy's longest pause, doubled so often, up to [`REST_MS_MAX`]; longer only where
+    /// the policy itself says so.
+    #[must_use]
+    pub fn rest_ms_beyond(&self, doublings: u32) -> u64 {
+        let first_ms = self.delay_max_ms.max(1);
+        let doubled_ms = 1_u64.checked_shl(doublings).and_then(|it| first_ms.checked_mul(it));
+        doubled_ms.unwrap_or(u64::MAX).min(REST_MS_MAX.max(self.delay_max_ms))
     }
 
     /// The pause without jitter. Grows by the factor from attempt to attempt up to the

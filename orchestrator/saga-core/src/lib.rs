@@ -29,15 +29,15 @@ pub mod stuck;
 pub use cancel::{CancelEffect, cancel_effect};
 pub use cause::{Cause, cause};
 pub use definition::{
-    Definition, Jitter, OnTimeout, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepKind,
-    StepSet, Timer,
+    Definition, Jitter, OnTimeout, OnUnknown, REST_MS_MAX, RetryPolicy, STEPS_MAX, Step, StepIndex,
+    StepKind, StepSet, Timer,
 };
 pub use event::{
     Contradiction, Direction, Ending, Event, NotDone, OperatorAct, Outcome, Resolution, Settled,
     Started, TurnBackReason, UnknownCause, Verdict, Word,
 };
 pub use id::{Epoch, NodeId, OperationId, OperationName, OperationRoot, SagaId};
-pub use next::{Action, Next, next};
+pub use next::{Action, Next, next, next_without};
 pub use offer::{Offer, offers};
 pub use phase::StepPhase;
 pub use state::{By, Generations, Settlement, Signal, State, StepState};

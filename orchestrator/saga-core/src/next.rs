@@ -51,17 +51,33 @@ pub enum Action {
 }
 
 /// Collects what can be done now, and when to look again where nothing can.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Plan {
     actions: Vec<Action>,
     until_ms: Option<u64>,
+    /// Steps whose calls and inquiries are left out.
+    held: StepSet,
 }
 
 impl Plan {
+    fn new(held: StepSet) -> Self {
+        Self { actions: Vec::new(), until_ms: None, held }
+    }
+
+    fn now(&mut self, action: Action) {
+        let is_held = match action {
+            Action::Call { step, .. } | Action::Inquire { step, .. } => self.held.contains(step),
+            _ => false,
+        };
+        if !is_held {
+            self.actions.push(action);
+        }
+    }
+
     /// Does `action` if its time has come, else remembers the time.
     fn at(&mut self, due_ms: u64, now_ms: u64, action: Action) {
         if due_ms <= now_ms {
-            self.actions.push(action);
+            self.now(action);
         } else {
             self.wake_at(due_ms);
         }
@@ -83,6 +99,14 @@ impl Plan {
 /// What must happen to this saga at `now_ms`.
 #[must_use]
 pub fn next(definition: &Definition, state: &State, now_ms: u64) -> Next {
+    next_without(definition, state, now_ms, StepSet::EMPTY)
+}
+
+/// What must happen where the participants of the steps in `held` take no call: they are neither
+/// called nor inquired into, and all else goes on. A saga that only waits for them still has
+/// its deadline and its cancel.
+#[must_use]
+pub fn next_without(definition: &Definition, state: &State, now_ms: u64, held: StepSet) -> Next {
     if let Some(ended) = state.ended() {
         return Next::Finished(ended.ending);
     }
@@ -90,24 +114,24 @@ pub fn next(definition: &Definition, state: &State, now_ms: u64) -> Next {
         return Next::Do(vec![Action::End { ending: Ending::Closed }]);
     }
     if state.turned_back().is_some() {
-        return next_backward(definition, state, now_ms);
+        return next_backward(definition, state, now_ms, held);
     }
-    next_forward(definition, state, now_ms)
+    next_forward(definition, state, now_ms, held)
 }
 
-fn next_forward(definition: &Definition, state: &State, now_ms: u64) -> Next {
+fn next_forward(definition: &Definition, state: &State, now_ms: u64, held: StepSet) -> Next {
     let passed_pivot = state.passed_pivot(definition);
     if !passed_pivot && let Some(reason) = reason_to_turn_back(definition, state, now_ms) {
-        return turn_back(definition, state, now_ms, reason);
+        return turn_back(definition, state, now_ms, held, reason);
     }
 
     let mut done = 0;
-    let mut plan = Plan::default();
+    let mut plan = Plan::new(held);
     for index in definition.indices() {
         match state.step(index).phase {
             StepPhase::Applied | StepPhase::Skipped => done += 1,
             StepPhase::Pending if may_begin(definition, state, index) => {
-                plan.actions.push(first_action(definition, index));
+                plan.now(first_action(definition, index));
             }
             StepPhase::Waiting { since_ms } => {
                 wait(definition, state, index, since_ms, now_ms, &mut plan);
@@ -156,7 +180,7 @@ fn wait(
     plan: &mut Plan,
 ) {
     if state.step(index).signal.is_some() {
-        plan.actions.push(Action::Judge { step: index });
+        plan.now(Action::Judge { step: index });
     } else if let StepKind::Wait { timer: Some(timer) } = definition.step(index).kind {
         let due_ms = since_ms.saturating_add(timer.after_ms);
         plan.at(due_ms, now_ms, Action::TimeOut { step: index, then: timer.then });
@@ -213,11 +237,6 @@ fn step_ends_forward(
         {
             rejected(step.refusal.as_ref())
         }
-        StepPhase::Open { direction: Direction::Forward, tries, .. }
-            if !tries.in_doubt && definition.step(index).retry.is_exhausted(tries) =>
-        {
-            Some(TurnBackReason::AttemptsExhausted { step: index })
-        }
         _ => None,
     }
 }
@@ -229,20 +248,26 @@ pub(crate) fn unread_before(definition: &Definition, state: &State, index: StepI
 
 /// Turns back, unless the pivot is in doubt: then nobody can know which way is right,
 /// and that is found out first.
-fn turn_back(definition: &Definition, state: &State, now_ms: u64, reason: TurnBackReason) -> Next {
+fn turn_back(
+    definition: &Definition,
+    state: &State,
+    now_ms: u64,
+    held: StepSet,
+    reason: TurnBackReason,
+) -> Next {
     let pivot = definition.pivot().map(|index| (index, state.step(index).phase));
     let Some((index, phase)) = pivot.filter(|(_, phase)| phase.may_stand()) else {
         return Next::Do(vec![Action::TurnBack { reason }]);
     };
-    let mut plan = Plan::default();
+    let mut plan = Plan::new(held);
     if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
         Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
     }
     plan.into_next()
 }
 
-fn next_backward(definition: &Definition, state: &State, now_ms: u64) -> Next {
-    let mut plan = Plan::default();
+fn next_backward(definition: &Definition, state: &State, now_ms: u64, held: StepSet) -> Next {
+    let mut plan = Plan::new(held);
     let mut all_clear = true;
     for index in definition.indices() {
         if is_clear(definition, state, index) {

@@ -42,9 +42,12 @@ pub enum StepPhase {
 pub struct Tries {
     /// Number of the last attempt, from 1.
     pub attempt: u32,
-    /// Attempts that count against the policy. A dead owner's attempt and a wiring
-    /// fault do not.
+    /// Attempts that count against the policy: those that may have had an effect, and those
+    /// that were answered with anything but "not now". A dead owner's attempt and a wiring
+    /// fault do not count, nor does what surely never reached the participant.
     pub failures: u32,
+    /// Answers that left the step open, whatever they said: what its pauses grow with.
+    pub setbacks: u32,
     /// Number of the last inquiry; 0 before the first.
     pub inquiries: u32,
     /// Whether any attempt so far may have had an effect. A later attempt that surely
@@ -324,6 +327,7 @@ fn answered_phase(
     use Direction::{Backward, Forward};
     let open = |tries, last, pause| StepPhase::Open { direction, tries, last, pause };
     let failures = tries.failures.saturating_add(1);
+    let tries = Tries { setbacks: tries.setbacks.saturating_add(1), ..tries };
     let phase = match (direction, learned) {
         (Forward, Learned::Applied) => StepPhase::Applied,
         (Forward, Learned::Rejected) => StepPhase::Rejected,
@@ -350,7 +354,7 @@ fn answered_phase(
                 Some(after_ms) => Pause::NotBefore { at_ms: at_ms.saturating_add(after_ms) },
                 None => Pause::After { at_ms },
             };
-            open(Tries { failures, ..tries }, last, pause)
+            open(tries, last, pause)
         }
         (_, Learned::Unknown { last }) => {
             open(Tries { failures, in_doubt: true, ..tries }, last, Pause::After { at_ms })

@@ -144,10 +144,11 @@ fn forward_stuck(
         Last::NoInquiry => return Some(StuckReason::InquiryUnsupported),
         _ => {}
     }
-    let exhausted = step.retry.attempts_max <= tries.failures;
     if state.passed_pivot(definition) && !tries.refused {
-        return exhausted.then_some(StuckReason::ForwardFailing);
+        let failing = step.retry.attempts_max <= tries.setbacks;
+        return failing.then_some(StuckReason::ForwardFailing);
     }
+    let exhausted = step.retry.attempts_max <= tries.failures;
     let unsettled = tries.in_doubt
         && match step.on_unknown {
             // Refused in doubt: what another call would say is known.
@@ -170,7 +171,7 @@ fn backward_stuck(
         Last::Fault => Some(StuckReason::WiringFault),
         _ => {
             let policy = &definition.step(index).compensation_retry;
-            (policy.attempts_max <= tries.failures).then_some(StuckReason::CompensationFailing)
+            (policy.attempts_max <= tries.setbacks).then_some(StuckReason::CompensationFailing)
         }
     }
 }

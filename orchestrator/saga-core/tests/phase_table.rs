@@ -32,7 +32,7 @@ fn every_legal_pair_is_in_the_table() {
 
 /// One of each phase, and of tries and pauses where they decide what is legal.
 fn phases() -> Vec<StepPhase> {
-    let sure = Tries { attempt: 1, failures: 1, ..Tries::default() };
+    let sure = Tries { attempt: 1, failures: 1, setbacks: 1, ..Tries::default() };
     let doubtful = Tries { in_doubt: true, ..sure };
     let asked = Tries { inquiries: 1, ..doubtful };
     let refused = Tries { attempt: 2, refused: true, ..doubtful };
@@ -136,12 +136,13 @@ fn of_direction(direction: Direction) -> &'static str {
     }
 }
 
-/// `#2 f1 i1 ? !`: the second attempt, one failure, one inquiry, in doubt, refused in doubt.
+/// `#2 f1 s3 i1 ? !`: the second attempt, one failure, three setbacks, one inquiry, in doubt,
+/// refused in doubt.
 fn of_tries(tries: Tries) -> String {
-    let Tries { attempt, failures, inquiries, in_doubt, refused } = tries;
+    let Tries { attempt, failures, setbacks, inquiries, in_doubt, refused } = tries;
     let inquiries = if inquiries == 0 { String::new() } else { format!(" i{inquiries}") };
     let (doubt, refusal) = (if in_doubt { " ?" } else { "" }, if refused { " !" } else { "" });
-    format!("#{attempt} f{failures}{inquiries}{doubt}{refusal}")
+    format!("#{attempt} f{failures} s{setbacks}{inquiries}{doubt}{refusal}")
 }
 
 fn of_pause(pause: Pause) -> String {

@@ -3,6 +3,7 @@
 
 mod fields;
 mod headers;
+mod reasons;
 mod retry;
 mod step;
 mod wait;

@@ -150,6 +150,8 @@ pub struct CallSpec {
     pub timeout: Duration,
     /// Status codes that mean "refused" for this call, beside those that always do.
     pub refusals: RefusalCodes,
+    /// Of a compensation: reasons of refusals that say that its effect is undone already.
+    pub already_undone: Vec<String>,
     /// Type of the request.
     pub request_type: MessageDescriptor,
     /// Type of the reply.

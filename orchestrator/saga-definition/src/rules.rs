@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 50] = [
+pub const RULES: [&str; 51] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -41,6 +41,7 @@ pub const RULES: [&str; 50] = [
     "no-operation",
     "no-reply",
     "odd-time",
+    "pause-too-short",
     "pivot-parallel",
     "pivot-twice",
     "refusal-after-pivot",

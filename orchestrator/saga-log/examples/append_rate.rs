@@ -91,6 +91,7 @@ fn standing(owner: Option<NodeId>, ended_at_ms: Option<u64>) -> Standing {
         status,
         wake_at_ms: Some(1),
         waiting_on: None,
+        rank: None,
         owner,
         stuck: None,
         turned_back: None,

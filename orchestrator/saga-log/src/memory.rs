@@ -233,6 +233,18 @@ impl Store for MemoryStore {
         Ok(due.into_iter().take(query.sagas_max as usize).map(|(_, saga)| saga).collect())
     }
 
+    async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
+        let tables = self.tables();
+        let mut held: Vec<(u8, u64, SagaId)> = tables
+            .live()
+            .filter(|row| row.standing.owner.is_none())
+            .filter(|row| row.standing.waiting_on.as_deref() == Some(waiting_on))
+            .filter_map(|row| Some((row.standing.rank?, row.started_at_ms, row.saga)))
+            .collect();
+        held.sort_unstable();
+        Ok(held.into_iter().take(sagas_max as usize).map(|(_, _, saga)| saga).collect())
+    }
+
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         let tables = self.tables();
         let unowned = tables.live().filter(|row| row.standing.owner.is_none());

@@ -33,6 +33,7 @@ pub(crate) struct SagaRecord {
     cause: Option<String>,
     cause_message: Option<String>,
     cause_since_ms: Option<i64>,
+    rank: Option<i16>,
 }
 
 /// A saga that is held up, with what is known of those that are held up like it at the same
@@ -128,6 +129,7 @@ impl SagaRecord {
                 status: Status::from_stored(self.status).ok_or_else(|| damaged("status"))?,
                 wake_at_ms: time("wake_at_ms", self.wake_at_ms)?,
                 waiting_on: self.waiting_on,
+                rank: self.rank.map(u8::try_from).transpose().map_err(|_| damaged("rank"))?,
                 owner: self.owner.map(NodeId),
                 stuck,
                 turned_back: self.turned_back,

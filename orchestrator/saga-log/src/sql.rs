@@ -11,7 +11,7 @@ macro_rules! saga_columns {
         "saga_id, namespace, business_key, definition, definition_version, request_hash,
         started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
         stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
-        cause_since_ms"
+        cause_since_ms, rank"
     };
 }
 pub(crate) use saga_columns;
@@ -140,6 +140,12 @@ pub(crate) const CLAIMABLE_DEAD: &str = "/* claimable: dead */
     select wake_at_ms, saga_id from saga
     where owner = $1 and ended_at_ms is null
     order by wake_at_ms nulls first
+    limit $2";
+
+pub(crate) const HELD: &str = "/* held */
+    select saga_id from saga
+    where rank is not null and owner is null and ended_at_ms is null and waiting_on = $1
+    order by rank, started_at_ms, saga_id
     limit $2";
 
 pub(crate) const NEXT_WAKE: &str = "/* next_wake_at_ms */

@@ -126,6 +126,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`]: ask again.
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError>;
 
+    /// Sagas that nobody drives and that wait for what `waiting_on` says, a participant:
+    /// `sagas_max` at most, by their rank, and of one rank the oldest first. Takes nothing,
+    /// as [`claimable`](Self::claimable).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError>;
+
     /// The earliest time at which an unowned saga is due, if there is one.
     ///
     /// # Errors

@@ -121,9 +121,14 @@ fn standing_of(snapshot: &Snapshot) -> Standing {
     let Snapshot { row, definition, state, .. } = snapshot;
     let care = match row.standing.owner {
         Some(node) => Care::Owned(node),
-        None => Care::Parked { until_ms: row.standing.wake_at_ms },
+        None => Care::Parked { until_ms: row.standing.wake_at_ms, held: None },
     };
-    let told = standing(definition, state, care, row.standing.wake_at_ms.unwrap_or(0));
+    let mut told = standing(definition, state, &care, row.standing.wake_at_ms.unwrap_or(0));
+    if row.standing.rank.is_some() {
+        // Which participant holds it back is not in its log.
+        told.waiting_on.clone_from(&row.standing.waiting_on);
+        told.rank = row.standing.rank;
+    }
     if told.ended_at_ms.is_none() && is_set_aside(row) {
         return Standing { stuck: row.standing.stuck.clone(), ..told };
     }
@@ -186,7 +191,7 @@ pub(super) fn ended(
     end: &EndState,
 ) -> pb::Saga {
     let state = end.state.clone();
-    let standing = standing(&definition, &state, Care::Parked { until_ms: None }, 0);
+    let standing = standing(&definition, &state, &Care::Parked { until_ms: None, held: None }, 0);
     let row = SagaRow {
         saga: id,
         namespace,

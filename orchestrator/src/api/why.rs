@@ -242,14 +242,7 @@ impl<'t> Teller<'t> {
         let told =
             format!("{name} was not done in {} (last: {last})", count(tries.attempt, "attempt"));
         let Some(Action::Call { attempt, .. }) = self.is_next(index) else { return told };
-        let policy = &self.snapshot.definition.core.step(index).retry;
-        if self.snapshot.state.passed_pivot(&self.snapshot.definition.core) {
-            format!("{told}; attempt {attempt} is next")
-        } else {
-            // A dead owner's attempt and a wiring fault do not count.
-            let left = policy.attempts_max.saturating_sub(tries.failures);
-            format!("{told}; attempt {attempt} is next, {left} more at most")
-        }
+        format!("{told}; attempt {attempt} is next")
     }
 
     fn not_undone(&self, index: StepIndex) -> String {

@@ -6,12 +6,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use saga_core::{
-    Action, Direction, Ending, Event, Next, OperationId, OperatorAct, Outcome, Resolution, SagaId,
-    State, StepIndex, TurnBackReason, UnknownCause, Verdict, Word, state::Illegal,
+    Action, Direction, Ending, Event, Next, OperatorAct, Outcome, Resolution, State, StepIndex,
+    StepSet, UnknownCause, Verdict, Word, state::Illegal,
 };
+use saga_governor::Rank;
 
-use crate::definition::{
-    CompiledDefinition, Failure, RenderError, Rendered, ReplyMeaning, RunData,
+use crate::{
+    definition::{CompiledDefinition, RenderError, Rendered, ReplyMeaning},
+    driver::{gate::Admits, known::Known},
 };
 
 /// Payloads in one row, as far as one alone is not larger, in bytes. What belongs to one
@@ -39,6 +41,8 @@ pub(crate) struct Advance {
     pub(crate) facts: usize,
     /// Payloads in the events.
     bytes: usize,
+    /// Steps whose call has no place.
+    held: StepSet,
 }
 
 /// One request to send.
@@ -56,6 +60,14 @@ pub(crate) enum Order {
         step: StepIndex,
         inquiry: u32,
     },
+}
+
+impl Order {
+    pub(crate) fn step(&self) -> StepIndex {
+        match self {
+            Self::Call { step, .. } | Self::Inquire { step, .. } => *step,
+        }
+    }
 }
 
 /// What comes after the orders.
@@ -100,6 +112,7 @@ pub(crate) fn advance(
     facts: &[Event],
     mode: Mode,
     now_ms: u64,
+    gate: &mut dyn Admits,
 ) -> Result<Advance, AdvanceError> {
     let mut draft = Advance {
         events: Vec::with_capacity(facts.len() + 2),
@@ -108,6 +121,7 @@ pub(crate) fn advance(
         rest: Rest::Wait { until_ms: None },
         facts: 0,
         bytes: 0,
+        held: StepSet::EMPTY,
     };
     for fact in facts {
         if draft.facts > 0 && draft.bytes + payload_bytes(fact) > ROW_SHARE_BYTES {
@@ -124,14 +138,14 @@ pub(crate) fn advance(
     let core = &subject.definition.core;
     let rounds_max = 8 * core.steps.len() + 8;
     for _ in 0..rounds_max {
-        match saga_core::next(core, &draft.state, now_ms) {
+        match saga_core::next_without(core, &draft.state, now_ms, draft.held) {
             Next::Do(actions) => {
                 for action in actions {
                     if draft.bytes > ROW_SHARE_BYTES {
                         draft.rest = Rest::More;
                         return Ok(draft);
                     }
-                    draft.perform(subject, action, now_ms)?;
+                    draft.perform(subject, action, now_ms, gate)?;
                 }
             }
             Next::Wait { until_ms } => {
@@ -166,10 +180,11 @@ impl Advance {
         subject: Subject<'_>,
         action: Action,
         at_ms: u64,
+        gate: &mut dyn Admits,
     ) -> Result<(), AdvanceError> {
         match action {
             Action::Call { step, direction, attempt } => {
-                return self.call(subject, step, direction, attempt, at_ms);
+                return self.call(subject, (step, direction, attempt), at_ms, gate);
             }
             Action::BeginWait { step } => {
                 let begins = self.with(subject, |known| subject.definition.begins(step, known));
@@ -189,6 +204,8 @@ impl Advance {
             Action::TimeOut { step, then } => {
                 self.record(Event::WaitEnded { step, verdict: Verdict::TimedOut { then }, at_ms })?;
             }
+            Action::Inquire { step, .. }
+                if !self.is_admitted(subject, step, Direction::Forward, Rank::Undo, gate) => {}
             Action::Inquire { step, inquiry } => {
                 self.record(Event::Inquired { step, inquiry, at_ms })?;
                 self.orders.push(Order::Inquire { step, inquiry });
@@ -202,10 +219,9 @@ impl Advance {
     fn call(
         &mut self,
         subject: Subject<'_>,
-        step: StepIndex,
-        direction: Direction,
-        attempt: u32,
+        (step, direction, attempt): (StepIndex, Direction, u32),
         at_ms: u64,
+        gate: &mut dyn Admits,
     ) -> Result<(), AdvanceError> {
         let pinned = if attempt == 1 { None } else { self.state.step(step).request.clone() };
         let (body, request) = match pinned {
@@ -244,9 +260,38 @@ impl Advance {
             Ok(headers) => headers,
             Err(error) => return self.record(unrenderable(step, direction, &error, at_ms)),
         };
+        // Only now: a call that is not made needs no place.
+        let rank = match direction {
+            Direction::Backward => Rank::Undo,
+            Direction::Forward if self.state.passed_pivot(&subject.definition.core) => {
+                Rank::Committed
+            }
+            Direction::Forward => Rank::Fresh,
+        };
+        if !self.is_admitted(subject, step, direction, rank, gate) {
+            return Ok(());
+        }
         self.record(Event::Intended { step, direction, attempt, request, at_ms })?;
         self.orders.push(Order::Call { step, direction, attempt, body, headers });
         Ok(())
+    }
+
+    /// Whether the call has a place. Where it has none, it is left out of the draft.
+    fn is_admitted(
+        &mut self,
+        subject: Subject<'_>,
+        step: StepIndex,
+        direction: Direction,
+        rank: Rank,
+        gate: &mut dyn Admits,
+    ) -> bool {
+        let call = subject.definition.call(step, direction);
+        // A call that there is not is recorded as a fault.
+        let admitted = call.is_none_or(|spec| gate.admits(step, &spec.participant, rank));
+        if !admitted {
+            self.held = self.held.with(step);
+        }
+        admitted
     }
 
     /// A reply that cannot be read, or that answers something else, says that something was
@@ -338,49 +383,4 @@ fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_m
 /// made of it.
 pub(crate) fn labels(subject: Subject<'_>, state: &State) -> Vec<(String, String)> {
     subject.definition.labels(&Known { state, subject }).unwrap_or_default()
-}
-
-/// What expressions may read.
-#[derive(Debug)]
-struct Known<'k> {
-    state: &'k State,
-    subject: Subject<'k>,
-}
-
-impl RunData for Known<'_> {
-    fn saga_id(&self) -> SagaId {
-        self.state.saga()
-    }
-
-    fn operation(&self, index: StepIndex, _: &str) -> OperationId {
-        self.state.operation(&self.subject.definition.core, index, Direction::Forward)
-    }
-
-    fn business_key(&self) -> &str {
-        self.subject.business_key
-    }
-
-    fn input(&self) -> &Bytes {
-        self.state.input()
-    }
-
-    fn reply(&self, step: StepIndex) -> Option<&Bytes> {
-        self.state.step(step).reply.as_ref()
-    }
-
-    fn signal(&self, step: StepIndex) -> Option<&Bytes> {
-        self.state.step(step).signal.as_ref().map(|signal| &signal.payload)
-    }
-
-    fn failure(&self) -> Option<Failure<'_>> {
-        let because = self.state.turned_back()?;
-        let step =
-            because.step().map_or("", |step| self.subject.definition.core.step(step).name.as_str());
-        let reason = match because {
-            TurnBackReason::StepRejected { reason, .. } => reason,
-            TurnBackReason::DeadlinePassed => "DEADLINE",
-            other => other.code(),
-        };
-        Some(Failure { step, reason })
-    }
 }

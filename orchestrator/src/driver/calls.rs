@@ -10,11 +10,12 @@ use crate::{
     definition::CompiledDefinition,
     driver::{Answer, Answered, Run, advance::Order},
     engine::Shared,
+    governor::Place,
     participants::CallRequest,
 };
 
 /// The call or inquiry of `order`, whose answer is a fact about `run`.
-pub(super) fn make(run: &Run, order: Order) -> Answer {
+pub(super) fn make(run: &Run, order: Order, place: Option<Place>) -> Answer {
     let (step, direction) = match order {
         Order::Call { step, direction, .. } => (step, direction),
         Order::Inquire { step, .. } => (step, Direction::Forward),
@@ -25,6 +26,7 @@ pub(super) fn make(run: &Run, order: Order) -> Answer {
         definition: Arc::clone(&run.definition),
         saga: run.saga,
         operation,
+        place,
     };
     match order {
         Order::Call { step, direction, attempt, body, headers } => Box::pin(async move {
@@ -55,6 +57,8 @@ struct Caller {
     saga: SagaId,
     /// What is called or inquired into.
     operation: OperationId,
+    /// Its leave to call. `None`: there is no such call.
+    place: Option<Place>,
 }
 
 impl Caller {
@@ -97,6 +101,9 @@ impl Caller {
         }
         .instrument(span)
         .await;
+        if let Some(place) = self.place {
+            place.called(&outcome);
+        }
         let at_ms = self.shared.clock.now_ms();
         Event::Answered { step, direction, attempt, outcome, at_ms }
     }
@@ -112,6 +119,9 @@ impl Caller {
             }
             None => Resolution::Unsupported { message: format!("{name} has no call") },
         };
+        if let Some(place) = self.place {
+            place.inquired(&resolution);
+        }
         let at_ms = self.shared.clock.now_ms();
         Event::Resolved { step, inquiry, resolution, at_ms }
     }

@@ -3,15 +3,16 @@
 use saga_core::{Cause, Ending, NodeId, State, StepPhase, cause, stuck};
 use saga_log::{CauseRow, Standing, Status, StuckRow};
 
-use crate::definition::CompiledDefinition;
+use crate::{definition::CompiledDefinition, driver::gate::HeldBack, governor::waiting_on};
 
 /// Who cares for the saga until something happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
     /// This node drives it.
     Owned(NodeId),
-    /// It is parked, and due at this time. `None`: only a person or a client wakes it.
-    Parked { until_ms: Option<u64> },
+    /// It is parked, and due at this time. `None`: only a person or a client wakes it, or the
+    /// participant that holds it back.
+    Parked { until_ms: Option<u64>, held: Option<HeldBack> },
 }
 
 /// What a saga waits for when no time wakes it.
@@ -21,7 +22,7 @@ pub(crate) const WAITING_ON_OPERATOR: &str = "operator";
 pub(crate) fn standing(
     definition: &CompiledDefinition,
     state: &State,
-    care: Care,
+    care: &Care,
     now_ms: u64,
 ) -> Standing {
     let core = &definition.core;
@@ -36,6 +37,7 @@ pub(crate) fn standing(
             status,
             wake_at_ms: None,
             waiting_on: None,
+            rank: None,
             owner: None,
             stuck: None,
             turned_back,
@@ -49,11 +51,17 @@ pub(crate) fn standing(
         message: stuck_message(definition, state, stuck),
         since_ms: stuck.since_ms,
     });
-    let (owner, wake_at_ms) = match care {
-        Care::Owned(node) => (Some(node), Some(now_ms)),
-        Care::Parked { until_ms } => (None, until_ms),
+    let (owner, wake_at_ms, held) = match care {
+        Care::Owned(node) => (Some(*node), Some(now_ms), None),
+        Care::Parked { until_ms, held: None } => (None, *until_ms, None),
+        Care::Parked { until_ms, held: Some(held) } => {
+            (None, Some(held.wake_at_ms(*until_ms, now_ms)), Some(held))
+        }
     };
-    let waiting_on = awaited_signal(definition, state)
+    let rank = held.map(|held| held.rank.number());
+    let waiting_on = held
+        .map(|held| waiting_on(&held.participant))
+        .or_else(|| awaited_signal(definition, state))
         .or_else(|| wake_at_ms.is_none().then(|| WAITING_ON_OPERATOR.to_owned()));
     let status = if turned_back.is_some() { Status::Compensating } else { Status::Running };
     // A call that is repeated at once holds nothing up; the index is not written for it.
@@ -63,12 +71,25 @@ pub(crate) fn standing(
             && now_ms.saturating_sub(cause.since_ms) < HELD_UP_AFTER_MS
     };
     let cause = cause_row(definition, state).filter(|cause| !is_short(cause));
+    // A saga that has not called yet has met nothing that its log could tell.
+    let cause = cause.or_else(|| held.map(|held| held_row(held, now_ms)));
     let ended_at_ms = None;
-    Standing { status, wake_at_ms, waiting_on, owner, stuck, turned_back, ended_at_ms, cause }
+    Standing { status, wake_at_ms, waiting_on, rank, owner, stuck, turned_back, ended_at_ms, cause }
 }
 
 /// From when on a saga that is being driven is told as held up.
 const HELD_UP_AFTER_MS: u64 = 1_000;
+
+/// That a participant holds a saga back which has not called it.
+fn held_row(held: &HeldBack, now_ms: u64) -> CauseRow {
+    CauseRow {
+        participant: held.participant.clone(),
+        method: String::new(),
+        code: "HELD_BACK".to_owned(),
+        message: "it takes no calls now; nothing was sent".to_owned(),
+        since_ms: now_ms,
+    }
+}
 
 /// What the outside is told to hold a saga up.
 fn cause_row(definition: &CompiledDefinition, state: &State) -> Option<CauseRow> {

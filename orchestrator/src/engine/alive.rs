@@ -78,7 +78,14 @@ impl DeathWatch {
             self.seen.remove(&node);
             dead.push(node);
         }
+        let (place, nodes) = self.place(shared.node);
+        shared.governor.share(place, nodes);
         Ok(dead)
+    }
+
+    /// Which of how many living nodes this one is, by the order of their ids.
+    fn place(&self, this: NodeId) -> (usize, usize) {
+        (self.seen.keys().filter(|node| **node < this).count(), self.seen.len() + 1)
     }
 
     /// Compares what is seen now with what was seen before.

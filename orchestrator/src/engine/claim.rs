@@ -4,11 +4,13 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use saga_core::{Event, SagaId, State, encoding};
+use saga_governor::Came;
 use saga_log::{ClaimQuery, StoreError, Tip};
 
 use crate::{
     driver::{DriveError, Left, Run},
     engine::{Shared, alive::DeathWatch, live::Seat},
+    governor::waiting_on,
 };
 
 /// Sagas that are taken over in one round at most, so that starts are not starved.
@@ -29,6 +31,7 @@ pub(super) fn spawn(shared: &Arc<Shared>) {
 
 async fn refresh(shared: Arc<Shared>) {
     while pause(&shared, 2_000).await {
+        shared.governor.look_again();
         if let Err(error) = shared.definitions.refresh(&shared).await {
             tracing::debug!(%error, "no news about definitions");
         }
@@ -122,11 +125,14 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
         sagas_max: u32::try_from(look_max - orphans.len()).unwrap_or(u32::MAX),
     };
     let claimable = shared.log.store().claimable(&query).await?;
-    let is_full = orphans.len() + claimable.len() >= look_max;
+    let looked = orphans.len() + claimable.len();
+    let is_full = looked >= look_max;
+    let (held, more_are_held) = held(shared, room.saturating_sub(looked)).await?;
     let undriven = orphans.into_iter().map(|saga| (saga, Found::Undriven));
     let claimable = claimable.into_iter().map(|saga| (saga, Found::Claimable));
+    let held = held.into_iter().map(|saga| (saga, Found::Held));
     let (mut taken, mut left_alone, mut waiting) = (0, 0, 0);
-    for (saga, found) in undriven.chain(claimable) {
+    for (saga, found) in undriven.chain(claimable).chain(held) {
         if shared.orphans.pauses(saga) {
             left_alone += 1;
         } else if !shared.live.has(saga) {
@@ -139,7 +145,29 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
     }
     // Behind a full look there may be more.
     places.wait(if is_full && left_alone == 0 { places.share() } else { waiting });
-    Ok(Round { more: is_full && left_alone == 0 && room > 0, taken })
+    let more = is_full || more_are_held;
+    Ok(Round { more: more && left_alone == 0 && room > 0, taken })
+}
+
+/// Sagas that wait for participants which have room for them, and whether there may be more.
+async fn held(shared: &Shared, mut room: usize) -> Result<(Vec<SagaId>, bool), StoreError> {
+    let (mut found, mut more) = (Vec::new(), false);
+    for (participant, wanted) in shared.governor.rooms() {
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(room);
+        if wanted == 0 {
+            continue;
+        }
+        let sagas_max = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let held = shared.log.store().held(&waiting_on(&participant), sagas_max).await?;
+        if held.len() < wanted {
+            shared.governor.is_fetched(&participant);
+        } else {
+            more = true;
+        }
+        room -= held.len();
+        found.extend(held);
+    }
+    Ok((found, more))
 }
 
 impl Shared {
@@ -164,6 +192,8 @@ enum Found {
     Undriven,
     /// It is nobody's, or a dead node's.
     Claimable,
+    /// It waits for a participant that has room for it.
+    Held,
 }
 
 /// Loads a saga, says in its log that it is ours now, and drives it.
@@ -198,7 +228,9 @@ async fn take_over(
         at_ms: shared.clock.now_ms(),
     };
     let Loaded { definition, state, tip } = loaded;
-    let mut run = Run::new(shared, index.business_key, definition, state, Some(tip), mailbox);
+    let came = if found == Found::Held { Came::Fetched } else { Came::ByItself };
+    let key = index.business_key;
+    let mut run = Run::new(shared, key, definition, state, Some(tip), mailbox, came);
     run.written = Some(index.standing);
     run.resume(owned).await
 }

@@ -41,6 +41,7 @@ impl Shared {
             owner: None,
             wake_at_ms: None,
             waiting_on: Some(WAITING_ON_OPERATOR.to_owned()),
+            rank: None,
             stuck: Some(StuckRow {
                 reason: reason.to_owned(),
                 step: String::new(),

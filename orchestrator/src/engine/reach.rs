@@ -16,6 +16,7 @@ use crate::{
     driver::{
         DriveError, Message,
         advance::{Mode, Subject, advance},
+        gate::NoCalls,
     },
     engine::{Engine, claim::Loaded},
 };
@@ -182,7 +183,7 @@ impl Engine {
             };
             let now_ms = self.shared.clock.now_ms();
             let facts = std::slice::from_ref(answer);
-            let told = advance(subject, &state, facts, Mode::HandOver, now_ms)
+            let told = advance(subject, &state, facts, Mode::HandOver, now_ms, &mut NoCalls)
                 .map_err(|error| ReachError::Unreadable(Box::new(error)))?;
             if told.events.is_empty() {
                 return Err(ReachError::DoesNotFit);
@@ -204,8 +205,8 @@ impl Engine {
         let shared = &self.shared;
         let (saga, now_ms) = (row.saga, shared.clock.now_ms());
         let index = if row.standing.owner.is_none() {
-            let waiting_on = None;
-            let due = Standing { wake_at_ms: Some(now_ms), waiting_on, ..row.standing };
+            let (wake_at_ms, waiting_on, rank) = (Some(now_ms), None, None);
+            let due = Standing { wake_at_ms, waiting_on, rank, ..row.standing };
             IndexChange::Set(Box::new(due))
         } else {
             IndexChange::Keep

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use saga_core::{Event, OperationRoot, SagaId, Started, State};
+use saga_governor::Came;
 use saga_log::{AppendError, SagaRow};
 use tokio::sync::oneshot;
 
@@ -117,8 +118,15 @@ impl Engine {
 
         let (state, creation) = first_row(shared, saga, start.clone(), accepted);
         let shared_by_run = Arc::clone(shared);
-        let run =
-            Run::new(shared_by_run, start.business_key, start.definition, state, None, mailbox);
+        let run = Run::new(
+            shared_by_run,
+            start.business_key,
+            start.definition,
+            state,
+            None,
+            mailbox,
+            Came::ByItself,
+        );
         shared.supervise(saga, end, place, run.start(creation));
 
         let patience = Duration::from_millis(shared.limits.start_timeout_ms);

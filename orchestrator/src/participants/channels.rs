@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -29,11 +29,24 @@ use tower::Service;
 use super::sight::Sight;
 use crate::coalesce::Coalesced;
 
-/// How often an idle connection is asked whether it lives.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a participant has to answer a ping of HTTP/2 before its connection is given up.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long it has to answer before it is given up.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what was sent may stay without an acknowledgement of the other machine before a
+/// connection is given up: a dead peer is found by TCP, which no server takes amiss.
+const DEAD_PEER: Duration = Duration::from_secs(15);
+
+/// How long a connection is silent before TCP asks whether the other machine is there.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a participant that is connected may take to answer a ping.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// Pings are never rarer than this.
+const KEEPALIVE_MAX: Duration = Duration::from_secs(7_200);
+
+/// Questions without an answer after which TCP takes the other machine for dead.
+const RETRIES: u32 = 3;
 
 /// Bytes that a participant may send ahead. Fixed: to adapt it, a connection would send a
 /// ping for every few replies.
@@ -58,6 +71,10 @@ pub struct ParticipantConfig {
     /// How long a connection may take to be made. Longer means slower news of a dead
     /// participant; a call that never left is known not to have happened.
     pub connect_timeout_ms: u64,
+    /// How often a connection is pinged while calls are out on it. Servers of gRPC allow one
+    /// ping in five minutes unless they are told otherwise, and close the connection after
+    /// more; whoever does so is pinged half as often from then on.
+    pub keepalive_ms: u64,
     /// Longest reply that is kept. Of a longer one it is only known that the call was done.
     pub reply_bytes_max: usize,
     /// Names and values of a reply's headers and trailers at most (X09). A refusal that
@@ -72,6 +89,7 @@ impl Default for ParticipantConfig {
             connections: 2,
             in_flight_max: 256,
             connect_timeout_ms: 1_000,
+            keepalive_ms: 330_000,
             reply_bytes_max: 1024 * 1024,
             header_bytes_max: 256 * 1024,
         }
@@ -93,10 +111,12 @@ pub enum ConfigError {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) channels: Channels,
-    /// A place for each call in flight.
-    pub(super) in_flight: Semaphore,
+    /// A place for each call of a conformance check.
+    pub(super) checks: Semaphore,
     pub(super) in_flight_max: usize,
     pub(super) reply_bytes_max: usize,
+    /// How long a ping may take.
+    pub(super) ping_timeout: Duration,
     /// What it serves now, compared with what definitions were checked with.
     pub(super) sight: Sight,
 }
@@ -105,7 +125,9 @@ impl Entry {
     pub(super) fn new(name: &str, config: &ParticipantConfig) -> Result<Self, ConfigError> {
         let ParticipantConfig { connections, in_flight_max, reply_bytes_max, .. } = *config;
         let places = in_flight_max.min(Semaphore::MAX_PERMITS);
-        if config.addresses.is_empty() || [connections, in_flight_max, reply_bytes_max].contains(&0)
+        if config.addresses.is_empty()
+            || [connections, in_flight_max, reply_bytes_max].contains(&0)
+            || config.keepalive_ms == 0
         {
             return Err(ConfigError::Empty { participant: name.to_owned() });
         }
@@ -115,12 +137,14 @@ impl Entry {
                 channels.push(Channel::new(authority(name, address)?, config));
             }
         }
-        let channels = Channels { all: channels, turn: AtomicUsize::new(0) };
+        let addresses = config.addresses.len();
+        let channels = Channels { all: channels, addresses, turn: AtomicUsize::new(0) };
         Ok(Self {
             channels,
-            in_flight: Semaphore::new(places),
+            checks: Semaphore::new(places),
             in_flight_max,
             reply_bytes_max,
+            ping_timeout: Duration::from_millis(config.connect_timeout_ms) + ANSWER_TIME,
             sight: Sight::default(),
         })
     }
@@ -174,37 +198,58 @@ impl Connection for Coalesced {
 /// One connection: made when something is sent, and made again after it broke.
 #[derive(Debug)]
 pub(super) struct Channel {
-    client: Client<Connector, Body>,
+    client: RwLock<Pinged>,
     authority: Authority,
+    config: ParticipantConfig,
     /// Goes up whenever its connection is made or gone.
     changes: Arc<AtomicU64>,
     /// What `changes` was when the participant's types were last looked at over it.
     seen: AtomicU64,
 }
 
-impl Channel {
-    fn new(authority: Authority, config: &ParticipantConfig) -> Self {
-        let changes = Arc::new(AtomicU64::new(1));
+/// A client, and how often it pings.
+#[derive(Clone, Debug)]
+struct Pinged {
+    client: Client<Connector, Body>,
+    every: Duration,
+}
+
+impl Pinged {
+    fn new(every: Duration, config: &ParticipantConfig, changes: &Arc<AtomicU64>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        connector.set_keepalive(Some(KEEPALIVE_INTERVAL));
+        connector.set_keepalive(Some(SILENCE));
+        connector.set_keepalive_interval(Some(SILENCE));
+        #[cfg(target_os = "linux")]
+        connector.set_tcp_user_timeout(Some(DEAD_PEER));
+        connector.set_keepalive_retries(Some(RETRIES));
         connector.set_connect_timeout(Some(Duration::from_millis(config.connect_timeout_ms)));
         // Each client has a pool of its own, and a pool has one HTTP/2 connection per
         // address.
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .http2_only(true)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .http2_keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .http2_keep_alive_while_idle(true)
+            .http2_keep_alive_interval(every)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_while_idle(false)
             .http2_initial_stream_window_size(WINDOW_BYTES)
             .http2_initial_connection_window_size(WINDOW_BYTES)
             .http2_max_header_list_size(config.header_bytes_max)
             .http2_initial_max_send_streams(STREAMS_FIRST)
             // Trying again is the saga's business, and stands in its log.
             .retry_canceled_requests(false)
-            .build(Connector { http: connector, changes: Arc::clone(&changes) });
-        Self { client, authority, changes, seen: AtomicU64::new(0) }
+            .build(Connector { http: connector, changes: Arc::clone(changes) });
+        Self { client, every }
+    }
+}
+
+impl Channel {
+    fn new(authority: Authority, config: &ParticipantConfig) -> Self {
+        let changes = Arc::new(AtomicU64::new(1));
+        let every = Duration::from_millis(config.keepalive_ms);
+        let client = RwLock::new(Pinged::new(every, config, &changes));
+        let config = config.clone();
+        Self { client, authority, config, changes, seen: AtomicU64::new(0) }
     }
 
     /// Whether it may lead to another program than when the types were last looked at.
@@ -222,6 +267,18 @@ impl Channel {
         self.seen.store(self.changes.load(Ordering::Acquire), Ordering::Release);
     }
 
+    /// The participant closed the connection because it was pinged too often.
+    pub(super) fn calm_down(&self) {
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let every = client.every.saturating_mul(2).min(KEEPALIVE_MAX);
+        tracing::warn!(
+            participant.address = %self.authority,
+            keepalive_ms = every.as_millis(),
+            "the participant was pinged more often than it allows; it is pinged half as often now"
+        );
+        *client = Pinged::new(every, &self.config, &self.changes);
+    }
+
     /// Sends `request` to the method at `path`. The reply's head has come when this ends.
     pub(super) async fn send(
         &self,
@@ -233,7 +290,11 @@ impl Channel {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path);
         *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are given");
-        self.client.request(request).await
+        let client = {
+            let pinged = self.client.read().unwrap_or_else(PoisonError::into_inner);
+            pinged.client.clone()
+        };
+        client.request(request).await
     }
 }
 
@@ -241,10 +302,17 @@ impl Channel {
 #[derive(Debug)]
 pub(super) struct Channels {
     all: Vec<Channel>,
+    /// The first so many lead to different addresses.
+    addresses: usize,
     turn: AtomicUsize,
 }
 
 impl Channels {
+    /// One connection to each address.
+    pub(super) fn to_each_address(&self) -> impl Iterator<Item = &Channel> {
+        self.all.iter().take(self.addresses)
+    }
+
     /// The connection whose turn it is.
     pub(super) fn next(&self) -> &Channel {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

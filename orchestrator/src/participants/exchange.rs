@@ -16,6 +16,7 @@ use std::{
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
+use h2::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
@@ -140,11 +141,15 @@ async fn exchange(
 ) -> Seen {
     let response = match channel.send(path, request).await {
         Ok(response) => response,
-        Err(error) if is_refused_unprocessed(&error) => {
-            let message = "the participant refused the stream before it took the call".to_owned();
-            return Seen::NotSent { message };
+        Err(error) => {
+            return match broken(channel, &error) {
+                Seen::Lost { message } if is_refused_unprocessed(&error) => {
+                    let refused = "the participant refused the stream before it took the call";
+                    Seen::NotSent { message: format!("{refused}: {message}") }
+                }
+                seen => seen,
+            };
         }
-        Err(error) => return broken(&error),
     };
     let (head, mut body) = response.into_parts();
     let content_type = head.headers.get(http::header::CONTENT_TYPE);
@@ -166,7 +171,7 @@ async fn exchange(
     while let Some(frame) = body.frame().await {
         let frame = match frame {
             Ok(frame) => frame,
-            Err(status) => return broken(&status),
+            Err(status) => return broken(channel, &status),
         };
         match frame.into_data() {
             // Read to its end all the same: the status behind it says whether it was done.
@@ -271,7 +276,7 @@ fn is_refused_unprocessed(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
             return error.is_remote() && (refused || error.is_go_away());
         }
         next = error.source();
@@ -282,14 +287,14 @@ fn is_refused_unprocessed(error: &(dyn Error + 'static)) -> bool {
 /// Whether our library gave a stream up because of its headers.
 fn is_over_size(error: &h2::Error) -> bool {
     let reason = error.reason();
-    let one = error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
+    let one = error.is_reset() && reason == Some(Reason::REFUSED_STREAM);
     // Much over it, the whole connection is given up.
-    let all = error.is_go_away() && reason == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    let all = error.is_go_away() && reason == Some(Reason::ENHANCE_YOUR_CALM);
     error.is_library() && (one || all)
 }
 
 /// A call that ended without an answer.
-fn broken(error: &(dyn Error + 'static)) -> Seen {
+fn broken(channel: &Channel, error: &(dyn Error + 'static)) -> Seen {
     let mut words = Vec::new();
     let mut connecting = false;
     let mut next = Some(error);
@@ -298,7 +303,14 @@ fn broken(error: &(dyn Error + 'static)) -> Seen {
         if error.downcast_ref().is_some_and(is_over_size) {
             words.push("headers or trailers over `header_bytes_max`".to_owned());
         }
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let Some(reason) = error.downcast_ref().and_then(gone_away) {
+            // The library says what the code means, and what the participant wrote beside it.
+            text = format!("GOAWAY {reason:?}: {text}");
+            if reason == Reason::ENHANCE_YOUR_CALM {
+                channel.calm_down();
+            }
+        }
         if words.last() != Some(&text) {
             words.push(text);
         }
@@ -306,4 +318,9 @@ fn broken(error: &(dyn Error + 'static)) -> Seen {
     }
     let message = words.join(": ");
     if connecting { Seen::NotSent { message } } else { Seen::Lost { message } }
+}
+
+/// With which code the participant closed the connection, where it did.
+fn gone_away(error: &h2::Error) -> Option<Reason> {
+    if error.is_go_away() && error.is_remote() { error.reason() } else { None }
 }

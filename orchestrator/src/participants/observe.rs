@@ -115,6 +115,7 @@ impl Observer {
             path: path.map_err(|error| format!("{name}: {error}"))?,
             timeout: TIMEOUT,
             refusals: RefusalCodes::NONE,
+            already_undone: Vec::new(),
             request_type: method.input(),
             reply_type: method.output(),
             types_id: 0,

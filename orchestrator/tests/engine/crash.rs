@@ -71,11 +71,14 @@ pub(crate) const LOST_REPLIES: Course = Course {
     ..REFUSED_AT_THE_PIVOT
 };
 
-/// A participant is never reached.
+/// A participant is not reached for longer than a policy has attempts: no saga turns back.
 pub(crate) const DOWN: Course = Course {
-    script: &[("pay", Forward, 0, Fate::NotSent)],
-    ending: Ending::Compensated,
-    effects: &[("reserve", Forward), ("reserve", Backward)],
+    script: &[
+        ("pay", Forward, 1, Fate::NotSent),
+        ("pay", Forward, 2, Fate::NotSent),
+        ("pay", Forward, 3, Fate::NotSent),
+        ("pay", Forward, 4, Fate::NotSent),
+    ],
     ..SMOOTH
 };
 

@@ -34,8 +34,8 @@ steps:
       request: { order_no: input.order_no }
       expect: { order_no: input.order_no }
       timeout: 1s
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
 "#;
 
 /// A participant that mixes its replies up until it is mended.

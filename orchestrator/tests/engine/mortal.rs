@@ -157,6 +157,11 @@ impl Store for MortalStore {
         self.inner.claimable(query).await
     }
 
+    async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
+        self.alive().await;
+        self.inner.held(waiting_on, sagas_max).await
+    }
+
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.inner.next_wake_at_ms().await
     }

@@ -29,21 +29,21 @@ steps:
   - name: reserve
     action: { call: inventory/shop.inventory.v1.InventoryService/Reserve, request: { order_no: input.order_no }, timeout: 1s }
     compensation: { call: inventory/shop.inventory.v1.InventoryService/Release, request: { reserve_op_id: op("reserve") }, timeout: 1s }
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 20ms }
   - name: pay
     action: { call: payment/shop.payment.v1.PaymentService/Confirm, request: { order_no: input.order_no }, timeout: 1s }
     compensation: { call: payment/shop.payment.v1.PaymentService/Cancel, request: { reverses_op_id: op("pay") }, timeout: 1s }
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 20ms }
   - name: insert
     pivot: true
     action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: input.order_no }, timeout: 1s }
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 20ms }
   - name: commit
     action: { call: inventory/shop.inventory.v1.InventoryService/Commit, request: { reserve_op_id: op("reserve") }, timeout: 1s }
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
 "#;
 
 /// A payment that the client brought along, a reservation, an approval, and the pivot.
@@ -61,12 +61,12 @@ steps:
       when: failure.step == 'approval' && failure.reason == 'REFUND_DENIED'
       request: { provider_key: input.order_no, reason: failure.reason }
       timeout: 1s
-      retry: { first: 1ms, factor: 2, max: 4ms }
+      retry: { first: 10ms, factor: 2, max: 20ms }
   - name: reserve
     action: { call: inventory/shop.inventory.v1.InventoryService/Reserve, request: { order_no: input.order_no }, timeout: 1s }
-    compensation: { call: inventory/shop.inventory.v1.InventoryService/Release, request: { reserve_op_id: op("reserve") }, timeout: 1s, retry: { first: 1ms, factor: 2, max: 4ms } }
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms }
+    compensation: { call: inventory/shop.inventory.v1.InventoryService/Release, request: { reserve_op_id: op("reserve") }, timeout: 1s, retry: { first: 10ms, factor: 2, max: 20ms } }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 20ms }
   - name: approval
     wait:
       signal: approval
@@ -77,8 +77,8 @@ steps:
   - name: insert
     pivot: true
     action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: steps.approval.reply.note }, timeout: 1s }
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms }
+    retry: { first: 10ms, factor: 2, max: 20ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 20ms }
 "#;
 
 /// The definition whose approval is waited for at length.

@@ -69,7 +69,7 @@ async fn an_answer_that_comes_after_a_take_over_is_kept() {
         let first = engine_with(Arc::clone(&fresh.store), Arc::clone(&participants), quick()).await;
         let once_only = SAGA
             .replace("name: test\n", "name: once\n")
-            .replace("resolve: { first: 1ms, factor: 2, max: 4ms }", "on_unknown: park");
+            .replace("resolve: { first: 10ms, factor: 2, max: 20ms }", "on_unknown: park");
         first.register(&once_only, "once.yaml").await.unwrap();
         let saga = start_of(&first, "once", "key").await;
         once(&first, saga, |snapshot| snapshot.state.step(StepIndex(1)).phase.is_out()).await;

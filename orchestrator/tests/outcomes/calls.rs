@@ -3,12 +3,12 @@
 use std::{fmt::Write as _, time::Duration};
 
 use orchestrator::participants::ParticipantConfig;
-use saga_core::{NotDone, Outcome, UnknownCause};
+use saga_core::{Outcome, UnknownCause};
 use saga_proto::shop::inventory::v1::ReserveResponse;
 use tonic::transport::Server;
 
 use super::{
-    raw::{Gateway, peer},
+    raw::{Gateway, lingering, peer},
     server::{
         OPERATION, PATIENCE, Participant, RESERVE, TIMEOUT, call, configured, listen, participants,
         serve, shown, spec,
@@ -204,26 +204,19 @@ async fn a_call_carries_what_the_participant_needs_to_know() {
     assert_eq!(text("traceparent"), None, "no span is recorded here");
 }
 
+/// Whoever closes the connection says why, and pings it too often no more.
 #[tokio::test]
-async fn a_participant_that_is_full_keeps_further_calls_from_being_sent() {
-    let participant = participant();
-    let address = serve(Server::builder().add_service(participant.service())).await;
-    let client = configured(ParticipantConfig {
-        addresses: vec![format!("http://{address}")],
-        in_flight_max: 1,
-        ..ParticipantConfig::default()
-    });
-    let mut patient = spec(RESERVE);
-    patient.timeout = PATIENCE;
-    let hurried = spec(RESERVE);
-    tokio::select! {
-        _ = call(&client, &patient, "slow") => panic!("the first call does not end"),
-        second = async {
-            participant.was_executed().await;
-            call(&client, &hurried, "good").await
-        } => assert!(matches!(second, Outcome::NotDone { cause: NotDone::NotSent, .. })),
-    }
-    assert_eq!(participant.executed.available_permits(), 0, "the second was not executed");
+async fn a_connection_that_was_closed_says_why() {
+    // SETTINGS, then GOAWAY: no stream, ENHANCE_YOUR_CALM, and what is said beside it.
+    let goodbye = b"\0\0\0\x04\0\0\0\0\0\
+        \0\0\x16\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0btoo_many_pings";
+    let address = lingering("the whole", goodbye).await;
+    let client = participants(address);
+    let outcome = call(&client, &spec(RESERVE), "the whole").await;
+    assert_eq!(shown(&outcome), "not done: not sent");
+    let message = outcome.message();
+    assert!(message.contains("GOAWAY ENHANCE_YOUR_CALM"), "{message}");
+    assert!(message.contains("too_many_pings"), "{message}");
 }
 
 #[tokio::test]
@@ -231,7 +224,7 @@ async fn a_participant_that_is_not_configured_is_never_called() {
     let client = participants("127.0.0.1:1");
     let mut elsewhere = spec(RESERVE);
     elsewhere.participant = "payment".to_owned();
-    assert_eq!(shown(&call(&client, &elsewhere, "x").await), "fault PARTICIPANT_NOT_CONFIGURED");
+    assert_eq!(shown(&call(&client, &elsewhere, "x").await), "not done: not sent");
 }
 
 #[test]

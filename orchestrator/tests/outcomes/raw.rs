@@ -62,6 +62,26 @@ fn refused(bytes: usize) -> Result<http::Response<Body>, http::Error> {
     Ok(response)
 }
 
+/// As `peer`, but it leaves the hanging up to the other side.
+pub(crate) async fn lingering(marker: &'static str, answer: &'static [u8]) -> SocketAddr {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut read = Vec::new();
+                let marker = marker.as_bytes();
+                while socket.read_buf(&mut read).await.unwrap_or(0) > 0 {
+                    if read.windows(marker.len()).any(|it| it == marker) {
+                        socket.write_all(answer).await.unwrap_or_default();
+                        read.clear();
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
 /// A gateway that answers each path in its own way, over HTTP/2.
 #[derive(Clone)]
 pub(crate) struct Gateway;

@@ -147,6 +147,7 @@ impl Template {
                 status: Status::Running,
                 wake_at_ms: Some(at_ms),
                 waiting_on: None,
+                rank: None,
                 owner: Some(writer),
                 stuck: None,
                 turned_back: None,

@@ -185,6 +185,11 @@ impl Store for NodeStore {
         self.shared.claimable(query).await
     }
 
+    async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
+        self.readable("held").await?;
+        self.shared.held(waiting_on, sagas_max).await
+    }
+
     async fn clock_ms(&self) -> Result<Option<u64>, StoreError> {
         self.control.ready().await;
         let ahead_ms = self.world.lock().database_ahead_ms;

@@ -83,8 +83,7 @@ impl Open {
                 let due_ms = match self.pause {
                     Pause::After { at_ms } if self.tries.inquiries > 0 => {
                         let dice = dice(state, step, Direction::Forward, self.tries.inquiries);
-                        let delay_ms =
-                            step.resolve_retry.delay_ms_after(self.tries.inquiries, dice);
+                        let delay_ms = step.resolve_retry.rest_ms_after(self.tries.inquiries, dice);
                         at_ms.saturating_add(delay_ms)
                     }
                     _ => now_ms,
@@ -113,11 +112,10 @@ impl Open {
             // Only a person can mend these. Looking again now and then finds out that
             // somebody has, and calls for nobody.
             (Pause::After { at_ms }, Last::Fault | Last::Refused) => {
-                at_ms.saturating_add(policy.delay_max_ms)
+                at_ms.saturating_add(policy.rest_ms_beyond(self.tries.setbacks.saturating_sub(1)))
             }
             (Pause::After { at_ms } | Pause::NotBefore { at_ms }, _) => {
-                let failures = self.tries.failures.max(1);
-                at_ms.saturating_add(policy.delay_ms_after(failures, dice))
+                at_ms.saturating_add(policy.rest_ms_after(self.tries.setbacks.max(1), dice))
             }
         };
         let attempt = self.tries.attempt + 1;

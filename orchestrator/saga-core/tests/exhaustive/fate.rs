@@ -30,6 +30,8 @@ pub(crate) enum Fate {
     /// Who made it says that it was never sent.
     ToldNotSent(Request),
     Driven,
+    /// One of several calls cannot be made now; the others are.
+    HeldBack,
     Skipped,
     Unrenderable(Request),
     /// The condition of a compensation is false.
@@ -54,7 +56,7 @@ pub(crate) enum Fate {
 
 impl Fate {
     /// Those that the real core meets.
-    pub(crate) const ALL: [Self; 51] = [
+    pub(crate) const ALL: [Self; 52] = [
         Self::Answered(Act),
         Self::Answered(Ask),
         Self::Answered(Undo),
@@ -91,6 +93,7 @@ impl Fate {
         Self::ToldNotSent(Act),
         Self::ToldNotSent(Undo),
         Self::Driven,
+        Self::HeldBack,
         Self::Skipped,
         Self::Unrenderable(Act),
         Self::Unrenderable(Undo),

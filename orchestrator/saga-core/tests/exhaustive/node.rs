@@ -95,6 +95,10 @@ impl Node {
             Next::Do(actions) => {
                 may(Fate::Driven, 0);
                 for (at, action) in actions.iter().enumerate() {
+                    let is_call = matches!(action, Action::Call { .. } | Action::Inquire { .. });
+                    if is_call && actions.len() > 1 {
+                        may(Fate::HeldBack, at);
+                    }
                     let (step, direction) = match *action {
                         Action::Call { step, direction, attempt: 1 } => (step, direction),
                         Action::BeginWait { step } | Action::Judge { step } => {
@@ -194,6 +198,7 @@ impl Node {
         let events = match (step.fate, decision) {
             (
                 Fate::Driven
+                | Fate::HeldBack
                 | Fate::Skipped
                 | Fate::Kept
                 | Fate::Unrenderable(_)
@@ -274,6 +279,9 @@ impl Node {
         log: &mut Vec<Event>,
     ) -> Taken<()> {
         for (at, action) in actions.iter().enumerate() {
+            if step.fate == Fate::HeldBack && at == step.at {
+                continue;
+            }
             rules::judge_action(course.definition, self, action)?;
             let (event, message) = self.announce(action);
             let met = if at == step.at { self.met(step.fate, action) } else { None };

@@ -10,9 +10,11 @@ use saga_core::{
     stuck,
 };
 
+mod patience;
 mod waits;
 mod words;
 
+pub(crate) use patience::judge_held;
 pub(crate) use words::{Words, judge_words};
 
 use crate::{
@@ -51,6 +53,11 @@ pub(crate) enum Rule {
     SettledThenUndone,
     /// T3: no more attempts than the policy allows.
     WithinPolicy,
+    /// What surely did not reach its participant, and what that declined for now, uses up no
+    /// attempt: no saga turns back because of it alone.
+    OnlyAnswersUseAttempts,
+    /// Who takes no calls holds back those of its steps, not other steps and not the deadline.
+    HoldsOnlyItsCalls,
     /// T4: no action is begun after the deadline.
     DeadlineHolds,
     /// A step that is left to a person is not called.
@@ -79,7 +86,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::CallIsInTheLog,
         Self::LogFolds,
         Self::EndIsLast,
@@ -93,6 +100,8 @@ impl Rule {
         Self::BegunInOrder,
         Self::SettledThenUndone,
         Self::WithinPolicy,
+        Self::OnlyAnswersUseAttempts,
+        Self::HoldsOnlyItsCalls,
         Self::DeadlineHolds,
         Self::ParkedIsLeftAlone,
         Self::CancelIsDecided,
@@ -233,12 +242,13 @@ fn is_in_doubt(phase: StepPhase) -> bool {
 
 /// Judges one state, and what is to happen in it.
 pub(crate) fn judge_node(moment: &Moment<'_>, node: &Node, decision: &Next) -> Judged {
-    judge_kept(moment.definition, node)?;
+    patience::judge_kept(moment.definition, node)?;
     judge_effects(moment, node)?;
     for step in moment.definition.indices() {
         judge_step(node, step)?;
     }
     waits::judge_signals(moment.definition, node)?;
+    patience::judge_giving_up(moment, decision)?;
     match (node.state.ended(), decision) {
         (Some(ended), Next::Finished(ending)) if ended.ending == *ending => {
             judge_end_is_last(node)?;
@@ -247,15 +257,6 @@ pub(crate) fn judge_node(moment: &Moment<'_>, node: &Node, decision: &Next) -> J
         (Some(_), other) => Err((Rule::EndIsLast, format!("{other:?} after the end"))),
         (None, other) => judge_rest(moment.definition, node, other),
     }
-}
-
-/// Only a compensation with a condition may leave an effect where it is.
-fn judge_kept(definition: &Definition, node: &Node) -> Judged {
-    definition.indices().try_for_each(|step| {
-        let kept = node.state.step(step).phase == StepPhase::Kept;
-        let may = definition.step(step).compensation_conditional;
-        judge(Rule::CompensatedIsClean, !kept || may, || format!("step {step} is kept"))
-    })
 }
 
 fn judge_effects(moment: &Moment<'_>, node: &Node) -> Judged {

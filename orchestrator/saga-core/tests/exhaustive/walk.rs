@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use saga_core::{
-    Definition, Ending, Event, Next, NodeId, OperationRoot, SagaId, Started, State, Stuck,
+    Definition, Ending, Event, Next, NodeId, OperationRoot, SagaId, Started, State, StepSet, Stuck,
     encoding, stuck,
 };
 use uuid::Uuid;
@@ -25,6 +25,7 @@ const SAGA: SagaId = SagaId(Uuid::from_u128(1));
 /// What is walked: the core and the participants, or a mutant of them.
 pub(crate) struct Subject {
     pub(crate) decide: Box<Decide>,
+    pub(crate) hold: Box<Hold>,
     pub(crate) record: Box<Recorder>,
     pub(crate) barrier: Barrier,
     pub(crate) order: Order,
@@ -33,6 +34,9 @@ pub(crate) struct Subject {
 
 /// What happens next.
 pub(crate) type Decide = dyn Fn(&Moment<'_>) -> Next;
+
+/// What happens next where these steps are held back.
+pub(crate) type Hold = dyn Fn(&Moment<'_>, StepSet) -> Next;
 
 /// What is appended for an event that was about to be.
 pub(crate) type Recorder = dyn Fn(&State, Event) -> Vec<Event>;
@@ -47,6 +51,9 @@ impl Subject {
     pub(crate) fn real() -> Self {
         Self {
             decide: Box::new(|it| saga_core::next(it.definition, it.state, it.now_ms)),
+            hold: Box::new(|it, held| {
+                saga_core::next_without(it.definition, it.state, it.now_ms, held)
+            }),
             record: Box::new(|_, event| vec![event]),
             barrier: Barrier::WHOLE,
             order: Order::AppendThenSend,
@@ -155,6 +162,8 @@ impl<'w> Walk<'w> {
         };
         let decision = (self.course.subject.decide)(&moment);
         rules::judge_node(&moment, node, &decision).map_err(|broken| self.violation(broken))?;
+        let held = rules::judge_held(&self.course.subject.hold, &moment);
+        held.map_err(|broken| self.violation(broken))?;
         let (words, definition) = (&self.course.subject.words, self.course.definition);
         let said = rules::judge_words(words, definition, node, &decision);
         said.map_err(|broken| self.violation(broken))?;

@@ -44,7 +44,7 @@ fn a_refusal_on_record_ends_a_doubt() {
 fn without_an_inquiry_a_refusal_in_doubt_is_shown_at_once_and_asked_slowly() {
     let saga = in_doubt(OnUnknown::Retry);
     assert_eq!(reason(&saga), Some("OUTCOME_UNKNOWN"));
-    saga.waits_until(1_000, call(FIRST, Forward, 3));
+    saga.waits_until(2_000, call(FIRST, Forward, 3));
 }
 
 #[test]

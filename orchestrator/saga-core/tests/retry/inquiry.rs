@@ -58,7 +58,7 @@ fn a_doubt_outlives_attempts_that_did_nothing() {
         .answered(FIRST, Forward, 1, unknown())
         .answered(FIRST, Forward, 2, not_sent())
         .answered(FIRST, Forward, 3, not_sent());
-    saga.does(inquire(FIRST, 1));
+    saga.turned_back().does(inquire(FIRST, 1));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! When a call is made again.
 
 use saga_core::{
-    Definition,
+    Action, Definition,
     Direction::{Backward, Forward},
-    Jitter, Next, OperatorAct, Outcome, RetryPolicy, Step, TurnBackReason,
+    Jitter, Next, OperatorAct, Outcome, REST_MS_MAX, RetryPolicy, Step, TurnBackReason,
 };
 
 use crate::fixture::{
@@ -38,14 +38,49 @@ fn a_participant_that_asks_for_ever_gets_it() {
 }
 
 #[test]
-fn a_wiring_fault_waits_the_longest_pause_and_burns_no_attempt() {
+fn a_wiring_fault_is_looked_at_ever_more_rarely_and_burns_no_attempt() {
     let mut saga = Saga::of(definition());
-    for attempt in 1..=10 {
+    for (attempt, pause_ms) in (1..=12).zip(DOUBLED) {
         saga = saga.answered(FIRST, Forward, attempt, fault());
-        saga.clone().waits_until(1_000, call(FIRST, Forward, attempt + 1));
+        saga.clone().waits_until(pause_ms, call(FIRST, Forward, attempt + 1));
     }
-    saga.answered(FIRST, Forward, 11, not_sent()).waits_until(100, call(FIRST, Forward, 12));
 }
+
+/// Up to ten minutes apart, whatever the policy's own bound is.
+#[test]
+fn what_does_not_change_is_tried_ever_more_rarely() {
+    for outcome in [not_sent(), busy(0), fault()] {
+        let retry = RetryPolicy { delay_first_ms: 1, delay_max_ms: 1, ..PLAIN };
+        let mut saga = Saga::of(with_first(|step| Step { retry, ..step }));
+        let mut tries = 0;
+        while saga.now_ms < 24 * 3_600_000 {
+            tries += 1;
+            saga = saga.answered(FIRST, Forward, tries, outcome.clone());
+            let Next::Wait { until_ms: Some(until_ms) } = saga.next() else {
+                panic!("{outcome:?}: {:?}", saga.next());
+            };
+            assert!(until_ms <= saga.now_ms + REST_MS_MAX, "{outcome:?}: {until_ms}");
+            saga = saga.at(until_ms);
+        }
+        assert!((144..180).contains(&tries), "{outcome:?}: {tries} tries in a day");
+    }
+}
+
+/// PLAIN's bound, doubled up to ten minutes.
+const DOUBLED: [u64; 12] = [
+    1_000,
+    2_000,
+    4_000,
+    8_000,
+    16_000,
+    32_000,
+    64_000,
+    128_000,
+    256_000,
+    512_000,
+    REST_MS_MAX,
+    REST_MS_MAX,
+];
 
 #[test]
 fn a_new_owner_calls_at_once_and_burns_no_attempt() {
@@ -70,10 +105,26 @@ fn a_person_ends_a_pause() {
 }
 
 #[test]
-fn attempts_that_surely_did_nothing_end_with_turning_back() {
-    let reason = TurnBackReason::AttemptsExhausted { step: FIRST };
-    let saga = Saga::of(definition()).exhausted(FIRST, &not_sent());
-    saga.does(saga_core::Action::TurnBack { reason });
+fn what_surely_did_nothing_uses_up_no_attempt() {
+    for outcome in [not_sent(), busy(0)] {
+        let saga = Saga::of(definition()).exhausted(FIRST, &outcome);
+        saga.clone().waits_until(400, call(FIRST, Forward, 4));
+        // All three are still there for answers that count.
+        let mut saga = saga;
+        for attempt in 4..=6 {
+            saga = saga.answered(FIRST, Forward, attempt, unknown());
+        }
+        saga.does(Action::Inquire { step: FIRST, inquiry: 1 });
+    }
+}
+
+#[test]
+fn what_surely_did_nothing_waits_for_its_deadline_or_a_cancel() {
+    let definition = Definition { deadline_ms: Some(60_000), ..definition() };
+    let saga = Saga::of(definition).exhausted(FIRST, &not_sent());
+    let back = |reason| Action::TurnBack { reason };
+    saga.clone().cancelled().does(back(TurnBackReason::Cancelled));
+    saga.at(60_000).does(back(TurnBackReason::DeadlinePassed));
 }
 
 #[test]
@@ -82,7 +133,7 @@ fn behind_the_pivot_there_is_no_last_attempt() {
     for attempt in 1..=20 {
         saga = saga.answered(LAST, Forward, attempt, unknown());
     }
-    saga.waits_until(1_000, call(LAST, Forward, 21));
+    saga.waits_until(REST_MS_MAX, call(LAST, Forward, 21));
 }
 
 #[test]
@@ -92,7 +143,7 @@ fn a_compensation_has_no_last_attempt() {
         for attempt in 2..=20 {
             saga = saga.answered(FIRST, Backward, attempt, outcome.clone());
         }
-        saga.waits_until(1_000, call(FIRST, Backward, 21));
+        saga.waits_until(REST_MS_MAX, call(FIRST, Backward, 21));
     }
 }
 

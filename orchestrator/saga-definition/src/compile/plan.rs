@@ -163,6 +163,7 @@ impl Types<'_> {
             path: call.path.clone(),
             timeout: Duration::from_millis(call.timeout_ms),
             refusals: RefusalCodes::NONE,
+            already_undone: call.already_undone.clone(),
             request_type: method.input(),
             reply_type: method.output(),
             types_id: types_id(method),

@@ -5,6 +5,9 @@ use saga_core::{Jitter, RetryPolicy};
 use super::fields::Fields;
 use crate::{finding::Findings, yaml::Spanned};
 
+/// The shortest pause between two attempts that a definition may ask for, in milliseconds.
+const DELAY_MS_MIN: u64 = 10;
+
 /// The policy under `key`. What it does not say is as in `default`.
 pub(super) fn read_retry(
     fields: &Fields<'_>,
@@ -50,6 +53,12 @@ pub(super) fn read_retry(
                 findings.error("shape", attempts.span, message, "write `attempts: 8`");
             }
         }
+    }
+    // What fails at once would fail as often as the log can be written.
+    if policy.delay_first_ms.min(policy.delay_max_ms) < DELAY_MS_MIN {
+        let message = format!("a pause below {DELAY_MS_MIN}ms");
+        let remedy = format!("write {DELAY_MS_MIN}ms or more in `first` and `max`");
+        findings.error("pause-too-short", span, message, remedy);
     }
     // `max` below `first` would silently win over it.
     if policy.delay_max_ms < policy.delay_first_ms {

@@ -6,6 +6,7 @@ use saga_core::{OnUnknown, RetryPolicy, STEPS_MAX};
 use super::{
     fields::{Fields, list, scalar},
     headers::read_headers,
+    reasons::read_reasons,
     retry::read_retry,
     wait::{WaitFile, read_wait},
 };
@@ -128,6 +129,8 @@ pub(crate) struct CallFile {
     pub(crate) timeout_ms: u64,
     /// Of a compensation: it is made only where this is true.
     pub(crate) when: Option<Spanned<String>>,
+    /// Of a compensation: reasons of refusals that say that the effect is undone already.
+    pub(crate) already_undone: Vec<String>,
 }
 
 /// Reads the steps. Returns `None` where any of them is not usable.
@@ -238,7 +241,7 @@ fn read_action(
     }
 }
 
-fn read_names(node: &Node, what: &str, findings: &mut Findings) -> Vec<Spanned<String>> {
+pub(super) fn read_names(node: &Node, what: &str, findings: &mut Findings) -> Vec<Spanned<String>> {
     let items = list(node, what, findings).unwrap_or(&[]);
     items.iter().filter_map(|it| scalar(it, what, findings)).collect()
 }
@@ -275,7 +278,7 @@ fn read_call(
             RetryPolicy::ACTION,
         ),
         _ => (
-            &["call", "headers", "request", "expect", "timeout", "retry", "when"],
+            &["call", "headers", "request", "expect", "timeout", "retry", "when", "already_undone"],
             RetryPolicy::COMPENSATION,
         ),
     };
@@ -292,6 +295,7 @@ fn read_call(
         findings.error("shape", reason.span, "`refused_reason` without `refused_when`", remedy);
     }
     let when = fields.optional_text("when", findings);
+    let already_undone = read_reasons(&fields, findings);
     let call = fields.text("call", findings)?;
     let target = split_call(&call.value);
     if target.is_none() {
@@ -313,6 +317,7 @@ fn read_call(
         refused_reason,
         timeout_ms: timeout.map_or(TIMEOUT_MS, |it| it.value),
         when,
+        already_undone,
     };
     Some((call, retry))
 }

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::sample::{
     append_ids, ended, rival, running, saga, standing, start, step_to, stuck, write, write_new,
 };
-use crate::store::{Append, CLOCKS_APART_MS, ClaimQuery, Standing, Status, Store, Written};
+use crate::store::{
+    Append, CLOCKS_APART_MS, ClaimQuery, IndexChange, Standing, Status, Store, Written,
+};
 
 const ALIVE: NodeId = NodeId(Uuid::from_u128(0xa));
 const DEAD: NodeId = NodeId(Uuid::from_u128(0xd));
@@ -95,6 +97,43 @@ pub async fn the_longest_due_comes_first(first: Arc<dyn Store>, second: Arc<dyn 
     assert_eq!(claimable(&*second, &[], 2_000, 3).await, [saga(30), saga(29), saga(28)]);
     assert_eq!(claimable(&*second, &[DEAD], 2_000, 2).await, [saga(31), saga(30)]);
     assert_eq!(claimable(&*second, &[DEAD], 2_000, 0).await, []);
+}
+
+pub async fn those_that_wait_for_a_participant_come_by_rank_and_age(
+    first: Arc<dyn Store>,
+    second: Arc<dyn Store>,
+) {
+    let waits = |name: &str, rank| {
+        let waiting_on = Some(format!("participant {name}"));
+        Standing { waiting_on, rank: Some(rank), ..due_at(9_000) }
+    };
+    let aged = |n, started_at_ms, standing| {
+        let mut start = start(n, standing);
+        if let IndexChange::Create(new) = &mut start.index {
+            new.started_at_ms = started_at_ms;
+        }
+        start
+    };
+    let batch = [
+        aged(1, 40, waits("a", 2)),
+        aged(2, 10, waits("a", 2)),
+        aged(3, 90, waits("a", 0)),
+        aged(4, 80, waits("a", 1)),
+        aged(5, 10, waits("b", 2)),
+        aged(6, 10, Standing { owner: Some(ALIVE), ..waits("a", 2) }),
+        aged(7, 10, Standing { ended_at_ms: Some(1), ..waits("a", 2) }),
+        aged(8, 10, Standing { rank: None, ..waits("a", 2) }),
+    ];
+    write_new(&*first, &batch).await;
+    let held = async |name, max| second.held(name, max).await.expect("held");
+    assert_eq!(held("participant a", 10).await, [saga(3), saga(4), saga(2), saga(1)]);
+    assert_eq!(held("participant a", 2).await, [saga(3), saga(4)]);
+    assert_eq!(held("participant b", 10).await, [saga(5)]);
+    assert_eq!(held("participant", 10).await, []);
+    // Who is taken up waits no more.
+    write_new(&*first, &[step_to(3, 2, running(Some(ALIVE)))]).await;
+    assert_eq!(held("participant a", 10).await, [saga(4), saga(2), saga(1)]);
+    assert_eq!(standing(&*second, 4).await, waits("a", 1));
 }
 
 pub async fn the_next_wake_is_that_of_an_unowned_live_saga(

@@ -49,6 +49,7 @@ pub fn running(owner: Option<NodeId>) -> Standing {
         status: Status::Running,
         wake_at_ms: Some(1_000),
         waiting_on: None,
+        rank: None,
         owner,
         stuck: None,
         turned_back: None,

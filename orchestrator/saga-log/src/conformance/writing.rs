@@ -91,6 +91,9 @@ where
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
         self.inner.claimable(query).await
     }
+    async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
+        self.inner.held(waiting_on, sagas_max).await
+    }
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.inner.next_wake_at_ms().await
     }

@@ -58,13 +58,13 @@ const WRITE: &str = concat!(
             saga_id, namespace, business_key, definition, definition_version, request_hash,
             started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
             stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
-            cause_since_ms, wake_set_at_ms
+            cause_since_ms, wake_set_at_ms, rank
         )
         select * from unnest(
             $8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bytea[],
             $14::bigint[], $15::smallint[], $16::bigint[], $17::text[], $18::uuid[],
             $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
-            $25::text[], $26::text[], $27::bigint[], $28::bigint[]
+            $25::text[], $26::text[], $27::bigint[], $28::bigint[], $29::smallint[]
         )
         on conflict do nothing
         returning saga_id
@@ -91,15 +91,15 @@ const WRITE: &str = concat!(
             stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
             turned_back = new.turned_back, ended_at_ms = new.ended_at_ms, cause = new.cause,
             cause_message = new.cause_message, cause_since_ms = new.cause_since_ms,
-            wake_set_at_ms = new.wake_set_at_ms
+            wake_set_at_ms = new.wake_set_at_ms, rank = new.rank
         from unnest(
-            $29::uuid[], $30::smallint[], $31::bigint[], $32::text[], $33::uuid[],
-            $34::text[], $35::text[], $36::text[], $37::bigint[], $38::text[], $39::bigint[],
-            $40::text[], $41::text[], $42::bigint[], $43::bigint[]
+            $30::uuid[], $31::smallint[], $32::bigint[], $33::text[], $34::uuid[],
+            $35::text[], $36::text[], $37::text[], $38::bigint[], $39::text[], $40::bigint[],
+            $41::text[], $42::text[], $43::bigint[], $44::bigint[], $45::smallint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
             stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
-            cause_since_ms, wake_set_at_ms
+            cause_since_ms, wake_set_at_ms, rank
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
@@ -176,7 +176,7 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
     bind_standings!(with_changed, changed).fetch_one(connection).await
 }
 
-/// Binds the thirteen columns of a standing, and when it was written. A macro, as the type of a
+/// Binds the fourteen columns of a standing, and when it was written. A macro, as the type of a
 /// query cannot be named without its lifetimes.
 macro_rules! bind_standings {
     ($query:expr, $standings:expr) => {
@@ -207,6 +207,7 @@ macro_rules! bind_standings {
                 standing.cause.as_ref().map(|cause| to_i64(cause.since_ms))
             }))
             .bind(column(&$standings, |(append, _)| to_i64(append.at_ms)))
+            .bind(column(&$standings, |(_, standing)| standing.rank.map(i16::from)))
     };
 }
 use bind_standings;

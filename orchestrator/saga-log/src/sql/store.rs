@@ -166,6 +166,24 @@ macro_rules! sql_store {
                 Ok(due.into_iter().map(|(_, saga)| SagaId(saga)).collect())
             }
 
+            async fn held(
+                &self,
+                waiting_on: &str,
+                sagas_max: u32,
+            ) -> Result<Vec<SagaId>, StoreError> {
+                let waiting_on = waiting_on.to_owned();
+                let held: Vec<Uuid> = self
+                    .read("held", move |connection| {
+                        sqlx::query_scalar(sql::HELD)
+                            .bind(waiting_on)
+                            .bind(i64::from(sagas_max))
+                            .fetch_all(connection)
+                            .boxed()
+                    })
+                    .await?;
+                Ok(held.into_iter().map(SagaId).collect())
+            }
+
             async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
                 let at_ms: Option<i64> = self
                     .read("next_wake_at_ms", |connection| {

@@ -199,6 +199,7 @@ fn bind_standing<'q>(query: Bound<'q>, row: Option<(&'q Append, &'q Standing)>) 
         .bind(cause.map(|cause| cause.message.as_str()))
         .bind(cause.map(|cause| to_i64(cause.since_ms)))
         .bind(row.map(|(append, _)| to_i64(append.at_ms)))
+        .bind(standing.and_then(|standing| standing.rank).map(i16::from))
 }
 
 /// Rows that a statement may have room for, beside none. Few, as every shape is prepared
@@ -251,11 +252,11 @@ impl Shape {
                     saga_id, namespace, business_key, definition, definition_version,
                     request_hash, started_at_ms, status, wake_at_ms, waiting_on, owner,
                     stuck_reason, stuck_step, stuck_message, stuck_since_ms, turned_back,
-                    ended_at_ms, cause, cause_message, cause_since_ms, wake_set_at_ms
+                    ended_at_ms, cause, cause_message, cause_since_ms, wake_set_at_ms, rank
                 )
                 select * from ({rows}) where column1 is not null
                 on conflict do nothing;",
-                rows = values(self.created, 21),
+                rows = values(self.created, 22),
             ));
         }
         // A row behind the first needs the very row that it builds on.
@@ -282,9 +283,9 @@ impl Shape {
                     stuck_message = new.column8, stuck_since_ms = new.column9,
                     turned_back = new.column10, ended_at_ms = new.column11, cause = new.column12,
                     cause_message = new.column13, cause_since_ms = new.column14,
-                    wake_set_at_ms = new.column15
+                    wake_set_at_ms = new.column15, rank = new.column16
                 from ({rows}) as new where saga.saga_id = new.column1;",
-                rows = values(self.changed, 15),
+                rows = values(self.changed, 16),
             ));
         }
         text

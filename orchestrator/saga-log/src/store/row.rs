@@ -57,8 +57,12 @@ pub struct Standing {
     /// When somebody has to look at it. Due at once for a saga that is being driven, so
     /// that it is claimed as soon as its owner is dead.
     pub wake_at_ms: Option<u64>,
-    /// What it waits for where no time will wake it, such as `operator`.
+    /// What it waits for, such as `operator`, where no time will wake it, or `participant
+    /// inventory`, where a participant takes no calls now.
     pub waiting_on: Option<String>,
+    /// Where it stands among those that wait for the same participant: the lower, the sooner
+    /// it is its turn. `None`: it waits for none.
+    pub rank: Option<u8>,
     /// The node that drives it. `None`: whoever finds it due may take it.
     pub owner: Option<NodeId>,
     pub stuck: Option<StuckRow>,

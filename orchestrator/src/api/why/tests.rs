@@ -115,7 +115,7 @@ fn snapshot(definition: &Arc<CompiledDefinition>, events: &[Event]) -> Snapshot 
         definition_version: 1,
         request_hash: [0; 32],
         started_at_ms: 0,
-        standing: standing(definition, &state, Care::Parked { until_ms: None }, 0),
+        standing: standing(definition, &state, &Care::Parked { until_ms: None, held: None }, 0),
     };
     Snapshot { row, definition: Arc::clone(definition), state, version: 1 }
 }

@@ -3,18 +3,45 @@
 use bytes::Bytes;
 use saga_core::{
     Action, Definition, Direction, Event, Next, OnUnknown, Outcome, Resolution, Step, StepPhase,
-    Word, next,
+    StepSet, TurnBackReason, Word, next, next_without,
     phase::{Last, Pause},
 };
 
 use super::{Mutant, again, as_if, decides, real, records};
-use crate::{cases::PIVOT_LAST, rules::Rule};
+use crate::{
+    cases::{DEADLINE_MS, DIAMOND, PIVOT_LAST},
+    rules::Rule,
+    walk::{Moment, Subject},
+};
 
 pub(super) fn of_doubts() -> Vec<Mutant> {
     let mut mutants = of_refusals();
     mutants.extend(of_contradictions());
     mutants.extend(of_what_is_under_way());
+    mutants.push(of_what_never_left());
+    mutants.extend(of_what_is_held_back());
     mutants
+}
+
+fn of_what_never_left() -> Mutant {
+    decides("what never left uses up attempts", Rule::OnlyAnswersUseAttempts, |moment| {
+        let given_up = moment.definition.indices().find(|step| {
+            let phase = moment.state.step(*step).phase;
+            let Some(rules) = moment.definition.steps.get(step.at()) else { return false };
+            matches!(
+                phase,
+                StepPhase::Open { direction: Direction::Forward, tries, last: Last::NotSent, .. }
+                    if !tries.in_doubt && rules.retry.attempts_max <= tries.attempt
+            )
+        });
+        match given_up.filter(|_| moment.state.turned_back().is_none()) {
+            Some(step) => {
+                let reason = TurnBackReason::AttemptsExhausted { step };
+                Next::Do(vec![Action::TurnBack { reason }])
+            }
+            None => real(moment),
+        }
+    })
 }
 
 fn of_refusals() -> Vec<Mutant> {
@@ -117,6 +144,26 @@ fn of_what_is_under_way() -> Vec<Mutant> {
                     Next::Do(actions)
                 }
                 _ => real(moment),
+            }
+        }),
+    ]
+}
+
+fn of_what_is_held_back() -> [Mutant; 2] {
+    let holds = |name, hold: fn(&Moment<'_>, StepSet) -> Next| {
+        let subject = Subject { hold: Box::new(hold), ..Subject::real() };
+        let case = DIAMOND.case(OnUnknown::Resolve, 1, 2);
+        Mutant { name, subject, case, breaks: Rule::HoldsOnlyItsCalls }
+    };
+    [
+        holds("who is held back holds back all", |moment, held| match real(moment) {
+            Next::Do(_) if !held.is_empty() => Next::Wait { until_ms: Some(DEADLINE_MS) },
+            other => other,
+        }),
+        holds("who is held back has no deadline", |moment, held| {
+            match next_without(moment.definition, moment.state, moment.now_ms, held) {
+                Next::Wait { .. } => Next::Wait { until_ms: None },
+                other => other,
             }
         }),
     ]

@@ -1,0 +1,54 @@
+//! What the expressions of a definition read of a saga.
+
+use bytes::Bytes;
+use saga_core::{Direction, OperationId, SagaId, State, StepIndex, TurnBackReason};
+
+use crate::{
+    definition::{Failure, RunData},
+    driver::advance::Subject,
+};
+
+/// What expressions may read.
+#[derive(Debug)]
+pub(super) struct Known<'k> {
+    pub(super) state: &'k State,
+    pub(super) subject: Subject<'k>,
+}
+
+impl RunData for Known<'_> {
+    fn saga_id(&self) -> SagaId {
+        self.state.saga()
+    }
+
+    fn operation(&self, index: StepIndex, _: &str) -> OperationId {
+        self.state.operation(&self.subject.definition.core, index, Direction::Forward)
+    }
+
+    fn business_key(&self) -> &str {
+        self.subject.business_key
+    }
+
+    fn input(&self) -> &Bytes {
+        self.state.input()
+    }
+
+    fn reply(&self, step: StepIndex) -> Option<&Bytes> {
+        self.state.step(step).reply.as_ref()
+    }
+
+    fn signal(&self, step: StepIndex) -> Option<&Bytes> {
+        self.state.step(step).signal.as_ref().map(|signal| &signal.payload)
+    }
+
+    fn failure(&self) -> Option<Failure<'_>> {
+        let because = self.state.turned_back()?;
+        let step =
+            because.step().map_or("", |step| self.subject.definition.core.step(step).name.as_str());
+        let reason = match because {
+            TurnBackReason::StepRejected { reason, .. } => reason,
+            TurnBackReason::DeadlinePassed => "DEADLINE",
+            other => other.code(),
+        };
+        Some(Failure { step, reason })
+    }
+}
