@@ -52,7 +52,10 @@ impl Clock for Wall {
 type Wait = (&'static str, Vec<(&'static str, saga_core::Direction, u32, Fate)>, String);
 
 fn waits() -> Vec<Wait> {
-    let slow = SAGA.replace("first: 1ms, factor: 2, max: 4ms", "first: 30m, factor: 1, max: 30m");
+    let slow = SAGA.replace(
+        "first: 1ms, factor: 2, max: 4ms",
+        "first: 30m, factor: 1, max: 30m, jitter: none",
+    );
     let slow = slow.replace("deadline: 1m\n", "");
     let undo = slow.replace(
         "request: { reserve_op_id: op(\"reserve\") }, timeout: 1s }",
