@@ -22,6 +22,8 @@ pub struct LogRules {
     pub compares_version: bool,
     /// What it builds on is a row, and not only a version.
     pub names_row: bool,
+    /// That the log lost rows is told to every saga that was there before.
+    pub tells_of_losses: bool,
     /// A writer whose rows are gone from the log forgets what it knows.
     pub forgets_what_is_gone: bool,
     /// A call leaves when its row is durable.
@@ -43,6 +45,8 @@ pub struct Barrier {
     pub remembers_refusals: bool,
     /// An inquiry about an operation that never came keeps it from ever coming.
     pub inquiry_fences: bool,
+    /// So does one about a compensation.
+    pub undo_inquiry_fences: bool,
     /// An inquiry about an operation whose provider is being asked waits for the provider.
     pub inquiry_waits_for_provider: bool,
     /// A compensation has an operation id of its own.
@@ -76,6 +80,7 @@ impl Subject {
             log: LogRules {
                 compares_version: true,
                 names_row: true,
+                tells_of_losses: true,
                 forgets_what_is_gone: true,
                 appends_before_sending: true,
                 takes_over_by_append: true,
@@ -86,6 +91,7 @@ impl Subject {
                 knows_repeated_undos: true,
                 remembers_refusals: true,
                 inquiry_fences: true,
+                undo_inquiry_fences: true,
                 inquiry_waits_for_provider: true,
                 undo_has_its_own_id: true,
                 attempts_share_an_id: true,

@@ -207,6 +207,8 @@ fn started() -> Event {
         input: Bytes::from_static(b"\x0a\x05A-100"),
         operations: OperationRoot::Saga,
         node: NodeId(Uuid::from_u128(0xa)),
+        log_epoch: 0,
+        after_loss: false,
         at_ms: 1_000,
     })
 }

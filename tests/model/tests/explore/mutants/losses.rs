@@ -78,6 +78,22 @@ pub(super) fn of_log_and_participants() -> Vec<Mutant> {
         Mutant {
             scope: losing,
             ..log(
+                "sagas are not told that the log lost rows",
+                &[E2, E3],
+                LogRules { tells_of_losses: false, ..rules },
+            )
+        },
+        Mutant {
+            scope: losing,
+            ..participant(
+                "an inquiry about a compensation does not keep it from coming",
+                &[E2],
+                Barrier { undo_inquiry_fences: false, ..barrier },
+            )
+        },
+        Mutant {
+            scope: losing,
+            ..log(
                 "a node whose rows are gone appends the same row again",
                 &[V1],
                 LogRules { forgets_what_is_gone: false, ..rules },
