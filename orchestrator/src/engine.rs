@@ -16,10 +16,13 @@ use std::{
 
 use futures::FutureExt;
 use saga_core::{NodeId, SagaId};
-use saga_log::{Log, LogRow, StoreError};
+use saga_log::{AppendError, Log, LogRow, StoreError};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_util::task::TaskTracker;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
@@ -35,6 +38,7 @@ use crate::{
     participants::Caller,
 };
 
+mod alive;
 pub(crate) mod claim;
 mod continuity;
 mod live;
@@ -43,6 +47,7 @@ mod quarantine;
 mod reach;
 mod signal;
 mod start;
+mod stop;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
 pub use live::{EndState, EndWatch};
@@ -131,7 +136,12 @@ pub(crate) struct Shared {
     permits: Arc<Semaphore>,
     pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
-    stop: watch::Sender<bool>,
+    /// When it was told to stop.
+    stop: watch::Sender<Option<Instant>>,
+    /// Nobody drives a saga here any more, or is waited for.
+    drained: CancellationToken,
+    /// What goes on until the node has drained.
+    lasting: TaskTracker,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -158,7 +168,9 @@ impl Engine {
             permits: Arc::new(Semaphore::new(limits.sagas_max)),
             orphans: Orphans::default(),
             crashes: Mutex::default(),
-            stop: watch::Sender::new(false),
+            stop: watch::Sender::new(None),
+            drained: CancellationToken::new(),
+            lasting: TaskTracker::new(),
             tasks: TaskTracker::new(),
         });
         let store = shared.log.store();
@@ -172,6 +184,7 @@ impl Engine {
         shared.definitions.refresh(&shared).await?;
         // Before anything is started or taken over, and before this node marks the log.
         shared.ask_participants().await?;
+        shared.lasting.spawn(alive::beat(Arc::clone(&shared)));
         claim::spawn(&shared);
         shared.tasks.spawn(continuity::ask_late(Arc::clone(&shared)));
         tracing::info!(node.id = %shared.node, log.kind = store.kind(), "engine started");
@@ -231,42 +244,9 @@ impl Engine {
     pub fn log_mark(&self) -> LogMark {
         self.shared.log_mark()
     }
-
-    /// Takes nothing new from now on, and begins to hand the sagas over. [`Engine::stop`]
-    /// waits for the end of it.
-    pub fn begin_stop(&self) {
-        self.shared.stop.send_replace(true);
-    }
-
-    /// Stops: takes nothing new, records the answers of the calls that are out, and
-    /// parks every saga so that other nodes take them at once. What is not answered
-    /// within `grace` is left to whoever takes the saga over.
-    pub async fn stop(&self, grace: Duration) {
-        self.begin_stop();
-        self.shared.tasks.close();
-        if tokio::time::timeout(grace, self.shared.tasks.wait()).await.is_err() {
-            let left = self.shared.live.count();
-            tracing::warn!(sagas.left = left, "calls were out at the end of the grace period");
-        }
-        if let Err(error) = self.shared.log.store().forget_node(self.shared.node).await {
-            tracing::warn!(%error, "this node is not forgotten; others take it for dead in a while");
-        }
-        self.shared.log.close().await;
-    }
 }
 
 impl Shared {
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// Ends when the engine is told to stop.
-    pub(crate) async fn stopping(&self) {
-        let mut stop = self.stop.subscribe();
-        // The sender lives as long as `self`.
-        let _ = stop.wait_for(|stop| *stop).await;
-    }
-
     /// Ends at this time of our clock. `None`: never.
     pub(crate) async fn until(&self, until_ms: Option<u64>) {
         let Some(until_ms) = until_ms else {
@@ -338,6 +318,10 @@ impl Shared {
                 saga.id = %saga,
                 "the log went back in time and lost a saga; it is left as it is"
             ),
+            // The node has stopped before it left; whoever takes the saga over goes on.
+            DriveError::Append { source: AppendError::Closed, .. } if self.is_stopping() => {
+                tracing::debug!(saga.id = %saga, "a saga is left to other nodes");
+            }
             DriveError::Append { source, .. } => {
                 self.quarantine(saga, "ROW_REFUSED", &format!("{error}: {source}")).await;
             }

@@ -14,7 +14,6 @@ pub mod clock;
 mod coalesce;
 pub mod config;
 pub mod conformance;
-pub mod definition;
 pub mod definitions;
 pub mod descriptors;
 mod driver;
@@ -23,3 +22,5 @@ pub mod participants;
 pub mod runtime;
 pub mod server;
 pub mod telemetry;
+
+pub use saga_definition as definition;

@@ -103,14 +103,22 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let orchestrator = Orchestrator::start(config).await?;
-    tracing::info!(address = %orchestrator.local_addr()?, "listening");
     let told = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
+    tokio::pin!(told);
+    let orchestrator = tokio::select! {
+        started = Orchestrator::start(config) => started?,
+        // Whatever it waits for: nothing was accepted yet.
+        () = &mut told => {
+            telemetry.stop();
+            return Ok(());
+        }
+    };
+    tracing::info!(address = %orchestrator.local_addr()?, "listening");
     let served = orchestrator.run(told).await;
     telemetry.stop();
     served

@@ -255,8 +255,11 @@ async fn register_all(engine: &Engine, folder: &Path) -> anyhow::Result<()> {
             let engine = engine.clone();
             let shared = Arc::clone(&engine.shared);
             shared.tasks.spawn(async move {
-                while !engine.shared.is_stopping() {
-                    tokio::time::sleep(REGISTER_AGAIN).await;
+                loop {
+                    tokio::select! {
+                        () = tokio::time::sleep(REGISTER_AGAIN) => {}
+                        () = engine.shared.stopping() => return,
+                    }
                     match register(&engine, &yaml, &name).await {
                         Ok(true) => return,
                         Ok(false) => {}

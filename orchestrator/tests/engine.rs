@@ -17,4 +17,5 @@ mod engine {
     pub(super) mod script;
     pub(super) mod stores;
     mod waits;
+    mod watchers;
 }

@@ -1,24 +1,14 @@
-//! Says that this node lives, finds nodes that do not, and takes over what nobody
-//! drives: due sagas, sagas of dead nodes and sagas whose driver broke off here. One
-//! loop for the first run and for recovery.
-//!
-//! A node is dead when its count of beats has not changed for a while by *our* clock.
-//! No two clocks are compared, and nothing depends on being right: whoever is taken for
-//! dead by mistake is fenced by the log.
+//! Takes over what nobody drives: due sagas, sagas of dead nodes and sagas whose driver
+//! broke off here. One loop for the first run and for recovery.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use saga_core::{Event, NodeId, SagaId, State, encoding};
+use saga_core::{Event, SagaId, State, encoding};
 use saga_log::{ClaimQuery, StoreError, Tip};
-use tokio::time::Instant;
 
 use crate::{
     driver::{DriveError, Left, Run},
-    engine::{Shared, live::Seat},
+    engine::{Shared, alive::DeathWatch, live::Seat},
 };
 
 /// Sagas that are taken over in one round at most, so that starts are not starved.
@@ -32,29 +22,9 @@ const SWEEP_MS: u64 = 2_000;
 
 /// Starts the loops. They end when the engine stops.
 pub(super) fn spawn(shared: &Arc<Shared>) {
-    shared.tasks.spawn(beat(Arc::clone(shared)));
     shared.tasks.spawn(claim(Arc::clone(shared)));
     shared.tasks.spawn(refresh(Arc::clone(shared)));
     shared.tasks.spawn(sweep(Arc::clone(shared)));
-}
-
-async fn beat(shared: Arc<Shared>) {
-    while pause(&shared, shared.limits.heartbeat_ms).await {
-        let beaten = beat_once(&shared).await;
-        shared.continuity.answered(beaten.is_ok());
-        if let Err(error) = beaten {
-            tracing::debug!(%error, "no heartbeat");
-        }
-    }
-}
-
-async fn beat_once(shared: &Shared) -> Result<(), StoreError> {
-    let (store, now_ms) = (shared.log.store(), shared.clock.now_ms());
-    if !store.beat(shared.node, now_ms).await? {
-        tracing::warn!(node.id = %shared.node, "this node was taken for dead");
-        store.register_node(shared.node, now_ms).await?;
-    }
-    shared.mark_log(now_ms).await
 }
 
 async fn refresh(shared: Arc<Shared>) {
@@ -108,7 +78,7 @@ async fn pause(shared: &Shared, pause_ms: u64) -> bool {
 }
 
 async fn claim(shared: Arc<Shared>) {
-    let mut watch = DeathWatch::default();
+    let mut watch = DeathWatch::new(&shared.limits);
     loop {
         let pause_ms = match round(&shared, &mut watch).await {
             Ok(Round { more: true, taken: 1.. }) => 1,
@@ -267,39 +237,5 @@ impl Shared {
             return Err(DriveError::Definition { saga, what });
         }
         Ok(definition)
-    }
-}
-
-/// Watches the beats of the other nodes.
-#[derive(Debug, Default)]
-struct DeathWatch {
-    seen: HashMap<NodeId, (u64, Instant)>,
-}
-
-impl DeathWatch {
-    /// The nodes that are taken for dead now. A node that was seen silent for too long
-    /// is forgotten, so that it learns of it, should it live.
-    async fn dead(&mut self, shared: &Shared) -> Result<Vec<NodeId>, StoreError> {
-        let patience = Duration::from_millis(shared.limits.dead_after_ms);
-        let mut dead = Vec::new();
-        let rows = shared.log.store().nodes().await?;
-        self.seen.retain(|node, _| rows.iter().any(|row| row.node == *node));
-        for row in rows.into_iter().filter(|row| row.node != shared.node) {
-            let Some(beats) = row.beats else {
-                dead.push(row.node);
-                continue;
-            };
-            let now = Instant::now();
-            let (last, since) = self.seen.entry(row.node).or_insert((beats, now));
-            if *last != beats {
-                (*last, *since) = (beats, now);
-            } else if now.duration_since(*since) >= patience {
-                tracing::warn!(node.id = %row.node, "a node is silent; its sagas are taken over");
-                shared.log.store().forget_node(row.node).await?;
-                self.seen.remove(&row.node);
-                dead.push(row.node);
-            }
-        }
-        Ok(dead)
     }
 }

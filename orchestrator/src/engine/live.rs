@@ -66,6 +66,13 @@ impl Live {
         self.lock().contains_key(&saga)
     }
 
+    /// The sagas, in the order of their ids.
+    pub(crate) fn sagas(&self) -> Vec<SagaId> {
+        let mut sagas: Vec<SagaId> = self.lock().keys().copied().collect();
+        sagas.sort_unstable();
+        sagas
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }

@@ -1,0 +1,359 @@
+//! Evaluation on protobuf values. Bounded: every node, element and copied byte costs
+//! fuel, and an expression that runs out of it is an error (X27).
+
+use std::{borrow::Cow, cell::Cell};
+
+use prost_reflect::{FieldDescriptor, MapKey, Value};
+use saga_core::{SagaId, StepIndex};
+
+use super::{
+    Function, Ir, Loop, LoopKind,
+    calls_eval::call,
+    operators::{map_key, negated, whole},
+};
+use crate::RunData;
+
+/// Work that one rendering may do. An order of 2,000 lines that are converted one by one
+/// takes about 20,000.
+const FUEL: u64 = 100_000;
+
+/// Bytes that cost as much as one node.
+const BYTES_PER_FUEL: usize = 32;
+
+/// Why an expression has no value on the data of this saga. All but `OutOfFuel` depend on
+/// the data alone, and all give the same again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EvalError {
+    /// The step was skipped, or has not run.
+    #[error("step {0} has no reply: it was skipped")]
+    NoReply(String),
+    /// The result does not fit into 64 bits.
+    #[error("a number overflows 64 bits")]
+    Overflow,
+    /// `x / 0` or `x % 0`.
+    #[error("division by zero")]
+    DivisionByZero,
+    /// `list[i]` where there is no such element.
+    #[error("index {index} is outside of a list of {len}")]
+    OutOfBounds { index: i128, len: usize },
+    /// `map[key]` where there is no such key.
+    #[error("a map has no such key")]
+    NoSuchKey,
+    /// `int("x")`.
+    #[error("the text is not a number")]
+    NotANumber,
+    /// A number that the field cannot hold.
+    #[error("{value} does not fit into a field of type {wanted}")]
+    OutOfRange { value: i128, wanted: &'static str },
+    /// More work than an expression may do.
+    #[error("the expression takes more work than is allowed")]
+    OutOfFuel,
+    /// The data is not of the type it was checked for.
+    #[error("the data is not of the expected type")]
+    WrongType,
+}
+
+/// What turned a saga back, for its compensations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure<'a> {
+    /// Name of the step that was refused, or could not be done. Empty: it was none.
+    pub step: &'a str,
+    /// The reason code of the refusal; `DEADLINE` or `CANCELLED` where it was none.
+    pub reason: &'a str,
+}
+
+/// What expressions of one rendering see.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    /// The input. `None`: nothing reads it.
+    pub(crate) input: Option<Value>,
+    /// Replies that are read, by step.
+    pub(crate) replies: Vec<Option<Value>>,
+    /// The signal that is judged.
+    pub(crate) signal: Option<Value>,
+    /// What turned the saga back.
+    pub(crate) failure: Option<Failure<'a>>,
+    /// The saga.
+    pub(crate) saga: SagaId,
+    /// The business key it was started with.
+    pub(crate) business_key: &'a str,
+    /// Where the ids of operations come from.
+    data: &'a dyn RunData,
+    /// Names of the steps.
+    pub(crate) steps: &'a [String],
+    fuel: Cell<u64>,
+}
+
+/// Variables of the loops around.
+type Locals<'f> = Vec<Cow<'f, Value>>;
+
+impl<'a> Frame<'a> {
+    /// A frame with a full tank.
+    pub(crate) fn new(data: &'a dyn RunData, steps: &'a [String]) -> Self {
+        let replies = steps.iter().map(|_| None).collect();
+        Self {
+            input: None,
+            replies,
+            signal: None,
+            failure: None,
+            saga: data.saga_id(),
+            business_key: data.business_key(),
+            data,
+            steps,
+            fuel: Cell::new(FUEL),
+        }
+    }
+
+    /// The value of an expression.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError`]. Nothing else happened.
+    pub(crate) fn eval<'f>(&'f self, ir: &'f Ir) -> Result<Cow<'f, Value>, EvalError> {
+        self.value(ir, &mut Vec::new())
+    }
+
+    /// The value of an expression as text.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError`]. Nothing else happened.
+    pub(crate) fn eval_text(&self, ir: &Ir) -> Result<String, EvalError> {
+        match call(self, Function::ToString, &[self.eval(ir)?])? {
+            Value::String(text) => Ok(text),
+            _ => Err(EvalError::WrongType),
+        }
+    }
+
+    /// Whether the step has a reply.
+    pub(crate) fn has_reply(&self, step: StepIndex) -> bool {
+        self.replies.get(step.at()).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn spend(&self, fuel: u64) -> Result<(), EvalError> {
+        let left = self.fuel.get().checked_sub(fuel).ok_or(EvalError::OutOfFuel)?;
+        self.fuel.set(left);
+        Ok(())
+    }
+
+    pub(super) fn spend_bytes(&self, bytes: usize) -> Result<(), EvalError> {
+        self.spend((bytes / BYTES_PER_FUEL) as u64)
+    }
+
+    pub(super) fn owned(&self, value: Cow<'_, Value>) -> Result<Value, EvalError> {
+        match value {
+            Cow::Owned(value) => Ok(value),
+            Cow::Borrowed(value) => {
+                self.spend(weight(value))?;
+                Ok(value.clone())
+            }
+        }
+    }
+
+    fn value<'f>(
+        &'f self,
+        ir: &'f Ir,
+        locals: &mut Locals<'f>,
+    ) -> Result<Cow<'f, Value>, EvalError> {
+        self.spend(1)?;
+        let value = match ir {
+            Ir::Literal(value) => return Ok(Cow::Borrowed(value)),
+            Ir::Input => return self.input.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType),
+            Ir::Reply(step) => return self.reply(*step),
+            Ir::Signal => {
+                return self.signal.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType);
+            }
+            Ir::Select(of, field) => return select(self.value(of, locals)?, field),
+            Ir::Local(depth) => return self.local(*depth, locals),
+            Ir::Choose(test, then, other) => {
+                let branch = if self.test(test, locals)? { then } else { other };
+                return self.value(branch, locals);
+            }
+            Ir::Index(of, index) => {
+                let of = self.value(of, locals)?;
+                let index = self.value(index, locals)?;
+                return self.index(of, &index);
+            }
+            Ir::HasReply(step) => Value::Bool(self.has_reply(*step)),
+            Ir::SagaId => Value::String(self.saga.to_string()),
+            Ir::BusinessKey => Value::String(self.business_key.to_owned()),
+            Ir::Operation(step) => self.operation(*step)?,
+            Ir::FailureStep => self.failure(|failure| failure.step)?,
+            Ir::FailureReason => self.failure(|failure| failure.reason)?,
+            Ir::Has(of, field) => Value::Bool(has(&*self.value(of, locals)?, field)?),
+            Ir::Not(of) => Value::Bool(!self.test(of, locals)?),
+            Ir::Negate(of) => negated(&*self.value(of, locals)?)?,
+            Ir::And(a, b) => Value::Bool(self.test(a, locals)? && self.test(b, locals)?),
+            Ir::Or(a, b) => Value::Bool(self.test(a, locals)? || self.test(b, locals)?),
+            Ir::Arithmetic(operator, a, b) => {
+                let a = self.value(a, locals)?;
+                let b = self.value(b, locals)?;
+                self.compute(*operator, a, b)?
+            }
+            Ir::Compare(operator, a, b) => {
+                let a = self.value(a, locals)?;
+                let b = self.value(b, locals)?;
+                Value::Bool(self.compare(*operator, &a, &b)?)
+            }
+            Ir::In(item, all) => {
+                let item = self.value(item, locals)?;
+                let all = self.value(all, locals)?;
+                Value::Bool(self.contains(&all, &item)?)
+            }
+            Ir::Call(function, args) => {
+                let args: Result<Vec<_>, _> =
+                    args.iter().map(|arg| self.value(arg, locals)).collect();
+                call(self, *function, &args?)?
+            }
+            Ir::List(items) => {
+                let items: Result<Vec<_>, _> = items
+                    .iter()
+                    .map(|item| self.value(item, locals).and_then(|value| self.owned(value)))
+                    .collect();
+                Value::List(items?)
+            }
+            Ir::Record(fields) => {
+                let fields: Result<_, EvalError> = fields
+                    .iter()
+                    .map(|(name, field)| {
+                        let value = self.owned(self.value(field, locals)?)?;
+                        Ok((MapKey::String(name.clone()), value))
+                    })
+                    .collect();
+                Value::Map(fields?)
+            }
+            Ir::Loop(it) => self.run(it, locals)?,
+        };
+        Ok(Cow::Owned(value))
+    }
+
+    fn local<'f>(&'f self, depth: usize, locals: &Locals<'f>) -> Result<Cow<'f, Value>, EvalError> {
+        let value = locals.get(depth).ok_or(EvalError::WrongType)?;
+        if let Cow::Owned(value) = value {
+            self.spend(weight(value))?;
+        }
+        Ok(value.clone())
+    }
+
+    fn operation(&self, step: StepIndex) -> Result<Value, EvalError> {
+        let name = self.steps.get(step.at()).ok_or(EvalError::WrongType)?;
+        Ok(Value::String(self.data.operation(step, name).to_string()))
+    }
+
+    fn failure(&self, part: impl Fn(&Failure<'a>) -> &'a str) -> Result<Value, EvalError> {
+        let failure = self.failure.as_ref().ok_or(EvalError::WrongType)?;
+        Ok(Value::String(part(failure).to_owned()))
+    }
+
+    fn test<'f>(&'f self, ir: &'f Ir, locals: &mut Locals<'f>) -> Result<bool, EvalError> {
+        let value = self.value(ir, locals)?;
+        truth(&value)
+    }
+
+    fn reply(&self, step: StepIndex) -> Result<Cow<'_, Value>, EvalError> {
+        match self.replies.get(step.at()) {
+            Some(Some(reply)) => Ok(Cow::Borrowed(reply)),
+            _ => Err(EvalError::NoReply(self.steps.get(step.at()).cloned().unwrap_or_default())),
+        }
+    }
+
+    fn run<'f>(&'f self, it: &'f Loop, locals: &mut Locals<'f>) -> Result<Value, EvalError> {
+        let items: Box<dyn Iterator<Item = Cow<'f, Value>> + 'f> =
+            match self.value(&it.over, locals)? {
+                Cow::Borrowed(Value::List(items)) => Box::new(items.iter().map(Cow::Borrowed)),
+                Cow::Owned(Value::List(items)) => Box::new(items.into_iter().map(Cow::Owned)),
+                _ => return Err(EvalError::WrongType),
+            };
+        let mut kept = Vec::new();
+        let mut matches = 0_usize;
+        for item in items {
+            self.spend(1)?;
+            locals.truncate(it.local);
+            locals.push(item);
+            if let Some(condition) = &it.condition
+                && !self.test(condition, locals)?
+            {
+                continue;
+            }
+            let body = self.value(&it.body, locals)?;
+            match it.kind {
+                LoopKind::Map => kept.push(self.owned(body)?),
+                LoopKind::All if !truth(&body)? => return Ok(Value::Bool(false)),
+                LoopKind::Exists if truth(&body)? => return Ok(Value::Bool(true)),
+                LoopKind::ExistsOne if truth(&body)? => matches += 1,
+                LoopKind::Filter if truth(&body)? => {
+                    let item = locals.pop().ok_or(EvalError::WrongType)?;
+                    kept.push(self.owned(item)?);
+                }
+                LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne | LoopKind::Filter => {}
+            }
+        }
+        locals.truncate(it.local);
+        Ok(match it.kind {
+            LoopKind::Map | LoopKind::Filter => Value::List(kept),
+            LoopKind::All => Value::Bool(true),
+            LoopKind::Exists => Value::Bool(false),
+            LoopKind::ExistsOne => Value::Bool(matches == 1),
+        })
+    }
+
+    fn index<'f>(&self, of: Cow<'f, Value>, index: &Value) -> Result<Cow<'f, Value>, EvalError> {
+        if let Value::Map(_) = &*of {
+            let key = map_key(index)?;
+            return element(of, |of| match of {
+                Value::Map(map) => map.get(&key).ok_or(EvalError::NoSuchKey),
+                _ => Err(EvalError::WrongType),
+            });
+        }
+        let index = whole(index).ok_or(EvalError::WrongType)?;
+        element(of, |of| {
+            let Value::List(items) = of else { return Err(EvalError::WrongType) };
+            let found = usize::try_from(index).ok().and_then(|it| items.get(it));
+            found.ok_or(EvalError::OutOfBounds { index, len: items.len() })
+        })
+    }
+}
+
+/// A part of a value, borrowed where the whole is.
+fn element<'f>(
+    of: Cow<'f, Value>,
+    pick: impl for<'v> Fn(&'v Value) -> Result<&'v Value, EvalError>,
+) -> Result<Cow<'f, Value>, EvalError> {
+    match of {
+        Cow::Borrowed(of) => pick(of).map(Cow::Borrowed),
+        Cow::Owned(of) => pick(&of).cloned().map(Cow::Owned),
+    }
+}
+
+fn select<'f>(of: Cow<'f, Value>, field: &FieldDescriptor) -> Result<Cow<'f, Value>, EvalError> {
+    match of {
+        Cow::Borrowed(Value::Message(message)) => Ok(message.get_field(field)),
+        Cow::Owned(Value::Message(message)) => {
+            Ok(Cow::Owned(message.get_field(field).into_owned()))
+        }
+        _ => Err(EvalError::WrongType),
+    }
+}
+
+fn has(of: &Value, field: &FieldDescriptor) -> Result<bool, EvalError> {
+    match of {
+        Value::Message(message) => Ok(message.has_field(field)),
+        _ => Err(EvalError::WrongType),
+    }
+}
+
+fn truth(value: &Value) -> Result<bool, EvalError> {
+    value.as_bool().ok_or(EvalError::WrongType)
+}
+
+/// What copying a value costs.
+pub(super) fn weight(value: &Value) -> u64 {
+    let bytes = |len: usize| 1 + (len / BYTES_PER_FUEL) as u64;
+    match value {
+        Value::String(it) => bytes(it.len()),
+        Value::List(items) => 1 + items.iter().map(weight).sum::<u64>(),
+        Value::Map(map) => 1 + map.values().map(weight).sum::<u64>(),
+        Value::Message(message) => 1 + message.fields().map(|(_, it)| weight(it)).sum::<u64>(),
+        _ => 1,
+    }
+}

@@ -1,0 +1,291 @@
+//! Static rules: what can be known to go wrong before any saga runs.
+
+mod inquiries;
+mod sizes;
+mod waits;
+
+pub(crate) use inquiries::check as check_inquiries;
+pub(crate) use sizes::check as check_sizes;
+
+use saga_core::{Definition, OnUnknown, Step, StepIndex, StepSet};
+
+use crate::{
+    expression::Reads,
+    file::{CompensationFile, DefinitionFile, StepFile, suggest},
+    finding::{Findings, Span},
+};
+
+/// Every rule of the check. What each means stands in the report that it makes.
+pub const RULES: [&str; 41] = [
+    "call",
+    "compensation-after-pivot",
+    "compensation-missing",
+    "compensation-reads-own-reply",
+    "conditional-pivot",
+    "conditional-reference",
+    "cycle",
+    "duplicate-step",
+    "expression-syntax",
+    "expression-too-large",
+    "expression-type",
+    "inquiry-missing",
+    "late-attempt",
+    "name",
+    "no-operation",
+    "no-reply",
+    "pivot-parallel",
+    "pivot-twice",
+    "refusal-after-pivot",
+    "refusal-code",
+    "request-too-large",
+    "retry-longer-than-deadline",
+    "shape",
+    "signal-twice",
+    "streaming-method",
+    "too-large",
+    "unknown-field",
+    "unknown-function",
+    "unknown-input",
+    "unknown-key",
+    "unknown-method",
+    "unknown-service",
+    "unknown-signal-type",
+    "unknown-step",
+    "unknown-variable",
+    "unreachable-reply",
+    "wait-longer-than-deadline",
+    "wait-without-end",
+    "wait-without-type",
+    "wrong-type",
+    "yaml",
+];
+
+/// The steps that each step waits for, directly. Unknown names are left out.
+pub(crate) fn dependencies(file: &DefinitionFile, findings: &mut Findings) -> Vec<StepSet> {
+    let names: Vec<&str> = file.steps.iter().map(|it| it.name.value.as_str()).collect();
+    let mut sets = Vec::with_capacity(names.len());
+    for (position, step) in file.steps.iter().enumerate() {
+        if names[..position].contains(&names[position]) {
+            let message = format!("two steps are called `{}`", names[position]);
+            findings.error("duplicate-step", step.name.span, message, "rename one of them");
+        }
+        let Some(after) = &step.after else {
+            // What the client brought along is there from the start.
+            let before = position.checked_sub(1);
+            let before = before.filter(|it| !step.is_given() || file.steps[*it].is_given());
+            sets.push(before.and_then(index_of).into_iter().collect());
+            continue;
+        };
+        let mut set = StepSet::EMPTY;
+        for name in after {
+            match names.iter().position(|it| *it == name.value).and_then(index_of) {
+                Some(after) if step.is_given() && !file.steps[after.at()].is_given() => {
+                    let message = format!(
+                        "step {} has no action: it is applied from the start",
+                        step.name.value
+                    );
+                    let remedy = "take `after` out: it waits for nothing";
+                    findings.error("shape", name.span, message, remedy);
+                }
+                Some(index) => set = set.with(index),
+                None => {
+                    let message = format!("there is no step `{}`", name.value);
+                    let remedy = suggest(&name.value, &names);
+                    findings.error("unknown-step", name.span, message, remedy);
+                }
+            }
+        }
+        sets.push(set);
+    }
+    sets
+}
+
+fn index_of(position: usize) -> Option<StepIndex> {
+    u8::try_from(position).ok().map(StepIndex)
+}
+
+/// The rules about the graph, the pivot and time.
+pub(crate) fn check(file: &DefinitionFile, core: &Definition, findings: &mut Findings) {
+    for index in core.indices() {
+        let step = &file.steps[index.at()];
+        if core.ancestors(index).contains(index) {
+            let message = format!("step {} waits for itself", step.name.value);
+            let remedy = "take one of the steps of the circle out of `after`";
+            findings.error("cycle", step.name.span, message, remedy);
+        }
+    }
+    check_pivot(file, core, findings);
+    for index in core.indices() {
+        let step = &file.steps[index.at()];
+        check_compensation(step, core, index, findings);
+        check_refusals(step, core, index, findings);
+        check_budget(file, core, index, findings);
+    }
+    waits::check(file, core, findings);
+}
+
+fn check_pivot(file: &DefinitionFile, core: &Definition, findings: &mut Findings) {
+    let pivots: Vec<(&StepFile, Span)> =
+        file.steps.iter().filter_map(|it| Some((it, it.pivot?))).collect();
+    for (_, span) in pivots.iter().skip(1) {
+        let message = "a second pivot";
+        let remedy = "keep the first step after which nothing may be undone";
+        findings.error("pivot-twice", *span, message, remedy);
+    }
+    let (Some(pivot), Some((step, _))) = (core.pivot(), pivots.first()) else { return };
+    if let Some(when) = &step.when {
+        let message = "the pivot may be skipped, and then nothing says where there is no way back";
+        let remedy = "take `when` out, or put the pivot on a step that always runs";
+        findings.error("conditional-pivot", when.span, message, remedy);
+    }
+    let before = core.ancestors(pivot);
+    for index in core.indices() {
+        let ordered = before.contains(index) || core.is_after_pivot(index);
+        // What is there from the start refuses nothing.
+        if index == pivot || ordered || file.steps[index.at()].is_given() {
+            continue;
+        }
+        let step = &file.steps[index.at()].name;
+        let pivot = &core.step(pivot).name;
+        let message = format!(
+            "step {} runs beside the pivot {pivot}: it may refuse when there is no way back",
+            step.value
+        );
+        let remedy = format!("add {} to `after` of {pivot}, or {pivot} to its own", step.value);
+        findings.error("pivot-parallel", step.span, message, remedy);
+    }
+}
+
+fn check_compensation(
+    step: &StepFile,
+    core: &Definition,
+    index: StepIndex,
+    findings: &mut Findings,
+) {
+    let name = &step.name;
+    let forward_only = core.step(index).pivot || core.is_after_pivot(index);
+    match &step.compensation {
+        CompensationFile::Absent | CompensationFile::None(_) if step.is_given() => {
+            let message = format!(
+                "step {} does nothing: it has no action, and nothing undoes it",
+                name.value
+            );
+            let remedy = "add `action` or `wait`; or `compensation`, if the client brought the \
+                          effect along";
+            findings.error("compensation-missing", name.span, message, remedy);
+        }
+        // A signal has no effect.
+        CompensationFile::Absent if step.wait().is_some() => {}
+        CompensationFile::Absent if !forward_only => {
+            let message = format!("nothing undoes step {}", name.value);
+            let remedy = "add `compensation`; or `pivot: true`, if the saga never turns back after \
+                          it; or `compensation: none`, if there is nothing to undo";
+            findings.error("compensation-missing", name.span, message, remedy);
+        }
+        CompensationFile::None(span) if !forward_only => {
+            let message = format!("step {} stays as it is when the saga turns back", name.value);
+            let remedy = "make sure that it leaves nothing behind that matters";
+            findings.warning("compensation-missing", *span, message, remedy);
+        }
+        CompensationFile::Call { span, .. } if forward_only => {
+            let message = format!("the compensation of {} is never called", name.value);
+            let remedy = "take it out: the pivot and the steps after it are not undone";
+            findings.warning("compensation-after-pivot", *span, message, remedy);
+        }
+        _ => {}
+    }
+}
+
+fn check_refusals(step: &StepFile, core: &Definition, index: StepIndex, findings: &mut Findings) {
+    if let Some(refusals) = &step.refusals
+        && core.is_after_pivot(index)
+    {
+        let message = format!(
+            "step {} comes after the pivot and declares refusals: nothing could be done about one",
+            step.name.value
+        );
+        let remedy = "take `refusals` out, or put the step before the pivot";
+        findings.error("refusal-after-pivot", refusals.span, message, remedy);
+    }
+}
+
+fn check_budget(
+    file: &DefinitionFile,
+    core: &Definition,
+    index: StepIndex,
+    findings: &mut Findings,
+) {
+    let step = &file.steps[index.at()];
+    let (Some(deadline), Some(call)) = (&file.deadline_ms, step.call()) else { return };
+    if core.is_after_pivot(index) {
+        return;
+    }
+    let longest_ms = attempts_ms(core.step(index), call.timeout_ms);
+    if deadline.value < longest_ms {
+        let message = format!(
+            "the attempts of step {} may take {}, the saga has {}",
+            step.name.value,
+            seconds(longest_ms),
+            seconds(deadline.value)
+        );
+        let remedy = "lower `attempts`, `max` or `timeout`, or give the saga more time";
+        let span = step.retry.as_ref().map_or(step.name.span, |it| it.span);
+        findings.warning("retry-longer-than-deadline", span, message, remedy);
+    }
+}
+
+/// How long the attempts of an action and the pauses between them take at most.
+fn attempts_ms(step: &Step, timeout_ms: u64) -> u64 {
+    let pauses_ms = (1..step.retry.attempts_max)
+        .map(|attempt| step.retry.longest_ms_after(attempt))
+        .fold(0, u64::saturating_add);
+    timeout_ms.saturating_mul(step.retry.attempts_max.into()).saturating_add(pauses_ms)
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+}
+
+/// The rules about what a call reads. `guarded` are the steps that the step's own
+/// condition asks about.
+pub(crate) fn check_reads(
+    core: &Definition,
+    index: StepIndex,
+    compensation: bool,
+    guarded: StepSet,
+    reads: &[(Reads, Span)],
+    findings: &mut Findings,
+) {
+    let step = core.step(index);
+    for (reads, span) in reads {
+        let own = reads.replies.contains(index);
+        if compensation && own && step.on_unknown != OnUnknown::Resolve {
+            let message = format!(
+                "the compensation reads the reply of {}, which is not known when its outcome is not",
+                step.name
+            );
+            let remedy = format!(
+                "name the operation, op(\"{}\"), or write `on_unknown: resolve`: an inquiry \
+                 returns the stored reply",
+                step.name
+            );
+            findings.error("compensation-reads-own-reply", *span, message, remedy);
+        }
+        for read in reads.replies.iter() {
+            let other = core.step(read);
+            let asked = reads.asks.contains(read) || guarded.contains(read);
+            if let Some(because) = waits::may_lack_its_reply(other)
+                && read != index
+                && !asked
+            {
+                let message = format!("step {} {because}, and then has no reply", other.name);
+                let remedy = format!(
+                    "ask first: has(steps.{0}.reply) ? steps.{0}.reply.field : ..., or give this \
+                     step `when: has(steps.{0}.reply)`",
+                    other.name
+                );
+                findings.warning("conditional-reference", *span, message, remedy);
+            }
+        }
+    }
+}
