@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use saga_core::{
     Action, Direction, Ending, Event, Next, OperationId, OperatorAct, Outcome, Resolution, SagaId,
-    State, StepIndex, TurnBackReason, UnknownCause, Verdict, state::Illegal,
+    State, StepIndex, StepPhase, TurnBackReason, UnknownCause, Verdict, state::Illegal,
 };
 
 use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
@@ -42,8 +42,18 @@ pub(crate) struct Advance {
 /// One request to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    Call { step: StepIndex, direction: Direction, attempt: u32, body: Bytes },
-    Inquire { step: StepIndex, inquiry: u32 },
+    Call {
+        step: StepIndex,
+        direction: Direction,
+        attempt: u32,
+        body: Bytes,
+    },
+    /// About the operation of this direction.
+    Inquire {
+        step: StepIndex,
+        direction: Direction,
+        inquiry: u32,
+    },
 }
 
 /// What comes after the orders.
@@ -178,8 +188,12 @@ impl Advance {
                 self.record(Event::WaitEnded { step, verdict: Verdict::TimedOut { then }, at_ms })?;
             }
             Action::Inquire { step, inquiry } => {
+                let direction = match self.state.step(step).phase {
+                    StepPhase::Applied => Direction::Backward,
+                    _ => Direction::Forward,
+                };
                 self.record(Event::Inquired { step, inquiry, at_ms })?;
-                self.orders.push(Order::Inquire { step, inquiry });
+                self.orders.push(Order::Inquire { step, direction, inquiry });
             }
             Action::TurnBack { reason } => self.record(Event::TurnedBack { reason, at_ms })?,
             Action::End { ending } => self.record(Event::Ended { ending, at_ms })?,
@@ -258,13 +272,14 @@ impl Advance {
                 inquiry,
                 resolution: Resolution::Applied { ref reply },
                 at_ms,
-            } => check(step, Direction::Forward, reply).map_or_else(
-                |bad| {
-                    let resolution = Resolution::Unanswered { message: bad.to_string() };
-                    Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
-                },
-                |()| Cow::Borrowed(fact),
-            ),
+            } if !self.state.may_be_undone_unseen(step) => check(step, Direction::Forward, reply)
+                .map_or_else(
+                    |bad| {
+                        let resolution = Resolution::Unanswered { message: bad.to_string() };
+                        Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
+                    },
+                    |()| Cow::Borrowed(fact),
+                ),
             _ => Cow::Borrowed(fact),
         }
     }

@@ -108,6 +108,7 @@ struct Round {
 /// Takes what can be taken now.
 async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, StoreError> {
     let room = shared.room().min(CLAIM_MAX);
+    shared.look_at_epoch().await?;
     if room == 0 || !shared.continuity.holds() {
         return Ok(Round { more: false, taken: 0 });
     }

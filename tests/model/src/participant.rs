@@ -98,10 +98,10 @@ impl Books {
         match known {
             Some(Record::Applied) if !barrier.knows_repeated_actions => self.take_effect(),
             // What was undone is not there any more: the check finds nothing.
-            Some(Record::Applied) if site.checks_first && !self.is_reversed(barrier) => {
+            Some(Record::Applied) if site.checks_first && !self.is_reversed() => {
                 Received::Answer(Said::Refused)
             }
-            Some(Record::Applied) => Received::Answer(self.applied_or_reversed(barrier)),
+            Some(Record::Applied) => Received::Answer(self.applied_or_reversed()),
             Some(Record::Rejected) => Received::Answer(Said::Rejected),
             Some(Record::Fenced) => Received::Answer(Said::Fenced),
             Some(Record::Intended) => Received::AskProvider(Op::Action),
@@ -119,17 +119,14 @@ impl Books {
         }
     }
 
-    fn applied_or_reversed(&self, barrier: Barrier) -> Said {
-        if self.is_reversed(barrier) { Said::Reversed } else { Said::Applied }
+    fn applied_or_reversed(self) -> Said {
+        if self.is_reversed() { Said::Reversed } else { Said::Applied }
     }
 
     /// Whether the effect of the action is undone, or is about to be.
-    fn is_reversed(&self, barrier: Barrier) -> bool {
+    fn is_reversed(self) -> bool {
         self.action == Some(Record::Applied)
-            && self.undos.into_iter().any(|undo| match undo {
-                Some(Record::Intended) => barrier.undo_counts_once_intended,
-                undo => undo == Some(Record::Applied) && barrier.answers_reversed,
-            })
+            && self.undos.into_iter().flatten().any(|it| it != Record::Fenced)
     }
 
     fn take_effect(&mut self) -> Received {
@@ -141,7 +138,7 @@ impl Books {
     fn inquire(&mut self, site: Site<'_>) -> Received {
         let barrier = site.barrier();
         match self.action {
-            Some(Record::Applied) => Received::Answer(self.applied_or_reversed(barrier)),
+            Some(Record::Applied) => Received::Answer(self.applied_or_reversed()),
             Some(Record::Rejected) => Received::Answer(Said::Rejected),
             Some(Record::Fenced) => Received::Answer(Said::Fenced),
             Some(Record::Intended) if barrier.inquiry_waits_for_provider => {

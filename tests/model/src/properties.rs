@@ -129,13 +129,6 @@ fn sometimes_with_a_loss() -> Vec<Property<Protocol>> {
             let reason = world.fold().state.turned_back();
             matches!(reason, Some(TurnBackReason::UndoneInLostRows { .. }))
         }),
-        Property::sometimes("an undoing is under way that is fenced", |_, world: &World| {
-            let is_fenced = |it: &&Message| {
-                let undo = world.books[it.step.at()].undos.first();
-                it.ask == Ask::Undo && undo == Some(&Some(Record::Fenced))
-            };
-            world.network.iter().any(|it| is_fenced(&it) && it.id == 0)
-        }),
     ]
 }
 

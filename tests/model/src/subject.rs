@@ -55,10 +55,6 @@ pub struct Barrier {
     pub attempts_share_an_id: bool,
     /// So has every attempt of the same start, where the log lost the saga in between.
     pub starts_share_an_id: bool,
-    /// An action whose effect was undone is not answered as if it stood.
-    pub answers_reversed: bool,
-    /// From the moment at which a provider is to be asked to undo it.
-    pub undo_counts_once_intended: bool,
 }
 
 /// How a participant asks its provider.
@@ -96,8 +92,6 @@ impl Subject {
                 undo_has_its_own_id: true,
                 attempts_share_an_id: true,
                 starts_share_an_id: true,
-                answers_reversed: true,
-                undo_counts_once_intended: true,
             },
             provider: ProviderRules { intends_before_asking: true, tries_share_a_key: true },
         }

@@ -7,7 +7,7 @@ use saga_model::{
     subject::{Barrier, LogRules, Subject},
 };
 
-use super::{Mutant, bytes, learns, log, participant};
+use super::{Mutant, learns, log, participant};
 
 /// The participant of the pivot refuses what it has already.
 fn checked(faults: Faults) -> Scope {
@@ -35,16 +35,6 @@ pub(super) fn of_what_is_learned() -> Vec<Mutant> {
                 each_outcome(event, |outcome| {
                     if let Outcome::Rejected { word, .. } = outcome {
                         *word = Word::OnRecord;
-                    }
-                })
-            })
-        },
-        Mutant {
-            scope: losing,
-            ..learns("what was undone is taken for applied", &[E2], |_, event| {
-                each_outcome(event, |outcome| {
-                    if is_reversed(outcome) {
-                        *outcome = Outcome::Applied { reply: bytes() };
                     }
                 })
             })
@@ -105,22 +95,6 @@ pub(super) fn of_log_and_participants() -> Vec<Mutant> {
                 "operation ids hang on the saga's id",
                 &[E1],
                 Barrier { starts_share_an_id: false, ..barrier },
-            )
-        },
-        Mutant {
-            scope: losing,
-            ..participant(
-                "what was undone is answered as if it stood",
-                &[E2],
-                Barrier { answers_reversed: false, ..barrier },
-            )
-        },
-        Mutant {
-            scope: restored,
-            ..participant(
-                "an undoing counts only once the provider has answered",
-                &[E2],
-                Barrier { undo_counts_once_intended: false, ..barrier },
             )
         },
     ]
