@@ -13,6 +13,7 @@ mod check;
 mod definition;
 mod error;
 mod events;
+mod field;
 mod log;
 mod operator;
 mod page;

@@ -7,6 +7,7 @@ use std::{
 
 use prost_reflect::DescriptorPool;
 use saga_log::{DefinitionRow, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::{
     definition::{
@@ -17,10 +18,20 @@ use crate::{
     participants::DescriptorError,
 };
 
+/// Definitions that are read or checked at the same time. Each takes a processor for a while.
+const READ_AT_ONCE: usize = 2;
+
 /// Compiled definitions by name and version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Definitions {
     known: RwLock<Known>,
+    reading: Semaphore,
+}
+
+impl Default for Definitions {
+    fn default() -> Self {
+        Self { known: RwLock::default(), reading: Semaphore::new(READ_AT_ONCE) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -95,13 +106,26 @@ impl Definitions {
         if let Some(known) = self.known(name, row.version) {
             return Ok(known);
         }
-        let pool = DescriptorPool::decode(row.descriptors.as_ref()).unwrap_or_default();
-        let read = CompiledDefinition::read(&row.yaml, name, row.language_level, &pool);
-        let definition = read.map_err(|why| {
-            let (name, version) = (name.to_owned(), row.version);
+        let version = row.version;
+        let read = self.beside(move || {
+            let pool = DescriptorPool::decode(row.descriptors.as_ref()).unwrap_or_default();
+            CompiledDefinition::read(&row.yaml, &row.name, row.language_level, &pool)
+        });
+        let definition = read.await.map_err(|why| {
+            let name = name.to_owned();
             DefinitionError::Unusable { name, version, why }
         })?;
         Ok(self.keep(definition))
+    }
+
+    /// Reads a text beside the threads that drive sagas: they go on whatever is in it.
+    async fn beside<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> T {
+        let _place = self.reading.acquire().await.expect("nobody closes it");
+        match tokio::task::spawn_blocking(read).await {
+            Ok(read) => read,
+            // Nobody cancels it: it panicked, and so does whoever asked.
+            Err(died) => std::panic::resume_unwind(died.into_panic()),
+        }
     }
 
     fn known(&self, name: &str, version: u32) -> Option<Arc<CompiledDefinition>> {
@@ -138,7 +162,10 @@ impl Definitions {
         file_name: &str,
     ) -> Result<Compiled, RegisterError> {
         let invalid = |report| RegisterError::Invalid(Box::new(report));
-        let participants = CompiledDefinition::participants_of(yaml, file_name).map_err(invalid)?;
+        let (text, name): (Arc<str>, Arc<str>) = (yaml.into(), file_name.into());
+        let of = (Arc::clone(&text), Arc::clone(&name));
+        let named = self.beside(move || CompiledDefinition::participants_of(&of.0, &of.1));
+        let participants = named.await.map_err(invalid)?;
         let (mut types, mut inquiry, mut reply_bytes_max) =
             (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for participant in participants {
@@ -172,7 +199,9 @@ impl Definitions {
             request_bytes_max: shared.limits.request_bytes_max,
         };
         let contracts = Contracts { pool, inquiry, sizes: Some(sizes) };
-        CompiledDefinition::check(yaml, file_name, &contracts).map_err(invalid)
+        self.beside(move || CompiledDefinition::check(&text, &name, &contracts))
+            .await
+            .map_err(invalid)
     }
 
     /// Checks a definition and stores it for ever. What is stored already was checked then: a
@@ -220,7 +249,9 @@ impl Definitions {
         shared: &Shared,
         yaml: &str,
     ) -> Result<Option<DefinitionRow>, RegisterError> {
-        let Some(asked) = CompiledDefinition::identity(yaml) else { return Ok(None) };
+        let text = yaml.to_owned();
+        let asked = self.beside(move || CompiledDefinition::identity(&text)).await;
+        let Some(asked) = asked else { return Ok(None) };
         let row = shared.log.store().definition(&asked.name, asked.version).await;
         let row = row.map_err(RegisterError::Log)?;
         // With other contents it is checked: what is wrong with it is worth more to know.

@@ -15,7 +15,7 @@ use crate::{
         self, ActionFile, CallFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile,
         WaitFile, suggest,
     },
-    finding::{Findings, Span, render},
+    finding::{Findings, Span},
     rules, yaml,
 };
 
@@ -38,8 +38,7 @@ pub(super) fn check(
             rules::check_sizes(&draft.file, definition, sizes, &mut findings);
         }
         if let (Some(definition), false) = (made, findings.has_errors()) {
-            let warnings = findings.sorted();
-            let rendered = render(&warnings, file_name, yaml);
+            let Report { findings: warnings, rendered, .. } = findings.into_report(file_name, yaml);
             return Ok(Compiled { definition, warnings, rendered });
         }
     }
@@ -238,6 +237,7 @@ fn method(
     pool: &DescriptorPool,
     findings: &mut Findings,
 ) -> Option<MethodDescriptor> {
+    rules::check_reach(call, findings);
     let Some(service) = pool.get_service_by_name(&call.service) else {
         let message = format!("there is no service `{}`", call.service);
         let known: Vec<String> = pool.services().map(|it| it.full_name().to_owned()).collect();

@@ -37,10 +37,10 @@ pub use descriptors::{Contracts, Inquiry, PoolError, Sizes, pool_of};
 pub use expression::Failure;
 use expression::{Expression, Reads};
 use finding::Findings;
-pub use finding::{Finding, Report, Severity};
+pub use finding::{FINDINGS_MAX, Finding, Report, Severity, clipped};
 pub use input::from_json as encode_json;
 use request::MessageTemplate;
-pub use rules::RULES;
+pub use rules::{RULES, is_reserved};
 pub use run::{BadReply, RenderError, Rendered, RunData};
 
 /// The language that definitions are checked in now. It is stored with each of them, and each

@@ -391,6 +391,5 @@ fn evaluate(
     {
         return Ok(None);
     }
-    let value = frame.eval(&it.root)?.into_owned();
-    coerce(value, field).map(Some)
+    coerce(frame.eval_owned(&it.root)?, field).map(Some)
 }

@@ -11,12 +11,12 @@ use saga_core::{Definition, OnUnknown, Step, StepIndex, StepSet};
 
 use crate::{
     expression::Reads,
-    file::{CompensationFile, DefinitionFile, StepFile, suggest},
+    file::{CallFile, CompensationFile, DefinitionFile, StepFile, suggest},
     finding::{Findings, Span},
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 41] = [
+pub const RULES: [&str; 42] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -37,6 +37,7 @@ pub const RULES: [&str; 41] = [
     "pivot-twice",
     "refusal-after-pivot",
     "refusal-code",
+    "reserved-service",
     "request-too-large",
     "retry-longer-than-deadline",
     "shape",
@@ -59,6 +60,30 @@ pub const RULES: [&str; 41] = [
     "wrong-type",
     "yaml",
 ];
+
+/// Services of which every method decides over sagas and operations of others: an inquiry that
+/// fences, an outcome that is forced. Whoever may write a definition may not do that.
+const RESERVED: [&str; 3] = [
+    "saga.participant.v1.ParticipantService",
+    "saga.v1.DefinitionService",
+    "saga.v1.OperatorService",
+];
+
+/// Whether no definition may call this service.
+#[must_use]
+pub fn is_reserved(service: &str) -> bool {
+    RESERVED.contains(&service)
+}
+
+/// The rule about whom a definition may call.
+pub(crate) fn check_reach(call: &CallFile, findings: &mut Findings) {
+    if is_reserved(&call.service) {
+        let message = format!("no definition may call `{}`", call.service);
+        let remedy = "call a service of the participant's own: the engine alone makes inquiries, \
+                      and people act on other sagas";
+        findings.error("reserved-service", call.span, message, remedy);
+    }
+}
 
 /// The steps that each step waits for, directly. Unknown names are left out.
 pub(crate) fn dependencies(file: &DefinitionFile, findings: &mut Findings) -> Vec<StepSet> {

@@ -3,6 +3,8 @@
 //! Only what a definition needs: no anchors, aliases and tags (an alias can make a small
 //! file huge), one document, and a bound on depth.
 
+use std::collections::HashSet;
+
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use crate::finding::{Findings, Span};
@@ -152,6 +154,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<Vec<(Spanned<String>, Node)>, Refused> {
         let mut entries: Vec<(Spanned<String>, Node)> = Vec::new();
+        let mut seen = HashSet::new();
         loop {
             let (event, span) = self.next()?;
             let key = match event {
@@ -159,7 +162,7 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, _, 0, None) => Spanned { value: text.into_owned(), span },
                 _ => return Err(refused(span, "a key must be plain text", "write `key: value`")),
             };
-            if entries.iter().any(|(other, _)| other.value == key.value) {
+            if !seen.insert(key.value.clone()) {
                 let message = format!("`{}` is given twice", key.value);
                 return Err(refused(span, message, "keep one of them"));
             }

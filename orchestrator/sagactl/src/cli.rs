@@ -64,6 +64,8 @@ pub(crate) enum Output {
     Json,
     /// The same, a line for each row.
     Jsonl,
+    /// The same as `json`, written as YAML.
+    Yaml,
     /// Only the ids.
     Id,
 }

@@ -25,7 +25,7 @@ use saga_proto::saga::v1::{
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
-    Response, Status,
+    Code, Response, Status,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
@@ -45,6 +45,10 @@ const WAIT_SLICE: Duration = Duration::from_secs(2);
 const DECISION_SLICE: Duration = Duration::from_secs(30);
 /// How much longer than the limit of [`Client::wait`] an answer may take.
 const WAIT_GRACE: Duration = Duration::from_millis(500);
+/// The service whose health is the orchestrator's.
+const SAGA_SERVICE: &str = "saga.v1.SagaService";
+/// What to do where an orchestrator is not where it was looked for.
+const OTHER_ADDRESS: &str = "name the orchestrator's with --address HOST:PORT or SAGACTL_ADDRESS";
 /// The least time between two questions of [`Client::wait`].
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -53,6 +57,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub(crate) struct Client {
     channel: Channel,
     timeout: Duration,
+    address: String,
 }
 
 impl Client {
@@ -76,11 +81,9 @@ impl Client {
                 what: format!("no orchestrator answers at {address}"),
                 code: None,
                 why: chain(&error),
-                remedies: vec![
-                    "start it, or name another with --address or SAGACTL_ADDRESS".to_owned(),
-                ],
+                remedies: vec![format!("start it, or {OTHER_ADDRESS}")],
             })?;
-        Ok(Self { channel, timeout })
+        Ok(Self { channel, timeout, address: address.to_owned() })
     }
 
     /// Starts a saga, or finds it. Safe to repeat with the same key.
@@ -278,12 +281,36 @@ impl Client {
         self.read("list definitions", self.definitions().list_definitions(request)).await
     }
 
-    /// Whether the server says that it serves.
+    /// Whether the server says that it serves sagas. Any gRPC server may have a health of its
+    /// own; only an orchestrator knows one of `saga.v1.SagaService`.
+    ///
+    /// # Errors
+    ///
+    /// [`Exit::Error`]: it is no orchestrator.
     pub(crate) async fn health(&self) -> Result<ServingStatus, Failure> {
         let mut client = HealthClient::new(self.channel.clone());
-        let request = HealthCheckRequest { service: String::new() };
-        let reply = self.read("ask for the server's health", client.check(request)).await?;
-        Ok(reply.status())
+        let request = HealthCheckRequest { service: SAGA_SERVICE.to_owned() };
+        let doing = "ask for the orchestrator's health";
+        let told = tokio::time::timeout(self.timeout, client.check(request)).await;
+        match told {
+            Ok(Ok(reply)) => Ok(reply.into_inner().status()),
+            Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::Unimplemented) => {
+                Err(self.no_orchestrator(doing))
+            }
+            Ok(Err(status)) => Err(Failure::refused(doing, &status)),
+            Err(_) => Err(Failure::timed_out(doing, self.timeout, false)),
+        }
+    }
+
+    /// Something else answers where an orchestrator should.
+    fn no_orchestrator(&self, doing: &str) -> Failure {
+        Failure {
+            exit: Exit::Error,
+            what: format!("cannot {doing}"),
+            code: Some("UNIMPLEMENTED".to_owned()),
+            why: format!("{} is a gRPC server, but no orchestrator", self.address),
+            remedies: vec![OTHER_ADDRESS.to_owned()],
+        }
     }
 
     async fn read<T>(
@@ -291,7 +318,8 @@ impl Client {
         doing: &str,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
-        answer(doing, self.timeout, Asked::Read, call).await
+        let told = answer(doing, self.timeout, Asked::Read, call).await;
+        self.or_other_server(doing, told).await
     }
 
     async fn change<T>(
@@ -299,7 +327,24 @@ impl Client {
         doing: &str,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
-        answer(doing, self.timeout, Asked::Change, call).await
+        let told = answer(doing, self.timeout, Asked::Change, call).await;
+        self.or_other_server(doing, told).await
+    }
+
+    /// A method that is not served is one of a newer contract, or of another server.
+    async fn or_other_server<T>(
+        &self,
+        doing: &str,
+        told: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let unserved = |it: &Failure| it.code.as_deref() == Some("UNIMPLEMENTED");
+        match told {
+            Err(failure) if unserved(&failure) => match self.health().await {
+                Err(health) if unserved(&health) => Err(self.no_orchestrator(doing)),
+                _ => Err(failure),
+            },
+            told => told,
+        }
     }
 
     fn sagas(&self) -> SagaServiceClient<Channel> {

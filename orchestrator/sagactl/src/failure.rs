@@ -5,7 +5,14 @@ use std::{fmt, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{exit::Exit, look::plain, pages};
+use crate::{
+    cli::Output,
+    exit::Exit,
+    look::plain,
+    pages,
+    reply::{line, pretty},
+    yaml::yaml,
+};
 
 /// A command that did not do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +55,7 @@ impl Failure {
         if let Some(retry) = status.get_details_retry_info()
             && let Some(delay) = retry.retry_delay
         {
-            remedies.push(format!("again in {} ms", delay.as_millis()));
+            remedies.push(format!("again in {}", spelled(delay)));
         }
         if let Some(page) = reason.as_deref().and_then(pages::page) {
             remedies.extend(page.remedy().map(str::to_owned));
@@ -83,6 +90,31 @@ impl Failure {
             code: Some("DEADLINE_EXCEEDED".to_owned()),
             why,
             remedies: vec!["sagactl server health, and a longer --timeout".to_owned()],
+        }
+    }
+
+    /// As it is told where replies are written as `output`.
+    pub(crate) fn shown(&self, output: Output) -> String {
+        let (status, reason) = match self.code.as_deref().map(|it| it.split_once('/')) {
+            Some(Some((status, reason))) => (status, reason),
+            Some(None) => (self.code.as_deref().unwrap_or_default(), ""),
+            None => ("", ""),
+        };
+        let error = serde_json::json!({
+            "error": {
+                "message": self.what,
+                "why": self.why,
+                "status": status,
+                "reason": reason,
+                "remedies": self.remedies,
+                "exit": self.exit as u8,
+            }
+        });
+        match output {
+            Output::Table | Output::Id => self.to_string(),
+            Output::Json => pretty(&error),
+            Output::Jsonl => line(&error),
+            Output::Yaml => yaml(&error).trim_end().to_owned(),
         }
     }
 

@@ -26,6 +26,8 @@ mod permit;
 mod reply;
 mod report;
 mod session;
+mod suggest;
+mod yaml;
 
 use crate::{cli::Cli, exit::Exit, session::Session};
 
@@ -34,22 +36,37 @@ use crate::{cli::Cli, exit::Exit, session::Session};
 /// Writes to the standard streams of the process. The exit codes are those of
 /// `sagactl help exit-codes`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Nothing is left to do where the message cannot be written.
-            let _ = error.print();
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            return exit.into();
-        }
+        Err(error) => return misread(&error, &arguments).into(),
     };
     let mut session = Session::open(&cli.global);
     let exit = match command::run(&mut session, cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            session.say(&failure.to_string());
+            session.fail(&failure);
             failure.exit
         }
     };
     exit.into()
+}
+
+/// Answers a command line that is none, and the flags that ask for help or the version.
+fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // Nothing is left to do where the message cannot be written.
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Exit::Ok;
+    }
+    match suggest::wants_json(arguments) {
+        Some(output) => session::tell(&suggest::failure(error).shown(output)),
+        None => {
+            let _ = error.print();
+            if let Some(tip) = suggest::tip(error) {
+                session::tell(&tip);
+            }
+        }
+    }
+    Exit::Usage
 }

@@ -11,9 +11,16 @@ pub(crate) struct Look {
     pub(crate) ascii: bool,
     /// Whether points in time are written in full, in UTC, instead of relative to `now`.
     pub(crate) utc: bool,
+    /// Columns of the terminal. `None`: nobody said, so nothing is clipped.
+    pub(crate) width: Option<usize>,
     /// The present.
     pub(crate) now: Timestamp,
 }
+
+/// Columns of a line of text that is still easy to read.
+const READABLE: usize = 100;
+/// The narrowest that text is broken into.
+const ROOM_MIN: usize = 20;
 
 /// A sign that is understood before the word beside it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +71,12 @@ impl Mark {
 }
 
 impl Look {
+    /// Columns that text has behind an indent.
+    pub(crate) fn room(&self, indent: usize) -> usize {
+        let width = self.width.unwrap_or(READABLE).min(READABLE);
+        width.saturating_sub(indent).max(ROOM_MIN)
+    }
+
     /// The sign of a mark, one column wide, without colour.
     pub(crate) fn sign(&self, mark: Mark) -> &'static str {
         mark.sign(self.ascii)

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions, Value};
 use saga_proto::{
     FILE_DESCRIPTOR_SET,
     saga::v1::{
@@ -15,6 +15,7 @@ use saga_proto::{
         VerifySagaLogResponse, WaitSagaResponse,
     },
 };
+use serde::{Serialize, Serializer};
 
 use crate::look::{is_unsafe, plain, plain_lines};
 
@@ -36,18 +37,44 @@ pub(crate) trait Reply: Message + Default {
     fn ids(&self) -> Vec<String>;
 }
 
+/// Proto-JSON with the fields that hold nothing: a list without rows is `[]`, and a number
+/// that is 0 is `0`, so that a script need not know which of them are left out.
+#[derive(Debug)]
+struct Written<'m>(&'m DynamicMessage);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let options = SerializeOptions::new().skip_default_fields(false);
+        self.0.serialize_with_options(serializer, &options)
+    }
+}
+
 /// Pretty proto-JSON of the whole reply.
 pub(crate) fn json(reply: &impl Reply) -> String {
-    let pretty = serde_json::to_string_pretty(&dynamic(reply));
-    ascii_controls(&pretty.expect("a reply of ours has a JSON form"))
+    pretty(&Written(&dynamic(reply)))
 }
 
 /// Proto-JSON of each row, one line each.
 pub(crate) fn json_lines<R: Reply>(reply: &R) -> Vec<String> {
     let message = dynamic(reply);
     let rows = R::ROWS.and_then(|rows| message.get_field_by_name(rows).map(|it| it.into_owned()));
-    let Some(Value::List(rows)) = rows else { return vec![line(&message)] };
-    rows.iter().filter_map(Value::as_message).map(line).collect()
+    let Some(Value::List(rows)) = rows else { return vec![line(&Written(&message))] };
+    rows.iter().filter_map(Value::as_message).map(|row| line(&Written(row))).collect()
+}
+
+/// Proto-JSON of the whole reply, to be put together with others.
+pub(crate) fn value(reply: &impl Reply) -> serde_json::Value {
+    serde_json::to_value(Written(&dynamic(reply))).expect("a reply of ours has a JSON form")
+}
+
+/// JSON on lines of its own, safe for a terminal.
+pub(crate) fn pretty(value: &impl Serialize) -> String {
+    ascii_controls(&serde_json::to_string_pretty(value).expect("it has a JSON form"))
+}
+
+/// JSON on one line, safe for a terminal.
+pub(crate) fn line(value: &impl Serialize) -> String {
+    ascii_controls(&serde_json::to_string(value).expect("it has a JSON form"))
 }
 
 /// The reply with every text in it made safe for a terminal (X25). Reports are made of
@@ -56,10 +83,6 @@ pub(crate) fn escaped<R: Reply>(reply: &R) -> R {
     let mut message = dynamic(reply);
     escape(&mut message);
     R::decode(message.encode_to_vec().as_slice()).expect("the type did not change")
-}
-
-fn line(message: &DynamicMessage) -> String {
-    ascii_controls(&serde_json::to_string(message).expect("a reply of ours has a JSON form"))
 }
 
 /// JSON escapes only the first 32 characters; this escapes the rest of what could steer a
@@ -253,16 +276,36 @@ mod tests {
         {
           "saga": {
             "sagaId": "01a1ff65-949e-76ea-a3c9-4d8f0c70cde9",
+            "namespace": "",
+            "businessKey": "",
+            "definition": "",
+            "definitionVersion": 0,
             "state": "SAGA_STATE_STUCK",
             "stuck": {
+              "reason": "",
+              "step": "",
               "message": "note: \u001b[2J\u009b"
             },
+            "turnedBack": "",
             "steps": [
               {
-                "name": "pay\nment"
+                "name": "pay\nment",
+                "state": "STEP_STATE_UNSPECIFIED",
+                "attempt": 0,
+                "actionOpId": "",
+                "lastResult": "",
+                "undo": "STEP_UNDO_UNSPECIFIED",
+                "pivot": false
               }
             ],
-            "version": "7"
+            "version": "7",
+            "owner": "",
+            "why": "",
+            "rejectedReason": "",
+            "waitingOn": "",
+            "offers": [],
+            "undoOrder": [],
+            "cancelEffect": "CANCEL_EFFECT_UNSPECIFIED"
           }
         }
         "#);
@@ -281,7 +324,7 @@ mod tests {
         let sagas = vec![reply().saga.unwrap_or_default(), Saga::default()];
         let list = ListSagasResponse { sagas, next_page_token: String::new() };
         assert_eq!(json_lines(&list).len(), 2);
-        assert_eq!(json_lines(&list)[1], "{}");
+        assert!(json_lines(&list)[1].contains(r#""steps":[]"#), "{:?}", json_lines(&list)[1]);
         assert_eq!(json_lines(&ListSagasResponse::default()), Vec::<String>::new());
         assert_eq!(json_lines(&reply()).len(), 1);
     }

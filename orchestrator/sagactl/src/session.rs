@@ -13,7 +13,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     look::Look,
-    reply::{Reply, escaped, json, json_lines},
+    reply::{Reply, escaped, json, json_lines, line, pretty, value},
+    yaml::yaml,
 };
 
 /// How long an answer may take where `--timeout` does not say.
@@ -37,7 +38,8 @@ impl Session {
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && !no_color(),
         };
-        let look = Look { color, ascii: global.ascii, utc: global.utc, now: Timestamp::now() };
+        let (ascii, utc, width) = (global.ascii, global.utc, terminal_width());
+        let look = Look { color, ascii, utc, width, now: Timestamp::now() };
         Self { look, timeout: global.timeout, output: global.output, address: address(global) }
     }
 
@@ -67,7 +69,30 @@ impl Session {
             }
             Output::Json => json(reply),
             Output::Jsonl => json_lines(reply).join("\n"),
+            Output::Yaml => yaml(&value(reply)),
             Output::Id => escaped(reply).ids().join("\n"),
+        };
+        self.write(&text)
+    }
+
+    /// Writes what is made of several replies to standard output, as [`Self::print`] writes
+    /// one. `ids` is what `-o id` shows.
+    ///
+    /// # Errors
+    ///
+    /// Those of standard output.
+    pub(crate) fn print_value(
+        &self,
+        value: &serde_json::Value,
+        ids: &[String],
+        report: impl FnOnce(&Look) -> String,
+    ) -> Result<(), Failure> {
+        let text = match self.output {
+            Output::Table => report(&Look { now: Timestamp::now(), ..self.look }),
+            Output::Json => pretty(value),
+            Output::Jsonl => line(value),
+            Output::Yaml => yaml(value),
+            Output::Id => ids.join("\n"),
         };
         self.write(&text)
     }
@@ -96,16 +121,40 @@ impl Session {
         }
     }
 
-    /// Says something to the person, on standard error.
+    /// Says something to the person, on standard error. A program is told by the reply and by
+    /// the exit code.
     pub(crate) fn say(&self, text: &str) {
-        // Where standard error is closed there is nobody to tell.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        if matches!(self.output, Output::Table | Output::Id) {
+            tell(text);
+        }
+    }
+
+    /// Says why the command was not done, on standard error: as JSON where the reply would
+    /// have been JSON.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        tell(&failure.shown(self.output));
     }
 
     /// Whether the output is for people.
     pub(crate) fn is_for_people(&self) -> bool {
         self.output == Output::Table
     }
+}
+
+/// Where standard error is closed there is nobody to tell.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Columns of the terminal that standard output is, or of the one that `COLUMNS` speaks of.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    if let Ok(size) = rustix::termios::tcgetwinsize(&stdout)
+        && 0 < size.ws_col
+    {
+        return Some(usize::from(size.ws_col));
+    }
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|it| 0 < *it)
 }
 
 fn no_color() -> bool {

@@ -12,7 +12,8 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{
-        error::{check_lengths, invalid, status},
+        error::{invalid, status},
+        field,
         saga::{find_row, step_index},
         view,
     },
@@ -24,15 +25,18 @@ pub(super) async fn force(
     engine: &Engine,
     request: pb::ForceOutcomeRequest,
 ) -> Result<pb::ForceOutcomeResponse, Status> {
-    check_words(&request.actor, &request.reason)?;
-    let settled = match request.outcome() {
+    field::signed(&request.actor, &request.reason)?;
+    field::name("step", &request.step)?;
+    let bytes_max = engine.limits().input_bytes_max;
+    field::json("REPLY_INVALID", "reply_json", &request.reply_json, bytes_max)?;
+    let settled = match field::known("outcome", request.outcome)? {
         SettledOutcome::Applied => Settled::Applied,
         SettledOutcome::NotApplied => Settled::NotApplied,
         SettledOutcome::Unspecified => {
             return Err(invalid("OUTCOME_MISSING", "outcome", "say applied or not applied"));
         }
     };
-    let call = request.call();
+    let call = field::known("call", request.call)?;
     let snapshot = looked_at(engine, request.name, request.expected_version).await?;
     let step = step_index(&snapshot, &request.step)?;
     if !offer::may_settle(&snapshot.definition.core, &snapshot.state, step, settled)
@@ -60,7 +64,8 @@ pub(super) async fn renew(
     engine: &Engine,
     request: pb::RenewOperationRequest,
 ) -> Result<pb::RenewOperationResponse, Status> {
-    check_words(&request.actor, &request.reason)?;
+    field::signed(&request.actor, &request.reason)?;
+    field::name("step", &request.step)?;
     let snapshot = looked_at(engine, request.name, request.expected_version).await?;
     let step = step_index(&snapshot, &request.step)?;
     let nothing = || {
@@ -85,7 +90,7 @@ pub(super) async fn close(
     engine: &Engine,
     request: pb::CloseSagaRequest,
 ) -> Result<pb::CloseSagaResponse, Status> {
-    check_words(&request.actor, &request.reason)?;
+    field::signed(&request.actor, &request.reason)?;
     let snapshot = looked_at(engine, request.name, request.expected_version).await?;
     let (_, mut after) =
         act(engine, &snapshot, OperatorAct::Close, request.actor, request.reason).await?;
@@ -209,15 +214,4 @@ fn nothing_to_settle(snapshot: &Snapshot, step: StepIndex, settled: Settled) -> 
     };
     let message = format!("{name} {known}; {may}; nothing was done");
     status(Code::FailedPrecondition, "NOTHING_TO_SETTLE", message)
-}
-
-pub(super) fn check_words(actor: &str, reason: &str) -> Result<(), Status> {
-    for (code, field, words) in
-        [("ACTOR_MISSING", "actor", actor), ("REASON_MISSING", "reason", reason)]
-    {
-        if words.trim().is_empty() {
-            return Err(invalid(code, field, "missing; it is kept in the saga's log"));
-        }
-    }
-    check_lengths(actor, reason)
 }

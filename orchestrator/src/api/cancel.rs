@@ -10,7 +10,7 @@ use tonic::Status;
 
 use crate::{
     api::{
-        error::check_lengths,
+        field,
         saga::{find_row, span},
         view,
     },
@@ -24,7 +24,7 @@ pub(super) async fn cancel(
     engine: &Engine,
     request: pb::CancelSagaRequest,
 ) -> Result<pb::CancelSagaResponse, Status> {
-    check_lengths(&request.actor, &request.reason)?;
+    field::words(&request.actor, &request.reason)?;
     let wait = span("wait", request.wait)?.unwrap_or_default();
     let row = find_row(engine, request.name).await?;
     let saga = row.saga;

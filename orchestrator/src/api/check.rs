@@ -9,12 +9,16 @@ use saga_proto::saga::v1::{self as pb, RuleVerdict};
 use tonic::{Code, Status};
 
 use crate::{
-    api::error::{invalid, status},
+    api::{
+        definition::check_size,
+        error::{invalid, status},
+        field,
+    },
     conformance::{
         Bench, Check, CheckError, Left, Observation, Observer, PlannedStep, RuleFinding, Talk,
         Verdict,
     },
-    definition::{CompiledDefinition, InputError, pool_of},
+    definition::{CompiledDefinition, InputError, is_reserved, pool_of},
     engine::Engine,
 };
 
@@ -57,6 +61,12 @@ pub(super) async fn bench(
     if request.definition.is_empty() == request.yaml.is_empty() {
         let message = "name a definition, or send one as yaml, and not both";
         return Err(invalid("DEFINITION_MISSING", "definition", message));
+    }
+    field::name("participant", &request.participant)?;
+    field::name("definition", &request.definition)?;
+    check_size(&request.yaml)?;
+    if let Some(observe) = &request.observe {
+        field::observation(observe, shared.limits.input_bytes_max)?;
     }
     for (field, json) in
         [("input_json", &request.input_json), ("refused_input_json", &request.refused_input_json)]
@@ -116,6 +126,9 @@ async fn observer(
         _ => return Err("write participant/package.Service/Method".to_owned()),
     };
     let path = format!("/{method}");
+    if method.split('/').next().is_some_and(is_reserved) {
+        return Err(format!("{method} may change what becomes of operations of others"));
+    }
     if calls().any(|it| it.participant == participant && it.path.path() == path) {
         return Err(format!("{method} is called by the definition, so it does not only read"));
     }

@@ -8,7 +8,7 @@ use crate::{
     api::{
         detached,
         error::{invalid, status},
-        view,
+        field, view,
     },
     definition::{Finding, Report, Severity},
     definitions::RegisterError,
@@ -34,6 +34,7 @@ impl DefinitionService for DefinitionApi {
         detached(async move {
             let pb::RegisterDefinitionRequest { yaml, file_name } = request.into_inner();
             check_size(&yaml)?;
+            field::name("file_name", &file_name)?;
             let registered = engine.register(&yaml, file_or_default(&file_name)).await?;
             Ok(Response::new(pb::RegisterDefinitionResponse {
                 definition: Some(definition(&registered.row)),
@@ -50,6 +51,7 @@ impl DefinitionService for DefinitionApi {
         let engine = self.engine.clone();
         detached(async move {
             let pb::GetDefinitionRequest { name, version } = request.into_inner();
+            field::name("name", &name)?;
             let store = engine.shared.log.store();
             let row = store.definition(&name, version).await.map_err(ReachError::from)?;
             let not_found = || {
@@ -83,10 +85,11 @@ impl DefinitionService for DefinitionApi {
         detached(async move {
             let pb::CheckDefinitionRequest { yaml, file_name } = request.into_inner();
             check_size(&yaml)?;
+            field::name("file_name", &file_name)?;
             let (findings, report) = match engine.check(&yaml, file_or_default(&file_name)).await {
                 Ok(compiled) => (compiled.warnings, compiled.rendered),
                 Err(RegisterError::Invalid(report)) => {
-                    let Report { findings, rendered } = *report;
+                    let Report { findings, rendered, .. } = *report;
                     (findings, rendered)
                 }
                 Err(error) => return Err(error.into()),
@@ -98,7 +101,7 @@ impl DefinitionService for DefinitionApi {
     }
 }
 
-fn check_size(yaml: &str) -> Result<(), Status> {
+pub(super) fn check_size(yaml: &str) -> Result<(), Status> {
     if yaml.len() > YAML_BYTES_MAX {
         let message = format!("{} bytes, at most {YAML_BYTES_MAX}; split the saga", yaml.len());
         return Err(invalid("DEFINITION_TOO_LARGE", "yaml", message));

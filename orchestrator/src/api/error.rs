@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    definition::{InputError, Report},
+    definition::{InputError, Report, clipped},
     definitions::{DefinitionError, RegisterError},
     engine::{ReachError, StartError},
 };
@@ -14,32 +14,32 @@ use crate::{
 /// The domain of all reasons of the engine.
 const DOMAIN: &str = "saga.v1";
 
+/// What clients take of an error is 8 KiB for many of them, all of it together and in base64;
+/// one that is larger arrives as another error.
+const MESSAGE_CHARS_MAX: usize = 500;
+const VIOLATIONS_MAX: usize = 20;
+const VIOLATION_BYTES_MAX: usize = 3_000;
+
+/// Characters of what a client gave, where an error names it.
+const ECHO_CHARS_MAX: usize = 100;
+
+/// What a client gave, as an error names it.
+pub(super) fn echo(given: &str) -> String {
+    clipped(given, ECHO_CHARS_MAX)
+}
+
 /// A status with a reason code and, where known, the field it is about.
 pub(super) fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, clipped(&message.into(), MESSAGE_CHARS_MAX), details)
 }
 
 /// An argument that is not acceptable, with what would be.
 pub(super) fn invalid(reason: &str, field: &str, message: impl Into<String>) -> Status {
-    let message = message.into();
+    let (field, message) = (echo(field), clipped(&message.into(), MESSAGE_CHARS_MAX));
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    details.add_bad_request_violation(field, &message);
+    details.add_bad_request_violation(&field, &message);
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {message}"), details)
-}
-
-/// Characters of an actor or a reason at most.
-const WORDS_CHARS_MAX: usize = 1_000;
-
-/// Who acts and why, as long as a log keeps it.
-pub(super) fn check_lengths(actor: &str, reason: &str) -> Result<(), Status> {
-    for (field, words) in [("actor", actor), ("reason", reason)] {
-        if words.chars().count() > WORDS_CHARS_MAX {
-            let limit = format!("at most {WORDS_CHARS_MAX} characters");
-            return Err(invalid("REASON_TOO_LONG", field, limit));
-        }
-    }
-    Ok(())
 }
 
 /// A refusal because of load: nothing was done, and asking again makes sense.
@@ -123,8 +123,9 @@ impl From<DefinitionError> for Status {
                     Code::NotFound,
                     "DEFINITION_NOT_FOUND",
                     format!(
-                        "definition {name}{version} is not registered; \
-                         see `sagactl definition list`, or register it"
+                        "definition {}{version} is not registered; \
+                         see `sagactl definition list`, or register it",
+                        echo(&name)
                     ),
                 )
             }
@@ -162,15 +163,25 @@ impl From<RegisterError> for Status {
     }
 }
 
-/// Every finding as a violation of its own, so that a client that shows no report still
-/// sees line and remedy.
+/// The first findings as violations of their own, so that a client that shows no report still
+/// sees line and remedy. As many as fit into a trailer; the check has all of them.
 fn definition_invalid(report: &Report) -> Status {
     let mut details = ErrorDetails::with_error_info("DEFINITION_INVALID", DOMAIN, HashMap::new());
-    for finding in &report.findings {
-        let what = format!("{}; {}", finding.message, finding.remedy);
+    let (mut told, mut bytes) = (0, 0);
+    for finding in report.findings.iter().take(VIOLATIONS_MAX) {
+        let what = clipped(&format!("{}; {}", finding.message, finding.remedy), MESSAGE_CHARS_MAX);
+        bytes += what.len();
+        if VIOLATION_BYTES_MAX < bytes {
+            break;
+        }
         details.add_bad_request_violation(format!("yaml:{}", finding.line), what);
+        told += 1;
     }
-    let message = format!("{report}; see the violations, or sagactl definition check");
+    let more = match report.findings.len() + report.more - told {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("{report}; see the violations{more}, or sagactl definition check");
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 

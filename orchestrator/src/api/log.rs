@@ -6,8 +6,8 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{
-        acts::check_words,
         error::{log_unavailable, status},
+        field,
         saga::find,
     },
     engine::{AcknowledgeError, Engine},
@@ -39,7 +39,7 @@ pub(super) async fn acknowledge(
     request: pb::AcknowledgeRestoreRequest,
 ) -> Result<pb::AcknowledgeRestoreResponse, Status> {
     let pb::AcknowledgeRestoreRequest { actor, reason } = request;
-    check_words(&actor, &reason)?;
+    field::signed(&actor, &reason)?;
     let went_back = engine.acknowledge_restore(&actor, &reason).await?;
     let epoch = engine.log_mark().epoch;
     Ok(pb::AcknowledgeRestoreResponse { epoch, behind_ms: went_back.behind_ms })

@@ -5,15 +5,7 @@ use saga_proto::saga::v1::{self as pb, operator_service_server::OperatorService}
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
-    api::{
-        acts::{self, check_words},
-        check, detached,
-        error::status,
-        log,
-        saga::find_row,
-        view,
-        why::why,
-    },
+    api::{acts, check, detached, error::status, field, log, saga::find_row, view, why::why},
     engine::{Engine, ReachError},
 };
 
@@ -143,7 +135,7 @@ async fn retry(
     engine: &Engine,
     request: pb::RetrySagaRequest,
 ) -> Result<pb::RetrySagaResponse, Status> {
-    check_words(&request.actor, &request.reason)?;
+    field::signed(&request.actor, &request.reason)?;
     let row = find_row(engine, request.name).await?;
     let saga = row.saga;
     let snapshot = engine.snapshot_of(row).await?;

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::{
     api::{
         cancel, detached,
-        error::{input_invalid, invalid, status},
-        events, page,
+        error::{echo, input_invalid, invalid, status},
+        events, field, page,
         request::Asked,
         signal, view,
     },
@@ -121,9 +121,8 @@ async fn start(
     request: pb::StartSagaRequest,
 ) -> Result<pb::StartSagaResponse, Status> {
     check_key("business_key", &request.business_key)?;
-    if request.namespace.chars().count() > KEY_CHARS_MAX {
-        return Err(too_long("namespace"));
-    }
+    check_namespace("namespace", &request.namespace)?;
+    field::name("definition", &request.definition)?;
     if request.definition.is_empty() {
         let missing = "name the definition to run, as in place-order";
         return Err(invalid("DEFINITION_MISSING", "definition", missing));
@@ -226,12 +225,19 @@ fn too_long(field: &str) -> Status {
     invalid("BUSINESS_KEY_INVALID", field, format!("at most {KEY_CHARS_MAX} characters"))
 }
 
+fn check_namespace(field: &str, namespace: &str) -> Result<(), Status> {
+    if namespace.chars().nth(KEY_CHARS_MAX).is_some() {
+        return Err(too_long(field));
+    }
+    Ok(())
+}
+
 fn check_key(field: &str, key: &str) -> Result<(), Status> {
     if key.is_empty() {
         let missing = "missing; give what makes this saga one, such as an order number";
         return Err(invalid("BUSINESS_KEY_MISSING", field, missing));
     }
-    if key.chars().count() > KEY_CHARS_MAX {
+    if key.chars().nth(KEY_CHARS_MAX).is_some() {
         return Err(too_long(field));
     }
     Ok(())
@@ -264,11 +270,13 @@ pub(super) async fn find_row(
         invalid("SAGA_NAME_MISSING", "name", remedy)
     };
     let pb::SagaName { name, namespace } = name.ok_or_else(missing)?;
+    check_namespace("name.namespace", &namespace)?;
     let store = engine.shared.log.store();
     let (row, absent) = match name.ok_or_else(missing)? {
         saga_name::Name::SagaId(id) => {
             let saga = Uuid::try_parse(&id).map_err(|_| {
-                invalid("SAGA_ID_INVALID", "name.saga_id", format!("{id:?} is not a UUID"))
+                let told = format!("{:?} is not a UUID", echo(&id));
+                invalid("SAGA_ID_INVALID", "name.saga_id", told)
             })?;
             (store.saga(SagaId(saga)).await, format!("no saga has the id {saga}"))
         }
@@ -276,9 +284,9 @@ pub(super) async fn find_row(
             check_key("name.business_key", &key)?;
             let scope = match namespace.as_str() {
                 "" => "the default namespace".to_owned(),
-                namespace => format!("namespace {namespace}"),
+                namespace => format!("namespace {}", echo(namespace)),
             };
-            let absent = format!("no saga has the key {key} in {scope}");
+            let absent = format!("no saga has the key {} in {scope}", echo(&key));
             (store.saga_by_key(&namespace, &key).await, absent)
         }
     };
@@ -292,7 +300,8 @@ async fn list(
 ) -> Result<pb::ListSagasResponse, Status> {
     let before: Option<Uuid> = page::position("sagas", &request.page_token)?;
     let rows_max = page::size(request.page_size);
-    let (row_status, stuck) = match request.state() {
+    field::name("definition", &request.definition)?;
+    let (row_status, stuck) = match field::known("state", request.state)? {
         SagaState::Unspecified => (None, None),
         SagaState::Running => (Some(RowStatus::Running), Some(false)),
         SagaState::Compensating => (Some(RowStatus::Compensating), Some(false)),
@@ -347,7 +356,7 @@ pub(super) fn step_index(snapshot: &Snapshot, name: &str) -> Result<StepIndex, S
     snapshot.definition.core.index_of(name).ok_or_else(|| {
         let steps: Vec<&str> =
             snapshot.definition.core.steps.iter().map(|step| step.name.as_str()).collect();
-        let remedy = format!("no step {name:?}; the steps are {}", steps.join(", "));
+        let remedy = format!("no step {:?}; the steps are {}", echo(name), steps.join(", "));
         status(Code::NotFound, "STEP_NOT_FOUND", remedy)
     })
 }

@@ -6,7 +6,8 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{
-        error::{check_lengths, invalid, status},
+        error::{echo, invalid, status},
+        field,
         saga::find_row,
         view,
     },
@@ -14,15 +15,13 @@ use crate::{
     engine::{Engine, SignalError, Signalled, StepSignal},
 };
 
-/// Characters of a request id at most.
-const REQUEST_ID_CHARS_MAX: usize = 200;
-
 pub(super) async fn signal(
     engine: &Engine,
     request: pb::SignalSagaRequest,
 ) -> Result<pb::SignalSagaResponse, Status> {
-    check_request_id(&request.request_id)?;
-    check_lengths(&request.actor, &request.reason)?;
+    field::request_id(&request.request_id)?;
+    field::name("signal", &request.signal)?;
+    field::words(&request.actor, &request.reason)?;
     let row = find_row(engine, request.name).await?;
     let definition = engine.definition(&row.definition, row.definition_version).await?;
     let Some(spec) = definition.signals().find(|signal| signal.name == request.signal) else {
@@ -45,22 +44,12 @@ pub(super) async fn signal(
     Ok(pb::SignalSagaResponse { saga, existed })
 }
 
-fn check_request_id(request_id: &str) -> Result<(), Status> {
-    if request_id.is_empty() || request_id.chars().count() > REQUEST_ID_CHARS_MAX {
-        let wanted = format!(
-            "1 to {REQUEST_ID_CHARS_MAX} characters that make this request one, such as a UUID"
-        );
-        return Err(invalid("REQUEST_ID_MISSING", "request_id", wanted));
-    }
-    Ok(())
-}
-
 fn unknown(signal: &str, known: &[&str]) -> Status {
     let remedy = match known {
         [] => "the definition waits for none".to_owned(),
         known => format!("the signals are {}", known.join(", ")),
     };
-    invalid("SIGNAL_UNKNOWN", "signal", format!("no step waits for {signal:?}; {remedy}"))
+    invalid("SIGNAL_UNKNOWN", "signal", format!("no step waits for {:?}; {remedy}", echo(signal)))
 }
 
 fn payload(

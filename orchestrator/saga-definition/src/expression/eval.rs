@@ -17,8 +17,15 @@ use crate::RunData;
 /// takes about 20,000.
 const FUEL: u64 = 100_000;
 
-/// Bytes that cost as much as one node.
+/// Bytes of text that cost as much as one node.
 const BYTES_PER_FUEL: usize = 32;
+
+/// Bytes of a `bytes` field that do: they are copied as they are, and may be a whole reply.
+/// Counted all the same, because a request is as large as what is in it.
+const RAW_BYTES_PER_FUEL: usize = 256;
+
+/// Bytes that do where a field is a copy of another one: 100 MB for all of a request.
+const FIELD_BYTES_PER_FUEL: usize = 1024;
 
 /// Why an expression has no value on the data of this saga. All but `OutOfFuel` depend on
 /// the data alone, and all give the same again.
@@ -148,6 +155,19 @@ impl<'a> Frame<'a> {
                 Ok(value.clone())
             }
         }
+    }
+
+    /// The value of an expression, to be put into a field as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError`]. Nothing else happened.
+    pub(crate) fn eval_owned(&self, ir: &Ir) -> Result<Value, EvalError> {
+        let value = self.eval(ir)?;
+        if let Cow::Borrowed(value) = &value {
+            self.spend((bytes_of(value) / FIELD_BYTES_PER_FUEL) as u64)?;
+        }
+        Ok(value.into_owned())
     }
 
     fn value<'f>(
@@ -351,9 +371,22 @@ pub(super) fn weight(value: &Value) -> u64 {
     let bytes = |len: usize| 1 + (len / BYTES_PER_FUEL) as u64;
     match value {
         Value::String(it) => bytes(it.len()),
+        Value::Bytes(it) => 1 + (it.len() / RAW_BYTES_PER_FUEL) as u64,
         Value::List(items) => 1 + items.iter().map(weight).sum::<u64>(),
         Value::Map(map) => 1 + map.values().map(weight).sum::<u64>(),
         Value::Message(message) => 1 + message.fields().map(|(_, it)| weight(it)).sum::<u64>(),
         _ => 1,
+    }
+}
+
+/// About how much memory a copy takes.
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::String(it) => it.len(),
+        Value::Bytes(it) => it.len(),
+        Value::List(items) => items.iter().map(bytes_of).sum(),
+        Value::Map(map) => map.values().map(|it| 16 + bytes_of(it)).sum(),
+        Value::Message(message) => message.fields().map(|(_, it)| 16 + bytes_of(it)).sum(),
+        _ => 8,
     }
 }

@@ -8,6 +8,9 @@ use crate::{
 /// The longest duration that may be written: 10 years.
 const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 
+/// Names that a remedy lists at most.
+const NAMES_MAX: usize = 20;
+
 /// The keys of one mapping.
 pub(super) struct Fields<'a> {
     what: &'static str,
@@ -165,6 +168,10 @@ pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
             format!("did you mean `{near}`?")
         }
         _ if known.is_empty() => "remove it".to_owned(),
+        _ if NAMES_MAX < known.len() => {
+            let some = known[..NAMES_MAX].join(", ");
+            format!("known here: {some} and {} more", known.len() - NAMES_MAX)
+        }
         _ => format!("known here: {}", known.join(", ")),
     }
 }

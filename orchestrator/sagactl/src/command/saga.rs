@@ -1,6 +1,6 @@
 //! What sagas are there, and why they stand where they stand.
 
-use saga_proto::saga::v1::{ListSagasRequest, Saga, SagaState, StuckGroup};
+use saga_proto::saga::v1::{ListSagasRequest, ListStuckResponse, Saga, SagaState, StuckGroup};
 
 use crate::{
     cli::{List, Named, SagaCommand, SagaLog},
@@ -9,7 +9,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     name::quoted,
-    reply::escaped,
+    reply::{Reply, escaped, value},
     report::{describe, history, saga_list, stuck as stuck_report},
     session::Session,
 };
@@ -65,15 +65,19 @@ async fn get(session: &Session, arguments: &Named) -> Result<Exit, Failure> {
 async fn describe(session: &Session, arguments: &Named) -> Result<Exit, Failure> {
     let client = session.client().await?;
     let reply = client.saga(&arguments.name).await?;
-    if !session.is_for_people() {
-        session.print(&reply, |_, _| String::new())?;
-        return Ok(Exit::Ok);
-    }
-    let events = escaped(&client.events(&arguments.name).await?).events;
+    let events = client.events(&arguments.name).await?;
     let group = same_cause(&client, reply.saga.as_ref()).await;
-    session.print(&reply, |reply, look| {
-        let saga = reply.saga.clone().unwrap_or_default();
-        describe::report(&saga, &events, group.as_ref(), look)
+    let groups = ListStuckResponse { groups: group.into_iter().collect(), total: 0 };
+    // All that the report is made of, as the server sent it.
+    let value = serde_json::json!({
+        "saga": value(&reply)["saga"],
+        "events": value(&events)["events"],
+        "sameCause": value(&groups)["groups"][0],
+    });
+    session.print_value(&value, &reply.ids(), |look| {
+        let saga = escaped(&reply).saga.unwrap_or_default();
+        let groups = escaped(&groups).groups;
+        describe::report(&saga, &escaped(&events).events, groups.first(), look)
     })?;
     Ok(Exit::Ok)
 }
@@ -83,7 +87,7 @@ async fn describe(session: &Session, arguments: &Named) -> Result<Exit, Failure>
 async fn same_cause(client: &Client, saga: Option<&Saga>) -> Option<StuckGroup> {
     let saga = saga?;
     let stuck = saga.stuck.as_ref()?;
-    let groups = escaped(&client.stuck(1).await.ok()?).groups;
+    let groups = client.stuck(1).await.ok()?.groups;
     groups.into_iter().find(|group| {
         group.reason == stuck.reason
             && group.step == stuck.step

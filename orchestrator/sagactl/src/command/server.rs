@@ -14,12 +14,8 @@ pub(super) async fn run(session: &Session, command: ServerCommand) -> Result<Exi
         ServerCommand::Health => {
             let status = client.health().await?;
             let name = status.as_str_name();
-            let text = if session.is_for_people() {
-                name.to_owned()
-            } else {
-                serde_json::json!({ "status": name }).to_string()
-            };
-            session.write(&text)?;
+            let value = serde_json::json!({ "status": name });
+            session.print_value(&value, &[name.to_owned()], |_| name.to_owned())?;
             Ok(if status == ServingStatus::Serving { Exit::Ok } else { Exit::Unavailable })
         }
     }

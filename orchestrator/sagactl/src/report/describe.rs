@@ -2,6 +2,7 @@
 //! a person can do.
 
 use saga_proto::saga::v1::{Saga, SagaEvent, SagaStep, StepState, StepUndo, StuckGroup};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     look::{Look, Mark, ms_between, span},
@@ -14,8 +15,6 @@ use crate::{
     },
 };
 
-/// Characters of a line of text.
-const WIDTH: usize = 104;
 /// Where text begins behind a heading.
 const INDENT: usize = 6;
 /// Calls that are shown of a step that makes trouble.
@@ -47,15 +46,8 @@ fn head(saga: &Saga, look: &Look) -> String {
     };
     let state = format!("{state} {lasting}");
     let name = shown_key(&saga.namespace, &saga.business_key);
-    let left = format!("{name}   {}", saga.saga_id);
-    let gap = WIDTH.saturating_sub(left.chars().count() + state.trim_end().chars().count()).max(3);
-    let first = format!(
-        "{}   {}{}{}\n",
-        look.heading(&name),
-        saga.saga_id,
-        " ".repeat(gap),
-        look.paint(mark, state.trim_end())
-    );
+    let first =
+        title(&name, &saga.saga_id, &look.paint(mark, state.trim_end()), state.trim_end(), look);
     let mut facts = vec![
         format!("{}@{}", saga.definition, saga.definition_version),
         format!("started {}", look.at(saga.started_at)),
@@ -69,7 +61,23 @@ fn head(saga: &Saga, look: &Look) -> String {
         facts.push(format!("owner {}", saga.owner));
     }
     facts.push(count(saga.version, "log row"));
-    format!("{first}{}\n", facts.join(look.dot()))
+    format!("{first}{}\n", wrapped(&facts.join(look.dot()), look.room(0), 0))
+}
+
+/// Name, id and state: on one line where there is room, else the id on a line of its own.
+fn title(name: &str, id: &str, painted: &str, state: &str, look: &Look) -> String {
+    let room = look.room(0);
+    let (name_width, id_width, state_width) = (name.width(), id.width(), state.width());
+    let heading = look.heading(&wrapped(name, room, 0));
+    let all = name_width + 3 + id_width + 3 + state_width;
+    if all <= room {
+        let gap = " ".repeat(3 + room - all);
+        return format!("{heading}   {id}{gap}{painted}\n");
+    }
+    match room.checked_sub(name_width + 3 + state_width) {
+        Some(spare) => format!("{heading}{}{painted}\n{id}\n", " ".repeat(3 + spare)),
+        None => format!("{heading}\n{painted}\n{id}\n"),
+    }
 }
 
 fn why(saga: &Saga, look: &Look) -> String {
@@ -78,7 +86,7 @@ fn why(saga: &Saga, look: &Look) -> String {
     let sentence = message.unwrap_or(&saga.why);
     let mut text = String::new();
     if !sentence.is_empty() {
-        let sentence = wrapped(sentence, WIDTH - INDENT, INDENT);
+        let sentence = wrapped(sentence, look.room(INDENT), INDENT);
         text.push_str(&format!("{}   {sentence}\n", look.heading("WHY")));
     }
     let mut codes = Vec::new();
@@ -92,7 +100,8 @@ fn why(saga: &Saga, look: &Look) -> String {
         codes.push(format!("refused: {}", saga.rejected_reason));
     }
     if !codes.is_empty() {
-        text.push_str(&format!("{}{}\n", " ".repeat(INDENT), codes.join(look.dot())));
+        let codes = wrapped(&codes.join(look.dot()), look.room(INDENT), INDENT);
+        text.push_str(&format!("{}{codes}\n", " ".repeat(INDENT)));
     }
     text
 }
@@ -182,7 +191,8 @@ fn last_calls(saga: &Saga, events: &[SagaEvent], look: &Look) -> String {
     let rows: Vec<Row> =
         calls.iter().skip(calls.len() - shown).map(|it| call_row(it, look)).collect();
     let table = table(&["TRY", "CALL", "AT", "TOOK", "OUTCOME", "ASKED AFTERWARDS"], &rows, look);
-    format!("{}  {}{id}\n{table}", look.heading(title.trim_end()), step.name)
+    let about = wrapped(&format!("{}{id}", step.name), look.room(title.len() + 1), 2);
+    format!("{}  {about}\n{table}", look.heading(title.trim_end()))
 }
 
 fn call_row(call: &Call<'_>, look: &Look) -> Row {
@@ -252,11 +262,12 @@ mod tests {
         let groups = stuck_groups().groups;
         let text = report(&stuck_saga(), &stuck_events(), groups.first(), &look());
         assert_snapshot!(text, @r#"
-        order/10042   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                         STUCK for 38m
+        order/10042   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                     STUCK for 38m
         place-order@3 · started 41m ago · owner orchestrator-2 · 17 log rows
 
         WHY   The outcome of verify_payment is unknown. 7 calls to PaymentService/Confirm ended without a
-              definite answer; Resolve was not answered 6 times. Nothing will be undone until this is settled.
+              definite answer; Resolve was not answered 6 times. Nothing will be undone until this is
+              settled.
               stuck: OUTCOME_UNKNOWN · turned back: DEADLINE_PASSED
 
           #  STEP                  STATE        TRY  TOOK  RESULT     UNDO
@@ -272,15 +283,20 @@ mod tests {
 
         SAME CAUSE  12 sagas at verify_payment, the oldest for 51m: sagactl stuck
 
-        YOU CAN     sagactl saga retry order/10042   ask or call again now
-                    sagactl saga settle order/10042 --step verify_payment --outcome applied|not-applied --reason ".."
+        YOU CAN
+            sagactl saga retry order/10042
+              ask or call again now
+            sagactl saga settle order/10042 --step verify_payment --outcome applied --reason ".."
+              after you looked: it was done
+            sagactl saga settle order/10042 --step verify_payment --outcome not-applied --reason ".."
+              after you looked: it was not done
         "#);
     }
 
     #[test]
     fn a_saga_whose_pivot_is_out_says_what_a_cancel_depends_on() {
         assert_snapshot!(report(&undecided_saga(), &[], None, &look()), @"
-        order/10047   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
+        order/10047   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                           running
         place-order@3 · started 41m ago · 17 log rows
 
         WHY   insert_order is being called.
@@ -289,15 +305,18 @@ mod tests {
         ✔ 1  reserve_stock         applied
         ▸ 2  insert_order (pivot)  in flight  1
 
-        YOU CAN     sagactl saga cancel order/10047   turns back and undoes 1 step, unless insert_order turns out to be applied
-                    sagactl saga wait order/10047     until it has ended
+        YOU CAN
+            sagactl saga cancel order/10047
+              turns back and undoes 1 step, unless insert_order turns out to be applied
+            sagactl saga wait order/10047
+              until it has ended
         ");
     }
 
     #[test]
     fn a_running_saga_shows_what_wakes_it() {
         assert_snapshot!(report(&running_saga(), &[], None, &look()), @"
-        order/10043   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
+        order/10043   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                           running
         place-order@3 · started 41m ago · moves by itself in 3.00s · 17 log rows
 
         WHY   inventory was not reached; the next try is in 3 s.
@@ -306,16 +325,17 @@ mod tests {
         ▸ 1  reserve_stock   retrying     2          NOT_SENT
         · 2  verify_payment  not started
 
-        YOU CAN     sagactl saga retry order/10043    ask or call again now
-                    sagactl saga cancel order/10043   turns back
-                    sagactl saga wait order/10043     until it has ended
+        YOU CAN
+            sagactl saga retry order/10043    ask or call again now
+            sagactl saga cancel order/10043   turns back
+            sagactl saga wait order/10043     until it has ended
         ");
     }
 
     #[test]
     fn a_waiting_saga_names_its_signal() {
         assert_snapshot!(report(&waiting_saga(), &[], None, &look()), @"
-        order/10046   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                               running
+        order/10046   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                           running
         refund@3 · started 41m ago · moves by itself in 6d · 17 log rows
 
         WHY   approval waits for the signal approval.
@@ -325,16 +345,17 @@ mod tests {
         ▸ 2  approval        waiting
         · 3  give_back       not started
 
-        YOU CAN     sagactl saga signal order/10046 approval --input '{..}'   what it waits for
-                    sagactl saga cancel order/10046                           turns back and undoes 1 step
-                    sagactl saga wait order/10046                             until it has ended
+        YOU CAN
+            sagactl saga signal order/10046 approval --input '{..}'   what it waits for
+            sagactl saga cancel order/10046                           turns back and undoes 1 step
+            sagactl saga wait order/10046                             until it has ended
         ");
     }
 
     #[test]
     fn a_compensated_saga_shows_what_was_undone() {
         assert_snapshot!(report(&compensated_saga(), &compensated_events(), None, &look()), @"
-        order/10045   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                           compensated
+        order/10045   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                       compensated
         place-order@3 · started 41m ago · took 1m · 17 log rows
 
         WHY   verify_payment was refused: DECLINED. Everything that was applied is undone.
@@ -344,7 +365,8 @@ mod tests {
         ↩ 1  reserve_stock   compensated  1    1.00s            undone
         ✖ 2  verify_payment  rejected     1    9.00s  DECLINED
 
-        YOU CAN     sagactl saga log order/10045   its whole history
+        YOU CAN
+            sagactl saga log order/10045   its whole history
         ");
     }
 

@@ -14,7 +14,7 @@ const NOW_S: i64 = 1_767_380_400;
 
 pub(crate) fn look() -> Look {
     let now = Timestamp::from_second(NOW_S).unwrap();
-    Look { color: false, ascii: false, utc: false, now }
+    Look { color: false, ascii: false, utc: false, width: None, now }
 }
 
 /// `seconds` before the present.

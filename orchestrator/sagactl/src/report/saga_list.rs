@@ -6,13 +6,10 @@ use crate::{
     look::Look,
     name::shown_key,
     report::{
-        table::{Row, clipped, table},
+        table::{Row, table},
         words::saga_state,
     },
 };
-
-/// Characters of the sentence that fit beside the rest.
-const WHY_WIDTH: usize = 70;
 
 /// A page of sagas.
 pub(crate) fn report(reply: &ListSagasResponse, look: &Look) -> String {
@@ -40,7 +37,7 @@ fn row(saga: &Saga, look: &Look) -> Row {
         format!("{}@{}", saga.definition, saga.definition_version),
         look.at(saga.started_at),
         look.took(saga.started_at, saga.ended_at),
-        clipped(why(saga), WHY_WIDTH, look),
+        why(saga).to_owned(),
     ];
     (mark, cells)
 }

@@ -12,8 +12,6 @@ use crate::{
     },
 };
 
-const WIDTH: usize = 96;
-
 /// What a check will call.
 pub(crate) fn plan(participant: &str, plan: &CheckParticipantResponse) -> String {
     let mut text = format!(
@@ -46,9 +44,9 @@ pub(crate) fn checked(reply: &CheckParticipantResponse, look: &Look) -> String {
     for finding in with(reply, RuleVerdict::Fail) {
         text.push_str(&broken(finding, look));
     }
-    text.push_str(&notes(reply));
-    text.push_str(&unsaid(reply, RuleVerdict::NotObserved));
-    text.push_str(&unsaid(reply, RuleVerdict::NotChecked));
+    text.push_str(&notes(reply, look));
+    text.push_str(&unsaid(reply, RuleVerdict::NotObserved, look));
+    text.push_str(&unsaid(reply, RuleVerdict::NotChecked, look));
     text.push_str(&left_behind(&reply.left_behind, look));
     let number = |it| u64::try_from(with(reply, it).count()).unwrap_or(u64::MAX);
     let (passed, failed) = (number(RuleVerdict::Pass), number(RuleVerdict::Fail));
@@ -88,23 +86,27 @@ fn broken(finding: &RuleFinding, look: &Look) -> String {
     let RuleFinding { step, rule, seen, expected, contract, .. } = finding;
     let mut text = format!("\n{} {step}{}{rule}\n", look.paint(Mark::Trouble, "!"), look.dot());
     for (label, line) in [("seen:    ", seen), ("expected:", expected), ("rule:    ", contract)] {
-        text.push_str(&format!("  {label} {}\n", wrapped(line, WIDTH, 12)));
+        text.push_str(&format!("  {label} {}\n", wrapped(line, look.room(12), 12)));
     }
     text
 }
 
 /// What a person should know of rules that are kept.
-fn notes(reply: &CheckParticipantResponse) -> String {
+fn notes(reply: &CheckParticipantResponse, look: &Look) -> String {
     let noted = with(reply, RuleVerdict::Pass).filter(|it| !it.note.is_empty());
-    section("NOTES", noted.map(|it| (it, it.note.as_str())))
+    section("NOTES", noted.map(|it| (it, it.note.as_str())), look)
 }
 
 /// Why nothing can be said of rules, each reason once.
-fn unsaid(reply: &CheckParticipantResponse, unsaid: RuleVerdict) -> String {
-    section(verdict(unsaid).1, with(reply, unsaid).map(|it| (it, it.why.as_str())))
+fn unsaid(reply: &CheckParticipantResponse, unsaid: RuleVerdict, look: &Look) -> String {
+    section(verdict(unsaid).1, with(reply, unsaid).map(|it| (it, it.why.as_str())), look)
 }
 
-fn section<'a>(heading: &str, told: impl Iterator<Item = (&'a RuleFinding, &'a str)>) -> String {
+fn section<'a>(
+    heading: &str,
+    told: impl Iterator<Item = (&'a RuleFinding, &'a str)>,
+    look: &Look,
+) -> String {
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for (it, why) in told {
         match reasons.iter_mut().find(|(step, known, _)| *step == it.step && *known == why) {
@@ -114,7 +116,7 @@ fn section<'a>(heading: &str, told: impl Iterator<Item = (&'a RuleFinding, &'a s
     }
     let told = reasons.into_iter().map(|(step, why, rules)| {
         let text = format!("{step}, {}: {why}", rules.join(", "));
-        format!("  {}\n", wrapped(&text, WIDTH, 4))
+        format!("  {}\n", wrapped(&text, look.room(4), 4))
     });
     let told: String = told.collect();
     if told.is_empty() { told } else { format!("\n{heading}\n{told}") }
@@ -136,7 +138,7 @@ fn left_behind(left: &[LeftBehind], look: &Look) -> String {
         } else {
             format!("{} {}: {}; saga {}{more}", it.step, count(number, "time"), it.why, it.saga_id)
         };
-        format!("  {}\n", wrapped(&text, WIDTH, 4))
+        format!("  {}\n", wrapped(&text, look.room(4), 4))
     });
     let told: String = told.collect();
     if told.is_empty() {
@@ -246,7 +248,8 @@ mod tests {
         ! reserve_stock · late-original
           seen:     the late original was answered OK with a reply of 44 bytes
           expected: FAILED_PRECONDITION/OP_FENCED
-          rule:     an original that comes after a fencing inquiry is refused with OP_FENCED, however often it comes
+          rule:     an original that comes after a fencing inquiry is refused with OP_FENCED, however often
+                    it comes
 
         NOTES
           reserve_stock, refusal-repeated: its refusals carry no `saga-refusal: recorded`

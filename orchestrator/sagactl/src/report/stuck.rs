@@ -10,8 +10,6 @@ use crate::{
     report::{table::wrapped, words::count},
 };
 
-const WIDTH: usize = 96;
-
 /// The groups, the largest first, each with what to do.
 pub(crate) fn report(reply: &ListStuckResponse, look: &Look) -> String {
     if reply.groups.is_empty() {
@@ -40,7 +38,7 @@ fn one(group: &StuckGroup, look: &Look) -> String {
         look.lasting(group.since),
     );
     if !group.message.is_empty() {
-        text.push_str(&format!("  {}\n", wrapped(&group.message, WIDTH, 2)));
+        text.push_str(&format!("  {}\n", wrapped(&group.message, look.room(2), 2)));
     }
     let named: Vec<String> = group.examples.iter().map(typed).collect();
     let left_out = group.sagas.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
@@ -48,7 +46,7 @@ fn one(group: &StuckGroup, look: &Look) -> String {
     if 0 < left_out {
         list.push_str(&format!(" and {left_out} more"));
     }
-    text.push_str(&format!("  {}\n", wrapped(&list, WIDTH, 2)));
+    text.push_str(&format!("  {}\n", wrapped(&list, look.room(2), 2)));
     if let Some(remedy) = pages::page(&group.reason).and_then(|it| it.remedy()) {
         let remedy = remedy.replace("STEP", &group.step);
         let remedy = match named.first() {

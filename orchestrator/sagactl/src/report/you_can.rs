@@ -3,18 +3,35 @@
 
 use saga_proto::saga::v1::{CancelEffect, Saga, SagaOffer, SagaVerb};
 
-use crate::{look::Look, name::typed, report::words::count};
+use unicode_width::UnicodeWidthStr;
 
-/// The commands, with what each does.
+use crate::{
+    look::Look,
+    name::typed,
+    report::{table::wrapped, words::count},
+};
+
+/// Where a command begins.
+const INDENT: usize = 4;
+
+/// The commands, with what each does: beside them where there is room for all, else below. A
+/// command is never broken, so that it can be pasted.
 pub(crate) fn section(saga: &Saga, look: &Look) -> String {
     let commands = commands(saga);
-    let explained = commands.iter().filter(|it| !it.effect.is_empty());
-    let width = 3 + explained.map(|it| it.line.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (number, Command { line, effect }) in commands.iter().enumerate() {
-        let title = if number == 0 { look.heading("YOU CAN") } else { " ".repeat(7) };
-        let line = format!("{title}     {line:width$}{effect}");
-        text.push_str(&format!("{}\n", line.trim_end()));
+    let width = 3 + commands.iter().map(|it| it.line.width()).max().unwrap_or(0);
+    let effect = commands.iter().map(|it| it.effect.width()).max().unwrap_or(0);
+    let is_beside = width + effect <= look.room(INDENT);
+    let mut text = format!("{}\n", look.heading("YOU CAN"));
+    let indent = " ".repeat(INDENT);
+    for Command { line, effect } in &commands {
+        if is_beside {
+            let padding = " ".repeat(width - line.width());
+            text.push_str(format!("{indent}{line}{padding}{effect}").trim_end());
+        } else {
+            let told = wrapped(effect, look.room(INDENT + 2), INDENT + 2);
+            text.push_str(&format!("{indent}{line}\n{indent}  {told}"));
+        }
+        text.push('\n');
     }
     text
 }
@@ -37,11 +54,11 @@ fn commands(saga: &Saga) -> Vec<Command> {
     }
     // While the engine finds out by itself, nobody has to say what is true.
     if saga.stuck.is_some() {
-        for (step, outcomes) in settlements(saga) {
+        for (step, outcome, effect) in settlements(saga) {
             let line = format!(
-                "sagactl saga settle {name} --step {step} --outcome {outcomes} --reason \"..\""
+                "sagactl saga settle {name} --step {step} --outcome {outcome} --reason \"..\""
             );
-            commands.push(command(line, ""));
+            commands.push(command(line, effect));
         }
     }
     for offer in offers(saga, SagaVerb::Renew) {
@@ -67,20 +84,20 @@ fn offers(saga: &Saga, verb: SagaVerb) -> impl Iterator<Item = &SagaOffer> {
     saga.offers.iter().filter(move |it| it.verb() == verb)
 }
 
-/// The steps that may be settled, each with the outcomes that would be taken.
-fn settlements(saga: &Saga) -> Vec<(&str, &'static str)> {
-    let may = |step: &str, verb| offers(saga, verb).any(|it| it.step == step);
-    let of_step = |step: &str| match (
-        may(step, SagaVerb::SettleApplied),
-        may(step, SagaVerb::SettleNotApplied),
-    ) {
-        (true, true) => Some("applied|not-applied"),
-        (true, false) => Some("applied"),
-        (false, true) => Some("not-applied"),
-        (false, false) => None,
+/// The steps that may be settled, each outcome that would be taken with what it means.
+fn settlements(saga: &Saga) -> Vec<(&str, &'static str, &'static str)> {
+    let words = [
+        (SagaVerb::SettleApplied, "applied", "after you looked: it was done"),
+        (SagaVerb::SettleNotApplied, "not-applied", "after you looked: it was not done"),
+    ];
+    let of_step = |step: &str| {
+        let may =
+            words.into_iter().filter(|(verb, ..)| offers(saga, *verb).any(|it| it.step == step));
+        may.map(|(_, outcome, effect)| (outcome, effect)).collect::<Vec<_>>()
     };
     let steps = saga.steps.iter().map(|it| it.name.as_str());
-    steps.filter_map(|step| Some((step, of_step(step)?))).collect()
+    let all = steps.flat_map(|step| of_step(step).into_iter().map(move |(o, e)| (step, o, e)));
+    all.collect()
 }
 
 /// What a cancel would do now.

@@ -54,6 +54,21 @@ pub(crate) struct Fake {
     sagas_max: usize,
 }
 
+/// Starts a gRPC server that is no orchestrator. Returns its address.
+pub(crate) fn another_server() -> String {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            tell.send(incoming.local_addr().unwrap()).unwrap();
+            let (_, health) = tonic_health::server::health_reporter();
+            Server::builder().add_service(health).serve_with_incoming(incoming).await.unwrap();
+        });
+    });
+    format!("http://{}", told.recv().unwrap())
+}
+
 impl Fake {
     /// Starts a fake on a free port.
     pub(crate) fn start() -> Self {
@@ -89,6 +104,9 @@ impl Fake {
         let (health, health_service) = tonic_health::server::health_reporter();
         if self.sagas_max == 0 {
             health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            health.set_not_serving::<SagaServiceServer<Self>>().await;
+        } else {
+            health.set_serving::<SagaServiceServer<Self>>().await;
         }
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
