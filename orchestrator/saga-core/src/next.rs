@@ -188,8 +188,15 @@ fn reason_to_turn_back(
     if state.cancel_requested() {
         return Some(TurnBackReason::Cancelled);
     }
-    let deadline_at_ms = deadline_at_ms(definition, state)?;
-    (deadline_at_ms <= now_ms).then_some(TurnBackReason::DeadlinePassed)
+    let deadline_at_ms = deadline_at_ms(definition, state);
+    if deadline_at_ms.is_some_and(|deadline_at_ms| deadline_at_ms <= now_ms) {
+        return Some(TurnBackReason::DeadlinePassed);
+    }
+    // Fenced before it began: whatever was the reason to ask is gone.
+    definition
+        .indices()
+        .find(|index| state.step(*index).phase == StepPhase::Fenced)
+        .map(|step| TurnBackReason::AttemptsExhausted { step })
 }
 
 fn step_ends_forward(
@@ -205,7 +212,9 @@ fn step_ends_forward(
     match step.phase {
         StepPhase::Rejected => rejected(step.last_trouble.as_ref()),
         StepPhase::Fenced if step.refusal.is_some() => rejected(step.refusal.as_ref()),
-        StepPhase::Fenced => Some(TurnBackReason::AttemptsExhausted { step: index }),
+        StepPhase::Fenced if step.request.is_some() => {
+            Some(TurnBackReason::AttemptsExhausted { step: index })
+        }
         // It can be made once a person has told what an earlier step replied.
         StepPhase::Unrenderable { .. } if !unread_before(definition, state, index).is_empty() => {
             None

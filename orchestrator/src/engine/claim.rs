@@ -52,6 +52,7 @@ async fn sweep(shared: Arc<Shared>) {
                         "the log went back in time: by it, sagas are driven here that are not; \
                          they are taken up again"
                     );
+                    shared.continuity.rows_are_gone(shared.log_mark().epoch);
                 }
                 left.into_iter().for_each(|saga| shared.orphans.add(saga));
                 seen = now;
@@ -114,6 +115,10 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
     }
     let dead = watch.dead(shared).await?;
     let orphans = shared.orphans.due(room);
+    // Behind the look at what waits: what waits because rows are gone waits for their epoch.
+    if shared.continuity.awaits_epoch() {
+        return Ok(Round { more: true, taken: 0 });
+    }
     let query = ClaimQuery {
         dead: &dead,
         now_ms: shared.clock.now_ms(),

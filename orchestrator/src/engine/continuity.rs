@@ -192,8 +192,9 @@ impl Continuity {
         known.went_back = Some(went_back);
     }
 
-    fn rows_gone(&self) -> Option<u64> {
-        self.lock().rows_gone_in
+    /// Whether rows are gone, and the epoch that says so has not begun.
+    pub(crate) fn awaits_epoch(&self) -> bool {
+        self.lock().rows_gone_in.is_some()
     }
 
     fn unasked(&self) -> BTreeSet<String> {
@@ -287,7 +288,7 @@ impl Shared {
     pub(crate) async fn look_at_epoch(&self) -> Result<(), StoreError> {
         let log = self.log.store().identity().await?;
         self.continuity.adopt(log);
-        if self.continuity.rows_gone() != Some(log.epoch) {
+        if self.continuity.lock().rows_gone_in != Some(log.epoch) {
             return Ok(());
         }
         let behind_ms = self.log_mark().at_ms.saturating_sub(log.mark_at_ms);

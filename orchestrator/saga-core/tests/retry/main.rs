@@ -5,6 +5,7 @@ mod deadline;
 mod doubts;
 mod fixture;
 mod inquiry;
+mod losses;
 mod pause;
 mod policy;
 mod stuck;
