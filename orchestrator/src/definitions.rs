@@ -5,14 +5,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use prost_reflect::DescriptorPool;
 use saga_log::{DefinitionRow, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::{
     definition::{
-        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, Sizes,
-        Unreadable, pool_of,
+        Compiled, CompiledDefinition, Contracts, Finding, LANGUAGE_LEVEL, Report, ServedTypes,
+        Sizes, Unreadable,
     },
     engine::Shared,
     participants::DescriptorError,
@@ -108,8 +107,7 @@ impl Definitions {
         }
         let version = row.version;
         let read = self.beside(move || {
-            let pool = DescriptorPool::decode(row.descriptors.as_ref()).unwrap_or_default();
-            CompiledDefinition::read(&row.yaml, &row.name, row.language_level, &pool)
+            CompiledDefinition::read(&row.yaml, &row.name, row.language_level, &row.descriptors)
         });
         let definition = read.await.map_err(|why| {
             let name = name.to_owned();
@@ -167,7 +165,7 @@ impl Definitions {
         let named = self.beside(move || CompiledDefinition::participants_of(&of.0, &of.1));
         let participants = named.await.map_err(invalid)?;
         let (mut types, mut inquiry, mut reply_bytes_max) =
-            (Vec::new(), BTreeMap::new(), BTreeMap::new());
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for participant in participants {
             // Fixed types hold those of participants that nobody can call.
             if !shared.caller.knows(&participant) {
@@ -178,27 +176,24 @@ impl Definitions {
                 message,
             };
             let asked = shared.descriptors.of_participant(&participant).await;
-            let (files, answers) = asked.map_err(|error| match error {
+            let (served, answers) = asked.map_err(|error| match error {
                 DescriptorError::NotConfigured { participant } => {
                     RegisterError::ParticipantUnknown { participant }
                 }
                 other => unknown(other.to_string()),
             })?;
-            types.push(files);
+            types.insert(participant.clone(), served);
             let reply = shared.caller.reply_bytes_max(&participant);
             reply_bytes_max.insert(participant.clone(), reply);
             inquiry.extend(answers.map(|answers| (participant, answers)));
         }
-        let pool = pool_of(types).map_err(|error| RegisterError::Descriptors {
-            participant: "of this definition".to_owned(),
-            message: error.to_string(),
-        })?;
         let sizes = Sizes {
             input_bytes_max: shared.limits.input_bytes_max,
             reply_bytes_max,
             request_bytes_max: shared.limits.request_bytes_max,
         };
-        let contracts = Contracts { pool, inquiry, sizes: Some(sizes) };
+        let others = Arc::new(ServedTypes::default());
+        let contracts = Contracts { types, others, inquiry, sizes: Some(sizes) };
         self.beside(move || CompiledDefinition::check(&text, &name, &contracts))
             .await
             .map_err(invalid)
@@ -223,7 +218,7 @@ impl Definitions {
             version: definition.core.version,
             hash: definition.hash,
             yaml: yaml.to_owned(),
-            descriptors: definition.descriptors(),
+            descriptors: definition.types(),
             registered_at_ms: shared.clock.now_ms(),
             language_level: LANGUAGE_LEVEL,
         };

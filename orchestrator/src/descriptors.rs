@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use prost_types::FileDescriptorSet;
-
 use crate::{
-    definition::Inquiry,
+    definition::{Inquiry, ServedTypes},
     participants::{DescriptorError, Participants, Reflected},
 };
 
@@ -14,7 +12,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Descriptors {
     /// From this set, for all participants.
-    Fixed(Arc<FileDescriptorSet>),
+    Fixed(Arc<ServedTypes>),
     /// From each participant, by reflection.
     Reflection(Arc<Participants>),
 }
@@ -29,13 +27,13 @@ impl Descriptors {
     pub async fn of_participant(
         &self,
         participant: &str,
-    ) -> Result<(FileDescriptorSet, Option<Inquiry>), DescriptorError> {
+    ) -> Result<(Arc<ServedTypes>, Option<Inquiry>), DescriptorError> {
         match self {
-            Self::Fixed(files) => Ok((files.as_ref().clone(), None)),
+            Self::Fixed(types) => Ok((Arc::clone(types), None)),
             Self::Reflection(participants) => {
-                let Reflected { services, files } = participants.descriptors(participant).await?;
+                let Reflected { services, types } = participants.descriptors(participant).await?;
                 let inquiry = Inquiry::of_services(services.iter().map(String::as_str));
-                Ok((files, Some(inquiry)))
+                Ok((Arc::new(types), Some(inquiry)))
             }
         }
     }

@@ -8,7 +8,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use saga_core::{Event, SagaId, State};
+use saga_core::{Event, OperationId, SagaId, State};
 use saga_log::{AppendError, Standing, StoreError, Tip};
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +23,7 @@ use crate::{
 
 pub(crate) mod advance;
 mod calls;
+mod late;
 mod rows;
 pub(crate) mod standing;
 
@@ -78,7 +79,14 @@ pub(crate) enum Accepted {
     KeyInUse(Box<saga_log::SagaRow>),
 }
 
-type Answer = Pin<Box<dyn Future<Output = Event> + Send>>;
+/// What became of a call, and of which operation it was one.
+#[derive(Debug)]
+struct Answered {
+    operation: OperationId,
+    fact: Event,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// One saga that this node drives.
 pub(crate) struct Run {
@@ -93,6 +101,8 @@ pub(crate) struct Run {
     pub(crate) written: Option<Standing>,
     pub(crate) mailbox: mpsc::Receiver<Message>,
     answers: FuturesUnordered<Answer>,
+    /// Answers that are not in the log yet.
+    heard: Vec<Answered>,
     /// Whether `state` is without its payloads.
     slim: bool,
 }
@@ -122,7 +132,23 @@ enum Row {
     Durable(Tip),
     /// Others have appended in between, and the saga is still ours. Decide again.
     Stale,
-    Leave(Left),
+    /// The saga is not driven here any more.
+    Lost,
+}
+
+/// How driving ended.
+enum Done {
+    Ended,
+    Parked,
+    Lost,
+}
+
+/// What reading again came to.
+#[derive(PartialEq, Eq)]
+enum Refill {
+    Whole,
+    /// The saga is another's by now, or has ended.
+    Lost,
 }
 
 impl Run {
@@ -145,6 +171,7 @@ impl Run {
             written: None,
             mailbox,
             answers: FuturesUnordered::new(),
+            heard: Vec::new(),
             slim: false,
         })
     }
@@ -165,12 +192,27 @@ impl Run {
         self.drive(Pending { facts: vec![owned], ..Pending::default() })
     }
 
-    async fn drive(mut self: Box<Self>, mut pending: Pending) -> Result<Left, DriveError> {
+    async fn drive(mut self: Box<Self>, pending: Pending) -> Result<Left, DriveError> {
+        let rest = self.drive_on(pending).await;
+        if !matches!(rest, Ok(Done::Ended)) {
+            self.leave_answers();
+        }
+        Ok(match rest? {
+            Done::Ended => {
+                let version = self.version();
+                Left::Ended(Box::new(EndState { state: self.state, version }))
+            }
+            Done::Parked => Left::Parked,
+            Done::Lost => Left::Lost,
+        })
+    }
+
+    async fn drive_on(&mut self, mut pending: Pending) -> Result<Done, DriveError> {
         loop {
             let mode = if self.shared.is_stopping() { Mode::HandOver } else { Mode::Drive };
             let now_ms = self.shared.clock.now_ms();
-            if let Some(left) = self.refill().await? {
-                return Ok(left);
+            if self.refill().await? == Refill::Lost {
+                return Ok(Done::Lost);
             }
             self.hear_of_losses(&mut pending, now_ms);
             let subject = Subject {
@@ -192,7 +234,7 @@ impl Run {
                         self.written = Some(standing);
                     }
                     Row::Stale => continue,
-                    Row::Leave(left) => return Ok(left),
+                    Row::Lost => return Ok(Done::Lost),
                 }
             }
             // Nothing of the row stays in memory while this waits: its payloads may be large.
@@ -200,6 +242,7 @@ impl Run {
             self.state = advance.state;
             pending.facts.drain(..advance.facts);
             if pending.facts.is_empty() {
+                self.heard = Vec::new();
                 for done in pending.done.drain(..) {
                     // Whoever asked may be gone; the fact is durable all the same.
                     let _ = done.send(());
@@ -211,15 +254,11 @@ impl Run {
                 return Err(self.displaced());
             }
             for order in advance.orders {
-                self.answers.push(calls::make(&self, order));
+                self.answers.push(calls::make(self, order));
             }
             match (advance.rest, care) {
-                (Rest::Finished(_), _) => {
-                    let version = self.version();
-                    let end = EndState { state: self.state, version };
-                    return Ok(Left::Ended(Box::new(end)));
-                }
-                (_, Care::Parked { .. }) => return Ok(Left::Parked),
+                (Rest::Finished(_), _) => return Ok(Done::Ended),
+                (_, Care::Parked { .. }) => return Ok(Done::Parked),
                 (Rest::More, Care::Owned(_)) => {}
                 (Rest::Wait { until_ms }, Care::Owned(_)) => {
                     self.slim();
@@ -266,18 +305,23 @@ impl Run {
         tokio::select! {
             biased;
             Some(answered) = self.answers.next(), if !self.answers.is_empty() => {
-                pending.facts.push(answered);
+                self.hear(answered, pending);
             }
             Some(message) = self.mailbox.recv() => pending.hear(message),
             () = pause => {}
             () = self.shared.stopping(), if mode == Mode::Drive => {}
         }
         while let Some(Some(answered)) = self.answers.next().now_or_never() {
-            pending.facts.push(answered);
+            self.hear(answered, pending);
         }
         while let Ok(message) = self.mailbox.try_recv() {
             pending.hear(message);
         }
+    }
+
+    fn hear(&mut self, answered: Answered, pending: &mut Pending) {
+        pending.facts.push(answered.fact.clone());
+        self.heard.push(answered);
     }
 
     /// Rows of its log that `state` holds.

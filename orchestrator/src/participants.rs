@@ -49,6 +49,8 @@ pub struct CallRequest<'a> {
     pub spec: &'a CallSpec,
     /// The request, as protobuf bytes. Sent as they are.
     pub body: Bytes,
+    /// Metadata that the definition adds. It cannot stand in for what the engine says.
+    pub headers: Vec<(String, String)>,
     /// The saga the call is for.
     pub saga: SagaId,
     /// Name of the step.
@@ -295,6 +297,13 @@ fn not_configured(participant: &str) -> Outcome {
 /// What every call carries (domain: reply contract).
 fn metadata(request: &CallRequest<'_>) -> HeaderMap {
     let mut metadata = HeaderMap::with_capacity(12);
+    for (name, value) in &request.headers {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()))
+        {
+            metadata.insert(name, value);
+        }
+    }
     let mut put = |name: &'static str, value: String| {
         if let Ok(mut value) = HeaderValue::try_from(value) {
             // What no other call repeats would only drive the repeated ones out of the

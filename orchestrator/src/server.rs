@@ -3,8 +3,6 @@
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use prost::Message;
-use prost_types::FileDescriptorSet;
 use saga_log::{Log, LogLimits, OpenError, OpenOptions};
 use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
@@ -23,6 +21,7 @@ use crate::{
     clock::SystemClock,
     coalesce::Coalesced,
     config::Config,
+    definition::ServedTypes,
     definitions::RegisterError,
     descriptors::Descriptors,
     driver::advance::ROW_SHARE_BYTES,
@@ -223,10 +222,10 @@ fn with_remedy(error: OpenError) -> anyhow::Error {
     error
 }
 
-fn read_descriptors(file: &Path) -> anyhow::Result<FileDescriptorSet> {
+fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {
     let bytes = std::fs::read(file)
         .with_context(|| format!("descriptors: {} cannot be read", file.display()))?;
-    FileDescriptorSet::decode(bytes.as_slice()).with_context(|| {
+    ServedTypes::read_set(&bytes).with_context(|| {
         format!(
             "descriptors: {} is not a FileDescriptorSet; make it with `buf build -o`",
             file.display()

@@ -11,4 +11,5 @@ mod outcomes {
     mod raw;
     mod reflection;
     mod server;
+    mod streams;
 }

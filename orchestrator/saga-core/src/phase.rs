@@ -200,9 +200,55 @@ impl StepPhase {
 
             (phase, E::RetryRequested | E::Renewed | E::Settled(_)) => phase.after_act(event)?,
 
+            (phase, E::Answered { direction, attempt, learned, at_ms }) => {
+                phase.after_late(direction, attempt, learned, at_ms)?
+            }
+
             _ => return None,
         };
         Some(next)
+    }
+
+    /// The phase after the answer to a call whose owner was replaced while it was out: who
+    /// made the call hears it all the same, and says so.
+    fn after_late(
+        self,
+        direction: Direction,
+        attempt: u32,
+        learned: Learned,
+        at_ms: u64,
+    ) -> Option<Self> {
+        use Direction::{Backward, Forward};
+
+        let (tries, is_last_word) = match self {
+            // Nothing was learned since.
+            Self::Open { direction: now, tries, last: Last::OwnerLost, .. } if now == direction => {
+                (tries, tries.attempt == attempt)
+            }
+            Self::Open { last: Last::Contradicted, .. } => return None,
+            Self::InFlight { direction: now, tries } | Self::Open { direction: now, tries, .. }
+                if now == direction =>
+            {
+                (tries, false)
+            }
+            Self::Inquiring { tries } if direction == Forward => (tries, false),
+            _ => return None,
+        };
+        if tries.attempt < attempt {
+            return None;
+        }
+        match (direction, learned) {
+            // What became of the operation, whichever attempt brought it about.
+            (Forward, Learned::Applied | Learned::Rejected) | (Backward, Learned::Applied) => {
+                answered_phase(direction, tries, learned, at_ms)
+            }
+            // What became of this attempt alone. Of the first there is no earlier doubt.
+            _ if is_last_word => {
+                let tries = Tries { in_doubt: attempt > 1, ..tries };
+                answered_phase(direction, tries, learned, at_ms)
+            }
+            _ => None,
+        }
     }
 
     /// The phase after a person acted.
@@ -279,6 +325,11 @@ impl StepPhase {
             | Self::Applied
             | Self::Kept => true,
         }
+    }
+
+    /// Whether another attempt of the action than this one is out.
+    pub(crate) fn has_another_out(self, than: u32) -> bool {
+        matches!(self, Self::InFlight { direction: Direction::Forward, tries } if tries.attempt != than)
     }
 
     /// Whether a call or an inquiry is out.

@@ -11,6 +11,7 @@ use crate::{
 
 mod recall;
 mod step;
+mod times;
 
 pub use recall::Recall;
 use step::step_event;
@@ -100,7 +101,7 @@ impl State {
             return recalled;
         }
         match event {
-            Event::Owned { node, epoch, .. } => self.own(*node, *epoch)?,
+            Event::Owned { node, epoch, at_ms } => self.own(*node, *epoch, *at_ms)?,
             Event::LogWentBack { log_epoch, at_ms } => self.lose_rows(*log_epoch, *at_ms)?,
             Event::CancelRequested { actor, reason, at_ms } => {
                 self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
@@ -178,13 +179,14 @@ impl State {
         }
     }
 
-    fn own(&mut self, node: NodeId, epoch: Epoch) -> Result<(), Illegal> {
+    fn own(&mut self, node: NodeId, epoch: Epoch, at_ms: u64) -> Result<(), Illegal> {
         if epoch.0 != self.epoch.0 + 1 {
             return Err(Illegal { event: "Owned", step: None, phase: None });
         }
         self.owner = node;
         self.epoch = epoch;
         self.steps.iter_mut().for_each(StepState::lose_owner);
+        self.bring_times_back(at_ms);
         Ok(())
     }
 

@@ -157,19 +157,6 @@ fn the_compensation_sends_its_own_bytes() {
 }
 
 #[test]
-fn the_answer_to_an_earlier_attempt_is_refused() {
-    let log = [unknown(FIRST), vec![intended(FIRST, Forward, 2)]].concat();
-    let late = Event::Answered {
-        step: FIRST,
-        direction: Forward,
-        attempt: 1,
-        outcome: Outcome::Applied { reply: Bytes::new() },
-        at_ms: 0,
-    };
-    refuses(&log, late);
-}
-
-#[test]
 fn a_person_who_asks_has_an_unrenderable_request_made_again() {
     let (step, direction, message) = (FIRST, Backward, String::new());
     let unrenderable = Event::Unrenderable { step, direction, message, at_ms: 0 };

@@ -1,6 +1,8 @@
 //! Canonical forms: of a definition, for its hash, and of a message, so that equal
 //! messages are equal bytes.
 
+use std::collections::HashSet;
+
 use prost::{
     Message,
     bytes::BufMut,
@@ -47,7 +49,7 @@ const DEPTH_MAX: usize = 100;
 /// What is compared with something stored is in this form, so a change of it is a new form of
 /// whatever names one (`api/request.rs`).
 pub(crate) fn encode(message: &DynamicMessage) -> bytes::Bytes {
-    if is_in_order(&message.descriptor(), &mut Vec::new()) {
+    if is_in_order(&message.descriptor()) {
         return message.encode_to_vec().into();
     }
     in_order(message, Keys::Rising, 0).into()
@@ -63,18 +65,7 @@ pub fn reordered(of: &MessageDescriptor, bytes: &[u8]) -> Option<bytes::Bytes> {
 
 /// Whether a message of this type can carry a map, however deep.
 pub fn has_maps(message: &MessageDescriptor) -> bool {
-    has_map(message, &mut Vec::new())
-}
-
-fn has_map(message: &MessageDescriptor, seen: &mut Vec<String>) -> bool {
-    if seen.iter().any(|it| it == message.full_name()) {
-        return false;
-    }
-    seen.push(message.full_name().to_owned());
-    message.fields().any(|field| {
-        let inner = field.kind();
-        field.is_map() || inner.as_message().is_some_and(|inner| has_map(inner, seen))
-    })
+    !every_type(message, |it| it.fields().all(|field| !field.is_map()))
 }
 
 /// In which order the entries of a map are written.
@@ -86,17 +77,31 @@ enum Keys {
 
 /// Whether messages of this type are encoded in order anyway: nothing in reach is a map, or
 /// may hold one.
-fn is_in_order(message: &MessageDescriptor, seen: &mut Vec<String>) -> bool {
-    if seen.iter().any(|it| it == message.full_name()) {
-        return true;
+fn is_in_order(message: &MessageDescriptor) -> bool {
+    every_type(message, |it| {
+        let plain = it.full_name() != ANY && it.extension_ranges().len() == 0;
+        plain && it.fields().all(|field| !field.is_map())
+    })
+}
+
+/// Whether this holds for a message and all that it is made of. A chain of types may be
+/// longer than the stack is deep.
+fn every_type(message: &MessageDescriptor, holds: impl Fn(&MessageDescriptor) -> bool) -> bool {
+    let mut seen = HashSet::from([message.full_name().to_owned()]);
+    let mut open = vec![message.clone()];
+    while let Some(message) = open.pop() {
+        if !holds(&message) {
+            return false;
+        }
+        for field in message.fields() {
+            if let Some(inner) = field.kind().as_message()
+                && seen.insert(inner.full_name().to_owned())
+            {
+                open.push(inner.clone());
+            }
+        }
     }
-    seen.push(message.full_name().to_owned());
-    let plain = message.full_name() != ANY && message.extension_ranges().len() == 0;
-    plain
-        && message.fields().all(|field| {
-            let inner = field.kind();
-            !field.is_map() && inner.as_message().is_none_or(|inner| is_in_order(inner, seen))
-        })
+    true
 }
 
 fn in_order(message: &DynamicMessage, keys: Keys, depth: usize) -> Vec<u8> {
@@ -206,7 +211,7 @@ impl Place {
     }
 }
 
-fn key_order(key: &MapKey) -> (i128, &str) {
+pub(crate) fn key_order(key: &MapKey) -> (i128, &str) {
     match key {
         MapKey::Bool(it) => (i128::from(*it), ""),
         MapKey::I32(it) => (i128::from(*it), ""),

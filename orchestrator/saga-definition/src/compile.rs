@@ -5,16 +5,14 @@
 //! since cannot keep it from being read. So no rule may end in `None` where something could
 //! be made, and the bounds of the readers may be raised, never lowered.
 
-use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
 use saga_core::{Definition, RetryPolicy, Step, StepKind};
 
 use crate::{
     Compiled, CompiledDefinition, Contracts, LANGUAGE_LEVEL, Report, StepPlan, Unreadable,
     canonical,
-    file::{
-        self, ActionFile, CallFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile,
-        WaitFile, suggest,
-    },
+    descriptors::Search,
+    file::{self, ActionFile, CompensationFile, DEFINITION_BYTES_MAX, DefinitionFile},
     finding::{Findings, Span},
     rules, yaml,
 };
@@ -33,7 +31,8 @@ pub(super) fn check(
     if let Some(draft) = checked_draft(yaml, &mut findings) {
         rules::check(&draft.file, &draft.core, &mut findings);
         rules::check_inquiries(&draft.file, contracts, &mut findings);
-        let made = make(&draft, &contracts.pool, &mut findings);
+        let search = Search::served(&draft.file, contracts, &mut findings);
+        let made = make(&draft, &search, LANGUAGE_LEVEL, &mut findings);
         if let (Some(definition), Some(sizes)) = (&made, &contracts.sizes) {
             rules::check_sizes(&draft.file, definition, sizes, &mut findings);
         }
@@ -51,13 +50,15 @@ pub(super) fn read(
     yaml: &str,
     name: &str,
     level: u32,
-    pool: &DescriptorPool,
+    types: &[u8],
 ) -> Result<CompiledDefinition, Unreadable> {
     if !(1..=LANGUAGE_LEVEL).contains(&level) {
         return Err(Unreadable::Newer { level });
     }
     let mut findings = Findings::default();
-    let made = draft(yaml, &mut findings).and_then(|draft| make(&draft, pool, &mut findings));
+    let search = Search::stored(types);
+    let made =
+        draft(yaml, &mut findings).and_then(|draft| make(&draft, &search, level, &mut findings));
     made.ok_or_else(|| Unreadable::Broken(Box::new(findings.into_report(name, yaml))))
 }
 
@@ -96,17 +97,19 @@ pub(super) fn draft(yaml: &str, findings: &mut Findings) -> Option<Draft> {
 /// Everything that can be made of a draft with these types.
 fn make(
     draft: &Draft,
-    pool: &DescriptorPool,
+    search: &Search<'_>,
+    level: u32,
     findings: &mut Findings,
 ) -> Option<CompiledDefinition> {
     let Draft { file, core, .. } = draft;
-    let input = input_type(file, pool, findings);
-    let targets = Targets::find(file, pool, findings);
+    let endings = ["Input", "Request"];
+    let input = search.message("unknown-input", &file.input, &endings, findings);
+    let targets = Targets::find(file, search, findings);
     let names: Vec<String> = file.steps.iter().map(|it| it.name.value.clone()).collect();
     let replies = (0..names.len()).map(|step| targets.reply(step));
     let steps: Vec<(String, Option<MessageDescriptor>)> =
         names.iter().cloned().zip(replies).collect();
-    let types = Types { core, input: input.as_ref(), steps: &steps };
+    let types = Types { core, input: input.as_ref(), steps: &steps, level };
     let plans: Vec<Option<StepPlan>> =
         core.indices().map(|index| types.plan(file, index, &targets, findings)).collect();
     let labels = types.labels(file, findings)?;
@@ -117,7 +120,7 @@ fn make(
         names,
         plans: plans.into_iter().collect::<Option<_>>()?,
         labels,
-        pool: pool.clone(),
+        pools: search.pools.clone(),
     })
 }
 
@@ -162,28 +165,6 @@ fn core_of(file: &DefinitionFile, findings: &mut Findings) -> Definition {
     core
 }
 
-fn input_type(
-    file: &DefinitionFile,
-    pool: &DescriptorPool,
-    findings: &mut Findings,
-) -> Option<MessageDescriptor> {
-    let found = pool.get_message_by_name(&file.input.value);
-    if found.is_none() {
-        let message = format!("there is no message type `{}`", file.input.value);
-        let known: Vec<String> = pool.all_messages().map(|it| it.full_name().to_owned()).collect();
-        let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
-        known.retain(|it| it.ends_with("Input") || it.ends_with("Request"));
-        let near = suggest(&file.input.value, &known);
-        let remedy = if near.starts_with("did") {
-            near
-        } else {
-            "name a message that a participant serves by reflection: package.Message".to_owned()
-        };
-        findings.error("unknown-input", file.input.span, message, remedy);
-    }
-    found
-}
-
 /// What the calls and waits of a definition refer to, by step. `None`: not found, which is
 /// reported, or there is none.
 struct Targets {
@@ -193,12 +174,15 @@ struct Targets {
 }
 
 impl Targets {
-    fn find(file: &DefinitionFile, pool: &DescriptorPool, findings: &mut Findings) -> Self {
+    fn find(file: &DefinitionFile, search: &Search<'_>, findings: &mut Findings) -> Self {
         let (mut actions, mut compensations, mut signals) = (Vec::new(), Vec::new(), Vec::new());
         for step in &file.steps {
-            actions.push(step.call().and_then(|call| method(call, pool, findings)));
-            compensations.push(step.undo().and_then(|call| method(call, pool, findings)));
-            signals.push(step.wait().and_then(|wait| signal_type(wait, pool, findings)));
+            actions.push(step.call().and_then(|call| search.method(call, findings)));
+            compensations.push(step.undo().and_then(|call| search.method(call, findings)));
+            let signal = step.wait().and_then(|wait| wait.of.as_ref());
+            signals.push(
+                signal.and_then(|it| search.message("unknown-signal-type", it, &[""], findings)),
+            );
         }
         Self { actions, compensations, signals }
     }
@@ -208,54 +192,4 @@ impl Targets {
         let reply = self.actions[step].as_ref().map(MethodDescriptor::output);
         reply.or_else(|| self.signals[step].clone())
     }
-}
-
-fn signal_type(
-    wait: &WaitFile,
-    pool: &DescriptorPool,
-    findings: &mut Findings,
-) -> Option<MessageDescriptor> {
-    let name = wait.of.as_ref()?;
-    let found = pool.get_message_by_name(&name.value);
-    if found.is_none() {
-        let message = format!("there is no message type `{}`", name.value);
-        let known: Vec<String> = pool.all_messages().map(|it| it.full_name().to_owned()).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let near = suggest(&name.value, &known);
-        let remedy = if near.starts_with("did") {
-            near
-        } else {
-            "name a message that a participant serves by reflection: package.Message".to_owned()
-        };
-        findings.error("unknown-signal-type", name.span, message, remedy);
-    }
-    found
-}
-
-fn method(
-    call: &CallFile,
-    pool: &DescriptorPool,
-    findings: &mut Findings,
-) -> Option<MethodDescriptor> {
-    rules::check_reach(call, findings);
-    let Some(service) = pool.get_service_by_name(&call.service) else {
-        let message = format!("there is no service `{}`", call.service);
-        let known: Vec<String> = pool.services().map(|it| it.full_name().to_owned()).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        findings.error("unknown-service", call.span, message, suggest(&call.service, &known));
-        return None;
-    };
-    let Some(method) = service.methods().find(|it| it.name() == call.method) else {
-        let message = format!("{} has no method `{}`", call.service, call.method);
-        let known: Vec<String> = service.methods().map(|it| it.name().to_owned()).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        findings.error("unknown-method", call.span, message, suggest(&call.method, &known));
-        return None;
-    };
-    if method.is_client_streaming() || method.is_server_streaming() {
-        let message = format!("{} streams", method.full_name());
-        let remedy = "call a method with one request and one reply";
-        findings.error("streaming-method", call.span, message, remedy);
-    }
-    Some(method)
 }

@@ -2,6 +2,7 @@
 //! they refer to is not.
 
 mod fields;
+mod headers;
 mod retry;
 mod step;
 mod wait;

@@ -19,6 +19,8 @@ mod expression;
 mod file;
 mod finding;
 mod input;
+mod known;
+mod refusals;
 mod request;
 mod rules;
 mod run;
@@ -29,26 +31,31 @@ use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use prost_reflect::MessageDescriptor;
 use saga_core::{Definition, Direction, StepIndex};
 
 pub use canonical::{has_maps, reordered};
-pub use descriptors::{Contracts, Inquiry, PoolError, Sizes, pool_of};
-pub use expression::Failure;
+use descriptors::Pools;
+pub use descriptors::{Contracts, Inquiry, ServedTypes, Sizes, UnreadableFile, Unusable};
+pub use expression::{ConstantError, Failure, constant_of as constant};
 use expression::{Expression, Reads};
 use finding::Findings;
 pub use finding::{FINDINGS_MAX, Finding, Report, Severity, clipped};
 pub use input::from_json as encode_json;
+pub use refusals::RefusalCodes;
 use request::MessageTemplate;
 pub use rules::{RULES, is_reserved};
-pub use run::{BadReply, RenderError, Rendered, RunData};
+pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
 
 /// The language that definitions are checked in now. It is stored with each of them, and each
 /// is read in its own for ever: what a level means never changes.
 ///
 /// 1. What `docs/definitions.md` says without a word about a level.
 /// 2. `expect` in calls.
-pub const LANGUAGE_LEVEL: u32 = 2;
+/// 3. Types of each participant by themselves; `string` of an enum is its name; a map literal
+///    leaves out what is not set where it comes from; `refused_when`, `headers`, and a request that
+///    is one expression.
+pub const LANGUAGE_LEVEL: u32 = 3;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]
@@ -62,7 +69,7 @@ pub struct CompiledDefinition {
     names: Vec<String>,
     plans: Vec<StepPlan>,
     labels: Vec<(String, Expression)>,
-    pool: DescriptorPool,
+    pools: Pools,
 }
 
 /// What a step may do.
@@ -108,6 +115,17 @@ struct CallPlan {
     /// What the reply must echo. Without fields: nothing.
     expect: MessageTemplate,
     expect_reads: Reads,
+    /// Metadata of its own.
+    headers: Vec<(String, Expression)>,
+    /// Which replies say no.
+    refused: Option<RefusedPlan>,
+}
+
+/// A reply that says no.
+#[derive(Debug)]
+struct RefusedPlan {
+    when: Expression,
+    reason: Option<Expression>,
 }
 
 /// A definition, and what the check has to say about it nevertheless.
@@ -136,36 +154,14 @@ pub struct CallSpec {
     pub reply_type: MessageDescriptor,
 }
 
-/// A set of gRPC status codes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RefusalCodes(u32);
-
-impl RefusalCodes {
-    /// No code.
-    pub const NONE: Self = Self(0);
-
-    /// This set and `code`.
-    #[must_use]
-    pub fn with(self, code: impl Into<i32>) -> Self {
-        Self(self.0 | bit(code.into()))
-    }
-
-    /// Whether `code` is in this set.
-    #[must_use]
-    pub fn contains(self, code: impl Into<i32>) -> bool {
-        self.0 & bit(code.into()) != 0
-    }
-
-    /// Whether no code is in it.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// A number that is no gRPC status code has no bit.
-fn bit(code: i32) -> u32 {
-    u32::try_from(code).ok().and_then(|it| 1_u32.checked_shl(it)).unwrap_or(0)
+/// A call of a step whose types have changed at the participant, so that its bytes would mean
+/// something else there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepTypes {
+    pub step: StepIndex,
+    pub direction: Direction,
+    /// Names the fields.
+    pub difference: String,
 }
 
 /// A signal that a step waits for.
@@ -249,19 +245,15 @@ impl CompiledDefinition {
         compile::check(yaml, file_name, contracts)
     }
 
-    /// Compiles a definition that was checked when it was stored, in the language of `level`.
-    /// No rule applies that its check did not have.
+    /// Compiles a definition that was checked when it was stored, in the language of `level`,
+    /// with the [`types`](Self::types) that were stored with it. No rule applies that its
+    /// check did not have.
     ///
     /// # Errors
     ///
     /// [`Unreadable`]: it is damaged, or newer than this program.
-    pub fn read(
-        yaml: &str,
-        name: &str,
-        level: u32,
-        descriptors: &DescriptorPool,
-    ) -> Result<Self, Unreadable> {
-        compile::read(yaml, name, level, descriptors)
+    pub fn read(yaml: &str, name: &str, level: u32, types: &[u8]) -> Result<Self, Unreadable> {
+        compile::read(yaml, name, level, types)
     }
 
     /// Which definition a text is, whatever the check would say of it. `None`: it is none.
@@ -363,6 +355,23 @@ impl CompiledDefinition {
         }
     }
 
+    /// The calls to `participant` whose types are not those any more that this definition was
+    /// checked with, going by what it serves now. More fields are no change.
+    #[must_use]
+    pub fn changed_types(&self, participant: &str, served: &ServedTypes) -> Vec<StepTypes> {
+        let directions = [Direction::Forward, Direction::Backward];
+        let calls = self
+            .core
+            .indices()
+            .flat_map(|step| directions.map(|it| Some((step, it, self.plan(step, it)?))));
+        let calls = calls.flatten().filter(|(_, _, plan)| plan.spec.participant == participant);
+        let changed = calls.filter_map(|(step, direction, plan)| {
+            let difference = served.changed(plan)?;
+            Some(StepTypes { step, direction, difference })
+        });
+        changed.collect()
+    }
+
     /// The type of a call's request.
     #[must_use]
     pub fn request_type(
@@ -373,18 +382,10 @@ impl CompiledDefinition {
         self.plan(step, direction).map(|it| it.request.message())
     }
 
-    /// The types that this definition needs, as an encoded `FileDescriptorSet`. Stored
-    /// with it, so that it compiles again without its participants.
+    /// The types that this definition needs of each participant. Stored with it, so that it
+    /// compiles again without its participants.
     #[must_use]
-    pub fn descriptors(&self) -> Bytes {
-        let directions = [Direction::Forward, Direction::Backward];
-        let calls = self.core.indices().flat_map(|step| directions.map(|it| self.call(step, it)));
-        let services = calls.flatten().filter_map(|spec| {
-            let (service, _) = spec.path.path().trim_start_matches('/').split_once('/')?;
-            Some(self.pool.get_service_by_name(service)?.parent_file())
-        });
-        let signals = self.signals().map(|signal| signal.of.parent_file());
-        let files = services.chain(signals).chain(std::iter::once(self.input.parent_file()));
-        descriptors::encode_files(files)
+    pub fn types(&self) -> Bytes {
+        self.pools.encode()
     }
 }

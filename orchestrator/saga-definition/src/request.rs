@@ -2,15 +2,17 @@
 //! expected of a reply is such a mapping too.
 
 mod echo;
+mod json;
+mod values;
 
-use prost_reflect::{
-    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
-};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 pub(crate) use echo::Difference;
+use json::{is_json, json_like};
+use values::{check_constant, enum_literal, fits, literal, misplaced, named};
 
 use crate::{
-    expression::{self, EvalError, Expression, Frame, Ir, Reads, Scope, coerce},
+    expression::{self, EvalError, Expression, Frame, Ir, Reads, Scope, coerce, coerce_message},
     file::suggest,
     finding::{Findings, Span},
     value_type::{Misfit, Type},
@@ -21,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct MessageTemplate {
     message: MessageDescriptor,
+    /// The whole message: `request: input`.
+    whole: Option<Box<Expression>>,
     fields: Vec<(FieldDescriptor, Template)>,
 }
 
@@ -49,9 +53,7 @@ enum Template {
 pub(crate) struct FieldError {
     /// Path of the field.
     pub(crate) field: String,
-    /// Line of the expression.
     pub(crate) line: u32,
-    /// What happened.
     pub(crate) error: EvalError,
 }
 
@@ -65,8 +67,12 @@ pub(crate) fn compile(
     findings: &mut Findings,
 ) -> Option<MessageTemplate> {
     let Some(request) = request else {
-        return Some(MessageTemplate { message: message.clone(), fields: Vec::new() });
+        return Some(MessageTemplate { message: message.clone(), whole: None, fields: Vec::new() });
     };
+    if let (NodeValue::Scalar(text), "request") = (&request.value, what) {
+        let text = Spanned { value: text.clone(), span: request.span };
+        return compile_whole(&text, message, scope, findings);
+    }
     let NodeValue::Map(entries) = &request.value else {
         let text = format!("{what}: a mapping from fields to expressions is expected here");
         let remedy = format!("write `{what}: {{ field: expression }}`");
@@ -74,6 +80,23 @@ pub(crate) fn compile(
         return None;
     };
     compile_message(entries, message, scope, findings)
+}
+
+/// A request that is one expression: the input, a reply, or a part of them.
+fn compile_whole(
+    text: &Spanned<String>,
+    message: &MessageDescriptor,
+    scope: &Scope<'_>,
+    findings: &mut Findings,
+) -> Option<MessageTemplate> {
+    let wanted = Type::Message(message.clone());
+    let made = named(expression::compile(text, scope, findings)?, &wanted);
+    if let Err(Misfit { message, remedy }) = made.of.fits_one(&wanted) {
+        let message = format!("`{}` is no request of this method: {message}", text.value);
+        findings.error("wrong-type", text.span, message, remedy);
+    }
+    let whole = Some(Box::new(made));
+    Some(MessageTemplate { message: message.clone(), whole, fields: Vec::new() })
 }
 
 fn compile_message(
@@ -110,7 +133,7 @@ fn compile_message(
             None => complete = false,
         }
     }
-    complete.then(|| MessageTemplate { message: message.clone(), fields })
+    complete.then(|| MessageTemplate { message: message.clone(), whole: None, fields })
 }
 
 fn compile_field(
@@ -133,8 +156,9 @@ fn compile_field(
                 return Some(literal(number, &kind, node.span));
             }
             let text = Spanned { value: text.clone(), span: node.span };
-            let made = named(expression::compile(&text, scope, findings)?, &kind);
+            let made = named(expression::compile(&text, scope, findings)?, &Type::of_field(field));
             fits(made.of.fits(field), &text, field, findings);
+            check_constant(&made, &text, field, findings);
             Some(Template::Expression(made))
         }
         _ if field.is_list() || field.is_map() => {
@@ -153,6 +177,13 @@ fn compile_one(
     findings: &mut Findings,
 ) -> Option<Template> {
     match (&node.value, field.kind()) {
+        (NodeValue::Map(entries), Kind::Message(message)) if is_json(entries, &message) => {
+            let (root, of, reads) = json_like(node, scope, findings)?;
+            let made = Expression { root, of, reads, span: node.span };
+            let text = Spanned { value: "{..}".to_owned(), span: node.span };
+            fits(made.of.fits_one(&Type::Message(message)), &text, field, findings);
+            Some(Template::Expression(made))
+        }
         (NodeValue::Map(entries), Kind::Message(message)) => {
             compile_message(entries, &message, scope, findings).map(Template::Message)
         }
@@ -161,7 +192,11 @@ fn compile_one(
                 return Some(literal(number, &kind, node.span));
             }
             let text = Spanned { value: text.clone(), span: node.span };
-            let made = named(expression::compile(&text, scope, findings)?, &kind);
+            let made = expression::compile(&text, scope, findings)?;
+            let made = match Type::of_field(field) {
+                Type::List(one) => named(made, &one),
+                one => named(made, &one),
+            };
             fits(Type::List(Box::new(made.of.clone())).fits(field), &text, field, findings);
             Some(Template::Expression(made))
         }
@@ -204,87 +239,10 @@ fn read_key(text: &str, kind: &Kind) -> Option<MapKey> {
     })
 }
 
-/// `NAME`, `'NAME'` or `"NAME"` on an enum field: the number of that value.
-fn enum_literal(text: &str, kind: &Kind, is_list: bool) -> Option<i32> {
-    let Kind::Enum(of) = kind else { return None };
-    let name = text.trim_matches(['\'', '"']);
-    (!is_list).then(|| of.get_value_by_name(name)).flatten().map(|it| it.number())
-}
-
-/// The expression with numbers in place of the names of enum values: `a ? 'X' : 'Y'` on an
-/// enum field. As it was where it chooses anything but names of that enum.
-fn named(mut made: Expression, kind: &Kind) -> Expression {
-    fn is_named(ir: &Ir, of: &EnumDescriptor) -> bool {
-        match ir {
-            Ir::Literal(Value::String(name)) => of.get_value_by_name(name).is_some(),
-            Ir::Choose(_, yes, no) => is_named(yes, of) && is_named(no, of),
-            _ => false,
-        }
-    }
-    fn name(ir: &mut Ir, of: &EnumDescriptor) {
-        match ir {
-            Ir::Literal(value) => {
-                let number = value.as_str().and_then(|name| of.get_value_by_name(name));
-                *value = Value::EnumNumber(number.map_or(0, |it| it.number()));
-            }
-            Ir::Choose(_, yes, no) => {
-                name(yes, of);
-                name(no, of);
-            }
-            _ => {}
-        }
-    }
-    if let Kind::Enum(of) = kind
-        && is_named(&made.root, of)
-    {
-        name(&mut made.root, of);
-        made.of = Type::Enum(of.clone());
-    }
-    made
-}
-
-fn literal(number: i32, kind: &Kind, span: Span) -> Template {
-    let of = match kind {
-        Kind::Enum(of) => Type::Enum(of.clone()),
-        _ => Type::Int,
-    };
-    let root = Ir::Literal(Value::EnumNumber(number));
-    Template::Expression(Expression { root, of, reads: Reads::default(), span })
-}
-
-/// Reports a value that does not fit. It is a rule: a value that fits none the less where a
-/// stored definition is run is written, and one that does not is an error of that saga.
-fn fits(
-    outcome: Result<(), Misfit>,
-    text: &Spanned<String>,
-    field: &FieldDescriptor,
-    findings: &mut Findings,
-) {
-    let Err(Misfit { message, mut remedy }) = outcome else { return };
-    if let Kind::Enum(of) = field.kind() {
-        let names: Vec<String> = of.values().map(|it| it.name().to_owned()).collect();
-        remedy = format!("write one of {}", names.join(", "));
-    }
-    let message = format!("`{}` does not fit field `{}`: {message}", text.value, field.name());
-    findings.error("wrong-type", text.span, message, remedy);
-}
-
-fn misplaced(node: &Node, field: &FieldDescriptor, findings: &mut Findings) {
-    let of = Type::of_field(field);
-    let is = match node.value {
-        NodeValue::Null => "nothing",
-        NodeValue::Scalar(_) => "an expression",
-        NodeValue::List(_) => "a list",
-        NodeValue::Map(_) => "a mapping",
-    };
-    let message = format!("field `{}` is a {of}, and {is} is given", field.name());
-    findings.error("wrong-type", node.span, message, format!("give it an expression of type {of}"));
-}
-
 impl MessageTemplate {
     /// What its expressions read, and where.
     pub(crate) fn reads(&self) -> Vec<(Reads, Span)> {
-        let mut all = Vec::new();
+        let mut all: Vec<(Reads, Span)> = self.whole.iter().map(|it| (it.reads, it.span)).collect();
         for (_, template) in &self.fields {
             template.collect_reads(&mut all);
         }
@@ -294,11 +252,17 @@ impl MessageTemplate {
     /// What it copies that may be as large as where it comes from: all but numbers and texts.
     pub(crate) fn copied(&self) -> Reads {
         let copied = |sum: Reads, template: &Template| sum.union(template.copied());
-        self.fields.iter().map(|(_, template)| template).fold(Reads::default(), copied)
+        let whole = self.whole.as_ref().map_or(Reads::default(), |it| it.reads);
+        self.fields.iter().map(|(_, template)| template).fold(whole, copied)
     }
 
     /// The message for the data of one saga.
     pub(crate) fn render(&self, frame: &Frame<'_>) -> Result<DynamicMessage, FieldError> {
+        if let Some(whole) = &self.whole {
+            let error = |error| FieldError { field: String::new(), line: whole.span.line, error };
+            let value = frame.eval(&whole.root).map_err(error)?.into_owned();
+            return coerce_message(value, &self.message).map_err(error);
+        }
         let mut made = DynamicMessage::new(self.message.clone());
         for (field, template) in &self.fields {
             let value = template.render(field, frame).map_err(|error| FieldError {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 42] = [
+pub const RULES: [&str; 44] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -28,6 +28,7 @@ pub const RULES: [&str; 42] = [
     "expression-syntax",
     "expression-too-large",
     "expression-type",
+    "header",
     "inquiry-missing",
     "late-attempt",
     "name",
@@ -54,6 +55,7 @@ pub const RULES: [&str; 42] = [
     "unknown-step",
     "unknown-variable",
     "unreachable-reply",
+    "unusable-types",
     "wait-longer-than-deadline",
     "wait-without-end",
     "wait-without-type",
@@ -222,6 +224,17 @@ fn check_compensation(
 }
 
 fn check_refusals(step: &StepFile, core: &Definition, index: StepIndex, findings: &mut Findings) {
+    if let Some(refused) = step.call().and_then(|call| call.refused_when.as_ref())
+        && core.is_after_pivot(index)
+    {
+        let message = format!(
+            "step {} comes after the pivot and may be refused by its reply: nothing could be done \
+             about that",
+            step.name.value
+        );
+        let remedy = "take `refused_when` out, or put the step before the pivot";
+        findings.error("refusal-after-pivot", refused.span, message, remedy);
+    }
     if let Some(refusals) = &step.refusals
         && core.is_after_pivot(index)
     {

@@ -7,7 +7,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use saga_core::{Direction, OperationId, SagaId, StepIndex, Verdict};
 
 use crate::{
-    ActionPlan, CompiledDefinition, canonical,
+    ActionPlan, CallPlan, CompiledDefinition, canonical,
     expression::{Expression, Failure, Frame, Reads},
     request::{Difference, FieldError},
 };
@@ -51,6 +51,27 @@ pub struct RenderError {
     /// What went wrong.
     pub message: String,
 }
+
+/// What a reply that is one to its call says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyMeaning {
+    /// It was done.
+    Done,
+    /// No: OK on the wire, and a refusal by what the definition knows of the participant.
+    Refused {
+        /// A reason code.
+        reason: String,
+    },
+}
+
+/// The reason of a reply that says no where the definition names none.
+const REFUSED_BY_REPLY: &str = "REFUSED_BY_REPLY";
+
+/// Characters of a reason at most.
+const REASON_CHARS_MAX: usize = 63;
+
+/// Characters of a header at most.
+const HEADER_BYTES_MAX: usize = 256;
 
 /// A reply that is none to this call, as far as can be known. The call may have taken effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +136,7 @@ impl CompiledDefinition {
             line: error.line,
             message: error.error.to_string(),
         })?;
+        self.headers(step, direction, data)?;
         // Nothing is sent whose reply could not be judged.
         call.expect.render(&frame).map_err(|error| unexpected(&what(), error))?;
         Ok(Rendered::Request(canonical::encode(&message)))
@@ -204,7 +226,7 @@ impl CompiledDefinition {
         direction: Direction,
         reply: &Bytes,
         data: &dyn RunData,
-    ) -> Result<(), BadReply> {
+    ) -> Result<ReplyMeaning, BadReply> {
         let Some(call) = self.plan(step, direction) else {
             let message = "the step has no such call".to_owned();
             return Err(BadReply::NotOfItsType { type_name: String::new(), message });
@@ -217,12 +239,81 @@ impl CompiledDefinition {
         let what = || format!("step {}, {}", self.names[step.at()], direction.as_str());
         let frame = self.frame(call.expect_reads, data, &what).map_err(BadReply::NotJudged)?;
         match call.expect.difference(&reply, &frame) {
-            Ok(None) => Ok(()),
+            Ok(None) => self.meaning(call, reply, data, &what),
             Ok(Some(Difference { field, expected, got })) => {
                 Err(BadReply::ToSomethingElse { field, expected, got })
             }
             Err(error) => Err(BadReply::NotJudged(unexpected(&what(), error))),
         }
+    }
+}
+
+impl CompiledDefinition {
+    /// What a reply means that is one to this call.
+    fn meaning(
+        &self,
+        call: &CallPlan,
+        reply: DynamicMessage,
+        data: &dyn RunData,
+        what: &dyn Fn() -> String,
+    ) -> Result<ReplyMeaning, BadReply> {
+        let Some(refused) = &call.refused else { return Ok(ReplyMeaning::Done) };
+        let reads = refused.reason.as_ref().map_or(Reads::default(), |it| it.reads);
+        let reads = refused.when.reads.union(reads);
+        let mut frame = self.frame(reads, data, what).map_err(BadReply::NotJudged)?;
+        frame.own_reply = Some(Value::Message(reply));
+        let at = || format!("{}, refused_when", what());
+        if !holds(&refused.when, &frame, at).map_err(BadReply::NotJudged)? {
+            return Ok(ReplyMeaning::Done);
+        }
+        let reason = match &refused.reason {
+            None => String::new(),
+            Some(reason) => frame.eval_text(&reason.root).map_err(|error| {
+                BadReply::NotJudged(RenderError {
+                    what: format!("{}, refused_reason", what()),
+                    line: reason.span.line,
+                    message: error.to_string(),
+                })
+            })?,
+        };
+        let code = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
+        let reason: String = reason.chars().filter(|c| code(*c)).take(REASON_CHARS_MAX).collect();
+        let reason = if reason.is_empty() { REFUSED_BY_REPLY.to_owned() } else { reason };
+        Ok(ReplyMeaning::Refused { reason })
+    }
+
+    /// The metadata of a step's call, beside what the engine sends.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError`]: an expression does not evaluate, or gives what no header can hold.
+    /// Nothing was sent.
+    pub fn headers(
+        &self,
+        step: StepIndex,
+        direction: Direction,
+        data: &dyn RunData,
+    ) -> Result<Vec<(String, String)>, RenderError> {
+        let Some(call) = self.plan(step, direction) else { return Ok(Vec::new()) };
+        let reads = call.headers.iter().fold(Reads::default(), |sum, (_, it)| sum.union(it.reads));
+        let what = || format!("step {}, {}", self.names[step.at()], direction.as_str());
+        let frame = self.frame(reads, data, &what)?;
+        let made = call.headers.iter().map(|(name, expression)| {
+            let error = |message: String| RenderError {
+                what: format!("{}, header {name}", what()),
+                line: expression.span.line,
+                message,
+            };
+            let text = frame.eval_text(&expression.root).map_err(|it| error(it.to_string()))?;
+            let printable = text.chars().all(|c| matches!(c, ' '..='~'));
+            if !printable || HEADER_BYTES_MAX < text.len() {
+                let message =
+                    format!("a header holds {HEADER_BYTES_MAX} printable ASCII characters");
+                return Err(error(message));
+            }
+            Ok((name.clone(), text))
+        });
+        made.collect()
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
+
+use crate::{
+    descriptors::{contradiction, enum_contradiction},
+    known,
+};
 
 /// What an expression evaluates to.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +93,9 @@ impl Type {
         match (self, other) {
             (Self::Never, it) | (it, Self::Never) => Some(it.clone()),
             (Self::List(a), Self::List(b)) => Some(Self::List(Box::new(a.unified(b)?))),
+            (Self::Map(a, of_a), Self::Map(b, of_b)) => {
+                Some(Self::Map(Box::new(a.unified(b)?), Box::new(of_a.unified(of_b)?)))
+            }
             (a, b) if a == b => Some(a.clone()),
             _ => None,
         }
@@ -103,19 +111,36 @@ impl Type {
         let wanted = Self::of_field(field);
         match (self, &wanted) {
             (Self::List(one), Self::List(element)) => one.fits_one(element),
-            (Self::Map(..), Self::Map(..)) if *self == wanted => Ok(()),
+            (Self::Map(key, value), Self::Map(key_wanted, value_wanted)) => {
+                key.fits_one(key_wanted)?;
+                value.fits_one(value_wanted)
+            }
+            (Self::Record(entries), Self::Map(key, value)) if **key == Self::String => {
+                entries.iter().try_for_each(|(_, of)| of.fits_one(value))
+            }
             (_, Self::List(_) | Self::Map(..)) => Err(misfit(self, &wanted)),
             (one, wanted) => one.fits_one(wanted),
         }
     }
 
-    fn fits_one(&self, wanted: &Self) -> Result<(), Misfit> {
+    pub(crate) fn fits_one(&self, wanted: &Self) -> Result<(), Misfit> {
         match (self, wanted) {
             (Self::Never, _) => Ok(()),
             (a, b) if a == b => Ok(()),
+            // Two participants may each declare the type: by their own pools.
+            (Self::Message(a), Self::Message(b)) if a.full_name() == b.full_name() => {
+                same_meaning(contradiction(a, b), wanted)
+            }
+            (Self::Enum(a), Self::Enum(b)) if a.full_name() == b.full_name() => {
+                same_meaning(enum_contradiction(a, b), wanted)
+            }
             // Checked when the value is known: no bit is lost, or the request is refused.
             (Self::Int, Self::UInt | Self::Enum(_)) | (Self::UInt, Self::Int) => Ok(()),
             (Self::Enum(_), Self::Int) => Ok(()),
+            // A double holds every whole number up to 2^53; one that it does not is refused.
+            (Self::Int | Self::UInt, Self::Double) => Ok(()),
+            (Self::String, Self::Bytes) => Ok(()),
+            (_, Self::Message(message)) if known::fits(self, message) => Ok(()),
             (Self::Record(fields), Self::Message(message)) => record_fits(fields, message),
             _ => Err(misfit(self, wanted)),
         }
@@ -129,12 +154,19 @@ pub(crate) struct Misfit {
     pub(crate) remedy: String,
 }
 
+fn same_meaning(contradiction: Option<String>, wanted: &Type) -> Result<(), Misfit> {
+    let Some(difference) = contradiction else { return Ok(()) };
+    Err(Misfit {
+        message: format!("two participants mean different things by {wanted}: {difference}"),
+        remedy: "give its fields one by one, as a mapping".to_owned(),
+    })
+}
+
 fn misfit(is: &Type, wanted: &Type) -> Misfit {
     let remedy = match (is, wanted) {
         (Type::Int | Type::UInt | Type::Enum(_), Type::String) => "write string(...)".to_owned(),
         (Type::String, Type::Int) => "write int(...)".to_owned(),
         (Type::String, Type::UInt) => "write uint(...)".to_owned(),
-        (Type::Int | Type::UInt, Type::Double) => "write double(...)".to_owned(),
         (Type::List(from), Type::List(_)) if is_message(from) => {
             "convert each element: list.map(it, {\"field\": it.field})".to_owned()
         }
@@ -154,6 +186,7 @@ fn is_message(it: &Type) -> bool {
 }
 
 fn record_fits(fields: &[(String, Type)], message: &MessageDescriptor) -> Result<(), Misfit> {
+    let mut oneofs: Vec<(OneofDescriptor, &str)> = Vec::new();
     for (name, value) in fields {
         let Some(field) = message.get_field_by_name(name) else {
             let known: Vec<String> = message.fields().map(|it| it.name().to_owned()).collect();
@@ -162,6 +195,18 @@ fn record_fits(fields: &[(String, Type)], message: &MessageDescriptor) -> Result
                 remedy: format!("known here: {}", known.join(", ")),
             });
         };
+        if let Some(oneof) = field.containing_oneof() {
+            // Both may be given, where at most one is set in what they are copied from.
+            if let Some((_, other)) = oneofs.iter().find(|(it, _)| *it == oneof)
+                && !matches!(value, Type::Message(_))
+            {
+                return Err(Misfit {
+                    message: format!("`{other}` and `{name}` exclude one another"),
+                    remedy: "keep one of them".to_owned(),
+                });
+            }
+            oneofs.push((oneof, name));
+        }
         value.fits(&field).map_err(|Misfit { message, remedy }| Misfit {
             message: format!("field `{name}`: {message}"),
             remedy,

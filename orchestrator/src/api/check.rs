@@ -18,7 +18,7 @@ use crate::{
         Bench, Check, CheckError, Left, Observation, Observer, PlannedStep, RuleFinding, Talk,
         Verdict,
     },
-    definition::{CompiledDefinition, InputError, is_reserved, pool_of},
+    definition::{CompiledDefinition, InputError, is_reserved},
     engine::Engine,
 };
 
@@ -137,8 +137,8 @@ async fn observer(
     }
     let types = engine.shared.descriptors.of_participant(&participant).await;
     let (types, _) = types.map_err(|error| error.to_string())?;
-    let types = pool_of([types]);
-    let types = types.map_err(|error| error.to_string())?;
+    let (service, name) = method.split_once('/').unwrap_or_default();
+    let types = types.pool_of_method(service, name).map_err(|error| error.to_string())?;
     let (input, field) = (observe.input_json, observe.field);
     Observer::new(Observation { method, participant, input, field }, &types)
 }

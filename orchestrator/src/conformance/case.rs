@@ -192,6 +192,7 @@ impl<'b> Case<'b> {
             let request = CallRequest {
                 spec,
                 body,
+                headers: self.headers(step, direction)?,
                 saga,
                 step: name,
                 direction,
@@ -260,7 +261,28 @@ impl<'b> Case<'b> {
         let operation = self.operation(self.step, direction);
         let (saga, step, timeout) = (self.data.saga, self.name(self.step), spec.timeout);
         let log = None;
-        Ok(CallRequest { spec, body, saga, step, direction, attempt, operation, log, timeout })
+        let headers = self.headers(self.step, direction)?;
+        Ok(CallRequest {
+            spec,
+            body,
+            headers,
+            saga,
+            step,
+            direction,
+            attempt,
+            operation,
+            log,
+            timeout,
+        })
+    }
+
+    fn headers(
+        &self,
+        step: StepIndex,
+        direction: Direction,
+    ) -> Result<Vec<(String, String)>, String> {
+        let headers = self.bench.check.definition.headers(step, direction, &self.data);
+        headers.map_err(|error| error.to_string())
     }
 
     fn spec(&self, step: StepIndex, direction: Direction) -> Option<&'b CallSpec> {

@@ -7,10 +7,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use saga_core::{
     Action, Direction, Ending, Event, Next, OperationId, OperatorAct, Outcome, Resolution, SagaId,
-    State, StepIndex, StepPhase, TurnBackReason, UnknownCause, Verdict, state::Illegal,
+    State, StepIndex, StepPhase, TurnBackReason, UnknownCause, Verdict, Word, state::Illegal,
 };
 
-use crate::definition::{CompiledDefinition, Failure, RenderError, Rendered, RunData};
+use crate::definition::{
+    CompiledDefinition, Failure, RenderError, Rendered, ReplyMeaning, RunData,
+};
 
 /// Payloads in one row, as far as one alone is not larger, in bytes. What belongs to one
 /// moment may be several rows: ten replies side by side, or a reply and a request made of it.
@@ -47,13 +49,11 @@ pub(crate) enum Order {
         direction: Direction,
         attempt: u32,
         body: Bytes,
+        /// Metadata that the definition adds.
+        headers: Vec<(String, String)>,
     },
     /// About the operation of this direction.
-    Inquire {
-        step: StepIndex,
-        direction: Direction,
-        inquiry: u32,
-    },
+    Inquire { step: StepIndex, direction: Direction, inquiry: u32 },
 }
 
 /// What comes after the orders.
@@ -240,8 +240,14 @@ impl Advance {
                 }
             }
         };
+        let headers =
+            self.with(subject, |known| subject.definition.headers(step, direction, known));
+        let headers = match headers {
+            Ok(headers) => headers,
+            Err(error) => return self.record(unrenderable(step, direction, &error, at_ms)),
+        };
         self.record(Event::Intended { step, direction, attempt, request, at_ms })?;
-        self.orders.push(Order::Call { step, direction, attempt, body });
+        self.orders.push(Order::Call { step, direction, attempt, body, headers });
         Ok(())
     }
 
@@ -265,7 +271,14 @@ impl Advance {
                     let outcome = Outcome::Unknown { cause, message: bad.to_string() };
                     Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
                 },
-                |()| Cow::Borrowed(fact),
+                |meaning| match meaning {
+                    ReplyMeaning::Done => Cow::Borrowed(fact),
+                    ReplyMeaning::Refused { reason } => {
+                        let (message, word) = (SAID_NO.to_owned(), Word::OfAttempt);
+                        let outcome = Outcome::Rejected { reason, message, word };
+                        Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
+                    }
+                },
             ),
             Event::Resolved {
                 step,
@@ -278,7 +291,15 @@ impl Advance {
                         let resolution = Resolution::Unanswered { message: bad.to_string() };
                         Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
                     },
-                    |()| Cow::Borrowed(fact),
+                    |meaning| match meaning {
+                        ReplyMeaning::Done => Cow::Borrowed(fact),
+                        // On record: the participant keeps this answer for the operation.
+                        ReplyMeaning::Refused { reason } => {
+                            let resolution =
+                                Resolution::Rejected { reason, message: SAID_NO.to_owned() };
+                            Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
+                        }
+                    },
                 ),
             _ => Cow::Borrowed(fact),
         }
@@ -296,6 +317,9 @@ impl Advance {
         Ok(())
     }
 }
+
+/// What is said of a refusal that came as a reply.
+const SAID_NO: &str = "the reply says no, by `refused_when` of the definition";
 
 /// What makes an event large.
 fn payload_bytes(event: &Event) -> usize {

@@ -8,7 +8,7 @@ use tracing::{Instrument, field, info_span};
 
 use crate::{
     definition::CompiledDefinition,
-    driver::{Answer, Run, advance::Order},
+    driver::{Answer, Answered, Run, advance::Order},
     engine::Shared,
     participants::CallRequest,
 };
@@ -20,20 +20,31 @@ pub(super) fn make(run: &Run, order: Order) -> Answer {
             (step, direction)
         }
     };
+    let operation = run.state.operation(&run.definition.core, step, direction);
     let caller = Caller {
         shared: Arc::clone(&run.shared),
         definition: Arc::clone(&run.definition),
         saga: run.saga,
-        operation: run.state.operation(&run.definition.core, step, direction),
+        operation,
     };
     match order {
-        Order::Call { step, direction, attempt, body } => {
-            Box::pin(caller.call(step, direction, attempt, body))
-        }
-        Order::Inquire { step, direction, inquiry } => {
-            Box::pin(caller.inquire(step, direction, inquiry))
-        }
+        Order::Call { step, direction, attempt, body, headers } => Box::pin(async move {
+            let it = Attempt { step, direction, attempt, body, headers };
+            Answered { operation, fact: caller.call(it).await }
+        }),
+        Order::Inquire { step, direction, inquiry } => Box::pin(async move {
+            Answered { operation, fact: caller.inquire(step, direction, inquiry).await }
+        }),
     }
+}
+
+/// One attempt of a call.
+struct Attempt {
+    step: StepIndex,
+    direction: Direction,
+    attempt: u32,
+    body: Bytes,
+    headers: Vec<(String, String)>,
 }
 
 /// What a call needs of its saga.
@@ -46,7 +57,8 @@ struct Caller {
 }
 
 impl Caller {
-    async fn call(self, step: StepIndex, direction: Direction, attempt: u32, body: Bytes) -> Event {
+    async fn call(self, it: Attempt) -> Event {
+        let Attempt { step, direction, attempt, body, headers } = it;
         let name = &self.definition.core.step(step).name;
         let span = info_span!(
             "call",
@@ -62,6 +74,7 @@ impl Caller {
                     let request = CallRequest {
                         spec,
                         body,
+                        headers,
                         saga: self.saga,
                         step: name,
                         direction,

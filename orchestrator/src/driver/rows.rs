@@ -3,7 +3,7 @@
 use saga_core::encoding;
 use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, Tip, Written};
 
-use super::{Accepted, Creation, DriveError, Left, Row, Run, advance::Advance};
+use super::{Accepted, Creation, DriveError, Refill, Row, Run, advance::Advance};
 use crate::engine::claim::Loaded;
 
 /// Payloads of a saga that are kept in memory while a call of it is out, in bytes. More is
@@ -55,12 +55,12 @@ impl Run {
         let written = self.shared.log.try_append(append).await;
         let (answer, row) = match written {
             Ok(Written::Done) => (Ok(Accepted::New), Row::Durable(tip)),
-            Ok(Written::KeyInUse(other)) => (Ok(Accepted::KeyInUse(other)), Row::Leave(Left::Lost)),
+            Ok(Written::KeyInUse(other)) => (Ok(Accepted::KeyInUse(other)), Row::Lost),
             // Its id is taken: a start builds on nothing that could be missing.
             Ok(Written::Superseded | Written::Missing | Written::Foreign) => {
-                (Err(AppendError::Closed), Row::Leave(Left::Lost))
+                (Err(AppendError::Closed), Row::Lost)
             }
-            Err(refused) => (Err(refused), Row::Leave(Left::Lost)),
+            Err(refused) => (Err(refused), Row::Lost),
         };
         let _ = accepted.send(answer);
         Ok(row)
@@ -83,7 +83,7 @@ impl Run {
         match written {
             Written::Done => Ok(Row::Durable(tip)),
             // Only a first row has a key.
-            Written::KeyInUse(_) => Ok(Row::Leave(Left::Lost)),
+            Written::KeyInUse(_) => Ok(Row::Lost),
             Written::Superseded => {
                 let (owner, epoch) = (self.state.owner(), self.state.epoch());
                 self.reload().await?;
@@ -92,7 +92,7 @@ impl Run {
                 if still_ours && self.state.ended().is_none() {
                     Ok(Row::Stale)
                 } else {
-                    Ok(Row::Leave(Left::Lost))
+                    Ok(Row::Lost)
                 }
             }
             Written::Missing | Written::Foreign => Err(self.displaced()),
@@ -129,9 +129,9 @@ impl Run {
     }
 
     /// Reads again what was let go. What others have appended meanwhile is there too.
-    pub(super) async fn refill(&mut self) -> Result<Option<Left>, DriveError> {
+    pub(super) async fn refill(&mut self) -> Result<Refill, DriveError> {
         if !std::mem::take(&mut self.slim) {
-            return Ok(None);
+            return Ok(Refill::Whole);
         }
         let Loaded { state, tip, .. } = self.shared.unfold(self.saga).await?;
         if tip.version < self.version() {
@@ -143,6 +143,6 @@ impl Run {
         let ours = (state.owner(), state.epoch()) == (self.state.owner(), self.state.epoch());
         let lost = !ours || state.ended().is_some();
         (self.state, self.tip) = (state, Some(tip));
-        Ok(lost.then_some(Left::Lost))
+        Ok(if lost { Refill::Lost } else { Refill::Whole })
     }
 }

@@ -4,15 +4,19 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use saga_core::{Event, SagaId, State, encoding};
+use saga_core::{Event, OperationId, SagaId, State, encoding};
 use saga_log::{
-    AppendError, Chain, Draft, IndexChange, Link, LogRow, SagaRow, Standing, StoreError, Written,
+    AppendError, Chain, Draft, IndexChange, Link, LogRow, SagaRow, Standing, StoreError, Tip,
+    Written,
 };
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     definition::CompiledDefinition,
-    driver::{DriveError, Message},
+    driver::{
+        DriveError, Message,
+        advance::{Mode, Subject, advance},
+    },
     engine::{Engine, claim::Loaded},
 };
 
@@ -168,14 +172,65 @@ impl Engine {
 
     /// True where the fact was appended, false where others were quicker.
     async fn tell_log(&self, saga: SagaId, fact: &Event) -> Result<bool, ReachError> {
-        let shared = &self.shared;
-        let Loaded { mut state, tip, .. } = shared.unfold(saga).await?;
+        let Loaded { mut state, tip, .. } = self.shared.unfold(saga).await?;
         // Read behind the log: where the append below succeeds, no row came in between, and
         // the index is what goes with this version. Read before it, a saga that parks in
         // between would stay parked.
-        let row = shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
+        let row = self.shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
         state.apply(fact).map_err(|_| ReachError::DoesNotFit)?;
-        let now_ms = shared.clock.now_ms();
+        self.append_told(row, tip, std::slice::from_ref(fact)).await
+    }
+
+    /// Records the answer to a call of a saga that is not driven here any more, as far as it
+    /// says something about that operation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::tell`].
+    pub(crate) async fn tell_answer(
+        &self,
+        saga: SagaId,
+        operation: OperationId,
+        answer: &Event,
+    ) -> Result<(), ReachError> {
+        let Event::Answered { step, direction, .. } = *answer else {
+            return Err(ReachError::DoesNotFit);
+        };
+        for _ in 0..TRIES_MAX {
+            let Loaded { definition, state, tip } = self.shared.unfold(saga).await?;
+            let row = self.shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
+            // Another generation of it may be out, and its attempts count from 1 too.
+            if state.operation(&definition.core, step, direction) != operation {
+                return Err(ReachError::DoesNotFit);
+            }
+            let subject = Subject {
+                definition: &definition,
+                business_key: &row.business_key,
+                request_bytes_max: self.shared.limits.request_bytes_max,
+            };
+            let now_ms = self.shared.clock.now_ms();
+            let facts = std::slice::from_ref(answer);
+            let told = advance(subject, &state, facts, Mode::HandOver, now_ms)
+                .map_err(|error| ReachError::Unreadable(Box::new(error)))?;
+            if told.events.is_empty() {
+                return Err(ReachError::DoesNotFit);
+            }
+            if self.append_told(row, tip, &told.events).await? {
+                return Ok(());
+            }
+        }
+        Err(ReachError::Contended)
+    }
+
+    /// Appends facts behind `tip`, and makes a parked saga due.
+    async fn append_told(
+        &self,
+        row: SagaRow,
+        tip: Tip,
+        facts: &[Event],
+    ) -> Result<bool, ReachError> {
+        let shared = &self.shared;
+        let (saga, now_ms) = (row.saga, shared.clock.now_ms());
         let index = if row.standing.owner.is_none() {
             let waiting_on = None;
             let due = Standing { wake_at_ms: Some(now_ms), waiting_on, ..row.standing };
@@ -183,7 +238,7 @@ impl Engine {
         } else {
             IndexChange::Keep
         };
-        let events: Bytes = encoding::encode(std::slice::from_ref(fact));
+        let events: Bytes = encoding::encode(facts);
         let draft = Draft { saga, writer: shared.node, log_epoch: 0, at_ms: now_ms, events, index };
         Ok(shared.log.append(draft.behind(Some(tip))).await? == Written::Done)
     }

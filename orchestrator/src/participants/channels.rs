@@ -33,8 +33,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// ping for every few replies.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// Names and values of a reply's headers and trailers at most (X09).
-const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Calls that go out on a new connection before the participant has said how many it takes at
+/// a time: one more may be refused, or end the connection.
+const STREAMS_FIRST: usize = 1;
 
 /// One participant in the configuration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -53,6 +54,9 @@ pub struct ParticipantConfig {
     pub connect_timeout_ms: u64,
     /// Longest reply that is kept. Of a longer one it is only known that the call was done.
     pub reply_bytes_max: usize,
+    /// Names and values of a reply's headers and trailers at most (X09). A refusal that
+    /// carries more, such as a stack trace in its details, cannot be read.
+    pub header_bytes_max: u32,
 }
 
 impl Default for ParticipantConfig {
@@ -63,6 +67,7 @@ impl Default for ParticipantConfig {
             in_flight_max: 256,
             connect_timeout_ms: 1_000,
             reply_bytes_max: 1024 * 1024,
+            header_bytes_max: 256 * 1024,
         }
     }
 }
@@ -158,7 +163,8 @@ impl Channel {
             .http2_keep_alive_while_idle(true)
             .http2_initial_stream_window_size(WINDOW_BYTES)
             .http2_initial_connection_window_size(WINDOW_BYTES)
-            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_max_header_list_size(config.header_bytes_max)
+            .http2_initial_max_send_streams(STREAMS_FIRST)
             // Trying again is the saga's business, and stands in its log.
             .retry_canceled_requests(false)
             .build(MapResponse::new(connector, coalesced as Coalesce));

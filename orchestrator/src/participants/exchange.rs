@@ -6,6 +6,7 @@
 
 use std::{
     error::Error,
+    io::Read as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +15,7 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
@@ -26,6 +28,9 @@ const FRAME_HEADER_BYTES: usize = 5;
 
 /// In a reply: a compensation found nothing to undo.
 const NOTHING_TO_UNDO: &str = "saga-nothing-to-undo";
+
+/// The one compression that every library of gRPC has.
+const GZIP: &str = "gzip";
 
 /// What carries the details of a status.
 const DETAILS: &str = "grpc-status-details-bin";
@@ -118,6 +123,7 @@ fn request(unary: Unary, left: &Arc<AtomicBool>) -> http::Request<Body> {
     *headers = unary.metadata;
     headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-accept-encoding", HeaderValue::from_static(GZIP));
     // The unit `m` is milliseconds; the protocol allows 8 digits.
     let timeout_ms = unary.timeout.as_millis().clamp(1, 99_999_999);
     if let Ok(value) = HeaderValue::try_from(format!("{timeout_ms}m")) {
@@ -134,6 +140,10 @@ async fn exchange(
 ) -> Seen {
     let response = match channel.send(path, request).await {
         Ok(response) => response,
+        Err(error) if is_refused_unprocessed(&error) => {
+            let message = "the participant refused the stream before it took the call".to_owned();
+            return Seen::NotSent { message };
+        }
         Err(error) => return broken(&error),
     };
     let (head, mut body) = response.into_parts();
@@ -144,11 +154,12 @@ async fn exchange(
         return Seen::NotGrpc { message: format!("HTTP {}, {shown}", head.status.as_u16()) };
     }
     if let Some(code) = code_of(&head.headers) {
-        return answered(code, head.headers, BytesMut::new());
+        return answered(code, head.headers, Sent::default());
     }
     let found_nothing = |headers: &HeaderMap| {
         headers.get(NOTHING_TO_UNDO).is_some_and(|it| it.as_bytes() == b"true")
     };
+    let gzip = head.headers.get("grpc-encoding").is_some_and(|it| it.as_bytes() == GZIP.as_bytes());
     let mut data = BytesMut::new();
     let mut too_large = false;
     let mut trailers = None;
@@ -173,7 +184,7 @@ async fn exchange(
         Some(Code::Ok) if too_large => Seen::TooLarge {
             message: format!("the reply is over the limit of {reply_bytes_max} bytes"),
         },
-        Some(code) => match answered(code, trailers, data) {
+        Some(code) => match answered(code, trailers, Sent { data, gzip, reply_bytes_max }) {
             Seen::Reply(reply) if nothing_to_undo => Seen::NothingToUndo(reply),
             seen => seen,
         },
@@ -186,13 +197,19 @@ fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|it| Code::from_bytes(it.as_bytes()))
 }
 
+/// What came before a status.
+#[derive(Default)]
+struct Sent {
+    data: BytesMut,
+    /// Whether a message that is compressed is so.
+    gzip: bool,
+    reply_bytes_max: usize,
+}
+
 /// What a status that came over the wire says.
-fn answered(code: Code, mut headers: HeaderMap, data: BytesMut) -> Seen {
+fn answered(code: Code, mut headers: HeaderMap, sent: Sent) -> Seen {
     if code == Code::Ok {
-        return match message(data) {
-            Ok(reply) => Seen::Reply(reply),
-            Err(message) => Seen::BadReply { message: message.to_owned() },
-        };
+        return message(sent);
     }
     // `Status::from_header_map` panics on details that are not base64: it gets none.
     let details = headers.remove(DETAILS).and_then(decoded);
@@ -215,19 +232,60 @@ fn decoded(value: HeaderValue) -> Option<Bytes> {
 }
 
 /// The one message of a reply.
-fn message(mut data: BytesMut) -> Result<Bytes, &'static str> {
+fn message(sent: Sent) -> Seen {
+    let Sent { mut data, gzip, reply_bytes_max } = sent;
+    let bad = |message: &str| Seen::BadReply { message: message.to_owned() };
     if data.len() < FRAME_HEADER_BYTES {
-        return Err("OK came without a reply");
+        return bad("OK came without a reply");
     }
     let compressed = data.get_u8() != 0;
     let length = data.get_u32();
-    if compressed {
-        return Err("the reply is compressed, which was not offered");
-    }
     if usize::try_from(length) != Ok(data.len()) {
-        return Err("the reply is not exactly one message");
+        return bad("the reply is not exactly one message");
     }
-    Ok(data.freeze())
+    match (compressed, gzip) {
+        (false, _) => Seen::Reply(data.freeze()),
+        (true, true) => inflated(&data, reply_bytes_max),
+        (true, false) => bad("the reply is compressed, and not in gzip, which was offered"),
+    }
+}
+
+/// A message that came in gzip. No more of it is ever held than may be kept: a few bytes may
+/// stand for a thousand times as many.
+fn inflated(data: &[u8], reply_bytes_max: usize) -> Seen {
+    let mut reply = Vec::new();
+    let most = u64::try_from(reply_bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    match MultiGzDecoder::new(data).take(most).read_to_end(&mut reply) {
+        Ok(len) if reply_bytes_max < len => Seen::TooLarge {
+            message: format!("the reply is over the limit of {reply_bytes_max} bytes"),
+        },
+        Ok(_) => Seen::Reply(reply.into()),
+        Err(error) => Seen::BadReply { message: format!("the reply is no gzip: {error}") },
+    }
+}
+
+/// Whether the participant said that it never took the call (RFC 9113, sections 6.8 and 8.7): it
+/// reset the stream as refused, or went away and named an earlier stream as its last. What our
+/// own library says of a reply that it cannot take bears the same code, and is not that.
+fn is_refused_unprocessed(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_remote() && (refused || error.is_go_away());
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Whether our library gave a stream up because of its headers.
+fn is_over_size(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    let one = error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
+    // Much over it, the whole connection is given up.
+    let all = error.is_go_away() && reason == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    error.is_library() && (one || all)
 }
 
 /// A call that ended without an answer.
@@ -237,6 +295,9 @@ fn broken(error: &(dyn Error + 'static)) -> Seen {
     let mut next = Some(error);
     while let Some(error) = next {
         connecting |= error.downcast_ref().is_some_and(legacy::Error::is_connect);
+        if error.downcast_ref().is_some_and(is_over_size) {
+            words.push("headers or trailers over `header_bytes_max`".to_owned());
+        }
         let text = error.to_string();
         if words.last() != Some(&text) {
             words.push(text);

@@ -209,6 +209,7 @@ impl Observer {
         CallRequest {
             spec: &self.spec,
             body,
+            headers: Vec::new(),
             saga: SagaId(Uuid::now_v7()),
             step: "observe",
             direction: Direction::Forward,

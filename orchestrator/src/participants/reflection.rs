@@ -8,13 +8,14 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, uri::PathAndQuery};
 use prost::Message;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use tonic::Code;
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, ServerReflectionResponse,
     server_reflection_request::MessageRequest as Ask,
     server_reflection_response::MessageResponse as Answer,
 };
+
+use crate::definition::ServedTypes;
 
 use super::{
     DescriptorError,
@@ -38,12 +39,29 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const FILES_MAX: usize = 1_000;
 
 /// What a participant says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Reflected {
     /// Names of the services that it serves.
     pub services: Vec<String>,
-    /// All files that they are declared in, and what these import.
-    pub files: FileDescriptorSet,
+    /// The types of all of them, as far as it tells them.
+    pub types: ServedTypes,
+}
+
+/// Of a `google.protobuf.FileDescriptorProto`, what leads to further ones.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Imports {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, repeated, tag = "3")]
+    dependency: Vec<String>,
+}
+
+/// The files that a participant has told so far.
+#[derive(Debug, Default)]
+struct Told {
+    files: Vec<Vec<u8>>,
+    imports: Vec<String>,
+    names: BTreeSet<String>,
 }
 
 /// Asks a participant what it serves.
@@ -73,49 +91,61 @@ impl Reflection<'_> {
             Answer::ListServicesResponse(list) => list.service,
             _ => return Err(self.unanswered("no list of services")),
         };
-        let mut set = FileDescriptorSet::default();
-        let mut known = BTreeSet::new();
         let services: Vec<String> = services.into_iter().map(|service| service.name).collect();
+        let mut told = Told::default();
         for service in &services {
-            // Reflection lists itself, and some servers cannot describe that.
-            if service.starts_with("grpc.reflection.") {
-                continue;
-            }
-            let files = self.files(Ask::FileContainingSymbol(service.clone())).await?;
-            add(files, &mut set, &mut known);
+            // Some servers list what they cannot describe: the health service of C++, and
+            // reflection itself. It matters where it is called, and is missed there.
+            self.add(Ask::FileContainingSymbol(service.clone()), &mut told).await?;
         }
         // What is imported may have been sent along, or has to be asked for.
-        let mut next = 0;
-        while next < set.file.len() {
-            for import in set.file[next].dependency.clone() {
-                if known.contains(&import) {
-                    continue;
-                }
-                if FILES_MAX <= set.file.len() {
-                    return Err(self.unanswered("too many files"));
-                }
-                let files = self.files(Ask::FileByFilename(import.clone())).await?;
-                add(files, &mut set, &mut known);
-                if !known.contains(&import) {
-                    return Err(self.unanswered(&format!("{import} is missing")));
-                }
+        while let Some(import) = told.imports.pop() {
+            if !told.names.contains(&import) {
+                self.add(Ask::FileByFilename(import), &mut told).await?;
             }
-            next += 1;
         }
-        Ok(Reflected { services, files: set })
+        let types = self.completed(&mut told).await?;
+        Ok(Reflected { services, types })
     }
 
-    async fn files(&self, ask: Ask) -> Result<Vec<FileDescriptorProto>, DescriptorError> {
-        match self.ask(ask).await? {
-            Answer::FileDescriptorResponse(files) => files
-                .file_descriptor_proto
-                .iter()
-                .map(|file| FileDescriptorProto::decode(file.as_slice()))
-                .collect::<Result<_, _>>()
-                .map_err(|error| self.unanswered(&format!("unreadable file: {error}"))),
-            Answer::ErrorResponse(error) => Err(self.unanswered(&error.error_message)),
-            _ => Err(self.unanswered("no files")),
+    /// The types of these files and of those that declare what they refer to: not every server
+    /// says what a file imports.
+    async fn completed(&self, told: &mut Told) -> Result<ServedTypes, DescriptorError> {
+        let mut asked = BTreeSet::new();
+        loop {
+            let types = ServedTypes::read(&told.files)
+                .map_err(|error| self.unanswered(&format!("unreadable file: {error}")))?;
+            let missing: Vec<String> =
+                types.missing().into_iter().filter(|it| asked.insert(it.clone())).collect();
+            if missing.is_empty() {
+                return Ok(types);
+            }
+            for symbol in missing {
+                self.add(Ask::FileContainingSymbol(symbol), told).await?;
+            }
         }
+    }
+
+    /// Asks for files, and adds those that come and are new. None come where the participant
+    /// says that it does not know them.
+    async fn add(&self, ask: Ask, told: &mut Told) -> Result<(), DescriptorError> {
+        if FILES_MAX <= told.files.len() {
+            return Err(self.unanswered("too many files"));
+        }
+        let files = match self.ask(ask).await? {
+            Answer::FileDescriptorResponse(files) => files.file_descriptor_proto,
+            Answer::ErrorResponse(_) => Vec::new(),
+            _ => return Err(self.unanswered("no files")),
+        };
+        for file in files {
+            let Imports { name, dependency } = Imports::decode(file.as_slice())
+                .map_err(|error| self.unanswered(&format!("unreadable file: {error}")))?;
+            if told.names.insert(name) {
+                told.imports.extend(dependency);
+                told.files.push(file);
+            }
+        }
+        Ok(())
     }
 
     async fn ask(&self, ask: Ask) -> Result<Answer, DescriptorError> {
@@ -150,14 +180,6 @@ impl Reflection<'_> {
         DescriptorError::Unanswered {
             participant: self.participant.to_owned(),
             message: message.to_owned(),
-        }
-    }
-}
-
-fn add(files: Vec<FileDescriptorProto>, set: &mut FileDescriptorSet, known: &mut BTreeSet<String>) {
-    for file in files {
-        if known.insert(file.name().to_owned()) {
-            set.file.push(file);
         }
     }
 }

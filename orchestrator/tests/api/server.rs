@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use orchestrator::{
     config::Config,
+    definition::ServedTypes,
     descriptors::Descriptors,
     engine::Engine,
     participants::{ParticipantConfig, Participants},
@@ -49,6 +50,7 @@ impl Server {
         let mut types =
             prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
         types.file.extend(any_types());
+        let types = ServedTypes::read_set(&types.encode_to_vec()).unwrap();
         let types = Descriptors::Fixed(Arc::new(types));
         let participants = Arc::new(Participants::new(&participants).unwrap());
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use orchestrator::{
     config::Config,
+    definition::ServedTypes,
     descriptors::Descriptors,
     participants::{ParticipantConfig, Participants},
     server::Orchestrator,
 };
-use prost::Message;
 use saga_proto::{
     saga::{
         participant::v1::participant_service_server::ParticipantServiceServer,
@@ -125,8 +125,8 @@ impl Checker {
             participants: participants.clone(),
             ..Config::default()
         };
-        let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET);
-        let types = Descriptors::Fixed(Arc::new(types.unwrap()));
+        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let types = Descriptors::Fixed(Arc::new(types));
         let participants = Arc::new(Participants::new(&participants).unwrap());
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();
         let address = format!("http://{}", server.local_addr().unwrap());

@@ -1,7 +1,7 @@
 //! What a definition expects of replies (F28).
 
 use bytes::Bytes;
-use orchestrator::definition::{BadReply, CompiledDefinition, RenderError};
+use orchestrator::definition::{BadReply, CompiledDefinition, RenderError, ReplyMeaning};
 use saga_core::{Direction, StepIndex};
 
 use super::sample::{Data, compile, kinds};
@@ -54,7 +54,7 @@ fn a_reply_that_echoes_is_one_and_any_other_is_told_by_its_field() {
     };
     let good = r#"{"text": "order-1", "i32": 7, "color": "COLOR_RED",
         "child": {"i64": "8", "text": "OP"}, "numbers": [1, 2], "u64": "5"}"#;
-    assert_eq!(check(good), Ok(()));
+    assert_eq!(check(good), Ok(ReplyMeaning::Done));
     let cases = [
         ("\"order-1\"", "\"order-2\"", "text", "\"order-1\"", "\"order-2\""),
         ("\"i32\": 7", "\"i32\": 8", "i32", "7", "8"),

@@ -12,7 +12,7 @@ use std::{
 use orchestrator::definition::{CompiledDefinition, Contracts, Inquiry, RULES, Severity, Sizes};
 use prost_reflect::DescriptorPool;
 
-use super::sample::{kinds, pool};
+use super::sample::{broken, kinds, pool};
 
 /// What the participants serve, and how large their replies may be: `stranger` says that it answers no inquiries, of `unknown`
 /// nobody says it.
@@ -28,13 +28,14 @@ pub(crate) fn contracts(pool: DescriptorPool) -> Contracts {
         reply_bytes_max: BTreeMap::from(replies),
         request_bytes_max: 2 * mib,
     };
-    Contracts { pool, inquiry, sizes: Some(sizes) }
+    Contracts { inquiry, sizes: Some(sizes), ..Contracts::from(pool) }
 }
 
 #[test]
 fn every_rule_has_a_report() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/definitions/cases");
     let (shop, kinds) = (contracts(pool()), contracts(kinds()));
+    let broken = Contracts::from(broken());
     let mut seen = BTreeSet::new();
     let mut files: Vec<_> = fs::read_dir(&cases).unwrap().map(|it| it.unwrap().path()).collect();
     files.retain(|it| it.extension().is_some_and(|it| it == "yaml"));
@@ -43,7 +44,11 @@ fn every_rule_has_a_report() {
         let yaml = fs::read_to_string(&file).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         let rule = name.trim_end_matches(".yaml");
-        let types = if yaml.starts_with("# types: kinds") { &kinds } else { &shop };
+        let types = match yaml.lines().next() {
+            Some("# types: kinds") => &kinds,
+            Some("# types: broken") => &broken,
+            _ => &shop,
+        };
         let (findings, rendered) = match CompiledDefinition::check(&yaml, name, types) {
             Ok(compiled) => (compiled.warnings, compiled.rendered),
             Err(report) => {

@@ -1,7 +1,9 @@
 //! Types and data for tests.
 
 use bytes::Bytes;
-use orchestrator::definition::{Compiled, CompiledDefinition, Failure, Report, RunData};
+use orchestrator::definition::{
+    Compiled, CompiledDefinition, Failure, Report, RunData, ServedTypes,
+};
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use saga_core::{Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex};
@@ -19,6 +21,19 @@ pub(crate) fn kinds() -> DescriptorPool {
     std::fs::write(dir.path().join("inquiry.proto"), INQUIRY).unwrap();
     let files = protox::compile(["kinds.proto", "inquiry.proto"], [dir.path()]).unwrap();
     DescriptorPool::decode(files.encode_to_vec().as_slice()).unwrap()
+}
+
+/// Types that refer to one that nobody declares.
+pub(crate) fn broken() -> ServedTypes {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "syntax = 'proto3'; package lost; import 'sub.proto'; service Echo { rpc Do(In) \
+                returns (In); } message In { string id = 1; Sub sub = 2; }";
+    std::fs::write(dir.path().join("lost.proto"), file).unwrap();
+    let sub = "syntax = 'proto3'; package lost; message Sub {}";
+    std::fs::write(dir.path().join("sub.proto"), sub).unwrap();
+    let mut files = protox::compile(["lost.proto"], [dir.path()]).unwrap();
+    files.file.retain(|it| it.name() == "lost.proto");
+    ServedTypes::read_set(&files.encode_to_vec()).unwrap()
 }
 
 /// Types with all that JSON has a form of its own for.

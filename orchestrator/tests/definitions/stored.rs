@@ -13,7 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use orchestrator::definition::{CompiledDefinition, LANGUAGE_LEVEL, Rendered, Unreadable};
+use orchestrator::definition::{
+    CompiledDefinition, LANGUAGE_LEVEL, Rendered, ReplyMeaning, Unreadable,
+};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use saga_core::{Direction, StepIndex};
@@ -59,20 +61,29 @@ impl Golden {
         fs::read_to_string(self.path("yaml")).unwrap()
     }
 
-    /// The types that were stored with it.
+    /// The types that were stored with it, in one pool, to read and write its data.
     fn pool(&self) -> DescriptorPool {
+        match self.level {
+            1 | 2 => DescriptorPool::decode(self.types().as_slice()).unwrap(),
+            _ if self.yaml().starts_with("# types: kinds") => kinds(),
+            _ => pool(),
+        }
+    }
+
+    /// The types that were stored with it, as they are stored.
+    fn types(&self) -> Vec<u8> {
         let file = self.path("binpb");
         if !file.exists() && std::env::var("INSTA_UPDATE").is_ok_and(|it| it == "always") {
             let yaml = self.yaml();
             let types = if yaml.starts_with("# types: kinds") { kinds() } else { pool() };
             let checked = CompiledDefinition::check(&yaml, &self.name, &types.into()).unwrap();
-            fs::write(&file, checked.definition.descriptors()).unwrap();
+            fs::write(&file, checked.definition.types()).unwrap();
         }
-        DescriptorPool::decode(fs::read(&file).unwrap().as_slice()).unwrap()
+        fs::read(&file).unwrap()
     }
 
     fn read(&self) -> CompiledDefinition {
-        match CompiledDefinition::read(&self.yaml(), &self.name, self.level, &self.pool()) {
+        match CompiledDefinition::read(&self.yaml(), &self.name, self.level, &self.types()) {
             Ok(definition) => definition,
             Err(error) => panic!("level {}, {}: {error}", self.level, self.name),
         }
@@ -174,7 +185,8 @@ impl Golden {
         let stored = data.replies[step.at()].clone().unwrap_or_default();
         let [stored, empty] = [stored, Bytes::new()].map(|reply| {
             match definition.check_reply(step, direction, &reply, data) {
-                Ok(()) => "echoes".to_owned(),
+                Ok(ReplyMeaning::Done) => "echoes".to_owned(),
+                Ok(ReplyMeaning::Refused { reason }) => format!("says no: {reason}"),
                 Err(bad) => bad.to_string(),
             }
         });
@@ -248,7 +260,7 @@ fn a_rule_that_was_made_later_refuses_at_registration_and_leaves_what_is_stored_
         let types = if yaml.starts_with("# types: kinds") { kinds() } else { pool() };
         let refused = CompiledDefinition::check(&yaml, rule, &types.clone().into()).unwrap_err();
         assert!(refused.findings.iter().any(|it| it.rule == rule), "{rule}: {refused:?}");
-        let read = CompiledDefinition::read(&yaml, rule, 1, &types);
+        let read = CompiledDefinition::read(&yaml, rule, 1, &types.encode_to_vec());
         assert!(read.is_ok(), "{rule}: {read:?}");
     }
 }
@@ -257,7 +269,7 @@ fn a_rule_that_was_made_later_refuses_at_registration_and_leaves_what_is_stored_
 fn what_a_newer_program_has_stored_is_not_guessed_at() {
     let golden = Golden::all().swap_remove(0);
     for level in [0, LANGUAGE_LEVEL + 1] {
-        let read = CompiledDefinition::read(&golden.yaml(), "x", level, &golden.pool());
+        let read = CompiledDefinition::read(&golden.yaml(), "x", level, &golden.types());
         assert!(matches!(read, Err(Unreadable::Newer { .. })), "{level}: {read:?}");
     }
 }
@@ -267,7 +279,7 @@ fn damage_is_told_and_is_no_panic() {
     let golden = Golden::all().swap_remove(0);
     let yaml = golden.yaml();
     for (text, types) in
-        [("", golden.pool()), ("kind: [", golden.pool()), (yaml.as_str(), DescriptorPool::new())]
+        [("", golden.types()), ("kind: [", golden.types()), (yaml.as_str(), Vec::new())]
     {
         let read = CompiledDefinition::read(text, "x", 1, &types);
         assert!(matches!(read, Err(Unreadable::Broken(_))), "{text}: {read:?}");

@@ -2,9 +2,7 @@
 //! that ask what failed.
 
 use bytes::Bytes;
-use orchestrator::definition::{CompiledDefinition, Rendered, pool_of};
-use prost::Message;
-use prost_types::FileDescriptorSet;
+use orchestrator::definition::{CompiledDefinition, LANGUAGE_LEVEL, Rendered};
 use saga_core::{Direction, OnTimeout, StepIndex, StepKind, Timer, Verdict};
 
 use super::sample::{Data, compile, kinds};
@@ -137,9 +135,9 @@ fn signals_have_names_and_types() {
 
 #[test]
 fn the_stored_types_hold_the_signals() {
-    let set = FileDescriptorSet::decode(refund().descriptors()).unwrap();
-    let again = compile(YAML, &pool_of([set]).unwrap()).unwrap().definition;
-    assert_eq!(again.hash, refund().hash);
+    let types = refund().types();
+    let read = CompiledDefinition::read(YAML, "refund", LANGUAGE_LEVEL, &types).unwrap();
+    assert_eq!(read.hash, refund().hash);
     let participants = CompiledDefinition::participants_of(YAML, "refund.yaml").unwrap();
     assert_eq!(participants.into_iter().collect::<Vec<_>>(), ["echo"]);
 }

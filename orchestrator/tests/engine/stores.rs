@@ -7,6 +7,7 @@ use std::{
 
 use orchestrator::{
     clock::SystemClock,
+    definition::ServedTypes,
     descriptors::Descriptors,
     engine::{
         Engine, EngineParts, Limits, ReachError, SignalError, Signalled, Snapshot, StartError,
@@ -14,7 +15,6 @@ use orchestrator::{
     },
     participants::Caller,
 };
-use prost::Message;
 use saga_core::SagaId;
 use saga_log::{Log, LogLimits, OpenOptions, Store};
 
@@ -161,7 +161,7 @@ pub(crate) async fn engine_with(
     caller: Arc<impl Caller + 'static>,
     limits: Limits,
 ) -> Engine {
-    let types = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
     let parts = EngineParts {
         log: Log::start(store, LogLimits::default()),
         clock: Arc::new(SystemClock),

@@ -152,6 +152,11 @@ async fn the_table_of_what_a_gateway_can_answer() {
         "TwoReplies",
         "CutShort",
         "Compressed",
+        "Gzip",
+        "GzipBomb",
+        "GzipCutShort",
+        "LargeDetails",
+        "HugeDetails",
         "CodeNotANumber",
         "BrokenDetails",
         "GarbageDetails",
@@ -190,6 +195,8 @@ async fn a_call_carries_what_the_participant_needs_to_know() {
         ("saga-log-epoch", "2"),
         ("saga-log-at-ms", "3"),
         ("grpc-timeout", "400m"),
+        ("grpc-accept-encoding", "gzip"),
+        ("idempotency-key", "k-1"),
     ];
     for (name, value) in expected {
         assert_eq!(text(name).as_deref(), Some(value), "{name}");

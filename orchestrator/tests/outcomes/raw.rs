@@ -1,10 +1,13 @@
 //! Peers that do not speak gRPC, or speak it badly.
 
-use std::{convert::Infallible, future::Ready, net::SocketAddr};
+use std::{
+    collections::HashMap, convert::Infallible, future::Ready, io::Write as _, net::SocketAddr,
+};
 
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::{body::Body, server::NamedService};
+use tonic_types::StatusExt as _;
 use tower::Service;
 
 use super::server::listen;
@@ -29,6 +32,34 @@ pub(crate) async fn peer(marker: &'static str, answer: &'static [u8]) -> SocketA
         }
     });
     address
+}
+
+/// A reply in gzip that nobody asked for, as one option of every library sends it.
+fn gzip(message: &[u8]) -> Result<http::Response<Body>, http::Error> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(message).unwrap();
+    let packed = encoder.finish().unwrap();
+    let length = u32::try_from(packed.len()).unwrap().to_be_bytes();
+    let frame = [[1].as_slice(), &length, &packed].concat();
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let body = Full::new(bytes::Bytes::from(frame));
+    let body = Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers)))));
+    let grpc = http::Response::builder().header("content-type", "application/grpc");
+    grpc.header("grpc-encoding", "gzip").body(body)
+}
+
+/// A refusal whose details begin with its reason, and go on for so long.
+fn refused(bytes: usize) -> Result<http::Response<Body>, http::Error> {
+    let mut details = tonic_types::ErrorDetails::new();
+    details.set_error_info("OUT_OF_STOCK", "test", HashMap::new());
+    details.set_debug_info(vec!["x".repeat(bytes)], "");
+    let status = tonic::Status::with_error_details(tonic::Code::FailedPrecondition, "no", details);
+    let mut response: http::Response<Body> = status.into_http();
+    response
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    Ok(response)
 }
 
 /// A gateway that answers each path in its own way, over HTTP/2.
@@ -85,6 +116,15 @@ fn answer(path: &str) -> http::Response<Body> {
         "TwoReplies" => grpc().body(with_ok(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
         "CutShort" => grpc().body(with_ok(&[0, 0, 0, 0, 9, 1])),
         "Compressed" => grpc().body(with_ok(&[1, 0, 0, 0, 0])),
+        "Gzip" => gzip(&[8, 1]),
+        "GzipBomb" => gzip(&vec![0; 1_200_000]),
+        "GzipCutShort" => {
+            let body = with_ok(&[1, 0, 0, 0, 2, 0x1f, 0x8b]);
+            grpc().header("grpc-encoding", "gzip").body(body)
+        }
+        // A stack trace, of which a library writes half a megabyte when it is let.
+        "LargeDetails" => refused(100 * 1024),
+        "HugeDetails" => refused(600 * 1024),
         "CodeNotANumber" => status("nine").body(Body::empty()),
         "BrokenDetails" => {
             status("9").header("grpc-status-details-bin", "!not base64!").body(Body::empty())

@@ -1,6 +1,6 @@
 //! Types of a participant, by reflection.
 
-use orchestrator::{definition::pool_of, participants::DescriptorError};
+use orchestrator::participants::DescriptorError;
 use tonic::transport::Server;
 use tonic_reflection::server::Builder;
 
@@ -21,9 +21,11 @@ async fn both_versions_give_all_types_that_services_need() {
         let reflected = participants(address).descriptors("inventory").await.unwrap();
         let inquiries = "saga.participant.v1.ParticipantService";
         assert!(reflected.services.iter().any(|it| it == inquiries), "{:?}", reflected.services);
-        let pool = pool_of([reflected.files]).unwrap();
-        assert!(pool.get_service_by_name("shop.inventory.v1.InventoryService").is_some());
-        assert!(pool.get_message_by_name("google.protobuf.Timestamp").is_some());
+        let service = "shop.inventory.v1.InventoryService";
+        let pool = reflected.types.pool_of_method(service, "Reserve").unwrap();
+        assert_eq!(pool.get_service_by_name(service).unwrap().methods().len(), 1);
+        assert!(pool.get_message_by_name("shop.inventory.v1.ReserveRequest").is_some());
+        assert!(reflected.types.missing().is_empty());
     }
 }
 
@@ -39,17 +41,4 @@ async fn what_is_missing_is_named() {
     assert!(matches!(error, DescriptorError::Unanswered { .. }), "{error}");
     let error = participants(address).descriptors("payment").await.unwrap_err();
     assert!(matches!(error, DescriptorError::NotConfigured { .. }), "{error}");
-}
-
-#[test]
-fn participants_that_contradict_one_another_are_named() {
-    use prost::Message as _;
-
-    let set = prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
-    let mut other = set.clone();
-    let file = other.file.iter_mut().find(|it| it.name().contains("inventory")).unwrap();
-    file.message_type.pop();
-    let error = pool_of([set.clone(), other]).unwrap_err();
-    assert!(error.to_string().contains("shop/inventory/v1/inventory.proto"), "{error}");
-    assert!(pool_of([set.clone(), set]).is_ok());
 }

@@ -180,6 +180,7 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
     let request = CallRequest {
         spec,
         body: Bytes::from(body.encode_to_vec()),
+        headers: vec![("idempotency-key".to_owned(), "k-1".to_owned())],
         saga,
         step: "reserve_stock",
         direction: Direction::Forward,

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use orchestrator::{
     config::Config,
+    definition::ServedTypes,
     descriptors::Descriptors,
     participants::{ParticipantConfig, Participants},
     server::Orchestrator,
 };
-use prost::Message;
 use saga_tests::postgres::Cluster;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -84,8 +84,7 @@ impl InProcess {
             participants: BTreeMap::from_iter(participants),
             ..Config::default()
         };
-        let types =
-            prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
         let participants = Arc::new(Participants::new(&config.participants).unwrap());
         let descriptors = Descriptors::Fixed(Arc::new(types));
         let orchestrator =

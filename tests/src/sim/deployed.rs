@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use orchestrator::definition::{CompiledDefinition, Contracts, LANGUAGE_LEVEL, pool_of};
-use prost::Message;
-use prost_types::FileDescriptorSet;
+use orchestrator::definition::{CompiledDefinition, Contracts, LANGUAGE_LEVEL, ServedTypes};
 use saga_core::{
     Definition, Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex,
 };
@@ -86,10 +84,9 @@ fn folder() -> PathBuf {
 
 fn read(path: &Path) -> Deployed {
     let yaml = std::fs::read_to_string(path).unwrap();
-    let types = FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
-    let pool = pool_of([types]).unwrap();
+    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
     let file_name = path.display().to_string();
-    let compiled = match CompiledDefinition::check(&yaml, &file_name, &Contracts::from(pool)) {
+    let compiled = match CompiledDefinition::check(&yaml, &file_name, &Contracts::from(types)) {
         Ok(compiled) => Arc::new(compiled.definition),
         Err(report) => panic!("{}", report.rendered),
     };
@@ -98,7 +95,7 @@ fn read(path: &Path) -> Deployed {
         version: compiled.core.version,
         hash: compiled.hash,
         yaml,
-        descriptors: compiled.descriptors(),
+        descriptors: compiled.types(),
         registered_at_ms: 0,
         language_level: LANGUAGE_LEVEL,
     };

@@ -42,7 +42,9 @@ pub struct StepState {
     /// How often a person had the action, or the compensation, made under a new id.
     pub generations: Generations,
     /// When the last attempt of the action left.
-    intended_at_ms: u64,
+    pub(super) intended_at_ms: u64,
+    /// When the last call was answered.
+    pub(super) heard_at_ms: u64,
     /// Whether the compensation undoes what may never have been applied.
     undoes_doubt: bool,
     /// What is missing of it since the log lost rows.
@@ -133,6 +135,7 @@ impl StepState {
             doubtful_at_ms: None,
             generations: Generations::default(),
             intended_at_ms: 0,
+            heard_at_ms: 0,
             undoes_doubt: false,
             recall: Recall::Whole,
             is_asked: step.on_unknown == OnUnknown::Resolve,
@@ -187,7 +190,11 @@ impl StepState {
             Event::Intended { request, direction, at_ms, .. } => {
                 self.intend(request.as_ref(), *direction, *at_ms, before);
             }
-            Event::Answered { outcome, direction, at_ms, .. } => {
+            Event::Answered { outcome, direction, attempt, at_ms, .. } => {
+                if before.has_another_out(*attempt) {
+                    self.doubtful_at_ms = Some(self.intended_at_ms);
+                }
+                self.heard_at_ms = *at_ms;
                 self.hear(outcome, *direction, *at_ms);
             }
             Event::Resolved { resolution: Resolution::Applied { reply }, .. } => {

@@ -24,6 +24,11 @@ pub(crate) enum Fate {
     /// A request arrives that nobody waits for.
     Arrives(Request),
     ArrivesAndIsRefused,
+    /// A request arrives whose owner was replaced, and who made it says what was answered.
+    Told(Request),
+    ToldRefused,
+    /// Who made it says that it was never sent.
+    ToldNotSent(Request),
     Driven,
     Skipped,
     Unrenderable(Request),
@@ -49,7 +54,7 @@ pub(crate) enum Fate {
 
 impl Fate {
     /// Those that the real core meets.
-    pub(crate) const ALL: [Self; 46] = [
+    pub(crate) const ALL: [Self; 51] = [
         Self::Answered(Act),
         Self::Answered(Ask),
         Self::Answered(Undo),
@@ -80,6 +85,11 @@ impl Fate {
         Self::Arrives(Ask),
         Self::Arrives(Undo),
         Self::ArrivesAndIsRefused,
+        Self::Told(Act),
+        Self::Told(Undo),
+        Self::ToldRefused,
+        Self::ToldNotSent(Act),
+        Self::ToldNotSent(Undo),
         Self::Driven,
         Self::Skipped,
         Self::Unrenderable(Act),
@@ -103,6 +113,7 @@ impl Fate {
             self,
             Self::Answered(_)
                 | Self::Arrives(_)
+                | Self::Told(_)
                 | Self::Driven
                 | Self::SignalSaysYes
                 | Self::TimePasses
@@ -112,7 +123,39 @@ impl Fate {
 
     /// Whether it happens only to an action that may be refused.
     pub(crate) fn is_a_refusal(self) -> bool {
-        matches!(self, Self::Refused(Act) | Self::RefusalLost | Self::ArrivesAndIsRefused)
+        matches!(
+            self,
+            Self::Refused(Act) | Self::RefusalLost | Self::ArrivesAndIsRefused | Self::ToldRefused
+        )
+    }
+
+    /// Whether who made a call says what became of it although its saga is another's.
+    pub(crate) fn is_told(self) -> bool {
+        matches!(self, Self::Told(_) | Self::ToldRefused | Self::ToldNotSent(_))
+    }
+
+    /// What may become of a request whose owner was replaced.
+    pub(crate) fn of_forsaken(request: Request) -> &'static [Self] {
+        match request {
+            Act => &[
+                Self::Arrives(Act),
+                Self::ArrivesAndIsRefused,
+                Self::Told(Act),
+                Self::ToldRefused,
+                Self::ToldNotSent(Act),
+            ],
+            Undo => &[Self::Arrives(Undo), Self::Told(Undo), Self::ToldNotSent(Undo)],
+            Ask => &[Self::Arrives(Ask)],
+        }
+    }
+
+    /// What may become of a request that nobody hears of any more.
+    pub(crate) fn of_given_up(request: Request) -> &'static [Self] {
+        match request {
+            Act => &[Self::Arrives(Act), Self::ArrivesAndIsRefused],
+            Undo => &[Self::Arrives(Undo)],
+            Ask => &[Self::Arrives(Ask)],
+        }
     }
 
     /// What may become of a request that somebody waits for. The first is the ordinary one.

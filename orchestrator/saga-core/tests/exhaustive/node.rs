@@ -1,23 +1,20 @@
 //! One state of one run, and what may happen in it. The core is driven the way a driver
 //! does it: append what was decided, then send, then append what was answered.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use bytes::Bytes;
 use saga_core::{
-    Action, CancelEffect,
-    CancelEffect::Undecided,
-    Definition, Direction, Ending, Epoch, Event, Next, NodeId, OperatorAct, State, StepPhase,
-    phase::{Last, Pause},
+    Action, CancelEffect, CancelEffect::Undecided, Definition, Direction, Ending, Epoch, Event,
+    Next, NodeId, OperatorAct, State, StepPhase, phase::Last,
 };
 use uuid::Uuid;
 
 mod acts;
 mod answers;
+mod key;
 mod signals;
 
 use crate::{
-    cases::{CALL_MS, Case, DEADLINE_MS, Keeps, PAUSE_MS, TIMER_MS},
+    cases::{Case, DEADLINE_MS, Keeps},
     fate::Fate,
     rules::{self, Rule},
     walk::{Order, Subject, needs_a_person},
@@ -58,46 +55,6 @@ impl Node {
         Self { state, world, now_ms: 0, cancel: None, misfortunes_left }
     }
 
-    /// What makes this state another one than others. Of times, only how far away they
-    /// are matters; of payloads and texts, nothing.
-    pub(crate) fn key(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for step in self.state.steps() {
-            self.timeless(step.phase).hash(&mut hasher);
-            step.signal.is_some().hash(&mut hasher);
-            (step.unread, step.refusal.is_some(), step.generations).hash(&mut hasher);
-            let doubtful_ms = step.doubtful_at_ms.map(|at_ms| self.now_ms - at_ms);
-            doubtful_ms.map(|age_ms| age_ms.min(CALL_MS)).hash(&mut hasher);
-        }
-        self.state.cancel_requested().hash(&mut hasher);
-        self.state.turned_back().is_some().hash(&mut hasher);
-        self.state.ended().map(|ended| ended.ending).hash(&mut hasher);
-        self.state.is_closing().hash(&mut hasher);
-        self.world.timeless(self.now_ms).hash(&mut hasher);
-        self.cancel.hash(&mut hasher);
-        self.misfortunes_left.hash(&mut hasher);
-        (self.now_ms < DEADLINE_MS).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    fn timeless(&self, phase: StepPhase) -> StepPhase {
-        let age_ms = |at_ms: u64| self.now_ms.saturating_sub(at_ms).min(PAUSE_MS);
-        let (direction, tries, last, pause) = match phase {
-            StepPhase::Open { direction, tries, last, pause } => (direction, tries, last, pause),
-            StepPhase::Waiting { since_ms } => {
-                let since_ms = self.now_ms.saturating_sub(since_ms).min(TIMER_MS);
-                return StepPhase::Waiting { since_ms };
-            }
-            other => return other,
-        };
-        let pause = match pause {
-            Pause::After { at_ms } => Pause::After { at_ms: age_ms(at_ms) },
-            Pause::NotBefore { at_ms } => Pause::NotBefore { at_ms: age_ms(at_ms) },
-            Pause::Over => Pause::Over,
-        };
-        StepPhase::Open { direction, tries, last, pause }
-    }
-
     pub(crate) fn is_like(&self, state: &State) -> bool {
         self.state == *state
     }
@@ -111,10 +68,12 @@ impl Node {
     pub(crate) fn moves(&self, course: Course<'_>, decision: &Next) -> Vec<Move> {
         let mut moves = Vec::new();
         for (at, message) in self.world.network.iter().enumerate() {
-            let fates = if message.awaited {
-                Fate::of_awaited(message.request)
-            } else {
-                &[Fate::Arrives(message.request), Fate::ArrivesAndIsRefused]
+            let fates = match message {
+                Message { awaited: true, .. } => Fate::of_awaited(message.request),
+                Message { forsaken: true, .. } if self.state.ended().is_none() => {
+                    Fate::of_forsaken(message.request)
+                }
+                _ => Fate::of_given_up(message.request),
             };
             let may_refuse = self.world.may_be_refused(*message);
             let possible = fates.iter().copied().filter(|fate| match fate {
@@ -278,11 +237,19 @@ impl Node {
             }
             (fate, _) => {
                 let message = node.world.network.remove(step.at);
-                node.meet(course, message, fate).into_iter().collect()
+                let learned = node.meet(course, message, fate);
+                // What is told late is left out where it does not fit any more.
+                let fits = |event: &Event| node.state.clone().apply(event).is_ok();
+                learned.filter(|event| !fate.is_told() || fits(event)).into_iter().collect()
             }
         };
         for event in events {
             node.append(course, event, log)?;
+        }
+        if step.fate.is_told() {
+            // What is out elsewhere for a step that is decided now is not waited for.
+            let Self { state, world, .. } = &mut node;
+            world.give_up(|step| !state.step(step).phase.is_out());
         }
         Ok(node)
     }
@@ -357,7 +324,7 @@ impl Node {
         let sent = |step, request, number| {
             let ages = keeps == Keeps::Nothing && request == Request::Action;
             let sent_at_ms = if ages { at_ms } else { 0 };
-            Some(Message { step, request, number, awaited: true, sent_at_ms })
+            Some(Message { step, request, number, awaited: true, forsaken: false, sent_at_ms })
         };
         match action.clone() {
             Action::Call { step, direction, attempt } => {
@@ -379,14 +346,16 @@ impl Node {
     /// A request meets its fate. Returns what whoever waits for it learns.
     fn meet(&mut self, course: Course<'_>, message: Message, fate: Fate) -> Option<Event> {
         let (arrives, mood) = match fate {
-            Fate::Refused(Request::Action) | Fate::RefusalLost | Fate::ArrivesAndIsRefused => {
-                (true, Mood::Refuses)
-            }
+            Fate::Refused(Request::Action)
+            | Fate::RefusalLost
+            | Fate::ArrivesAndIsRefused
+            | Fate::ToldRefused => (true, Mood::Refuses),
             Fate::Answered(_)
             | Fate::Contradicted(_)
             | Fate::Unread
             | Fate::Duplicated(_)
             | Fate::ReplyLost(_)
+            | Fate::Told(_)
             | Fate::Arrives(_) => (true, Mood::Accepts),
             _ => (false, Mood::Accepts),
         };
@@ -395,6 +364,6 @@ impl Node {
         if matches!(fate, Fate::Late(_) | Fate::Duplicated(_)) {
             self.world.send(Message { awaited: false, ..message });
         }
-        message.awaited.then(|| self.answer(message, fate, record))
+        (message.awaited || fate.is_told()).then(|| self.answer(message, fate, record))
     }
 }

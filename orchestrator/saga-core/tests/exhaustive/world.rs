@@ -32,6 +32,8 @@ pub(crate) struct Message {
     /// Whether somebody waits for the answer. Where nobody does, the request may arrive
     /// at any time, or never.
     pub(crate) awaited: bool,
+    /// Whether its owner was replaced while it waited, and may still tell the answer.
+    pub(crate) forsaken: bool,
     /// When it left, where that matters: an action of a participant that keeps nothing is
     /// gone once the time of a call is over.
     pub(crate) sent_at_ms: u64,
@@ -140,6 +142,15 @@ impl World {
     /// Nobody waits for any answer any more.
     pub(crate) fn forsake_all(&mut self) {
         for message in &mut self.network {
+            message.forsaken |= message.awaited;
+            message.awaited = false;
+        }
+        self.network.sort_unstable();
+    }
+
+    /// Nobody waits for the answers about these steps.
+    pub(crate) fn give_up(&mut self, which: impl Fn(StepIndex) -> bool) {
+        for message in self.network.iter_mut().filter(|it| which(it.step)) {
             message.awaited = false;
         }
         self.network.sort_unstable();

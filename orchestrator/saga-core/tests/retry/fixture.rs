@@ -62,6 +62,14 @@ impl Saga {
     }
 
     pub(crate) fn numbered(number: u128, definition: Definition) -> Self {
+        Self::made(number, 0, definition)
+    }
+
+    pub(crate) fn started_at(at_ms: u64, definition: Definition) -> Self {
+        Self::made(1, at_ms, definition)
+    }
+
+    fn made(number: u128, at_ms: u64, definition: Definition) -> Self {
         let started = Started {
             definition: definition.name.clone(),
             definition_version: 1,
@@ -71,10 +79,10 @@ impl Saga {
             node: NodeId(Uuid::nil()),
             log_epoch: 0,
             after_loss: false,
-            at_ms: 0,
+            at_ms,
         };
         let state = State::start(SagaId(Uuid::from_u128(number)), &definition, &started);
-        Self { definition, state, now_ms: 0 }
+        Self { definition, state, now_ms: at_ms }
     }
 
     pub(crate) fn next(&self) -> Next {

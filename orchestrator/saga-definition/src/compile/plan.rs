@@ -7,10 +7,10 @@ use saga_core::{Definition, StepIndex, StepSet};
 
 use super::Targets;
 use crate::{
-    ActionPlan, CallPlan, CallSpec, RefusalCodes, StepPlan, UndoPlan, WaitPlan,
+    ActionPlan, CallPlan, CallSpec, RefusalCodes, RefusedPlan, StepPlan, UndoPlan, WaitPlan,
     expression::{self, Expression, Place, Reads, Scope},
     file::{ActionFile, CallFile, DefinitionFile, WaitFile},
-    finding::Findings,
+    finding::{Findings, Span},
     request::{self, MessageTemplate},
     rules,
     value_type::Type,
@@ -22,11 +22,20 @@ pub(super) struct Types<'a> {
     pub(super) core: &'a Definition,
     pub(super) input: Option<&'a MessageDescriptor>,
     pub(super) steps: &'a [(String, Option<MessageDescriptor>)],
+    /// The language level.
+    pub(super) level: u32,
 }
 
 impl Types<'_> {
     fn scope<'s>(&'s self, readable: StepSet, place: Place<'s>) -> Scope<'s> {
-        Scope { input: self.input, steps: self.steps, readable, core: self.core, place }
+        Scope {
+            input: self.input,
+            steps: self.steps,
+            readable,
+            core: self.core,
+            place,
+            level: self.level,
+        }
     }
 
     pub(super) fn plan(
@@ -123,6 +132,11 @@ impl Types<'_> {
         let request = request::compile("request", given, &method.input(), &scope, findings);
         let given = call.expect.as_ref();
         let expect = request::compile("expect", given, &method.output(), &scope, findings);
+        let headers = self.headers(call, &scope, findings);
+        let refused = match &call.refused_when {
+            Some(text) => Some(self.refused(text, call, method, at, findings)?),
+            None => None,
+        };
         let (request, expect) = (request?, expect?);
         let mut reads_of = |template: &MessageTemplate| {
             let all = template.reads();
@@ -130,6 +144,17 @@ impl Types<'_> {
             all.iter().fold(Reads::default(), |sum, (reads, _)| sum.union(*reads))
         };
         let (reads, expect_reads) = (reads_of(&request), reads_of(&expect));
+        let headers = headers?;
+        let header_reads: Vec<(Reads, Span)> =
+            headers.iter().map(|(_, it)| (it.reads, it.span)).collect();
+        rules::check_reads(
+            self.core,
+            at.index,
+            at.compensation,
+            at.guarded,
+            &header_reads,
+            findings,
+        );
         let spec = CallSpec {
             participant: call.participant.clone(),
             path: call.path.clone(),
@@ -137,7 +162,53 @@ impl Types<'_> {
             refusals: RefusalCodes::NONE,
             reply_type: method.output(),
         };
-        Some(CallPlan { spec, request, reads, expect, expect_reads })
+        Some(CallPlan { spec, request, reads, headers, expect, expect_reads, refused })
+    }
+
+    /// Metadata: texts.
+    fn headers(
+        &self,
+        call: &CallFile,
+        scope: &Scope<'_>,
+        findings: &mut Findings,
+    ) -> Option<Vec<(String, Expression)>> {
+        let made = call.headers.iter().map(|(name, text)| {
+            let made = expression::compile(text, scope, findings)?;
+            if made.of != Type::String {
+                let message = format!("header `{}` is a {}", name.value, made.of);
+                findings.error("wrong-type", text.span, message, "make it a text: string(...)");
+            }
+            Some((name.value.clone(), made))
+        });
+        let made: Vec<Option<(String, Expression)>> = made.collect();
+        made.into_iter().collect()
+    }
+
+    /// What a reply that says no is, and its reason.
+    fn refused(
+        &self,
+        text: &Spanned<String>,
+        call: &CallFile,
+        method: &MethodDescriptor,
+        at: &At,
+        findings: &mut Findings,
+    ) -> Option<RefusedPlan> {
+        let of = method.output();
+        let when = self.condition(Some(text), at, Place::Reply(&of), findings)??;
+        let reason = match &call.refused_reason {
+            None => None,
+            Some(text) => {
+                let scope = self.scope(at.readable, Place::Reply(&of));
+                let made = expression::compile(text, &scope, findings)?;
+                if made.of != Type::String {
+                    let message = format!("`{}` is a {}", text.value, made.of);
+                    let remedy = "make it a text: \"'OUT_OF_STOCK'\", or string(reply.code)";
+                    findings.error("wrong-type", text.span, message, remedy);
+                }
+                Some(made)
+            }
+        };
+        Some(RefusedPlan { when, reason })
     }
 
     /// Labels are made when a saga starts: from its input, before any step.

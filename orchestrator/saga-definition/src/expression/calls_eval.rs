@@ -8,6 +8,7 @@ use super::{
     Function,
     eval::{EvalError, Frame},
     operators::{real, whole},
+    texts, time,
 };
 
 /// The value of a function call.
@@ -21,9 +22,19 @@ pub(super) fn call(
         frame.spend_bytes(text.len())?;
     }
     match function {
+        Function::ToBytes => Ok(match &**first {
+            Value::String(text) => Value::Bytes(text.clone().into_bytes().into()),
+            other => other.clone(),
+        }),
+        Function::ToTimestamp => time::timestamp(first.as_str().ok_or(EvalError::WrongType)?),
+        Function::ToDuration => time::duration(first.as_str().ok_or(EvalError::WrongType)?),
         Function::Size => size(first),
         Function::ToString => to_string(first),
         Function::ToInt => {
+            // The least number is no value of a double: others round to it.
+            if real(first).is_some_and(|it| it <= -9_223_372_036_854_775_808.0) {
+                return Err(EvalError::Overflow);
+            }
             let whole = to_whole(first)?;
             i64::try_from(whole).map(Value::I64).map_err(|_| EvalError::Overflow)
         }
@@ -47,6 +58,7 @@ pub(super) fn call(
                 _ => text.contains(part),
             }))
         }
+        of_texts => texts::call(frame, of_texts, args),
     }
 }
 
@@ -61,10 +73,14 @@ fn size(of: &Value) -> Result<Value, EvalError> {
     i64::try_from(size).map(Value::I64).map_err(|_| EvalError::Overflow)
 }
 
-fn to_string(of: &Value) -> Result<Value, EvalError> {
+pub(super) fn to_string(of: &Value) -> Result<Value, EvalError> {
     let text = match of {
         Value::String(it) => it.clone(),
         Value::Bool(it) => it.to_string(),
+        Value::Bytes(it) => match std::str::from_utf8(it) {
+            Ok(it) => it.to_owned(),
+            Err(_) => return Err(EvalError::Unreadable("bytes that are no UTF-8".to_owned())),
+        },
         _ => match (whole(of), real(of)) {
             (Some(it), _) => it.to_string(),
             (None, Some(it)) => it.to_string(),
@@ -78,12 +94,12 @@ fn to_whole(of: &Value) -> Result<i128, EvalError> {
     if let Value::String(text) = of {
         return text.parse().map_err(|_| EvalError::NotANumber);
     }
-    if let Some(it) = whole(of) {
+    if let Some(it) = whole(of).or_else(|| time::seconds(of)) {
         return Ok(it);
     }
     let it = real(of).ok_or(EvalError::WrongType)?;
-    // Beyond this a double has no room for the last digits.
-    if it.is_nan() || 9.0e18 < it.abs() {
+    // Beyond this it is in no 64 bits.
+    if it.is_nan() || 1.9e19 < it.abs() {
         return Err(EvalError::Overflow);
     }
     #[expect(clippy::cast_possible_truncation, reason = "CEL cuts the fraction off")]

@@ -7,7 +7,7 @@ use cel::{
 use prost_reflect::{MessageDescriptor, Value};
 use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
-use super::{EXPRESSION_BYTES_MAX, Expression, Ir, Reads};
+use super::{EXPRESSION_BYTES_MAX, Expression, Ir, Reads, reserved};
 use crate::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
 
 /// Brackets and prefix operators inside one another at most: the parser is recursive.
@@ -30,6 +30,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) core: &'a Definition,
     /// What else may be read here.
     pub(crate) place: Place<'a>,
+    /// The language level.
+    pub(crate) level: u32,
 }
 
 /// Where an expression stands.
@@ -41,6 +43,8 @@ pub(crate) enum Place<'a> {
     Compensation,
     /// In the `accept` of a wait: it may read the signal, of this type where it is known.
     Accept(Option<&'a MessageDescriptor>),
+    /// In `refused_when` of a call: it may read the reply.
+    Reply(&'a MessageDescriptor),
 }
 
 /// What is wrong with an expression.
@@ -90,7 +94,7 @@ fn compile_text(text: &str, scope: &Scope<'_>) -> Result<(Ir, Type, Reads), Flaw
         let message = format!("nested more than {NESTING_MAX} deep");
         return Err(flaw("expression-too-large", message, "compute it in the participant"));
     }
-    let parsed = Parser::new().parse(text).map_err(|errors| {
+    let parsed = Parser::new().parse(&reserved::hidden(text)).map_err(|errors| {
         let first = errors.errors.first();
         let message = first.map_or("no expression", |it| it.msg.as_str());
         // What the parser's grammar would rather have seen helps nobody.
@@ -126,7 +130,7 @@ fn nesting(text: &str) -> usize {
 }
 
 pub(super) struct Checker<'a> {
-    scope: &'a Scope<'a>,
+    pub(super) scope: &'a Scope<'a>,
     reads: Reads,
     /// Variables of the loops around, outermost first.
     pub(super) locals: Vec<(String, Type)>,
@@ -166,7 +170,7 @@ impl Checker<'_> {
                 }
                 Ok((Ir::List(items), Type::List(Box::new(of))))
             }
-            Expr::Map(map) => self.check_record(map),
+            Expr::Map(map) => self.check_map(map),
             Expr::Struct(literal) => {
                 let message = format!("`{}{{..}}` is not supported", literal.type_name);
                 let remedy = "write a plain map: {\"field\": value}";
@@ -198,6 +202,14 @@ impl Checker<'_> {
             }
             "failure" => Err(self.failure_is_no_value()),
             "signal" => self.check_signal(),
+            "reply" => match self.scope.place {
+                Place::Reply(of) => Ok((Ir::OwnReply, Type::Message(of.clone()))),
+                _ => {
+                    let remedy = "read a reply in `refused_when`, and behind its step as \
+                                  steps.<name>.reply";
+                    Err(flaw("unknown-variable", "there is no `reply` here", remedy))
+                }
+            },
             _ => {
                 let mut known = vec!["input", "steps", "saga"];
                 known.extend(self.locals.iter().map(|(local, _)| local.as_str()));
@@ -213,15 +225,25 @@ impl Checker<'_> {
             return Ok(special);
         }
         let (operand, of) = self.check(&select.operand.expr)?;
+        let name = reserved::shown(&select.field);
+        if let Type::Map(key, value) = &of
+            && **key == Type::String
+        {
+            let key = Box::new(Ir::Literal(Value::String(name.to_owned())));
+            return Ok(match select.test {
+                true => (Ir::In(key, Box::new(operand)), Type::Bool),
+                false => (Ir::Index(Box::new(operand), key), (**value).clone()),
+            });
+        }
         let Type::Message(message) = &of else {
-            let message = format!("a {of} has no field `{}`", select.field);
+            let message = format!("a {of} has no field `{name}`");
             return Err(flaw("unknown-field", message, "select fields of messages only"));
         };
-        let field = message.get_field_by_name(&select.field).ok_or_else(|| {
+        let field = message.get_field_by_name(name).ok_or_else(|| {
             let known: Vec<String> = message.fields().map(|it| it.name().to_owned()).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            let text = format!("{} has no field `{}`", message.full_name(), select.field);
-            flaw("unknown-field", text, suggest(&select.field, &known))
+            let text = format!("{} has no field `{name}`", message.full_name());
+            flaw("unknown-field", text, suggest(name, &known))
         })?;
         if select.test {
             return Ok((Ir::Has(Box::new(operand), field), Type::Bool));
@@ -245,7 +267,7 @@ impl Checker<'_> {
                 let of = of.cloned().ok_or_else(unknown_type)?;
                 Ok((Ir::Signal, Type::Message(of)))
             }
-            Place::Forward | Place::Compensation => {
+            Place::Forward | Place::Compensation | Place::Reply(_) => {
                 let remedy = "read a signal in `accept`, and behind its step as steps.<name>.reply";
                 Err(flaw("unknown-variable", "there is no `signal` here", remedy))
             }

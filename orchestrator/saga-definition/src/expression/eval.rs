@@ -3,14 +3,10 @@
 
 use std::{borrow::Cow, cell::Cell};
 
-use prost_reflect::{FieldDescriptor, MapKey, Value};
+use prost_reflect::{FieldDescriptor, Value};
 use saga_core::{SagaId, StepIndex};
 
-use super::{
-    Function, Ir, Loop, LoopKind,
-    calls_eval::call,
-    operators::{map_key, negated, whole},
-};
+use super::{Function, Ir, calls_eval::call, names::name_of, operators::negated};
 use crate::RunData;
 
 /// Work that one rendering may do. An order of 2,000 lines that are converted one by one
@@ -46,6 +42,15 @@ pub(crate) enum EvalError {
     /// `map[key]` where there is no such key.
     #[error("a map has no such key")]
     NoSuchKey,
+    /// A map literal names a key twice.
+    #[error("a map has a key twice")]
+    KeyTwice,
+    /// Two fields of one oneof.
+    #[error("`{0}` and `{1}` exclude one another")]
+    Excluded(String, String),
+    /// A text that is none of what it is read as.
+    #[error("`{0}` cannot be read")]
+    Unreadable(String),
     /// `int("x")`.
     #[error("the text is not a number")]
     NotANumber,
@@ -78,6 +83,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) replies: Vec<Option<Value>>,
     /// The signal that is judged.
     pub(crate) signal: Option<Value>,
+    /// The reply that is judged.
+    pub(crate) own_reply: Option<Value>,
     /// What turned the saga back.
     pub(crate) failure: Option<Failure<'a>>,
     /// The saga.
@@ -92,7 +99,7 @@ pub(crate) struct Frame<'a> {
 }
 
 /// Variables of the loops around.
-type Locals<'f> = Vec<Cow<'f, Value>>;
+pub(super) type Locals<'f> = Vec<Cow<'f, Value>>;
 
 impl<'a> Frame<'a> {
     /// A frame with a full tank.
@@ -102,6 +109,7 @@ impl<'a> Frame<'a> {
             input: None,
             replies,
             signal: None,
+            own_reply: None,
             failure: None,
             saga: data.saga_id(),
             business_key: data.business_key(),
@@ -170,7 +178,7 @@ impl<'a> Frame<'a> {
         Ok(value.into_owned())
     }
 
-    fn value<'f>(
+    pub(super) fn value<'f>(
         &'f self,
         ir: &'f Ir,
         locals: &mut Locals<'f>,
@@ -182,6 +190,9 @@ impl<'a> Frame<'a> {
             Ir::Reply(step) => return self.reply(*step),
             Ir::Signal => {
                 return self.signal.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType);
+            }
+            Ir::OwnReply => {
+                return self.own_reply.as_ref().map(Cow::Borrowed).ok_or(EvalError::WrongType);
             }
             Ir::Select(of, field) => return select(self.value(of, locals)?, field),
             Ir::Local(depth) => return self.local(*depth, locals),
@@ -203,8 +214,8 @@ impl<'a> Frame<'a> {
             Ir::Has(of, field) => Value::Bool(has(&*self.value(of, locals)?, field)?),
             Ir::Not(of) => Value::Bool(!self.test(of, locals)?),
             Ir::Negate(of) => negated(&*self.value(of, locals)?)?,
-            Ir::And(a, b) => Value::Bool(self.test(a, locals)? && self.test(b, locals)?),
-            Ir::Or(a, b) => Value::Bool(self.test(a, locals)? || self.test(b, locals)?),
+            Ir::And(a, b) => Value::Bool(self.either(a, b, false, locals)?),
+            Ir::Or(a, b) => Value::Bool(self.either(a, b, true, locals)?),
             Ir::Arithmetic(operator, a, b) => {
                 let a = self.value(a, locals)?;
                 let b = self.value(b, locals)?;
@@ -232,15 +243,14 @@ impl<'a> Frame<'a> {
                     .collect();
                 Value::List(items?)
             }
-            Ir::Record(fields) => {
-                let fields: Result<_, EvalError> = fields
-                    .iter()
-                    .map(|(name, field)| {
-                        let value = self.owned(self.value(field, locals)?)?;
-                        Ok((MapKey::String(name.clone()), value))
-                    })
-                    .collect();
-                Value::Map(fields?)
+            Ir::Record(fields) => self.record(fields, locals)?,
+            Ir::Entries(entries) => self.entries(entries, locals)?,
+            Ir::EnumName(of, kind) => name_of(&*self.value(of, locals)?, kind)?,
+            Ir::Matches(text, pattern) => {
+                let text = self.value(text, locals)?;
+                let text = text.as_str().ok_or(EvalError::WrongType)?;
+                self.spend_bytes(text.len())?;
+                Value::Bool(pattern.is_match(text))
             }
             Ir::Loop(it) => self.run(it, locals)?,
         };
@@ -265,9 +275,33 @@ impl<'a> Frame<'a> {
         Ok(Value::String(part(failure).to_owned()))
     }
 
-    fn test<'f>(&'f self, ir: &'f Ir, locals: &mut Locals<'f>) -> Result<bool, EvalError> {
+    pub(super) fn test<'f>(
+        &'f self,
+        ir: &'f Ir,
+        locals: &mut Locals<'f>,
+    ) -> Result<bool, EvalError> {
         let value = self.value(ir, locals)?;
         truth(&value)
+    }
+
+    /// `&&` and `||`: what either side decides alone holds, even where the other has no value.
+    fn either<'f>(
+        &'f self,
+        a: &'f Ir,
+        b: &'f Ir,
+        decisive: bool,
+        locals: &mut Locals<'f>,
+    ) -> Result<bool, EvalError> {
+        match self.test(a, locals) {
+            Ok(it) if it == decisive => Ok(decisive),
+            Ok(_) => self.test(b, locals),
+            Err(EvalError::OutOfFuel) => Err(EvalError::OutOfFuel),
+            Err(error) => match self.test(b, locals) {
+                Ok(it) if it == decisive => Ok(decisive),
+                Err(EvalError::OutOfFuel) => Err(EvalError::OutOfFuel),
+                _ => Err(error),
+            },
+        }
     }
 
     fn reply(&self, step: StepIndex) -> Result<Cow<'_, Value>, EvalError> {
@@ -275,73 +309,6 @@ impl<'a> Frame<'a> {
             Some(Some(reply)) => Ok(Cow::Borrowed(reply)),
             _ => Err(EvalError::NoReply(self.steps.get(step.at()).cloned().unwrap_or_default())),
         }
-    }
-
-    fn run<'f>(&'f self, it: &'f Loop, locals: &mut Locals<'f>) -> Result<Value, EvalError> {
-        let items: Box<dyn Iterator<Item = Cow<'f, Value>> + 'f> =
-            match self.value(&it.over, locals)? {
-                Cow::Borrowed(Value::List(items)) => Box::new(items.iter().map(Cow::Borrowed)),
-                Cow::Owned(Value::List(items)) => Box::new(items.into_iter().map(Cow::Owned)),
-                _ => return Err(EvalError::WrongType),
-            };
-        let mut kept = Vec::new();
-        let mut matches = 0_usize;
-        for item in items {
-            self.spend(1)?;
-            locals.truncate(it.local);
-            locals.push(item);
-            if let Some(condition) = &it.condition
-                && !self.test(condition, locals)?
-            {
-                continue;
-            }
-            let body = self.value(&it.body, locals)?;
-            match it.kind {
-                LoopKind::Map => kept.push(self.owned(body)?),
-                LoopKind::All if !truth(&body)? => return Ok(Value::Bool(false)),
-                LoopKind::Exists if truth(&body)? => return Ok(Value::Bool(true)),
-                LoopKind::ExistsOne if truth(&body)? => matches += 1,
-                LoopKind::Filter if truth(&body)? => {
-                    let item = locals.pop().ok_or(EvalError::WrongType)?;
-                    kept.push(self.owned(item)?);
-                }
-                LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne | LoopKind::Filter => {}
-            }
-        }
-        locals.truncate(it.local);
-        Ok(match it.kind {
-            LoopKind::Map | LoopKind::Filter => Value::List(kept),
-            LoopKind::All => Value::Bool(true),
-            LoopKind::Exists => Value::Bool(false),
-            LoopKind::ExistsOne => Value::Bool(matches == 1),
-        })
-    }
-
-    fn index<'f>(&self, of: Cow<'f, Value>, index: &Value) -> Result<Cow<'f, Value>, EvalError> {
-        if let Value::Map(_) = &*of {
-            let key = map_key(index)?;
-            return element(of, |of| match of {
-                Value::Map(map) => map.get(&key).ok_or(EvalError::NoSuchKey),
-                _ => Err(EvalError::WrongType),
-            });
-        }
-        let index = whole(index).ok_or(EvalError::WrongType)?;
-        element(of, |of| {
-            let Value::List(items) = of else { return Err(EvalError::WrongType) };
-            let found = usize::try_from(index).ok().and_then(|it| items.get(it));
-            found.ok_or(EvalError::OutOfBounds { index, len: items.len() })
-        })
-    }
-}
-
-/// A part of a value, borrowed where the whole is.
-fn element<'f>(
-    of: Cow<'f, Value>,
-    pick: impl for<'v> Fn(&'v Value) -> Result<&'v Value, EvalError>,
-) -> Result<Cow<'f, Value>, EvalError> {
-    match of {
-        Cow::Borrowed(of) => pick(of).map(Cow::Borrowed),
-        Cow::Owned(of) => pick(&of).cloned().map(Cow::Owned),
     }
 }
 
@@ -355,14 +322,14 @@ fn select<'f>(of: Cow<'f, Value>, field: &FieldDescriptor) -> Result<Cow<'f, Val
     }
 }
 
-fn has(of: &Value, field: &FieldDescriptor) -> Result<bool, EvalError> {
+pub(super) fn has(of: &Value, field: &FieldDescriptor) -> Result<bool, EvalError> {
     match of {
         Value::Message(message) => Ok(message.has_field(field)),
         _ => Err(EvalError::WrongType),
     }
 }
 
-fn truth(value: &Value) -> Result<bool, EvalError> {
+pub(super) fn truth(value: &Value) -> Result<bool, EvalError> {
     value.as_bool().ok_or(EvalError::WrongType)
 }
 

@@ -31,9 +31,15 @@ impl Checker<'_> {
             return Err(flaw("expression-too-large", message, remedy));
         }
         let (over, of) = self.check(&fold.iter_range.expr)?;
-        let Type::List(element) = of else {
-            let message = format!("cannot loop over a {of}");
-            return Err(flaw("expression-type", message, "loop over a repeated field"));
+        let element = match of {
+            Type::List(element) => element,
+            // Over the keys, in their order.
+            Type::Map(key, _) => key,
+            Type::Record(_) => Box::new(Type::String),
+            of => {
+                let message = format!("cannot loop over a {of}");
+                return Err(flaw("expression-type", message, "loop over a repeated field"));
+            }
         };
         let local = self.locals.len();
         self.locals.push((fold.iter_var.clone(), (*element).clone()));

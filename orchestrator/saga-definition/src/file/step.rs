@@ -5,6 +5,7 @@ use saga_core::{OnUnknown, RetryPolicy, STEPS_MAX};
 
 use super::{
     fields::{Fields, list, scalar},
+    headers::read_headers,
     retry::read_retry,
     wait::{WaitFile, read_wait},
 };
@@ -118,6 +119,12 @@ pub(crate) struct CallFile {
     pub(crate) request: Option<Node>,
     /// A mapping from fields of the reply to expressions. `None`: nothing is compared.
     pub(crate) expect: Option<Node>,
+    /// Metadata of the call: names, and expressions that give texts.
+    pub(crate) headers: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Of an action: a reply for which this is true says no.
+    pub(crate) refused_when: Option<Spanned<String>>,
+    /// The reason that such a reply gives.
+    pub(crate) refused_reason: Option<Spanned<String>>,
     pub(crate) timeout_ms: u64,
     /// Of a compensation: it is made only where this is true.
     pub(crate) when: Option<Spanned<String>>,
@@ -254,16 +261,36 @@ fn read_call(
     findings: &mut Findings,
 ) -> Option<(CallFile, Option<Spanned<RetryPolicy>>)> {
     let (known, default): (&[&str], _) = match what {
-        "an action" => (&["call", "request", "expect", "timeout", "retry"], RetryPolicy::ACTION),
-        _ => {
-            (&["call", "request", "expect", "timeout", "retry", "when"], RetryPolicy::COMPENSATION)
-        }
+        "an action" => (
+            &[
+                "call",
+                "headers",
+                "request",
+                "expect",
+                "refused_when",
+                "refused_reason",
+                "timeout",
+                "retry",
+            ],
+            RetryPolicy::ACTION,
+        ),
+        _ => (
+            &["call", "headers", "request", "expect", "timeout", "retry", "when"],
+            RetryPolicy::COMPENSATION,
+        ),
     };
     let fields = Fields::read(node, what, known, findings)?;
     let retry = read_retry(&fields, "retry", default, findings);
     let timeout = fields.optional_duration("timeout", findings);
     let request = fields.optional("request").cloned();
     let expect = fields.optional("expect").cloned();
+    let headers = read_headers(&fields, findings);
+    let refused_when = fields.optional_text("refused_when", findings);
+    let refused_reason = fields.optional_text("refused_reason", findings);
+    if let (None, Some(reason)) = (&refused_when, &refused_reason) {
+        let remedy = "add `refused_when`, or take it out";
+        findings.error("shape", reason.span, "`refused_reason` without `refused_when`", remedy);
+    }
     let when = fields.optional_text("when", findings);
     let call = fields.text("call", findings)?;
     let target = split_call(&call.value);
@@ -281,6 +308,9 @@ fn read_call(
         span: call.span,
         request,
         expect,
+        headers,
+        refused_when,
+        refused_reason,
         timeout_ms: timeout.map_or(TIMEOUT_MS, |it| it.value),
         when,
     };

@@ -15,7 +15,12 @@ use crate::{
 impl Node {
     pub(super) fn answer(&self, message: Message, fate: Fate, record: Option<Record>) -> Event {
         let heard = match fate {
-            Fate::Answered(_) | Fate::Duplicated(_) | Fate::Refused(_) | Fate::Unread => record,
+            Fate::Answered(_)
+            | Fate::Duplicated(_)
+            | Fate::Refused(_)
+            | Fate::Told(_)
+            | Fate::ToldRefused
+            | Fate::Unread => record,
             _ => None,
         };
         let at_ms = self.now_ms;
@@ -46,7 +51,7 @@ fn outcome(fate: Fate, heard: Option<Record>, keeps: Keeps) -> Outcome {
         (None, Fate::Contradicted(_)) => {
             Outcome::Contradicted { cause: Contradiction::OtherRequest, message }
         }
-        (None, Fate::NotSent(_)) => {
+        (None, Fate::NotSent(_) | Fate::ToldNotSent(_)) => {
             Outcome::NotDone { cause: NotDone::NotSent, message, retry_after_ms: None }
         }
         (None, Fate::Fault(_)) => Outcome::Fault { reason, message },

@@ -1,0 +1,9 @@
+//! Definitions over the types of strangers: several participants, and whatever they serve.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod cel;
+mod expressions;
+mod participants;
+mod served;
+mod world;
