@@ -129,10 +129,22 @@ pub enum ConfigError {
     ReplyOverRow { participant: String, reply_bytes_max: usize, row_bytes_max: usize },
 }
 
+/// Paths that a file says are beside it, whatever folder the program was started in.
+fn beside(file: &Path, said: &Figment, mut sources: Figment) -> Figment {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    for key in ["definitions", "descriptors"] {
+        if let Ok(path) = said.extract_inner::<PathBuf>(key) {
+            sources = sources.merge(Serialized::default(key, folder.join(path)));
+        }
+    }
+    sources
+}
+
 impl Config {
     /// Reads the file, then variables that begin with `AMENDS_ORCHESTRATOR_`
     /// (`AMENDS_ORCHESTRATOR_LIMITS__SAGAS_MAX` is `limits.sagas_max`), then `flags`, each
-    /// over the one before, and checks them.
+    /// over the one before, and checks them. Relative paths in the file are beside the file;
+    /// those in variables and flags are where the program was started.
     ///
     /// # Errors
     ///
@@ -140,7 +152,8 @@ impl Config {
     pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
         let mut sources = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
-            sources = sources.merge(Toml::file_exact(file));
+            let said = Figment::from(Toml::file_exact(file));
+            sources = beside(file, &said, sources.merge(&said));
         }
         let config: Self = sources
             .merge(Env::prefixed("AMENDS_ORCHESTRATOR_").split("__"))
@@ -180,6 +193,30 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Serialize)]
+    struct Flags {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        definitions: Option<PathBuf>,
+    }
+
+    #[test]
+    fn paths_of_a_file_are_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("orchestrator.toml");
+        let load = |text: &str, definitions: Option<&str>| {
+            std::fs::write(&file, text).unwrap();
+            let flags = Flags { definitions: definitions.map(PathBuf::from) };
+            Config::load(Some(&file), flags).unwrap()
+        };
+        let said = "definitions = \"../sagas\"\ndescriptors = \"/types.binpb\"\n";
+        let config = load(said, None);
+        assert_eq!(config.definitions, Some(folder.path().join("../sagas")));
+        assert_eq!(config.descriptors, Some(PathBuf::from("/types.binpb")));
+        let told = load(said, Some("here")).definitions;
+        assert_eq!(told, Some(PathBuf::from("here")), "a flag is where the program was started");
+        assert_eq!(load("", None).definitions, None);
+    }
 
     #[test]
     fn limits_that_do_not_fit_each_other_stop_the_start_with_both_values() {

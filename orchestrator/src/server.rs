@@ -236,7 +236,13 @@ fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {
 /// Registers every definition of a folder. One that is wrong stops the start; one whose
 /// participants cannot be asked is tried again until they can.
 async fn register_all(engine: &Engine, folder: &Path) -> anyhow::Result<()> {
-    let unreadable = || format!("definitions: {} cannot be read", folder.display());
+    let unreadable = || {
+        format!(
+            "definitions: the folder {} cannot be read; in a configuration file its path is beside \
+             the file",
+            folder.display()
+        )
+    };
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .with_context(unreadable)?
         .collect::<Result<Vec<_>, _>>()

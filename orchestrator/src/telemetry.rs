@@ -1,5 +1,7 @@
 //! Logs to stderr, and traces to whoever the configuration names. Never a payload.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
@@ -23,7 +25,8 @@ pub struct Telemetry {
 pub fn start(config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&config.filter)
         .with_context(|| format!("telemetry.filter is {:?}", config.filter))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(in_colour());
     let lines = match config.format {
         LogFormat::Json => lines.json().boxed(),
         LogFormat::Text => lines.boxed(),
@@ -50,6 +53,11 @@ pub fn start(config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
         .try_init()
         .context("logging was started before")?;
     Ok(Telemetry { traces })
+}
+
+/// A file is read by programs and in editors, which show the codes of colours as they are.
+fn in_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
 impl Telemetry {

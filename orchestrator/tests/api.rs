@@ -7,6 +7,7 @@
 mod api {
     mod acts;
     mod cancels;
+    mod causes;
     mod errors;
     mod server;
     mod signals;

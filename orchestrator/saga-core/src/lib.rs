@@ -11,9 +11,10 @@
 //! time is an argument, and the jitter of a retry is derived from the operation's id.
 //!
 //! Reading order: [`id`], [`definition`], [`event`], [`phase`], [`state`], [`next`](mod@next),
-//! [`stuck`](mod@stuck), [`cancel`], [`explain`], [`offer`], [`encoding`].
+//! [`stuck`](mod@stuck), [`cause`](mod@cause), [`cancel`], [`explain`], [`offer`], [`encoding`].
 
 pub mod cancel;
+pub mod cause;
 pub mod definition;
 pub mod encoding;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod state;
 pub mod stuck;
 
 pub use cancel::{CancelEffect, cancel_effect};
+pub use cause::{Cause, cause};
 pub use definition::{
     Definition, Jitter, OnTimeout, OnUnknown, RetryPolicy, STEPS_MAX, Step, StepIndex, StepKind,
     StepSet, Timer,

@@ -96,5 +96,6 @@ fn standing(owner: Option<NodeId>, ended_at_ms: Option<u64>) -> Standing {
         stuck: None,
         turned_back: None,
         ended_at_ms,
+        cause: None,
     }
 }

@@ -57,6 +57,7 @@ macro_rules! conformance_suite {
             lists: filters_select;
             lists: sagas_of_one_definition_are_listed_across_statuses;
             lists: stuck_sagas_are_grouped_by_cause;
+            lists: waiting_sagas_are_grouped_by_cause;
             identity: a_log_has_one_identity;
             identity: the_mark_never_moves_back;
             identity: of_two_that_begin_an_epoch_one_does;

@@ -1,7 +1,6 @@
 //! A log in memory, for tests and for trying things out. It keeps the whole contract but
 //! one word: nothing in it is durable.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,9 +9,11 @@ use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
 use crate::plan::{self, Plan};
+use crate::rows::grouped;
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, EpochRow, IndexChange, ListQuery, LogIdentity, LogRow,
-    NewSaga, NodeRow, SagaRow, Store, StoreError, StuckGroup, Written,
+    Append, CauseGroup, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held, IndexChange,
+    ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Store, StoreError,
+    Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
@@ -182,35 +183,34 @@ impl Store for MemoryStore {
         Ok(rows.take(query.rows_max as usize).cloned().collect())
     }
 
-    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
+    async fn cause_groups(
+        &self,
+        held: Held,
+        examples_max: u32,
+    ) -> Result<Vec<CauseGroup>, StoreError> {
         let tables = self.tables();
-        let mut groups: BTreeMap<(String, String, String), Vec<(u64, &SagaRow)>> = BTreeMap::new();
-        for row in tables.live() {
-            if let Some(stuck) = &row.standing.stuck {
-                let cause = (stuck.reason.clone(), row.definition.clone(), stuck.step.clone());
-                groups.entry(cause).or_default().push((stuck.since_ms, row));
-            }
+        let is_held = |standing: &Standing| match held {
+            Held::Stuck => standing.stuck.is_some(),
+            Held::Waiting => standing.stuck.is_none() && standing.cause.is_some(),
+        };
+        let rows: Vec<&SagaRow> = tables.live().filter(|row| is_held(&row.standing)).collect();
+        let place = |row: &SagaRow| {
+            let stuck = row.standing.stuck.as_ref();
+            let stuck = stuck.map(|stuck| (stuck.reason.clone(), stuck.step.clone()));
+            (row.standing.cause.as_ref().map(CauseRow::key), row.definition.clone(), stuck)
+        };
+        let mut places: BTreeMap<_, (u64, Option<u64>)> = BTreeMap::new();
+        for row in &rows {
+            let (sagas, wake_at_ms) = places.entry(place(row)).or_default();
+            *sagas += 1;
+            let wakes = row.standing.wake_at_ms.filter(|_| row.standing.owner.is_none());
+            *wake_at_ms = (*wake_at_ms).into_iter().chain(wakes).min();
         }
-        let mut groups: Vec<StuckGroup> = groups
-            .into_iter()
-            .map(|((reason, definition, step), mut sagas)| {
-                sagas.sort_by_key(|(since_ms, row)| (*since_ms, row.saga));
-                StuckGroup {
-                    reason,
-                    definition,
-                    step,
-                    sagas: sagas.len() as u64,
-                    since_ms: sagas[0].0,
-                    examples: sagas
-                        .iter()
-                        .take(examples_max as usize)
-                        .map(|(_, row)| (*row).clone())
-                        .collect(),
-                }
-            })
-            .collect();
-        groups.sort_by_key(|group| Reverse(group.sagas));
-        Ok(groups)
+        let held = rows.into_iter().map(|row| {
+            let (sagas, wake_at_ms) = places[&place(row)];
+            (row.clone(), sagas, wake_at_ms)
+        });
+        Ok(grouped(held.collect(), examples_max))
     }
 
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {

@@ -81,6 +81,13 @@ impl Standing {
             text("stuck.message", &stuck.message, usize::MAX)?;
             number("stuck.since_ms", stuck.since_ms)?;
         }
+        if let Some(cause) = &self.cause {
+            text("cause.participant", &cause.participant, NAME_BYTES_MAX)?;
+            text("cause.method", &cause.method, usize::MAX)?;
+            text("cause.code", &cause.code, usize::MAX)?;
+            text("cause.message", &cause.message, usize::MAX)?;
+            number("cause.since_ms", cause.since_ms)?;
+        }
         Ok(())
     }
 }

@@ -29,8 +29,8 @@ use crate::rows::{
 };
 use crate::sql::{self, sql_store};
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
-    Status, StoreError, StuckGroup, Written,
+    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
+    NodeRow, SagaRow, Status, StoreError, Written,
 };
 
 mod line;

@@ -7,8 +7,8 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::store::{
-    DefinitionRow, EpochRow, LogIdentity, LogRow, NodeRow, SagaRow, Standing, Status, StoreError,
-    StuckGroup, StuckRow,
+    CauseGroup, CausePlace, CauseRow, DefinitionRow, EpochRow, LogIdentity, LogRow, NodeRow,
+    SagaRow, Standing, Status, StoreError, StuckRow,
 };
 
 #[derive(FromRow)]
@@ -30,14 +30,19 @@ pub(crate) struct SagaRecord {
     stuck_since_ms: Option<i64>,
     turned_back: Option<String>,
     ended_at_ms: Option<i64>,
+    cause: Option<String>,
+    cause_message: Option<String>,
+    cause_since_ms: Option<i64>,
 }
 
-/// A stuck saga, with the size of the group of sagas that are stuck like it.
+/// A saga that is held up, with what is known of those that are held up like it at the same
+/// step.
 #[derive(FromRow)]
-pub(crate) struct StuckRecord {
+pub(crate) struct HeldRecord {
     #[sqlx(flatten)]
     saga: SagaRecord,
     group_sagas: i64,
+    group_wake_at_ms: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -103,6 +108,14 @@ impl SagaRecord {
             (None, None, None, None) => None,
             _ => return Err(damaged("stuck_reason")),
         };
+        let since_ms = time("cause_since_ms", self.cause_since_ms)?;
+        let cause = match (self.cause, self.cause_message, since_ms) {
+            (Some(key), Some(message), Some(since_ms)) => {
+                Some(CauseRow::of(&key, message, since_ms).ok_or_else(|| damaged("cause"))?)
+            }
+            (None, None, None) => None,
+            _ => return Err(damaged("cause")),
+        };
         Ok(SagaRow {
             saga: SagaId(saga),
             namespace: self.namespace,
@@ -121,6 +134,7 @@ impl SagaRecord {
                 stuck,
                 turned_back: self.turned_back,
                 ended_at_ms: time("ended_at_ms", self.ended_at_ms)?,
+                cause,
             },
         })
     }
@@ -200,46 +214,82 @@ impl DefinitionRecord {
     }
 }
 
-/// Groups of stuck sagas, the largest first. Rows of one group must come together, the
-/// oldest first, and at least one of each group.
-pub(crate) fn stuck_groups(
-    records: Vec<StuckRecord>,
+/// Puts together what is held up by the same thing, at whatever step.
+pub(crate) fn cause_groups(
+    records: Vec<HeldRecord>,
     examples_max: u32,
     operation: &'static str,
-) -> Result<Vec<StuckGroup>, StoreError> {
-    let mut groups: Vec<StuckGroup> = Vec::new();
+) -> Result<Vec<CauseGroup>, StoreError> {
+    let mut held = Vec::with_capacity(records.len());
     for record in records {
         let sagas = u64::try_from(record.group_sagas).unwrap_or(0);
-        let row = record.saga.row(operation)?;
-        let Some(stuck) = row.standing.stuck.clone() else {
-            continue; // The query asks for stuck ones only.
+        let wake_at_ms = record.group_wake_at_ms.and_then(|it| u64::try_from(it).ok());
+        held.push((record.saga.row(operation)?, sagas, wake_at_ms));
+    }
+    Ok(grouped(held, examples_max))
+}
+
+/// Groups of sagas that are held up, the largest first. Each comes with how many there are at
+/// its step for its cause, and with when the first of those moves; at least the oldest of each
+/// step must be there.
+pub(crate) fn grouped(
+    mut held: Vec<(SagaRow, u64, Option<u64>)>,
+    examples_max: u32,
+) -> Vec<CauseGroup> {
+    // Here and not in the query: databases order texts in their own ways.
+    held.sort_by_key(|(row, ..)| (row.standing.held_since_ms(), row.saga));
+    let mut groups: Vec<CauseGroup> = Vec::new();
+    for (row, sagas, wake_at_ms) in held {
+        let reason = row.standing.stuck.as_ref().map_or("", |stuck| stuck.reason.as_str());
+        let step = row.standing.stuck.as_ref().map_or("", |stuck| stuck.step.as_str());
+        let key = row.standing.cause.as_ref().map(CauseRow::key).unwrap_or_default();
+        let same = |group: &CauseGroup| {
+            let theirs = group.examples[0].standing.cause.as_ref().map(CauseRow::key);
+            group.reason == reason && theirs.unwrap_or_default() == key
         };
-        let same = |group: &&mut StuckGroup| {
-            group.reason == stuck.reason
-                && group.definition == row.definition
-                && group.step == stuck.step
-        };
-        match groups.last_mut().filter(same) {
-            Some(group) => group.examples.push(row),
-            None => groups.push(StuckGroup {
-                reason: stuck.reason,
-                definition: row.definition.clone(),
-                step: stuck.step,
-                sagas,
-                since_ms: stuck.since_ms,
-                examples: vec![row],
-            }),
+        let known = groups.iter().position(same).unwrap_or(groups.len());
+        if known == groups.len() {
+            groups.push(CauseGroup {
+                reason: reason.to_owned(),
+                cause: row.standing.cause.clone().unwrap_or_else(|| unknown(&row)),
+                places: Vec::new(),
+                sagas: 0,
+                since_ms: row.standing.held_since_ms(),
+                wake_at_ms: None,
+                examples: Vec::new(),
+            });
         }
+        let group = &mut groups[known];
+        let is_new = |it: &CausePlace| (&it.definition, &*it.step) != (&row.definition, step);
+        if group.places.iter().all(is_new) {
+            let (definition, step) = (row.definition.clone(), step.to_owned());
+            group.places.push(CausePlace { definition, step, sagas });
+            group.sagas += sagas;
+            group.wake_at_ms = group.wake_at_ms.into_iter().chain(wake_at_ms).min();
+        }
+        group.examples.push(row);
     }
     for group in &mut groups {
         group.examples.truncate(examples_max as usize);
+        group.places.sort_by(|a, b| b.sagas.cmp(&a.sagas).then(a.definition.cmp(&b.definition)));
     }
-    // Here and not in the query: databases order texts in their own ways.
     groups.sort_by(|a, b| {
-        let by_name = (&a.reason, &a.definition, &a.step).cmp(&(&b.reason, &b.definition, &b.step));
+        let by_name = (&a.reason, a.cause.key()).cmp(&(&b.reason, b.cause.key()));
         b.sagas.cmp(&a.sagas).then(by_name)
     });
-    Ok(groups)
+    groups
+}
+
+/// What can be said of a saga that a program of before has set down.
+fn unknown(row: &SagaRow) -> CauseRow {
+    let message = row.standing.stuck.as_ref().map(|stuck| stuck.message.clone());
+    CauseRow {
+        participant: String::new(),
+        method: String::new(),
+        code: String::new(),
+        message: message.unwrap_or_default(),
+        since_ms: row.standing.held_since_ms(),
+    }
 }
 
 /// A number that a log counts up, from 1.

@@ -10,7 +10,8 @@ macro_rules! saga_columns {
     () => {
         "saga_id, namespace, business_key, definition, definition_version, request_hash,
         started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-        stuck_message, stuck_since_ms, turned_back, ended_at_ms"
+        stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+        cause_since_ms"
     };
 }
 pub(crate) use saga_columns;
@@ -92,24 +93,36 @@ pub(crate) const LIST_DEFINITION: &str = list_definition_sql!("1", "2", "3", "4"
 /// Larger than every saga id: a UUID of version 7 never starts with a byte of ones.
 pub(crate) const BEFORE_ALL: uuid::Uuid = uuid::Uuid::max();
 
-pub(crate) const STUCK_GROUPS: &str = concat!(
-    "/* stuck_groups */ select ",
-    saga_columns!(),
-    ", group_sagas from (
-        select ",
-    saga_columns!(),
-    ",
-            count(*) over (partition by stuck_reason, definition, stuck_step) as group_sagas,
-            row_number() over (
-                partition by stuck_reason, definition, stuck_step
-                order by stuck_since_ms, saga_id
-            ) as place
-        from saga
-        where stuck_reason is not null and ended_at_ms is null
-    ) as stuck
-    where place <= $1
-    order by group_sagas desc, stuck_reason, definition, stuck_step, place"
-);
+/// The oldest sagas of each group, with the size of the group. `$leading` names the index.
+macro_rules! groups_sql {
+    ($leading:literal) => {
+        concat!(
+            "/* cause_groups */ select ",
+            $crate::sql::saga_columns!(),
+            ", group_sagas, group_wake_at_ms from (
+                select ",
+            $crate::sql::saga_columns!(),
+            ",
+                    count(*) over alike as group_sagas,
+                    min(case when owner is null then wake_at_ms end) over alike
+                        as group_wake_at_ms,
+                    row_number() over (
+                        partition by stuck_reason, cause, definition, stuck_step
+                        order by coalesce(stuck_since_ms, cause_since_ms), saga_id
+                    ) as place
+                from saga
+                where ended_at_ms is null and ",
+            $leading,
+            "
+                window alike as (partition by stuck_reason, cause, definition, stuck_step)
+            ) as held
+            where place <= $1"
+        )
+    };
+}
+
+pub(crate) const GROUPS_STUCK: &str = groups_sql!("stuck_reason is not null");
+pub(crate) const GROUPS_WAITING: &str = groups_sql!("cause is not null and stuck_reason is null");
 
 pub(crate) const CLAIMABLE_DUE: &str = "/* claimable: due */
     select wake_at_ms, saga_id from saga

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 
 pub use self::row::{
-    Append, ClaimQuery, DefinitionRow, EpochRow, IndexChange, ListQuery, LogIdentity, LogRow,
-    NewSaga, NodeRow, SagaRow, Standing, Status, StuckGroup, StuckRow, Written,
+    Append, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
+    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Status,
+    StuckRow, Written,
 };
 
 mod row;
@@ -85,12 +86,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`]: ask again.
     async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError>;
 
-    /// What is stuck, grouped by reason, definition and step, the largest group first.
+    /// Sagas that are held up, grouped by why they need a person and by what holds them up,
+    /// the largest group first. Whatever their definitions and steps are: those are counted in
+    /// each group.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`]: ask again.
-    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError>;
+    async fn cause_groups(
+        &self,
+        held: Held,
+        examples_max: u32,
+    ) -> Result<Vec<CauseGroup>, StoreError>;
 
     /// Sagas that nobody drives and that are due, and sagas of the nodes in `dead`;
     /// `sagas_max` at most, the longest due first, and before them those of dead nodes

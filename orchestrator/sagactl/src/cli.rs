@@ -83,9 +83,15 @@ pub(crate) enum Command {
     /// Start sagas, see where they stand, act on one.
     #[command(subcommand)]
     Saga(SagaCommand),
-    /// What needs a person, grouped by cause.
+    /// What needs a person, grouped by cause, and what waits while nobody is needed yet.
     Stuck {
         /// Sagas to name in each group.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+        examples: u32,
+    },
+    /// What holds sagas up, a line for each cause, whether or not anybody is needed yet.
+    Causes {
+        /// Sagas to name in each cause, for `-o json` and `-o id`.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
         examples: u32,
     },

@@ -116,6 +116,15 @@ impl Look {
         }
     }
 
+    /// How long ago: "38m"; in full, the time.
+    pub(crate) fn age(&self, since: Option<prost_types::Timestamp>) -> String {
+        match since.and_then(timestamp) {
+            None => "-".to_owned(),
+            Some(_) if self.utc => self.at(since),
+            Some(at) => span(ms_between(at, self.now).max(0).unsigned_abs()),
+        }
+    }
+
     /// "since 38m ago" shortened to "for 38m"; in full, "since" the time.
     pub(crate) fn lasting(&self, since: Option<prost_types::Timestamp>) -> String {
         match since.and_then(timestamp) {

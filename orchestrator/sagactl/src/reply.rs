@@ -305,7 +305,8 @@ mod tests {
             "waitingOn": "",
             "offers": [],
             "undoOrder": [],
-            "cancelEffect": "CANCEL_EFFECT_UNSPECIFIED"
+            "cancelEffect": "CANCEL_EFFECT_UNSPECIFIED",
+            "labels": {}
           }
         }
         "#);

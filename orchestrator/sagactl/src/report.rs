@@ -2,7 +2,9 @@
 //! that holds the present. Every text in a reply has been made safe before
 //! ([`escaped`](crate::reply::escaped)).
 
+mod advice;
 pub(crate) mod calls;
+pub(crate) mod causes;
 pub(crate) mod definition;
 pub(crate) mod describe;
 pub(crate) mod history;

@@ -1,6 +1,7 @@
 //! `OperatorService`: what needs a person, and what a person can do about it.
 
 use saga_core::{Event, OperatorAct, offer};
+use saga_log::{CauseGroup, Held};
 use saga_proto::saga::v1::{self as pb, operator_service_server::OperatorService};
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -29,10 +30,17 @@ impl OperatorService for OperatorApi {
             let asked = request.into_inner().examples_max;
             let examples_max = if asked == 0 { EXAMPLES.0 } else { asked.min(EXAMPLES.1) };
             let store = engine.shared.log.store();
-            let groups = store.stuck_groups(examples_max).await.map_err(ReachError::from)?;
-            let total = groups.iter().map(|group| group.sagas).sum();
-            let groups = groups.iter().map(stuck_group).collect();
-            Ok(Response::new(pb::ListStuckResponse { groups, total }))
+            let groups = async |held| {
+                let groups = store.cause_groups(held, examples_max).await;
+                let groups = groups.map_err(ReachError::from)?;
+                let total = groups.iter().map(|group| group.sagas).sum::<u64>();
+                let groups: Vec<_> = groups.iter().map(stuck_group).collect();
+                Ok::<_, Status>((groups, total))
+            };
+            let (stuck, total) = groups(Held::Stuck).await?;
+            let (waiting, total_waiting) = groups(Held::Waiting).await?;
+            let groups = stuck;
+            Ok(Response::new(pb::ListStuckResponse { groups, total, waiting, total_waiting }))
         })
         .await
     }
@@ -155,15 +163,27 @@ async fn retry(
     Ok(pb::RetrySagaResponse { saga })
 }
 
-fn stuck_group(group: &saga_log::StuckGroup) -> pb::StuckGroup {
-    let oldest = group.examples.first().and_then(|row| row.standing.stuck.as_ref());
+fn stuck_group(group: &CauseGroup) -> pb::StuckGroup {
+    let place = |it: &saga_log::CausePlace| pb::StuckPlace {
+        definition: it.definition.clone(),
+        step: it.step.clone(),
+        sagas: it.sagas,
+    };
+    let places: Vec<_> = group.places.iter().map(place).collect();
+    let (definition, step) =
+        places.first().map(|it| (it.definition.clone(), it.step.clone())).unwrap_or_default();
     pb::StuckGroup {
         reason: group.reason.clone(),
-        definition: group.definition.clone(),
-        step: group.step.clone(),
-        message: oldest.map(|stuck| stuck.message.clone()).unwrap_or_default(),
+        definition,
+        step,
+        message: group.cause.message.clone(),
         sagas: group.sagas,
         since: Some(view::timestamp(group.since_ms)),
         examples: group.examples.iter().map(view::saga_of_row).collect(),
+        participant: group.cause.participant.clone(),
+        method: group.cause.method.clone(),
+        code: group.cause.code.clone(),
+        places,
+        wake_at: group.wake_at_ms.map(view::timestamp),
     }
 }

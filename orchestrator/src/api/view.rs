@@ -1,6 +1,6 @@
 //! Sagas and events as clients see them. Never a payload.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use prost_types::Timestamp;
 use saga_core::{
@@ -8,13 +8,16 @@ use saga_core::{
     cancel_effect,
     explain::{self, StepView, UndoView},
 };
-use saga_log::{SagaRow, Standing, Status as RowStatus};
+use saga_log::{CauseRow, SagaRow, Standing, Status as RowStatus};
 use saga_proto::saga::v1::{self as pb, SagaState, SagaVerb, StepState, StepUndo};
 
 use crate::{
     api::why::why,
     definition::CompiledDefinition,
-    driver::standing::{Care, WAITING_ON_OPERATOR, standing},
+    driver::{
+        advance::{Subject, labels},
+        standing::{Care, WAITING_ON_OPERATOR, standing},
+    },
     engine::{EndState, Snapshot},
 };
 
@@ -57,12 +60,22 @@ pub(super) fn saga_of_row(row: &SagaRow) -> pb::Saga {
         turned_back: standing.turned_back.clone().unwrap_or_default(),
         owner: standing.owner.map(|node| node.to_string()).unwrap_or_default(),
         waiting_on: awaited(standing).to_owned(),
-        why: match awaited(standing) {
-            "" => String::new(),
-            awaited => format!("It waits for {awaited}."),
+        why: match (awaited(standing), &standing.cause) {
+            ("", Some(cause)) if standing.stuck.is_none() => held_up(cause),
+            ("", _) => String::new(),
+            (awaited, _) => format!("It waits for {awaited}."),
         },
         ..pb::Saga::default()
     }
+}
+
+/// What holds a saga up that needs nobody yet: `payment: NOT_SENT: connection refused`.
+fn held_up(cause: &CauseRow) -> String {
+    let parts = [&cause.participant, &cause.code, &cause.message].map(String::as_str);
+    // A message that begins with its code says it once.
+    let code = if cause.message.starts_with(&cause.code) { "" } else { parts[1] };
+    let parts = [parts[0], code, parts[2]];
+    parts.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 /// What a saga waits for from outside, or nothing. That it waits for a person is said by
@@ -92,8 +105,16 @@ pub(super) fn saga(snapshot: &Snapshot, now_ms: u64) -> pb::Saga {
         offers: offers_of(snapshot, now_ms),
         undo_order: explain::undo_order(core, state).into_iter().map(name).collect(),
         cancel_effect: effect(cancel_effect(core, state)).into(),
+        labels: labels_of(snapshot),
         ..saga_of_row(&row)
     }
+}
+
+fn labels_of(snapshot: &Snapshot) -> HashMap<String, String> {
+    let Snapshot { row, definition, state, .. } = snapshot;
+    let business_key = row.business_key.as_str();
+    let subject = Subject { definition, business_key, request_bytes_max: 0 };
+    labels(subject, state).into_iter().collect()
 }
 
 fn standing_of(snapshot: &Snapshot) -> Standing {

@@ -337,6 +337,12 @@ fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_m
     Event::Unrenderable { step, direction, message: error.to_string(), at_ms }
 }
 
+/// The labels of a saga, as its definition makes them of its input. None where one cannot be
+/// made of it.
+pub(crate) fn labels(subject: Subject<'_>, state: &State) -> Vec<(String, String)> {
+    subject.definition.labels(&Known { state, subject }).unwrap_or_default()
+}
+
 /// What expressions may read.
 #[derive(Debug)]
 struct Known<'k> {

@@ -1,7 +1,7 @@
 //! Where a saga stands, for the index: what people list and what nodes claim.
 
-use saga_core::{Ending, NodeId, State, StepPhase, stuck};
-use saga_log::{Standing, Status, StuckRow};
+use saga_core::{Cause, Ending, NodeId, State, StepPhase, cause, stuck};
+use saga_log::{CauseRow, Standing, Status, StuckRow};
 
 use crate::definition::CompiledDefinition;
 
@@ -40,6 +40,7 @@ pub(crate) fn standing(
             stuck: None,
             turned_back,
             ended_at_ms: Some(ended.at_ms),
+            cause: None,
         };
     }
     let stuck = stuck(core, state).map(|stuck| StuckRow {
@@ -55,7 +56,62 @@ pub(crate) fn standing(
     let waiting_on = awaited_signal(definition, state)
         .or_else(|| wake_at_ms.is_none().then(|| WAITING_ON_OPERATOR.to_owned()));
     let status = if turned_back.is_some() { Status::Compensating } else { Status::Running };
-    Standing { status, wake_at_ms, waiting_on, owner, stuck, turned_back, ended_at_ms: None }
+    // A call that is repeated at once holds nothing up; the index is not written for it.
+    let is_short = |cause: &CauseRow| {
+        owner.is_some()
+            && stuck.is_none()
+            && now_ms.saturating_sub(cause.since_ms) < HELD_UP_AFTER_MS
+    };
+    let cause = cause_row(definition, state).filter(|cause| !is_short(cause));
+    let ended_at_ms = None;
+    Standing { status, wake_at_ms, waiting_on, owner, stuck, turned_back, ended_at_ms, cause }
+}
+
+/// From when on a saga that is being driven is told as held up.
+const HELD_UP_AFTER_MS: u64 = 1_000;
+
+/// What the outside is told to hold a saga up.
+fn cause_row(definition: &CompiledDefinition, state: &State) -> Option<CauseRow> {
+    match cause(&definition.core, state)? {
+        Cause::Call { step, direction, code, message, since_ms } => {
+            let call = definition.call(step, direction);
+            let method = call.map_or("", |call| call.path.path().trim_start_matches('/'));
+            Some(CauseRow {
+                participant: call.map_or_else(String::new, |call| call.participant.clone()),
+                method: method.to_owned(),
+                code: for_the_index(last_code(code, message)),
+                message: for_the_index(message),
+                since_ms,
+            })
+        }
+        Cause::Signal { step, since_ms } => {
+            let signal = definition.signals().find(|signal| signal.step == step)?;
+            Some(CauseRow {
+                participant: String::new(),
+                method: format!("signal {}", signal.name),
+                code: SIGNAL_AWAITED.to_owned(),
+                message: String::new(),
+                since_ms,
+            })
+        }
+    }
+}
+
+/// The code of a saga that waits for a signal.
+pub(crate) const SIGNAL_AWAITED: &str = "SIGNAL_AWAITED";
+
+/// What was said last, as near to its source as it is known: the status that said nothing
+/// definite, where one came.
+fn last_code<'s>(code: &'s str, message: &'s str) -> &'s str {
+    let is_code = |it: &str| {
+        2 < it.len()
+            && it.chars().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '_')
+    };
+    let said = message.split([':', ' ']).next().filter(|it| is_code(it));
+    match (code, said) {
+        ("INDEFINITE_STATUS" | "BUSY" | "INQUIRY_UNANSWERED", Some(said)) => said,
+        _ => code,
+    }
 }
 
 /// The signal that a saga waits for, as in `signal approval`. A timer may end the wait too.
@@ -101,8 +157,13 @@ pub(crate) fn differs(written: Option<&Standing>, standing: &Standing) -> bool {
     };
     let both_owned = written.owner.is_some() && written.owner == standing.owner;
     if both_owned {
-        let same_time = Standing { wake_at_ms: written.wake_at_ms, ..standing.clone() };
-        return *written != same_time;
+        let wake_at_ms = written.wake_at_ms;
+        let mut same = Standing { wake_at_ms, ..standing.clone() };
+        // Each attempt may be told in words of its own.
+        if let (Some(was), Some(is)) = (&written.cause, &mut same.cause) {
+            is.message.clone_from(&was.message);
+        }
+        return *written != same;
     }
     written != standing
 }

@@ -47,6 +47,7 @@ impl Shared {
                 message: for_the_index(message),
                 since_ms: now_ms,
             }),
+            cause: None,
             ..index.standing
         };
         let draft = Draft {

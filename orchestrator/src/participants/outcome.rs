@@ -88,6 +88,13 @@ pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
         Code::ResourceExhausted if with_reason || retry_after_ms.is_some() => {
             busy(&reason, &message, retry_after_ms)
         }
+        Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists => {
+            let says = format!(
+                "{reason} without an ErrorInfo reason, which is not taken for a refusal; where this \
+                 service means one, say so in the step: `refusals: [{reason}]`. It said: {message}"
+            );
+            unknown(UnknownCause::Status, &says)
+        }
         _ => unknown(UnknownCause::Status, &format!("{reason}: {message}")),
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
-    Store, StoreError, StuckGroup, Written,
+    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
+    NodeRow, SagaRow, Store, StoreError, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -144,8 +144,12 @@ impl Store for MortalStore {
         self.inner.list(query).await
     }
 
-    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
-        self.inner.stuck_groups(examples_max).await
+    async fn cause_groups(
+        &self,
+        held: Held,
+        examples_max: u32,
+    ) -> Result<Vec<CauseGroup>, StoreError> {
+        self.inner.cause_groups(held, examples_max).await
     }
 
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {

@@ -151,6 +151,7 @@ impl Template {
                 stuck: None,
                 turned_back: None,
                 ended_at_ms: None,
+                cause: None,
             },
         };
         let index = match (row, is_last) {

@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, MemoryStore,
-    NodeRow, SagaRow, Store, StoreError, StuckGroup, Written,
+    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
+    MemoryStore, NodeRow, SagaRow, Store, StoreError, Written,
 };
 
 use super::{
@@ -168,8 +168,12 @@ impl Store for NodeStore {
         self.shared.list(query).await
     }
 
-    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
-        self.shared.stuck_groups(examples_max).await
+    async fn cause_groups(
+        &self,
+        held: Held,
+        examples_max: u32,
+    ) -> Result<Vec<CauseGroup>, StoreError> {
+        self.shared.cause_groups(held, examples_max).await
     }
 
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {

@@ -7,7 +7,8 @@ use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
 use crate::store::{
-    Append, DefinitionRow, IndexChange, NewSaga, Standing, Status, Store, StuckRow, Written,
+    Append, CauseRow, DefinitionRow, IndexChange, NewSaga, Standing, Status, Store, StuckRow,
+    Written,
 };
 
 /// The node that writes where it does not matter who does.
@@ -52,6 +53,7 @@ pub fn running(owner: Option<NodeId>) -> Standing {
         stuck: None,
         turned_back: None,
         ended_at_ms: None,
+        cause: None,
     }
 }
 
@@ -59,6 +61,19 @@ pub fn running(owner: Option<NodeId>) -> Standing {
 #[must_use]
 pub fn ended(status: Status) -> Standing {
     Standing { status, wake_at_ms: None, ended_at_ms: Some(9_000), ..running(None) }
+}
+
+/// The same saga, held up by this since `since_ms`.
+#[must_use]
+pub fn held_up(standing: Standing, participant: &str, code: &str, since_ms: u64) -> Standing {
+    let cause = CauseRow {
+        participant: participant.to_owned(),
+        method: "shop.v1.Shop/Do".to_owned(),
+        code: code.to_owned(),
+        message: format!("{participant} says {code}"),
+        since_ms,
+    };
+    Standing { cause: Some(cause), ..standing }
 }
 
 /// Where a saga stands that needs a person since `since_ms`.

@@ -8,7 +8,7 @@ use super::sample::{
 };
 use crate::plan::{BUSINESS_KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::store::{
-    Append, IndexChange, NewSaga, SagaRow, Standing, Status, Store, StoreError, Written,
+    Append, Held, IndexChange, NewSaga, SagaRow, Standing, Status, Store, StoreError, Written,
 };
 
 fn index_row(append: &Append) -> SagaRow {
@@ -236,7 +236,7 @@ pub async fn any_text_comes_back_as_it_was(first: Arc<dyn Store>, second: Arc<dy
             ..crate::ListQuery::default()
         };
         assert_eq!(second.list(&query).await.expect("list"), std::slice::from_ref(&row));
-        let groups = second.stuck_groups(1).await.expect("stuck_groups");
+        let groups = second.cause_groups(Held::Stuck, 1).await.expect("cause_groups");
         let group = groups.iter().find(|group| group.examples == [row.clone()]);
         assert_eq!(group.map(|group| group.reason.as_str()), Some(text));
     }

@@ -9,8 +9,8 @@ use saga_core::{NodeId, SagaId};
 
 use super::sample::{append_ids, running, start, step, write_new};
 use crate::store::{
-    Append, ClaimQuery, DefinitionRow, EpochRow, ListQuery, LogIdentity, LogRow, NodeRow, SagaRow,
-    Store, StoreError, StuckGroup, Written,
+    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
+    NodeRow, SagaRow, Store, StoreError, Written,
 };
 use crate::{AppendError, Log, LogLimits};
 
@@ -81,8 +81,12 @@ where
     async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
         self.inner.list(query).await
     }
-    async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
-        self.inner.stuck_groups(examples_max).await
+    async fn cause_groups(
+        &self,
+        held: Held,
+        examples_max: u32,
+    ) -> Result<Vec<CauseGroup>, StoreError> {
+        self.inner.cause_groups(held, examples_max).await
     }
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
         self.inner.claimable(query).await

@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::session::{Pooled, Session};
 use crate::rows::{SagaRecord, from_i64, to_i64};
 use crate::sql;
-use crate::store::{Append, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written};
+use crate::store::{
+    Append, CauseRow, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written,
+};
 
 /// Writes appends of distinct sagas, in the order of their ids, in one statement. It is
 /// its own transaction: there is no BEGIN that could be left open.
@@ -55,12 +57,14 @@ const WRITE: &str = concat!(
         insert into saga (
             saga_id, namespace, business_key, definition, definition_version, request_hash,
             started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+            cause_since_ms
         )
         select * from unnest(
             $9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bytea[],
             $15::bigint[], $16::smallint[], $17::bigint[], $18::text[], $19::uuid[],
-            $20::text[], $21::text[], $22::text[], $23::bigint[], $24::text[], $25::bigint[]
+            $20::text[], $21::text[], $22::text[], $23::bigint[], $24::text[], $25::bigint[],
+            $26::text[], $27::text[], $28::bigint[]
         )
         on conflict do nothing
         returning saga_id
@@ -86,13 +90,16 @@ const WRITE: &str = concat!(
             status = new.status, wake_at_ms = new.wake_at_ms, waiting_on = new.waiting_on,
             owner = new.owner, stuck_reason = new.stuck_reason, stuck_step = new.stuck_step,
             stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
-            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms
+            turned_back = new.turned_back, ended_at_ms = new.ended_at_ms, cause = new.cause,
+            cause_message = new.cause_message, cause_since_ms = new.cause_since_ms
         from unnest(
-            $26::uuid[], $27::smallint[], $28::bigint[], $29::text[], $30::uuid[],
-            $31::text[], $32::text[], $33::text[], $34::bigint[], $35::text[], $36::bigint[]
+            $29::uuid[], $30::smallint[], $31::bigint[], $32::text[], $33::uuid[],
+            $34::text[], $35::text[], $36::text[], $37::bigint[], $38::text[], $39::bigint[],
+            $40::text[], $41::text[], $42::bigint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
-            stuck_message, stuck_since_ms, turned_back, ended_at_ms
+            stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
+            cause_since_ms
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
@@ -173,7 +180,7 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
     bind_standings!(with_changed, standings).fetch_one(connection).await
 }
 
-/// Binds the ten columns of a standing. A macro, as the type of a query cannot be named
+/// Binds the thirteen columns of a standing. A macro, as the type of a query cannot be named
 /// without its lifetimes.
 macro_rules! bind_standings {
     ($query:expr, $standings:expr) => {
@@ -196,6 +203,13 @@ macro_rules! bind_standings {
             }))
             .bind(column(&$standings, |standing| standing.turned_back.as_deref()))
             .bind(column(&$standings, |standing| standing.ended_at_ms.map(to_i64)))
+            .bind(column(&$standings, |standing| standing.cause.as_ref().map(CauseRow::key)))
+            .bind(column(&$standings, |standing| {
+                standing.cause.as_ref().map(|cause| cause.message.as_str())
+            }))
+            .bind(column(&$standings, |standing| {
+                standing.cause.as_ref().map(|cause| to_i64(cause.since_ms))
+            }))
     };
 }
 use bind_standings;

@@ -98,16 +98,24 @@ macro_rules! sql_store {
                 records.into_iter().map(|record| record.row("list")).collect()
             }
 
-            async fn stuck_groups(&self, examples_max: u32) -> Result<Vec<StuckGroup>, StoreError> {
+            async fn cause_groups(
+                &self,
+                held: Held,
+                examples_max: u32,
+            ) -> Result<Vec<CauseGroup>, StoreError> {
+                let statement = match held {
+                    Held::Stuck => sql::GROUPS_STUCK,
+                    Held::Waiting => sql::GROUPS_WAITING,
+                };
                 let records = self
-                    .read("stuck_groups", move |connection| {
-                        sqlx::query_as(sql::STUCK_GROUPS)
+                    .read("cause_groups", move |connection| {
+                        sqlx::query_as(statement)
                             .bind(i64::from(examples_max.max(1)))
                             .fetch_all(connection)
                             .boxed()
                     })
                     .await?;
-                rows::stuck_groups(records, examples_max, "stuck_groups")
+                rows::cause_groups(records, examples_max, "cause_groups")
             }
 
             async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::rows::{SagaRecord, from_i64, to_i64};
 use crate::sql;
-use crate::store::{Append, IndexChange, NewSaga, Standing, StoreError, Written};
+use crate::store::{Append, CauseRow, IndexChange, NewSaga, Standing, StoreError, Written};
 
 /// Writes appends of distinct sagas, in the order of their ids, in one transaction.
 pub(super) async fn write_wave(
@@ -183,6 +183,7 @@ fn bind_saga<'q>(query: Bound<'q>, row: Option<&(SagaId, &'q NewSaga)>) -> Bound
 
 fn bind_standing<'q>(query: Bound<'q>, standing: Option<&'q Standing>) -> Bound<'q> {
     let stuck = standing.and_then(|standing| standing.stuck.as_ref());
+    let cause = standing.and_then(|standing| standing.cause.as_ref());
     query
         .bind(standing.map(|standing| standing.status.stored()))
         .bind(standing.and_then(|standing| standing.wake_at_ms).map(to_i64))
@@ -194,6 +195,9 @@ fn bind_standing<'q>(query: Bound<'q>, standing: Option<&'q Standing>) -> Bound<
         .bind(stuck.map(|stuck| to_i64(stuck.since_ms)))
         .bind(standing.and_then(|standing| standing.turned_back.as_deref()))
         .bind(standing.and_then(|standing| standing.ended_at_ms).map(to_i64))
+        .bind(cause.map(CauseRow::key))
+        .bind(cause.map(|cause| cause.message.as_str()))
+        .bind(cause.map(|cause| to_i64(cause.since_ms)))
 }
 
 /// Rows that a statement may have room for, beside none. Few, as every shape is prepared
@@ -246,11 +250,11 @@ impl Shape {
                     saga_id, namespace, business_key, definition, definition_version,
                     request_hash, started_at_ms, status, wake_at_ms, waiting_on, owner,
                     stuck_reason, stuck_step, stuck_message, stuck_since_ms, turned_back,
-                    ended_at_ms
+                    ended_at_ms, cause, cause_message, cause_since_ms
                 )
                 select * from ({rows}) where column1 is not null
                 on conflict do nothing;",
-                rows = values(self.created, 17),
+                rows = values(self.created, 20),
             ));
         }
         // A row behind the first needs the very row that it builds on.
@@ -276,9 +280,10 @@ impl Shape {
                     status = new.column2, wake_at_ms = new.column3, waiting_on = new.column4,
                     owner = new.column5, stuck_reason = new.column6, stuck_step = new.column7,
                     stuck_message = new.column8, stuck_since_ms = new.column9,
-                    turned_back = new.column10, ended_at_ms = new.column11
+                    turned_back = new.column10, ended_at_ms = new.column11, cause = new.column12,
+                    cause_message = new.column13, cause_since_ms = new.column14
                 from ({rows}) as new where saga.saga_id = new.column1;",
-                rows = values(self.changed, 11),
+                rows = values(self.changed, 14),
             ));
         }
         text

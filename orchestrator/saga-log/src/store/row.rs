@@ -68,6 +68,16 @@ pub struct Standing {
     /// Why it turned back, a reason code. `None`: it did not.
     pub turned_back: Option<String>,
     pub ended_at_ms: Option<u64>,
+    /// What holds it up, whether or not it needs a person. `None`: nothing does.
+    pub cause: Option<CauseRow>,
+}
+
+impl Standing {
+    /// Since when it is held up, where it is.
+    pub(crate) fn held_since_ms(&self) -> u64 {
+        let stuck = self.stuck.as_ref().map(|stuck| stuck.since_ms);
+        stuck.or(self.cause.as_ref().map(|cause| cause.since_ms)).unwrap_or(0)
+    }
 }
 
 /// The state of a saga in the index. The discriminants are stored; never change one.
@@ -108,6 +118,33 @@ pub struct StuckRow {
     pub step: String,
     pub message: String,
     pub since_ms: u64,
+}
+
+/// What holds a saga up. Sagas with the same three words are held up by the same thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseRow {
+    /// Whom it calls, or empty.
+    pub participant: String,
+    /// What it calls there, or what it waits for.
+    pub method: String,
+    /// Reason code of what was met last.
+    pub code: String,
+    pub message: String,
+    pub since_ms: u64,
+}
+
+impl CauseRow {
+    /// What tells one cause from another, as it is stored.
+    pub(crate) fn key(&self) -> String {
+        [&self.participant, &self.method, &self.code].map(String::as_str).join("\n")
+    }
+
+    /// The cause with this stored key, if it is one.
+    pub(crate) fn of(key: &str, message: String, since_ms: u64) -> Option<Self> {
+        let mut words = key.splitn(3, '\n').map(str::to_owned);
+        let (participant, method, code) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { participant, method, code, message, since_ms })
+    }
 }
 
 /// What became of one append of a batch.
@@ -164,16 +201,40 @@ pub struct ListQuery {
     pub definition: Option<String>,
 }
 
-/// Sagas that are stuck for the same cause.
+/// Which sagas to group by what holds them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Those that need a person.
+    Stuck,
+    /// Those that are held up while nobody is needed yet.
+    Waiting,
+}
+
+/// Sagas that are held up by the same thing, whatever their definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StuckGroup {
+pub struct CauseGroup {
+    /// Why they need a person. Empty: they do not.
     pub reason: String,
-    pub definition: String,
-    pub step: String,
+    /// What holds them up. Empty words where the row is of a program of before.
+    pub cause: CauseRow,
+    /// Their definitions and steps, with how many there are of each.
+    pub places: Vec<CausePlace>,
     pub sagas: u64,
+    /// Since when the oldest is held up.
     pub since_ms: u64,
+    /// When the first of them moves by itself. `None`: none does.
+    pub wake_at_ms: Option<u64>,
     /// The oldest first.
     pub examples: Vec<SagaRow>,
+}
+
+/// A definition and a step of it at which sagas are held up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CausePlace {
+    pub definition: String,
+    /// Empty where nobody is needed.
+    pub step: String,
+    pub sagas: u64,
 }
 
 /// Which sagas could be claimed.

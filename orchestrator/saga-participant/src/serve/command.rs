@@ -1,6 +1,6 @@
 //! The command line of a service: `serve` and `migrate`.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -131,7 +131,13 @@ fn start_log(log: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter).with_context(|| {
         format!("log.filter is {:?}: write a level such as info, or module=level", log.filter)
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A file is read by programs and in editors, which show the codes of colours as they are.
+    let in_colour = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(in_colour);
     match log.format {
         LogFormat::Json => subscriber.json().init(),
         LogFormat::Text => subscriber.init(),

@@ -1,6 +1,8 @@
 //! What sagas are there, and why they stand where they stand.
 
-use saga_proto::saga::v1::{ListSagasRequest, ListStuckResponse, Saga, SagaState, StuckGroup};
+use saga_proto::saga::v1::{
+    ListSagasRequest, ListStuckResponse, Saga, SagaState, StuckGroup, StuckPlace,
+};
 
 use crate::{
     cli::{List, Named, SagaCommand, SagaLog},
@@ -10,7 +12,7 @@ use crate::{
     failure::Failure,
     name::quoted,
     reply::{Reply, escaped, value},
-    report::{describe, history, saga_list, stuck as stuck_report},
+    report::{causes as causes_report, describe, history, saga_list, stuck as stuck_report},
     session::Session,
 };
 
@@ -67,7 +69,7 @@ async fn describe(session: &Session, arguments: &Named) -> Result<Exit, Failure>
     let reply = client.saga(&arguments.name).await?;
     let events = client.events(&arguments.name).await?;
     let group = same_cause(&client, reply.saga.as_ref()).await;
-    let groups = ListStuckResponse { groups: group.into_iter().collect(), total: 0 };
+    let groups = ListStuckResponse { groups: group.into_iter().collect(), ..Default::default() };
     // All that the report is made of, as the server sent it.
     let value = serde_json::json!({
         "saga": value(&reply)["saga"],
@@ -89,9 +91,9 @@ async fn same_cause(client: &Client, saga: Option<&Saga>) -> Option<StuckGroup> 
     let stuck = saga.stuck.as_ref()?;
     let groups = client.stuck(1).await.ok()?.groups;
     groups.into_iter().find(|group| {
-        group.reason == stuck.reason
-            && group.step == stuck.step
-            && group.definition == saga.definition
+        let is_here = |it: &StuckPlace| it.step == stuck.step && it.definition == saga.definition;
+        let is_told = group.message.is_empty() || stuck.message.ends_with(&group.message);
+        group.reason == stuck.reason && group.places.iter().any(is_here) && is_told
     })
 }
 
@@ -107,5 +109,11 @@ async fn log(session: &Session, arguments: &SagaLog) -> Result<Exit, Failure> {
 pub(super) async fn stuck(session: &Session, examples_max: u32) -> Result<Exit, Failure> {
     let reply = session.client().await?.stuck(examples_max).await?;
     session.print(&reply, stuck_report::report)?;
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn causes(session: &Session, examples_max: u32) -> Result<Exit, Failure> {
+    let reply = session.client().await?.stuck(examples_max).await?;
+    session.print(&reply, causes_report::report)?;
     Ok(Exit::Ok)
 }

@@ -61,6 +61,9 @@ fn head(saga: &Saga, look: &Look) -> String {
         facts.push(format!("owner {}", saga.owner));
     }
     facts.push(count(saga.version, "log row"));
+    let mut labels: Vec<_> = saga.labels.iter().map(|(name, it)| format!("{name}={it}")).collect();
+    labels.sort_unstable();
+    facts.extend(labels);
     format!("{first}{}\n", wrapped(&facts.join(look.dot()), look.room(0), 0))
 }
 

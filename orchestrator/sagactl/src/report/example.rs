@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
 use saga_proto::saga::v1::{
     CancelEffect, ListStuckResponse, Saga, SagaEvent, SagaOffer, SagaState, SagaStep, SagaVerb,
-    StepState, StepUndo, Stuck, StuckGroup,
+    StepState, StepUndo, Stuck, StuckGroup, StuckPlace,
 };
 
 use crate::look::Look;
@@ -164,30 +164,67 @@ pub(crate) fn compensated_saga() -> Saga {
     }
 }
 
+fn place(definition: &str, step: &str, sagas: u64) -> StuckPlace {
+    StuckPlace { definition: definition.to_owned(), step: step.to_owned(), sagas }
+}
+
+/// Sagas that are held up at `method` of `participant`.
+fn group(participant: &str, method: &str, [code, message]: [&str; 2]) -> StuckGroup {
+    StuckGroup {
+        participant: participant.to_owned(),
+        method: method.to_owned(),
+        code: code.to_owned(),
+        message: message.to_owned(),
+        ..StuckGroup::default()
+    }
+}
+
 pub(crate) fn stuck_groups() -> ListStuckResponse {
     let mut unquotable = saga("$(reboot)", SagaState::Stuck, Vec::new());
     unquotable.saga_id = "01a1ff65-949e-76ea-a3c9-000000000002".to_owned();
+    let confirm = "shop.payment.v1.PaymentService/Confirm";
+    let release = "shop.inventory.v1.InventoryService/Release";
     let groups = vec![
         StuckGroup {
             reason: "OUTCOME_UNKNOWN".to_owned(),
             definition: "place-order".to_owned(),
             step: "verify_payment".to_owned(),
-            message: "The outcome of verify_payment is unknown.".to_owned(),
             sagas: 12,
             since: ago(51 * 60),
             examples: vec![stuck_saga(), unquotable],
+            places: vec![place("place-order", "verify_payment", 9), place("settle", "pay", 3)],
+            ..group("payment", confirm, ["TIMED_OUT", "no answer in time"])
         },
         StuckGroup {
             reason: "COMPENSATION_FAILING".to_owned(),
             definition: "place-order".to_owned(),
             step: "reserve_stock".to_owned(),
-            message: "inventory was not reached 10 times.".to_owned(),
             sagas: 1,
             since: ago(60),
+            wake_at: ago(-4),
             examples: vec![saga("10050", SagaState::Stuck, Vec::new())],
+            places: vec![place("place-order", "reserve_stock", 1)],
+            ..group("inventory", release, ["INTERNAL", "INTERNAL: no table item"])
         },
     ];
-    ListStuckResponse { groups, total: 13 }
+    let places = ["place-order", "settle", "refund"].map(|it| place(it, "", 1));
+    let waiting = vec![
+        StuckGroup {
+            sagas: 212,
+            since: ago(9 * 60),
+            wake_at: ago(-4),
+            places: places.to_vec(),
+            ..group("payment", confirm, ["NOT_SENT", "connection refused"])
+        },
+        StuckGroup {
+            sagas: 2,
+            since: ago(5 * 3_600),
+            wake_at: ago(-86_400),
+            places: vec![place("refund", "", 2)],
+            ..group("", "signal approval", ["SIGNAL_AWAITED", ""])
+        },
+    ];
+    ListStuckResponse { groups, total: 13, waiting, total_waiting: 214 }
 }
 
 fn event(version: u64, at: Option<WireTime>, kind: &str) -> SagaEvent {

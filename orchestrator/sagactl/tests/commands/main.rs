@@ -260,6 +260,12 @@ fn what_is_stuck_is_grouped_and_nothing_is_a_state_of_its_own() {
     assert_eq!(stuck.exit, 0);
     assert!(stuck.data.starts_with("12 sagas need a person, 1 cause\n"), "{stuck:?}");
     assert!(stuck.data.contains("sagactl saga describe order/stuck"), "{stuck:?}");
+    let waiting = "payment, Confirm: NOT_SENT: connection refused: 30 sagas";
+    assert!(stuck.data.contains(waiting), "an outage before it needs anybody: {stuck:?}");
+    let causes = sagactl(&Fake::start(), "causes");
+    assert_eq!((causes.exit, causes.data.lines().count()), (0, 3), "{causes:?}");
+    let none = sagactl(&Fake::start_empty(), "causes --ascii");
+    assert_eq!((none.exit, none.data.as_str()), (0, "+ nothing holds a saga up\n"));
     let nothing = sagactl(&Fake::start_empty(), "stuck --ascii");
     assert_eq!((nothing.exit, nothing.data.as_str()), (0, "+ nothing needs you\n"));
 }

@@ -75,6 +75,7 @@ fn nothing_is_wider_than_the_terminal() {
         "saga describe order/running",
         "saga log order/stuck",
         "stuck",
+        "causes",
         "definition list",
         "server info",
     ] {

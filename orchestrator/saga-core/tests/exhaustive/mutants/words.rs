@@ -1,7 +1,7 @@
 //! Wrong about what people are told.
 
 use saga_core::{
-    CancelEffect, Offer, OnUnknown, StepPhase, cancel_effect,
+    CancelEffect, Cause, Direction, Offer, OnUnknown, StepIndex, StepPhase, cancel_effect,
     explain::{StepView, UndoView, step_view, undo_view},
     offers,
 };
@@ -60,6 +60,28 @@ fn of_views() -> Vec<Mutant> {
                 step: |state, index| match (step_view(state, index), state.step(index).phase) {
                     (StepView::NotDone, StepPhase::Open { .. }) => StepView::Retrying,
                     (other, _) => other,
+                },
+                ..real
+            },
+        ),
+        says(
+            "what is not tried any more holds a saga up",
+            PIVOT_LAST,
+            Rule::WordsAreTrue,
+            Words {
+                cause: |definition, state| {
+                    let trouble = |step: &StepIndex| state.step(*step).last_trouble.is_some();
+                    let is_open = |step: &StepIndex| {
+                        matches!(state.step(*step).phase, StepPhase::Open { .. })
+                    };
+                    let open = definition.indices().find(|step| is_open(step) && trouble(step));
+                    open.map(|step| Cause::Call {
+                        step,
+                        direction: Direction::Forward,
+                        code: "",
+                        message: "",
+                        since_ms: 0,
+                    })
                 },
                 ..real
             },

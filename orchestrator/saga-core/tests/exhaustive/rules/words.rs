@@ -2,10 +2,10 @@
 //! each offer against what becomes of it.
 
 use saga_core::{
-    CancelEffect, Definition, Event, Next, Offer, OperatorAct, State, StepIndex, StepKind,
-    cancel_effect,
+    CancelEffect, Cause, Definition, Event, Next, Offer, OperatorAct, State, StepIndex, StepKind,
+    cancel_effect, cause,
     explain::{StepView, UndoView, step_view, undo_view},
-    next, offers,
+    next, offers, stuck,
 };
 
 use super::{Judged, Rule, judge};
@@ -23,11 +23,12 @@ pub(crate) struct Words {
     pub(crate) step: fn(&State, StepIndex) -> StepView,
     pub(crate) undo: fn(&Definition, &State, StepIndex) -> UndoView,
     pub(crate) offers: fn(&Definition, &State, u64) -> Vec<Offer>,
+    pub(crate) cause: for<'s> fn(&Definition, &'s State) -> Option<Cause<'s>>,
 }
 
 impl Words {
     pub(crate) const REAL: Self =
-        Self { cancel: cancel_effect, step: step_view, undo: undo_view, offers };
+        Self { cancel: cancel_effect, step: step_view, undo: undo_view, offers, cause };
 }
 
 /// Judges everything that is said of this state.
@@ -48,7 +49,37 @@ pub(crate) fn judge_words(
             format!("the effect of step {step} is called {undo:?}")
         })?;
     }
+    judge(Rule::WordsAreTrue, cause_is_true(words, definition, node), || {
+        format!("held up by {:?}", (words.cause)(definition, &node.state))
+    })?;
     judge_offers(words, definition, node, decision)
+}
+
+/// What holds a saga up is a step that is not over, and the one that needs a person where one
+/// does; and no step that is tried again or waits is passed over.
+fn cause_is_true(words: &Words, definition: &Definition, node: &Node) -> bool {
+    use StepView::{Calling, Faulted, Retrying, Undoing, Unknown, Waiting};
+
+    let state = &node.state;
+    let view = |step| step_view(state, step);
+    let is_over = state.ended().is_some();
+    let stuck = stuck(definition, state).map(|stuck| stuck.step);
+    let is_unsettled =
+        |step| matches!(view(step), Calling | Retrying | Faulted | Unknown | Undoing);
+    match (words.cause)(definition, state) {
+        Some(Cause::Call { step, .. }) => {
+            !is_over && stuck.unwrap_or(step) == step && (stuck == Some(step) || is_unsettled(step))
+        }
+        Some(Cause::Signal { step, .. }) => !is_over && stuck.is_none() && view(step) == Waiting,
+        None => {
+            let is_passed_over = |step| match view(step) {
+                Retrying | Faulted => true,
+                Waiting => state.step(step).signal.is_none(),
+                _ => false,
+            };
+            is_over || stuck.is_some() || !definition.indices().any(is_passed_over)
+        }
+    }
 }
 
 /// Who asks now is told what was told before, once that was decided.

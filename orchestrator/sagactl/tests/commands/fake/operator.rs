@@ -17,12 +17,27 @@ impl OperatorService for Fake {
             definition: it.definition.clone(),
             step: "verify_payment".to_owned(),
             sagas: 12,
+            places: vec![StuckPlace {
+                definition: it.definition.clone(),
+                step: "verify_payment".to_owned(),
+                sagas: 12,
+            }],
             examples: vec![it; request.get_ref().examples_max.min(1) as usize],
             ..StuckGroup::default()
         };
+        let waiting = StuckGroup {
+            participant: "payment".to_owned(),
+            method: "shop.payment.v1.PaymentService/Confirm".to_owned(),
+            code: "NOT_SENT".to_owned(),
+            message: "connection refused".to_owned(),
+            sagas: 30,
+            ..StuckGroup::default()
+        };
+        let waiting = if self.sagas_max == 0 { vec![] } else { vec![waiting] };
         let groups: Vec<StuckGroup> = stuck.map(group).collect();
         let total = groups.iter().map(|it| it.sagas).sum();
-        Ok(Response::new(ListStuckResponse { groups, total }))
+        let total_waiting = waiting.iter().map(|it| it.sagas).sum();
+        Ok(Response::new(ListStuckResponse { groups, total, waiting, total_waiting }))
     }
 
     async fn retry_saga(
