@@ -8,6 +8,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -22,6 +26,8 @@ use tokio::{
 pub(crate) struct Coalesced {
     stream: TcpStream,
     turn: Turn,
+    /// Counts that it is gone, where somebody wants to know.
+    changes: Option<Arc<AtomicU64>>,
 }
 
 /// The turn of the others, before writes. One is enough for all writes between two reads:
@@ -38,7 +44,13 @@ enum Turn {
 
 impl Coalesced {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, turn: Turn::Due }
+        Self { stream, turn: Turn::Due, changes: None }
+    }
+
+    /// One that is counted: now, and when it is gone.
+    pub(crate) fn counted(stream: TcpStream, changes: Arc<AtomicU64>) -> Self {
+        changes.fetch_add(1, Ordering::AcqRel);
+        Self { stream, turn: Turn::Due, changes: Some(changes) }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -54,6 +66,14 @@ impl Coalesced {
         }
         self.turn = Turn::Used;
         Poll::Ready(())
+    }
+}
+
+impl Drop for Coalesced {
+    fn drop(&mut self) {
+        if let Some(changes) = &self.changes {
+            changes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -105,10 +125,7 @@ impl AsyncWrite for Coalesced {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
+        sync::atomic::AtomicUsize,
         task::{Wake, Waker},
     };
 

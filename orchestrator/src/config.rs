@@ -32,12 +32,16 @@ const ROW_SPARE_BYTES: usize = 64 * 1024;
 pub struct Config {
     /// Where the gRPC services listen.
     pub listen: SocketAddr,
+    /// Where `DefinitionService` and `OperatorService` listen instead, beside everything else.
+    pub listen_operator: Option<SocketAddr>,
     /// The log: `postgres://…`, `sqlite:path` or `memory:`.
     pub log: String,
     /// Whether to bring the log's schema up to date at start.
     pub migrate: bool,
     /// A folder of definitions to register at start.
     pub definitions: Option<PathBuf>,
+    /// Whether one of them that is refused stops the start.
+    pub strict_definitions: bool,
     /// Threads. Absent: as many as suit the machine.
     pub threads: Option<NonZeroUsize>,
     /// A `FileDescriptorSet` with the types of all participants. Absent: each
@@ -46,6 +50,8 @@ pub struct Config {
     /// Whom definitions may call, by the name they use.
     pub participants: BTreeMap<String, ParticipantConfig>,
     pub limits: Limits,
+    /// What whoever connects may hold.
+    pub server: saga_serve::Limits,
     pub telemetry: TelemetryConfig,
     /// How long calls may take to end when the orchestrator is told to stop.
     pub stop_grace_ms: u64,
@@ -77,13 +83,16 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
+            listen_operator: None,
             log: "sqlite:amends.db".to_owned(),
             migrate: false,
             definitions: None,
+            strict_definitions: false,
             threads: None,
             descriptors: None,
             participants: BTreeMap::new(),
             limits: Limits::default(),
+            server: saga_serve::Limits::default(),
             telemetry: TelemetryConfig::default(),
             stop_grace_ms: 20_000,
         }
@@ -108,9 +117,12 @@ pub enum ConfigError {
          limits.heartbeat_ms, {heartbeat_ms}"
     )]
     DeadTooSoon { dead_after_ms: u64, heartbeat_ms: u64 },
-    /// Nothing would ever be accepted.
-    #[error("configuration: limits.sagas_max is 0; give at least 1")]
-    NoWork,
+    /// Nothing could work with it.
+    #[error("configuration: limits.{key} is {value}; give {least} to {most}")]
+    LimitOutOfRange { key: &'static str, value: u64, least: u64, most: u64 },
+    /// Nobody could be served with it.
+    #[error("configuration")]
+    Server(#[from] saga_serve::WrongLimit),
     /// A saga whose input is within its limit could not be written down.
     #[error(
         "configuration: limits.input_bytes_max is {input_bytes_max}, and a row of the log, \
@@ -163,13 +175,38 @@ impl Config {
         config.checked()
     }
 
+    /// Nothing that would be a typing mistake: zero pauses, hours between two heartbeats.
+    fn limits_make_sense(&self) -> Result<(), ConfigError> {
+        const HOUR_MS: u64 = 3_600_000;
+        const DAY_MS: u64 = 24 * HOUR_MS;
+        const BYTES: u64 = 1 << 40;
+        let limits = &self.limits;
+        let count = |it: usize| it as u64;
+        let bounds = [
+            ("sagas_max", count(limits.sagas_max), 1, 10_000_000),
+            ("park_after_ms", limits.park_after_ms, 1, DAY_MS),
+            ("resolve_timeout_ms", limits.resolve_timeout_ms, 10, HOUR_MS),
+            ("heartbeat_ms", limits.heartbeat_ms, 10, HOUR_MS),
+            ("dead_after_ms", limits.dead_after_ms, 30, DAY_MS),
+            ("claim_ms", limits.claim_ms, 10, HOUR_MS),
+            ("start_timeout_ms", limits.start_timeout_ms, 10, HOUR_MS),
+            ("input_bytes_max", count(limits.input_bytes_max), 64, BYTES),
+            ("request_bytes_max", count(limits.request_bytes_max), 64, BYTES),
+        ];
+        for (key, value, least, most) in bounds {
+            // What is too large for a row is said with the row.
+            if value < least || (most < value && most != BYTES) {
+                return Err(ConfigError::LimitOutOfRange { key, value, least, most });
+            }
+        }
+        Ok(self.server.check()?)
+    }
+
     fn checked(self) -> Result<Self, ConfigError> {
-        let Limits { dead_after_ms, heartbeat_ms, sagas_max, input_bytes_max, .. } = self.limits;
+        self.limits_make_sense()?;
+        let Limits { dead_after_ms, heartbeat_ms, input_bytes_max, .. } = self.limits;
         if dead_after_ms < heartbeat_ms.saturating_mul(3) {
             return Err(ConfigError::DeadTooSoon { dead_after_ms, heartbeat_ms });
-        }
-        if sagas_max == 0 {
-            return Err(ConfigError::NoWork);
         }
         let row_bytes_max = ROW_BYTES_MAX;
         if row_bytes_max < input_bytes_max.saturating_mul(2).saturating_add(ROW_SPARE_BYTES) {
@@ -216,6 +253,38 @@ mod tests {
         let told = load(said, Some("here")).definitions;
         assert_eq!(told, Some(PathBuf::from("here")), "a flag is where the program was started");
         assert_eq!(load("", None).definitions, None);
+    }
+
+    #[test]
+    fn limits_of_zero_or_nonsense_are_refused_by_name() {
+        let names = [
+            "sagas_max",
+            "park_after_ms",
+            "resolve_timeout_ms",
+            "heartbeat_ms",
+            "dead_after_ms",
+            "claim_ms",
+            "start_timeout_ms",
+            "input_bytes_max",
+            "request_bytes_max",
+        ];
+        let default = serde_json::to_value(Limits::default()).unwrap();
+        let refused = |key: &str, value: u64| {
+            let mut limits = default.clone();
+            limits[key] = value.into();
+            let limits = serde_json::from_value(limits).unwrap();
+            Config { limits, ..Config::default() }.checked().unwrap_err().to_string()
+        };
+        for key in names {
+            for value in [0, u64::MAX] {
+                let told = refused(key, value);
+                assert!(told.contains(key) && told.contains(&value.to_string()), "{key}: {told}");
+            }
+        }
+        let server = saga_serve::Limits { calls_max: 0, ..saga_serve::Limits::default() };
+        let told = Config { server, ..Config::default() }.checked().unwrap_err();
+        let told = format!("{:#}", anyhow::Error::from(told));
+        assert!(told.contains("server.calls_max is 0"), "{told}");
     }
 
     #[test]

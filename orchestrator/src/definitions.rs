@@ -24,12 +24,18 @@ const READ_AT_ONCE: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Definitions {
     known: RwLock<Known>,
+    /// Why a file of this node's folder was refused.
+    refused: RwLock<BTreeMap<String, String>>,
     reading: Semaphore,
 }
 
 impl Default for Definitions {
     fn default() -> Self {
-        Self { known: RwLock::default(), reading: Semaphore::new(READ_AT_ONCE) }
+        Self {
+            known: RwLock::default(),
+            refused: RwLock::default(),
+            reading: Semaphore::new(READ_AT_ONCE),
+        }
     }
 }
 
@@ -140,6 +146,19 @@ impl Definitions {
         *newest = version.max(*newest);
         known.compiled.insert((name, version), Arc::clone(&definition));
         definition
+    }
+
+    /// Remembers for `server info` that a file is not what is stored. Sagas and starts go by
+    /// what is.
+    pub(crate) fn refuse(&self, file: &str, why: &str) {
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(file.to_owned(), why.to_owned());
+    }
+
+    /// The files that were refused, each with why.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().map(|(file, why)| format!("{file}: {why}")).collect()
     }
 
     /// Learns of versions that other nodes have stored.

@@ -103,6 +103,8 @@ pub(crate) struct Run {
     answers: FuturesUnordered<Answer>,
     /// Answers that are not in the log yet.
     heard: Vec<Answered>,
+    /// By how much time was set on this node when `state` was last right.
+    moved_ms: i64,
     /// Whether `state` is without its payloads.
     slim: bool,
 }
@@ -163,6 +165,7 @@ impl Run {
     ) -> Box<Self> {
         Box::new(Self {
             saga: state.saga(),
+            moved_ms: shared.time.moved_ms(),
             shared,
             business_key,
             definition,
@@ -210,10 +213,11 @@ impl Run {
     async fn drive_on(&mut self, mut pending: Pending) -> Result<Done, DriveError> {
         loop {
             let mode = if self.shared.is_stopping() { Mode::HandOver } else { Mode::Drive };
-            let now_ms = self.shared.clock.now_ms();
             if self.refill().await? == Refill::Lost {
                 return Ok(Done::Lost);
             }
+            self.move_times();
+            let now_ms = self.shared.clock.now_ms();
             self.hear_of_losses(&mut pending, now_ms);
             let subject = Subject {
                 definition: &self.definition,
@@ -316,6 +320,15 @@ impl Run {
         }
         while let Ok(message) = self.mailbox.try_recv() {
             pending.hear(message);
+        }
+    }
+
+    /// Spans go on as they were where the time was set meanwhile.
+    fn move_times(&mut self) {
+        let moved_ms = self.shared.time.moved_ms();
+        if moved_ms != self.moved_ms {
+            self.state.move_times(moved_ms.saturating_sub(self.moved_ms));
+            self.moved_ms = moved_ms;
         }
     }
 

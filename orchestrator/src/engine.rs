@@ -19,7 +19,7 @@ use saga_core::{NodeId, SagaId};
 use saga_log::{AppendError, Log, LogRow, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,8 +32,11 @@ use crate::{
     driver::{DriveError, Left},
     engine::{
         continuity::Continuity,
-        live::{Live, Seat},
+        live::Live,
         orphans::Orphans,
+        places::{Place, Places},
+        time::Time,
+        watchers::Watchers,
     },
     participants::Caller,
 };
@@ -43,11 +46,14 @@ pub(crate) mod claim;
 mod continuity;
 mod live;
 mod orphans;
+mod places;
 mod quarantine;
 mod reach;
 mod signal;
 mod start;
 mod stop;
+mod time;
+mod watchers;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
 pub use live::{EndState, EndWatch};
@@ -57,6 +63,9 @@ pub use start::{StartError, StartSaga, StartedSaga};
 
 /// Rows of one saga's log that are read at a time.
 const LOAD_ROWS_MAX: u32 = 256;
+
+/// Reads of clients at the same time: half of what the log has connections for.
+const VISITS_MAX: usize = 4;
 
 /// Crashes of one saga's driver on this node before the saga is set aside (F57).
 const CRASHES_MAX: u32 = 3;
@@ -126,14 +135,19 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
     pub(crate) log: Log,
+    /// The time, for whoever only asks for it.
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) time: Arc<Time>,
     pub(crate) caller: Arc<dyn Caller>,
     pub(crate) descriptors: Descriptors,
     pub(crate) limits: Limits,
     pub(crate) live: Live,
     pub(crate) definitions: Definitions,
+    pub(crate) watchers: Watchers,
+    /// Turns for reads of clients: the engine's own never wait behind them.
+    pub(crate) visits: Arc<Semaphore>,
     pub(crate) continuity: Continuity,
-    permits: Arc<Semaphore>,
+    pub(crate) places: Places,
     pub(crate) orphans: Orphans,
     crashes: Mutex<HashMap<SagaId, u32>>,
     /// When it was told to stop.
@@ -154,18 +168,24 @@ impl Engine {
     pub async fn start(parts: EngineParts) -> Result<Self, StoreError> {
         let EngineParts { log, clock, caller, descriptors, limits } = parts;
         let identity = log.store().identity().await?;
+        let database_ms = log.store().clock_ms().await?;
+        let time = Arc::new(Time::begin(clock, database_ms, identity.mark_at_ms));
+        let clock: Arc<dyn Clock> = Arc::<Time>::clone(&time);
         let continuity = Continuity::of(identity, caller.participants());
         let shared = Arc::new(Shared {
             node: NodeId(clock.new_id()),
             log,
             clock,
+            time,
             caller,
             descriptors,
             limits,
             live: Live::default(),
             definitions: Definitions::default(),
+            watchers: Watchers::default(),
+            visits: Arc::new(Semaphore::new(VISITS_MAX)),
             continuity,
-            permits: Arc::new(Semaphore::new(limits.sagas_max)),
+            places: Places::new(limits.sagas_max),
             orphans: Orphans::default(),
             crashes: Mutex::default(),
             stop: watch::Sender::new(None),
@@ -207,6 +227,12 @@ impl Engine {
     /// [`RegisterError`]: nothing was stored.
     pub async fn register(&self, yaml: &str, file_name: &str) -> Result<Registered, RegisterError> {
         self.shared.definitions.register(&self.shared, yaml, file_name).await
+    }
+
+    /// Definitions of this node's folder that it refused at its start, each with why.
+    #[must_use]
+    pub fn definitions_refused(&self) -> Vec<String> {
+        self.shared.definitions.refused()
     }
 
     /// The id of this node; a new one at every start.
@@ -281,7 +307,7 @@ impl Shared {
         self: &Arc<Self>,
         saga: SagaId,
         end: watch::Sender<Option<Arc<EndState>>>,
-        permit: OwnedSemaphorePermit,
+        place: Place,
         drive: impl Future<Output = Result<Left, DriveError>> + Send + 'static,
     ) {
         let shared = Arc::clone(self);
@@ -296,7 +322,7 @@ impl Shared {
                 Err(_panic) => Box::pin(shared.crashed(saga)).await,
             }
             shared.live.leave(saga);
-            drop(permit);
+            drop(place);
         });
     }
 
@@ -349,22 +375,6 @@ impl Shared {
             let message = format!("its driver crashed {crashes} times");
             self.quarantine(saga, "DRIVER_CRASHED", &message).await;
         }
-    }
-
-    /// Room for one more saga, if there is any.
-    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
-    }
-
-    /// Room for more sagas, in sagas.
-    pub(crate) fn room(&self) -> usize {
-        self.permits.available_permits()
-    }
-
-    /// A place for a saga that is not driven here yet.
-    pub(crate) fn seat(&self, saga: SagaId) -> Option<(Seat, OwnedSemaphorePermit)> {
-        let permit = self.admit()?;
-        Some((self.live.enter(saga)?, permit))
     }
 }
 

@@ -52,6 +52,10 @@ struct Flags {
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     definitions: Option<PathBuf>,
+    /// Do not start where a definition of the folder is refused.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    strict_definitions: bool,
     /// Threads of the program; without it, one on two processors or fewer, and one for each
     /// where there are more.
     #[arg(long, value_name = "N")]
@@ -69,6 +73,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 fn main() -> ExitCode {
+    saga_serve::prepare_process();
     // The allocator asks for pages of 2 MiB, and each of its small heaps would touch one:
     // twice the memory at rest. Without this the program is only larger.
     #[cfg(target_os = "linux")]
@@ -119,6 +124,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     tracing::info!(address = %orchestrator.local_addr()?, "listening");
+    if let Some(address) = orchestrator.operator_addr()? {
+        tracing::info!(%address, "listening for operators");
+    }
     let served = orchestrator.run(told).await;
     telemetry.stop();
     served

@@ -13,6 +13,7 @@ pub mod observe;
 pub mod outcome;
 pub mod probe;
 mod reflection;
+mod sight;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,12 +27,13 @@ use crate::{
     definition::CallSpec,
     engine::{Heard, LogMark},
 };
-use channels::Entry;
+use channels::{Channel, Entry};
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
 use outcome::Seen;
 use probe::{Answer, Inquiry, Key, Told};
 pub use reflection::Reflected;
+use sight::Judged;
 
 /// Where every participant answers inquiries.
 const RESOLVE_PATH: &str = "/saga.participant.v1.ParticipantService/Resolve";
@@ -139,6 +141,9 @@ pub enum DescriptorError {
     /// It was not reached, or answered nothing usable. Ask again.
     #[error("participant {participant}: reflection: {message}")]
     Unanswered { participant: String, message: String },
+    /// It was not reached: nothing was asked. Ask again.
+    #[error("participant {participant} was not reached: {message}")]
+    Unreached { participant: String, message: String },
     /// It has no reflection. Give its types to the registration in another way.
     #[error("participant {participant} does not serve gRPC reflection")]
     Unsupported { participant: String },
@@ -172,7 +177,7 @@ impl Participants {
         let entry = self.entries.get(participant).ok_or_else(|| {
             DescriptorError::NotConfigured { participant: participant.to_owned() }
         })?;
-        reflection::descriptors(participant, &entry.channels).await
+        reflection::descriptors(participant, entry.channels.next()).await
     }
 }
 
@@ -190,7 +195,18 @@ impl Caller for Participants {
         let Some(entry) = self.entries.get(&request.spec.participant) else {
             return not_configured(&request.spec.participant);
         };
-        outcome::of_call(call(entry, &request, metadata(&request)).await, request.spec.refusals)
+        let channel = entry.channels.next();
+        let spec = request.spec;
+        match entry.sight.judge(channel, spec).await {
+            Judged::Same => {}
+            Judged::Changed(message) => {
+                return Outcome::Fault { reason: "TYPES_CHANGED".to_owned(), message };
+            }
+            Judged::Unreached(message) => {
+                return outcome::of_call(Seen::NotSent { message }, spec.refusals);
+            }
+        }
+        outcome::of_call(call(entry, channel, &request, metadata(&request)).await, spec.refusals)
     }
 
     async fn resolve(
@@ -233,7 +249,8 @@ impl Caller for Participants {
         if key == Key::LeftOut {
             metadata.remove(OPERATION_ID);
         }
-        Answer::of(call(entry, &request, metadata).await, request.spec.refusals)
+        let seen = call(entry, entry.channels.next(), &request, metadata).await;
+        Answer::of(seen, request.spec.refusals)
     }
 
     async fn inquire(
@@ -252,7 +269,12 @@ impl Caller for Participants {
 }
 
 /// One attempt of a call, with a place among those in flight.
-async fn call(entry: &Entry, request: &CallRequest<'_>, metadata: HeaderMap) -> Seen {
+async fn call(
+    entry: &Entry,
+    channel: &Channel,
+    request: &CallRequest<'_>,
+    metadata: HeaderMap,
+) -> Seen {
     // Waiting for a place is not part of the call: nothing was sent yet.
     let place = tokio::time::timeout(request.timeout, entry.in_flight.acquire()).await;
     let Ok(Ok(_place)) = place else {
@@ -266,7 +288,7 @@ async fn call(entry: &Entry, request: &CallRequest<'_>, metadata: HeaderMap) -> 
         timeout: request.timeout,
         reply_bytes_max: entry.reply_bytes_max,
     };
-    exchange::unary(entry.channels.next(), unary).await
+    exchange::unary(channel, unary).await
 }
 
 async fn resolve(

@@ -8,44 +8,46 @@ use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
     operator_service_server::OperatorServiceServer, saga_service_server::SagaServiceServer,
 };
-use tokio::net::TcpListener;
-use tokio_stream::StreamExt;
-use tonic::transport::{
-    Server,
-    server::{Connected, TcpConnectInfo, TcpIncoming},
+use tonic::service::Routes;
+use tonic_health::{
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
 };
-use tonic_health::server::HealthReporter;
+use tonic_reflection::server::Builder;
 
 use crate::{
     api::{DefinitionApi, OperatorApi, SagaApi},
     clock::SystemClock,
-    coalesce::Coalesced,
     config::Config,
     definition::ServedTypes,
-    definitions::RegisterError,
     descriptors::Descriptors,
     driver::advance::ROW_SHARE_BYTES,
     engine::{Engine, EngineParts},
     participants::Participants,
 };
 
-/// Bytes that a client may send ahead, per call and per connection.
-const WINDOW_BYTES: u32 = 1024 * 1024;
+mod folder;
 
-/// Bytes of one request at most.
-const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+const SAGA_SERVICE: &str = "saga.v1.SagaService";
+const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
+
+/// Above what `server.request_bytes_max` may be: that one is what counts.
+const MESSAGE_BYTES_MAX: usize = 1 << 30;
+
+mod listener;
+
+use listener::Listener;
 
 /// How often it is looked whether sagas can be started here.
 const READINESS_EVERY: Duration = Duration::from_millis(250);
-
-/// How often a definition is tried again whose participants cannot be asked.
-const REGISTER_AGAIN: Duration = Duration::from_secs(2);
 
 /// An orchestrator that listens.
 #[derive(Debug)]
 pub struct Orchestrator {
     engine: Engine,
-    listener: TcpListener,
+    listener: Listener,
+    /// Where definitions and acts of operators are served, where that is apart.
+    listener_operator: Option<Listener>,
     grace: Duration,
 }
 
@@ -85,12 +87,11 @@ impl Orchestrator {
         participants: Arc<Participants>,
         descriptors: Descriptors,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}; end what uses the port, or give another with --listen",
-                config.listen
-            )
-        })?;
+        let listener = Listener::bind("listen", config.listen, config.server).await?;
+        let listener_operator = match config.listen_operator {
+            None => None,
+            Some(address) => Some(Listener::bind("listen_operator", address, config.server).await?),
+        };
         let options = OpenOptions { migrate: config.migrate, ..OpenOptions::default() };
         let store = saga_log::open(&config.log, options).await.map_err(with_remedy)?;
         let parts = EngineParts {
@@ -102,9 +103,10 @@ impl Orchestrator {
         };
         let engine = Engine::start(parts).await.context("the log cannot be written")?;
         if let Some(folder) = &config.definitions {
-            register_all(&engine, folder).await?;
+            folder::register_all(&engine, folder, config.strict_definitions).await?;
         }
-        Ok(Self { engine, listener, grace: Duration::from_millis(config.stop_grace_ms) })
+        let grace = Duration::from_millis(config.stop_grace_ms);
+        Ok(Self { engine, listener, listener_operator, grace })
     }
 
     /// The engine behind the API.
@@ -122,22 +124,24 @@ impl Orchestrator {
         self.listener.local_addr()
     }
 
+    /// Where definitions and acts of operators are served, where that is apart.
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn operator_addr(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.listener_operator.as_ref().map(Listener::local_addr).transpose()
+    }
+
     /// Serves until `shutdown` ends, then hands the sagas over.
     ///
     /// # Errors
     ///
     /// The server cannot go on. The sagas are handed over all the same.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let Self { engine, listener, listener_operator, grace } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
-        let engine = self.engine.clone();
         engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone()));
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-        let reflection_v1alpha = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-
         let until_told = async {
             shutdown.await;
             tracing::info!("stopping");
@@ -145,45 +149,60 @@ impl Orchestrator {
             // From now on sagas are handed over, whatever calls and streams are open.
             engine.begin_stop();
         };
-        let served = Server::builder()
-            .load_shed(true)
-            .concurrency_limit_per_connection(4_096)
-            .max_concurrent_streams(4_096)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-            .initial_stream_window_size(Some(WINDOW_BYTES))
-            .initial_connection_window_size(Some(WINDOW_BYTES))
-            .http2_max_header_list_size(16 * 1024)
-            .add_service(
-                SagaServiceServer::new(SagaApi { engine: engine.clone() })
-                    .max_decoding_message_size(REQUEST_BYTES_MAX),
-            )
-            .add_service(
-                DefinitionServiceServer::new(DefinitionApi { engine: engine.clone() })
-                    .max_decoding_message_size(REQUEST_BYTES_MAX),
-            )
-            .add_service(OperatorServiceServer::new(OperatorApi { engine: engine.clone() }))
-            .add_service(health)
-            .add_service(reflection.build_v1()?)
-            .add_service(reflection_v1alpha.build_v1alpha()?)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener)
-                    .with_nodelay(Some(true))
-                    .map(|stream| stream.map(Coalesced::new)),
-                until_told,
-            );
+        let stopped = engine.shared.stopping();
+        let served = async {
+            let Some(listener_operator) = listener_operator else {
+                listener.serve(every_service(&engine, health)?, until_told).await?;
+                return anyhow::Ok(());
+            };
+            let clients = client_services(&engine, health.clone())?;
+            let clients = listener.serve(clients, until_told);
+            let people = listener_operator.serve(every_service(&engine, health)?, stopped);
+            tokio::try_join!(clients, people)?;
+            Ok(())
+        };
         // Streams that stay open do not keep the sagas from being handed over.
         let stopping = async {
             engine.shared.stopping().await;
-            tokio::time::sleep(self.grace).await;
+            tokio::time::sleep(grace).await;
         };
         let served = tokio::select! {
             served = served => served,
             () = stopping => Ok(()),
         };
-        self.engine.stop(self.grace).await;
+        engine.stop(grace).await;
         served.context("the gRPC server ended")
     }
+}
+
+/// What clients of sagas need.
+fn client_services(engine: &Engine, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
+    let sagas = SagaServiceServer::new(SagaApi { engine: engine.clone() });
+    let names = [SAGA_SERVICE, HEALTH_SERVICE];
+    let reflection = || names.into_iter().fold(reflection(), Builder::with_service_name);
+    Ok(Routes::new(sagas.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+/// Everything: what clients need, and what people and pipelines do.
+fn every_service(engine: &Engine, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
+    let sagas = SagaServiceServer::new(SagaApi { engine: engine.clone() });
+    let definitions = DefinitionServiceServer::new(DefinitionApi { engine: engine.clone() });
+    let operator = OperatorServiceServer::new(OperatorApi { engine: engine.clone() });
+    Ok(Routes::new(sagas.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(definitions.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(operator.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+fn reflection<'b>() -> Builder<'b> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Says that this server is ready for as long as sagas can be started here.
@@ -201,14 +220,6 @@ async fn report_readiness(engine: Engine, reporter: HealthReporter) {
             () = tokio::time::sleep(READINESS_EVERY) => {}
             () = engine.shared.stopping() => {}
         }
-    }
-}
-
-impl Connected for Coalesced {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream().connect_info()
     }
 }
 
@@ -231,67 +242,4 @@ fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {
             file.display()
         )
     })
-}
-
-/// Registers every definition of a folder. One that is wrong stops the start; one whose
-/// participants cannot be asked is tried again until they can.
-async fn register_all(engine: &Engine, folder: &Path) -> anyhow::Result<()> {
-    let unreadable = || {
-        format!(
-            "definitions: the folder {} cannot be read; in a configuration file its path is beside \
-             the file",
-            folder.display()
-        )
-    };
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .with_context(unreadable)?
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(unreadable)?
-        .into_iter()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|is| is == "yaml" || is == "yml"))
-        .collect();
-    files.sort();
-    for file in files {
-        let yaml = std::fs::read_to_string(&file)
-            .with_context(|| format!("definitions: {} cannot be read", file.display()))?;
-        let name = file.display().to_string();
-        if !register(engine, &yaml, &name).await? {
-            let engine = engine.clone();
-            let shared = Arc::clone(&engine.shared);
-            shared.tasks.spawn(async move {
-                loop {
-                    tokio::select! {
-                        () = tokio::time::sleep(REGISTER_AGAIN) => {}
-                        () = engine.shared.stopping() => return,
-                    }
-                    match register(&engine, &yaml, &name).await {
-                        Ok(true) => return,
-                        Ok(false) => {}
-                        Err(error) => return tracing::error!(%error, "a definition is refused"),
-                    }
-                }
-            });
-        }
-    }
-    Ok(())
-}
-
-/// False where the definition has to be tried again.
-async fn register(engine: &Engine, yaml: &str, file_name: &str) -> anyhow::Result<bool> {
-    match engine.register(yaml, file_name).await {
-        Ok(registered) => {
-            for warning in &registered.warnings {
-                tracing::warn!(file = file_name, line = warning.line, "{}", warning.message);
-            }
-            let (name, version) = (&registered.row.name, registered.row.version);
-            tracing::info!(definition = %name, version, "definition registered");
-            Ok(true)
-        }
-        Err(error @ (RegisterError::Descriptors { .. } | RegisterError::Log(_))) => {
-            tracing::warn!(file = file_name, %error, "a definition waits for its participants");
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

@@ -25,8 +25,9 @@ pub struct Telemetry {
 pub fn start(config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&config.filter)
         .with_context(|| format!("telemetry.filter is {:?}", config.filter))?;
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(in_colour());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A file is read by programs and in editors, which show the codes of colours as they are.
+    let lines = if std::io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines = match config.format {
         LogFormat::Json => lines.json().boxed(),
         LogFormat::Text => lines.boxed(),
@@ -48,16 +49,11 @@ pub fn start(config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
     });
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines)
+        .with(lines.with_filter(saga_serve::Quiet::default()))
         .with(spans)
         .try_init()
         .context("logging was started before")?;
     Ok(Telemetry { traces })
-}
-
-/// A file is read by programs and in editors, which show the codes of colours as they are.
-fn in_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
 impl Telemetry {

@@ -9,7 +9,9 @@ mod api {
     mod cancels;
     mod causes;
     mod errors;
+    mod lists;
     mod server;
     mod signals;
     mod starts;
+    mod strangers;
 }

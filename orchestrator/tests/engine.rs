@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod engine {
+    mod clocks;
     pub(super) mod crash;
     mod definitions;
     mod echoes;
@@ -13,6 +14,7 @@ mod engine {
     pub(super) mod lost_tail;
     pub(super) mod mortal;
     mod readiness;
+    mod refused;
     mod restore;
     pub(super) mod script;
     pub(super) mod stores;

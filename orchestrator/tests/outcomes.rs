@@ -6,6 +6,7 @@
 #[path = "outcomes"]
 mod outcomes {
     mod calls;
+    mod changes;
     mod codes;
     mod inquiries;
     mod raw;

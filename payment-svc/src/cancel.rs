@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     Payments,
+    clock::database_ms,
     limits::{check_order_no, check_reason},
     payments::{
         self, Payment, Status,
@@ -107,7 +108,7 @@ impl ProviderOperation<Payments> for CancelRequest {
         service: &Payments,
         op: &OperationMeta,
     ) -> Settled<CancelOutcome> {
-        let asking = service.asking(op, plan.intended_at_ms);
+        let asking = service.asking(op, plan.intended_at_ms).await;
         let provider = match service.provider(&plan.provider) {
             Ok(provider) => provider.as_ref(),
             Err(unconfigured) => return unconfigured,
@@ -197,7 +198,7 @@ async fn intend_ours(
         balance_minor,
         amount_minor,
         reason,
-        intended_at_ms: op.at_ms,
+        intended_at_ms: database_ms(tx).await?,
         provider: payment.provider,
         is_stray: false,
     }))

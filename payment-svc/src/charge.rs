@@ -8,6 +8,7 @@ use saga_proto::shop::payment::v1::{ConfirmRequest, VerifyRequest};
 use uuid::Uuid;
 
 use crate::{
+    clock::database_ms,
     limits::{check_amount, check_currency, check_order_no, check_provider, check_provider_key},
     payments::{
         self, Payment,
@@ -115,7 +116,7 @@ pub(crate) async fn intend(
         order_no: purchase.order_no.to_owned(),
         amount_minor: purchase.amount_minor,
         currency: purchase.currency.to_owned(),
-        intended_at_ms: op.at_ms,
+        intended_at_ms: database_ms(tx).await?,
         provider: purchase.provider.to_owned(),
     })
 }

@@ -30,7 +30,7 @@ impl ProviderOperation<Payments> for ConfirmRequest {
         service: &Payments,
         op: &OperationMeta,
     ) -> Settled<ConfirmAnswer> {
-        let asking = service.asking(op, plan.intended_at_ms);
+        let asking = service.asking(op, plan.intended_at_ms).await;
         match service.provider(&plan.provider) {
             Ok(provider) => provider.confirm(&plan.into(), &asking).await,
             Err(unconfigured) => unconfigured,

@@ -71,9 +71,11 @@ impl Payments {
     }
 
     /// How an operation asks its provider: with its id for a key.
-    pub(crate) fn asking(&self, op: &OperationMeta, intended_at_ms: i64) -> Asking {
+    pub(crate) async fn asking(&self, op: &OperationMeta, intended_at_ms: i64) -> Asking {
         let idempotency_key = op.op_id.to_string();
-        Asking { idempotency_key, intended_at_ms, now_ms: self.clock.now_ms() }
+        // An age that is not known ends nothing.
+        let now_ms = self.clock.database_ms().await.unwrap_or(intended_at_ms);
+        Asking { idempotency_key, intended_at_ms, now_ms }
     }
 }
 
@@ -157,6 +159,7 @@ fn app_of(participant: Participant<Payments>) -> App {
 
 /// The operations behind their barrier, without a server.
 pub fn participant(database: Database, payments: Payments) -> Participant<Payments> {
+    payments.clock.follow(database.clone());
     let resumers = vec![
         Resumer::of::<ConfirmRequest>(),
         Resumer::of::<VerifyRequest>(),

@@ -33,6 +33,9 @@ pub(super) fn check(
         rules::check_inquiries(&draft.file, contracts, &mut findings);
         let search = Search::served(&draft.file, contracts, &mut findings);
         let made = make(&draft, &search, LANGUAGE_LEVEL, &mut findings);
+        if let Some(definition) = &made {
+            rules::check_dangers(&draft.file, definition, &mut findings);
+        }
         if let (Some(definition), Some(sizes)) = (&made, &contracts.sizes) {
             rules::check_sizes(&draft.file, definition, sizes, &mut findings);
         }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use prost_reflect::DescriptorPool;
 
-pub(crate) use meaning::{contradiction, enum_contradiction};
+pub(crate) use meaning::{contradiction, enum_contradiction, loss};
 pub(crate) use needed::Needs;
 pub use needed::Unusable;
 pub(crate) use pools::{Pools, Search};

@@ -18,6 +18,7 @@ mod coerce;
 mod collections;
 mod constant;
 mod eval;
+mod failing;
 mod loops;
 mod names;
 mod operators;
@@ -38,6 +39,7 @@ pub(crate) use constant::{Constant, constant};
 pub use constant::{ConstantError, constant_of};
 pub use eval::Failure;
 pub(crate) use eval::{EvalError, Frame};
+pub(crate) use failing::{may_fail, operations};
 pub(crate) use names::by_name;
 
 /// Bytes of an expression at most.

@@ -150,18 +150,12 @@ pub struct CallSpec {
     pub timeout: Duration,
     /// Status codes that mean "refused" for this call, beside those that always do.
     pub refusals: RefusalCodes,
+    /// Type of the request.
+    pub request_type: MessageDescriptor,
     /// Type of the reply.
     pub reply_type: MessageDescriptor,
-}
-
-/// A call of a step whose types have changed at the participant, so that its bytes would mean
-/// something else there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepTypes {
-    pub step: StepIndex,
-    pub direction: Direction,
-    /// Names the fields.
-    pub difference: String,
+    /// Which types these are: another number for other types, as far as this process lives.
+    pub types_id: u64,
 }
 
 /// A signal that a step waits for.
@@ -353,23 +347,6 @@ impl CompiledDefinition {
             },
             Direction::Backward => plan.compensation.as_ref().map(|undo| &undo.call),
         }
-    }
-
-    /// The calls to `participant` whose types are not those any more that this definition was
-    /// checked with, going by what it serves now. More fields are no change.
-    #[must_use]
-    pub fn changed_types(&self, participant: &str, served: &ServedTypes) -> Vec<StepTypes> {
-        let directions = [Direction::Forward, Direction::Backward];
-        let calls = self
-            .core
-            .indices()
-            .flat_map(|step| directions.map(|it| Some((step, it, self.plan(step, it)?))));
-        let calls = calls.flatten().filter(|(_, _, plan)| plan.spec.participant == participant);
-        let changed = calls.filter_map(|(step, direction, plan)| {
-            let difference = served.changed(plan)?;
-            Some(StepTypes { step, direction, difference })
-        });
-        changed.collect()
     }
 
     /// The type of a call's request.

@@ -240,13 +240,16 @@ fn read_key(text: &str, kind: &Kind) -> Option<MapKey> {
 }
 
 impl MessageTemplate {
+    /// Its expressions.
+    pub(crate) fn expressions(&self) -> Vec<&Expression> {
+        let mut all: Vec<&Expression> = self.whole.iter().map(|it| &**it).collect();
+        self.fields.iter().for_each(|(_, template)| template.collect(&mut all));
+        all
+    }
+
     /// What its expressions read, and where.
     pub(crate) fn reads(&self) -> Vec<(Reads, Span)> {
-        let mut all: Vec<(Reads, Span)> = self.whole.iter().map(|it| (it.reads, it.span)).collect();
-        for (_, template) in &self.fields {
-            template.collect_reads(&mut all);
-        }
-        all
+        self.expressions().iter().map(|it| (it.reads, it.span)).collect()
     }
 
     /// What it copies that may be as large as where it comes from: all but numbers and texts.
@@ -285,12 +288,12 @@ fn prefixed(name: &str, inner: &str) -> String {
 }
 
 impl Template {
-    fn collect_reads(&self, all: &mut Vec<(Reads, Span)>) {
+    fn collect<'t>(&'t self, all: &mut Vec<&'t Expression>) {
         match self {
-            Self::Expression(it) => all.push((it.reads, it.span)),
-            Self::Message(it) => all.extend(it.reads()),
-            Self::List(items) => items.iter().for_each(|it| it.collect_reads(all)),
-            Self::Map(entries) => entries.iter().for_each(|(_, it)| it.collect_reads(all)),
+            Self::Expression(it) => all.push(it),
+            Self::Message(it) => all.extend(it.expressions()),
+            Self::List(items) => items.iter().for_each(|it| it.collect(all)),
+            Self::Map(entries) => entries.iter().for_each(|(_, it)| it.collect(all)),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Static rules: what can be known to go wrong before any saga runs.
 
+mod dangers;
 mod inquiries;
 mod sizes;
 mod waits;
 
+pub(crate) use dangers::check as check_dangers;
 pub(crate) use inquiries::check as check_inquiries;
 pub(crate) use sizes::check as check_sizes;
 
@@ -16,35 +18,41 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 44] = [
+pub const RULES: [&str; 50] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
     "compensation-reads-own-reply",
     "conditional-pivot",
     "conditional-reference",
+    "constant-condition",
     "cycle",
+    "doubtful-refusal",
     "duplicate-step",
     "expression-syntax",
     "expression-too-large",
     "expression-type",
+    "foreign-operation",
     "header",
     "inquiry-missing",
     "late-attempt",
+    "may-fail-in-limbo",
     "name",
     "no-operation",
     "no-reply",
+    "odd-time",
     "pivot-parallel",
     "pivot-twice",
     "refusal-after-pivot",
     "refusal-code",
-    "reserved-service",
     "request-too-large",
+    "reserved-service",
     "retry-longer-than-deadline",
     "shape",
     "signal-twice",
     "streaming-method",
     "too-large",
+    "undo-of-nothing",
     "unknown-field",
     "unknown-function",
     "unknown-input",
@@ -297,17 +305,19 @@ pub(crate) fn check_reads(
     let step = core.step(index);
     for (reads, span) in reads {
         let own = reads.replies.contains(index);
-        if compensation && own && step.on_unknown != OnUnknown::Resolve {
+        // `retry` goes on only when the reply is there.
+        let sure = matches!(step.on_unknown, OnUnknown::Resolve | OnUnknown::Retry);
+        if compensation && own && !sure {
             let message = format!(
                 "the compensation reads the reply of {}, which is not known when its outcome is not",
                 step.name
             );
             let remedy = format!(
-                "name the operation, op(\"{}\"), or write `on_unknown: resolve`: an inquiry \
-                 returns the stored reply",
+                "name the operation, op(\"{}\"), or write `on_unknown: resolve`, where an inquiry \
+                 returns the stored reply, or `retry`",
                 step.name
             );
-            findings.error("compensation-reads-own-reply", *span, message, remedy);
+            findings.warning("compensation-reads-own-reply", *span, message, remedy);
         }
         for read in reads.replies.iter() {
             let other = core.step(read);

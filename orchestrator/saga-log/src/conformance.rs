@@ -49,6 +49,7 @@ macro_rules! conformance_suite {
             starts: what_no_store_can_hold_is_rejected;
             starts: any_text_comes_back_as_it_was;
             claims: due_sagas_without_owner_are_claimable;
+            claims: a_wake_up_that_was_set_in_the_future_is_due;
             claims: sagas_of_dead_nodes_are_claimable;
             claims: the_longest_due_comes_first;
             claims: the_next_wake_is_that_of_an_unowned_live_saga;

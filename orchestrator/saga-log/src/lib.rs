@@ -63,8 +63,8 @@ pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, NAME_BYTES_MAX};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Append, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
-    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Status,
+    Append, CLOCKS_APART_MS, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow,
+    Held, IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Status,
     Store, StoreError, StuckRow, Written,
 };
 pub use writer::{AppendError, Log, LogLimits};

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::plan::{self, Plan};
 use crate::rows::grouped;
 use crate::store::{
-    Append, CauseGroup, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held, IndexChange,
-    ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Store, StoreError,
-    Written,
+    Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
+    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Store,
+    StoreError, Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
@@ -106,6 +106,10 @@ impl Tables {
             events: append.events.clone(),
         });
         Written::Done
+    }
+
+    fn written_at_ms(&self, saga: SagaId) -> u64 {
+        self.logs.get(&saga).and_then(|rows| rows.last()).map_or(0, |row| row.at_ms)
     }
 
     fn row_at(&self, saga: SagaId, version: u64) -> Option<&LogRow> {
@@ -219,7 +223,10 @@ impl Store for MemoryStore {
             .live()
             .filter(|row| match row.standing.owner {
                 Some(owner) => query.dead.contains(&owner),
-                None => row.standing.wake_at_ms.is_some_and(|at_ms| at_ms <= query.now_ms),
+                None => row.standing.wake_at_ms.is_some_and(|at_ms| {
+                    let ahead_ms = query.now_ms.saturating_add(CLOCKS_APART_MS);
+                    at_ms <= query.now_ms || tables.written_at_ms(row.saga) > ahead_ms
+                }),
             })
             .map(|row| (row.standing.wake_at_ms, row.saga))
             .collect();

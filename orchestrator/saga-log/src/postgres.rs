@@ -6,6 +6,7 @@
 //! it inside one.
 
 use std::fmt;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tokio::time;
 use uuid::Uuid;
 
 use self::line::Line;
+use self::mute::{Mute, SILENT, Trust};
 use self::session::Session;
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
@@ -34,6 +36,7 @@ use crate::store::{
 };
 
 mod line;
+mod mute;
 mod session;
 mod write;
 
@@ -53,6 +56,7 @@ pub struct PostgresStore {
     /// The connection that appends. Whoever writes takes it out and puts it back when it is
     /// in order again, so a write that is abandoned closes it.
     writer: Mutex<Option<Session>>,
+    trust: Trust,
     watchdog: Duration,
 }
 
@@ -66,6 +70,8 @@ impl fmt::Debug for PostgresStore {
 impl PostgresStore {
     const KIND: &str = "postgres";
     const EXCLUSIVE: bool = false;
+    const CLOCK: Option<&'static str> =
+        Some("/* clock_ms */ select floor(extract(epoch from clock_timestamp()) * 1000)::bigint");
 
     /// Opens the log at `url`.
     ///
@@ -84,9 +90,14 @@ impl PostgresStore {
                 migrate(&mut connection).await?;
             }
             check_schema(&MIGRATOR, schema_version(&mut connection).await?)?;
-            connection.close().await.map_err(unreachable)
+            connection.close().await.map_err(unreachable)?;
+            // Before the readers: a role may have so few connections that they have them all,
+            // and a node that can read and never write would serve.
+            let options = connect.clone().disable_statement_logging();
+            Session::writer(&options).await.map_err(unreachable)
         };
-        time::timeout(watchdog, opening).await.map_err(unreachable)??;
+        let writer = time::timeout(watchdog, opening).await.map_err(unreachable)??;
+        let trust = Trust::new(connect.clone().disable_statement_logging());
         let acquire_max = watchdog.min(ACQUIRE_MAX);
         let line = Arc::new(Line::new(options.readers_max, acquire_max));
         let readers = PgPoolOptions::new()
@@ -95,12 +106,16 @@ impl PostgresStore {
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(session::reader(connection)))
             // Instead of a ping, and as cheap: a primary may have been demoted since.
-            .before_acquire(|connection, _| {
-                Box::pin(async { session::refuse_read_only(connection).await.map(|()| true) })
+            .before_acquire({
+                let trust = trust.clone();
+                move |connection, used| {
+                    let trust = trust.clone();
+                    Box::pin(async move { answers(connection, &trust, used.idle_for).await })
+                }
             })
             .connect_lazy_with(connect.clone());
         let options = connect.disable_statement_logging();
-        Ok(Self { options, readers, line, writer: Mutex::new(None), watchdog })
+        Ok(Self { options, readers, line, writer: Mutex::new(Some(writer)), trust, watchdog })
     }
 
     /// Runs `work` in a task of its own, to the end or until the watchdog closes its
@@ -111,12 +126,19 @@ impl PostgresStore {
         W: FnOnce(&mut PgConnection) -> BoxFuture<'_, Result<T, sqlx::Error>> + Send + 'static,
     {
         let (readers, line) = (self.readers.clone(), Arc::clone(&self.line));
-        let watchdog = self.watchdog;
+        let (watchdog, trust) = (self.watchdog, self.trust.clone());
         let lane = tokio::spawn(async move {
             let _place = line.stand().await.map_err(|still| unavailable(operation, still))?;
             let mut connection =
                 readers.acquire().await.map_err(|error| classify(operation, error))?;
-            match time::timeout(watchdog, work(&mut connection)).await {
+            let done = tokio::select! {
+                done = time::timeout(watchdog, work(&mut connection)) => done,
+                () = trust.lost() => {
+                    drop(connection.detach());
+                    return Err(unavailable(operation, Mute));
+                }
+            };
+            match done {
                 Ok(Ok(done)) => {
                     line.move_up();
                     Ok(done)
@@ -151,8 +173,14 @@ impl PostgresStore {
             None => self.watched(connect_writer(&self.options)).await?,
         };
         while let Some(wave) = plan.next_wave() {
-            match self.watched(write::write_wave(&mut session, &wave)).await {
+            match self.write_wave(&mut session, &wave).await {
                 Ok(written) => plan.answer(written),
+                Err(StoreError::Locked { operation, .. }) => {
+                    let saga = wave.first().map(|append| append.saga);
+                    let by = self.watched(session::blocker(&mut session.connection, saga)).await?;
+                    *slot = Some(session);
+                    return Err(StoreError::Locked { operation, by });
+                }
                 Err(error) => {
                     // After any other error nobody knows what the connection is in.
                     if matches!(error, StoreError::Rejected { .. }) {
@@ -164,6 +192,26 @@ impl PostgresStore {
         }
         *slot = Some(session);
         Ok(plan.into_answers())
+    }
+
+    /// Writes a wave, and gives up where its connection turns out to be mute.
+    async fn write_wave(
+        &self,
+        session: &mut Session,
+        wave: &[&Append],
+    ) -> Result<Vec<Written>, StoreError> {
+        let backend = session.backend;
+        let mut writing = pin!(self.watched(write::write_wave(session, wave)));
+        loop {
+            if let Ok(done) = time::timeout(SILENT, &mut writing).await {
+                return done;
+            }
+            if self.trust.is_at_work(Some(backend)).await == Some(false) {
+                // Unless its answer came meanwhile.
+                let done = time::timeout(LAST_WORD, &mut writing).await;
+                return done.unwrap_or_else(|_late| Err(unavailable("write", Mute)));
+            }
+        }
     }
 
     /// Gives up waiting when the watchdog barks. Whoever calls this drops its connection
@@ -182,6 +230,28 @@ sql_store!(PostgresStore);
 
 /// How long a reader waits for a connection to be made, and for a line that stands still.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the answer of a connection that seems mute may be on its way to us.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// Whether a connection of the pool is to be used: it is not mute, and its server takes
+/// writes. Where it is not, another one is made.
+async fn answers(
+    connection: &mut PgConnection,
+    trust: &Trust,
+    idle: Duration,
+) -> Result<bool, sqlx::Error> {
+    if !trust.has(idle) {
+        return Ok(false);
+    }
+    match time::timeout(SILENT, session::refuse_read_only(connection)).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_silent) => {
+            trust.is_at_work(None).await;
+            Ok(false)
+        }
+    }
+}
 
 async fn connect_writer(options: &PgConnectOptions) -> Result<Session, StoreError> {
     Session::writer(options).await.map_err(|error| classify("write", error))
@@ -223,6 +293,10 @@ fn classify(operation: &'static str, error: sqlx::Error) -> StoreError {
             // Data exception, integrity violation, program limit exceeded.
             if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) {
                 return StoreError::Rejected { operation, source: error.into() };
+            }
+            // lock_not_available: longer than `lock_timeout`.
+            if code == "55P03" {
+                return StoreError::Locked { operation, by: "somebody else".to_owned() };
             }
             unavailable(operation, error)
         }

@@ -130,6 +130,13 @@ pub(crate) const CLAIMABLE_DUE: &str = "/* claimable: due */
     order by wake_at_ms
     limit $2";
 
+pub(crate) const CLAIMABLE_SET_AHEAD: &str = "/* claimable: set ahead */
+    select wake_at_ms, saga_id from saga
+    where owner is null and ended_at_ms is null and wake_at_ms is not null
+    and wake_set_at_ms > $1
+    order by wake_set_at_ms
+    limit $2";
+
 pub(crate) const CLAIMABLE_DEAD: &str = "/* claimable: dead */
     select wake_at_ms, saga_id from saga
     where owner = $1 and ended_at_ms is null

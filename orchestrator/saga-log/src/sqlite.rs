@@ -71,6 +71,8 @@ impl fmt::Debug for SqliteStore {
 impl SqliteStore {
     const KIND: &str = "sqlite";
     const EXCLUSIVE: bool = true;
+    /// It runs in this process, and has the clock of this machine.
+    const CLOCK: Option<&'static str> = None;
 
     /// Opens the log in the file at `path`, and locks it, with `path` + `.lock` beside it.
     ///

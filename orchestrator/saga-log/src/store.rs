@@ -15,6 +15,10 @@ pub use self::row::{
 
 mod row;
 
+/// How far the clocks of nodes that are well may be apart, in milliseconds. A time that lies
+/// further ahead than this was written by a clock that was wrong, or that went back since.
+pub const CLOCKS_APART_MS: u64 = 5_000;
+
 /// Where the log is kept.
 ///
 /// A future of this trait may be dropped at any time. What it asked for may have happened
@@ -46,7 +50,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: nobody knows what of the batch was written. Write
     /// the same batch again. [`StoreError::Rejected`]: nothing was written, and this
-    /// batch can never be; a part of it may.
+    /// batch can never be; a part of it may. [`StoreError::Locked`]: nothing of a wave was
+    /// written; a part of it may be, and the rest later.
     async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError>;
 
     /// The rows of one saga behind `after_version`, oldest first, `rows_max` at most.
@@ -99,7 +104,19 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         examples_max: u32,
     ) -> Result<Vec<CauseGroup>, StoreError>;
 
-    /// Sagas that nobody drives and that are due, and sagas of the nodes in `dead`;
+    /// What the database's clock says, in milliseconds since the Unix epoch. `None`: it has no
+    /// other one than this process has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn clock_ms(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    /// Sagas that nobody drives and that are due, and sagas of the nodes in `dead`. Due is
+    /// also what was set at a time that is ahead of now by more than [`CLOCKS_APART_MS`]: the
+    /// clock went back since, and nobody knows how long it has waited.
     /// `sagas_max` at most, the longest due first, and before them those of dead nodes
     /// that no time would wake. Takes nothing: whoever wants one appends `Owned` to its
     /// log, and of two that try one succeeds.
@@ -210,6 +227,11 @@ pub enum StoreError {
     /// Back off and do the same again.
     #[error("{operation}: log unavailable")]
     Unavailable { operation: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+
+    /// Somebody else has held the lock of one of the rows for longer than a batch may wait.
+    /// Nothing was written. Others can be; do the same again in a while.
+    #[error("{operation}: a row is locked by {by}")]
+    Locked { operation: &'static str, by: String },
 
     /// The database refuses this statement for what is in it. Nothing was written.
     /// Doing it again is of no use.

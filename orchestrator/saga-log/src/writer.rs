@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use crate::store::{Append, Store, StoreError, Written};
 use batches::Batches;
 
+mod aside;
 mod batches;
 
 /// How much may wait and how much is written at once.

@@ -5,12 +5,13 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::server::{Server as GrpcServer, TcpIncoming},
+use saga_serve::{Connections, Front, Incoming};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
 };
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server as GrpcServer};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{database::Database, raw::RawLayer};
@@ -23,6 +24,9 @@ pub use config::{Config, DatabaseUrl, LogConfig, LogFormat, ServerLimits, Servic
 
 /// The longest message that a service takes or sends. Set it on every generated server.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// The domain of the reasons with which calls are refused in front of a service.
+const DOMAIN: &str = "saga.participant.v1";
 
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
@@ -65,7 +69,7 @@ pub struct App {
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub struct Server {
-    incoming: TcpIncoming,
+    listener: TcpListener,
     local_addr: SocketAddr,
     limits: ServerLimits,
 }
@@ -81,10 +85,22 @@ impl Server {
             std::io::ErrorKind::AddrInUse => ServeError::PortInUse { listen },
             _ => ServeError::Listen { listen, source },
         };
-        let incoming = TcpIncoming::bind(listen).map_err(failed)?.with_nodelay(Some(true));
+        let socket = std::net::TcpListener::bind(listen).map_err(failed)?;
+        let listener = socket
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(socket))
+            .map_err(|source| ServeError::Listen { listen, source })?;
         let local_addr =
-            incoming.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
-        Ok(Self { incoming, local_addr, limits })
+            listener.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
+        if !local_addr.ip().is_loopback() {
+            tracing::warn!(
+                listen = %local_addr,
+                "listen can be reached from other machines, and there is no TLS and no login yet: \
+                 whoever reaches it can do everything that it serves; listen on 127.0.0.1, or \
+                 keep others away with a firewall"
+            );
+        }
+        Ok(Self { listener, local_addr, limits })
     }
 
     /// Where it listens.
@@ -114,18 +130,25 @@ impl Server {
         report(&health, service_names, database.answers().await).await;
         let probe = tokio::spawn(probe(health, service_names, database.clone(), stop.clone()));
         let (stopped, draining) = oneshot::channel();
+        let connections = Connections::new(self.limits.of_strangers());
+        let stopping = connections.clone();
         let signal = async move {
             shutdown.await;
             tracing::info!("draining");
             stop.cancel();
             drop(stopped);
+            stopping.stop();
         };
         let serving = self
             .limits
             .server()
+            .layer(Front::new(connections.clone(), DOMAIN, &[]))
             .layer(RawLayer)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(self.incoming, signal);
+            .serve_with_incoming_shutdown(
+                Incoming::<TcpStream>::new(self.listener, connections, |it| it),
+                signal,
+            );
         let drain_max = Duration::from_millis(self.limits.drain_max_ms);
         let overtime = async {
             // The other end is dropped when the draining begins.
@@ -152,14 +175,37 @@ fn reflection<'b>() -> tonic_reflection::server::Builder<'b> {
 }
 
 impl ServerLimits {
+    /// Whether something can be served within these.
+    ///
+    /// # Errors
+    ///
+    /// Names the key, its value, and what it may be.
+    pub(crate) fn check(&self) -> Result<(), saga_serve::WrongLimit> {
+        self.of_strangers().check()
+    }
+
+    /// What whoever connects may hold.
+    fn of_strangers(&self) -> saga_serve::Limits {
+        saga_serve::Limits {
+            connections_max: self.connections_max,
+            calls_max: self.calls_max,
+            streams_per_connection_max: self.streams_per_connection_max,
+            reads_per_connection_max: self.reads_per_connection_max,
+            header_bytes_max: self.header_bytes_max,
+            request_bytes_max: MESSAGE_BYTES_MAX,
+            requests_bytes_max: self.requests_bytes_max,
+            handshake_timeout_ms: self.handshake_timeout_ms,
+            request_timeout_ms: self.request_timeout_ms,
+            keepalive_interval_ms: self.keepalive_interval_ms,
+            keepalive_timeout_ms: self.keepalive_timeout_ms,
+        }
+    }
+
     fn server(&self) -> GrpcServer {
         let server = GrpcServer::builder()
-            .tcp_nodelay(true)
-            .tcp_keepalive(Some(Duration::from_secs(60)))
             .http2_keepalive_interval(Some(Duration::from_millis(self.keepalive_interval_ms)))
             .http2_keepalive_timeout(Some(Duration::from_millis(self.keepalive_timeout_ms)))
             .max_concurrent_streams(self.streams_per_connection_max)
-            .concurrency_limit_per_connection(self.streams_per_connection_max as usize)
             .http2_max_header_list_size(self.header_bytes_max)
             .http2_max_pending_accept_reset_streams(Some(64));
         match self.connection_age_max_ms {

@@ -4,6 +4,7 @@
 //! A call that changes a saga takes a [`WritePermit`]. When such a call fails with
 //! [`Exit::Unavailable`] the server may have done it; every one of them may be repeated.
 
+mod definition;
 mod operator;
 mod running;
 
@@ -14,14 +15,12 @@ use std::{
 };
 
 use saga_proto::saga::v1::{
-    CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckDefinitionRequest,
-    CheckDefinitionResponse, CheckParticipantRequest, CheckParticipantResponse,
-    GetDefinitionRequest, GetDefinitionResponse, GetSagaRequest, GetSagaResponse,
-    GetServerInfoRequest, GetServerInfoResponse, ListDefinitionsRequest, ListDefinitionsResponse,
-    ListEventsRequest, ListEventsResponse, ListSagasRequest, ListSagasResponse, ListStuckRequest,
-    ListStuckResponse, RegisterDefinitionRequest, RegisterDefinitionResponse, SagaName,
-    SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest,
-    WaitSagaResponse, definition_service_client::DefinitionServiceClient,
+    CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckParticipantRequest,
+    CheckParticipantResponse, GetSagaRequest, GetSagaResponse, GetServerInfoRequest,
+    GetServerInfoResponse, ListEventsRequest, ListEventsResponse, ListSagasRequest,
+    ListSagasResponse, ListStuckRequest, ListStuckResponse, SagaName, SignalSagaRequest,
+    SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
 use tonic::{
@@ -36,7 +35,7 @@ use crate::{exit::Exit, failure::Failure, name::shown, permit::WritePermit};
 pub(crate) use running::RunningCheck;
 
 /// Rows asked for at once.
-const PAGE_SIZE: u32 = 500;
+const PAGE_SIZE: i32 = 500;
 /// How long one question of [`Client::wait`] stays with the server. Short, so that a saga
 /// that gets stuck is noticed: the server answers early only for a saga that ended.
 const WAIT_SLICE: Duration = Duration::from_secs(2);
@@ -146,7 +145,7 @@ impl Client {
     ) -> Result<ListSagasResponse, Failure> {
         let mut all = ListSagasResponse::default();
         loop {
-            let missing = u32::try_from(limit - all.sagas.len()).unwrap_or(u32::MAX);
+            let missing = i32::try_from(limit - all.sagas.len()).unwrap_or(i32::MAX);
             request.page_size = missing.min(PAGE_SIZE);
             let page = self.read("list sagas", self.sagas().list_sagas(request.clone())).await?;
             let empty = page.sagas.is_empty();
@@ -246,39 +245,6 @@ impl Client {
     pub(crate) async fn info(&self) -> Result<GetServerInfoResponse, Failure> {
         let request = GetServerInfoRequest {};
         self.read("show the server", self.operator().get_server_info(request)).await
-    }
-
-    /// Checks and stores a definition. Safe to repeat.
-    pub(crate) async fn register(
-        &self,
-        doing: &str,
-        request: RegisterDefinitionRequest,
-    ) -> Result<RegisterDefinitionResponse, Failure> {
-        self.change(doing, self.definitions().register_definition(request)).await
-    }
-
-    /// Checks a definition.
-    pub(crate) async fn check(
-        &self,
-        request: CheckDefinitionRequest,
-    ) -> Result<CheckDefinitionResponse, Failure> {
-        let doing = format!("check {}", request.file_name);
-        self.read(&doing, self.definitions().check_definition(request)).await
-    }
-
-    /// Shows a stored definition.
-    pub(crate) async fn definition(
-        &self,
-        doing: &str,
-        request: GetDefinitionRequest,
-    ) -> Result<GetDefinitionResponse, Failure> {
-        self.read(doing, self.definitions().get_definition(request)).await
-    }
-
-    /// Lists the definitions.
-    pub(crate) async fn definition_list(&self) -> Result<ListDefinitionsResponse, Failure> {
-        let request = ListDefinitionsRequest {};
-        self.read("list definitions", self.definitions().list_definitions(request)).await
     }
 
     /// Whether the server says that it serves sagas. Any gRPC server may have a health of its

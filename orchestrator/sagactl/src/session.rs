@@ -17,6 +17,8 @@ use crate::{
     yaml::yaml,
 };
 
+/// Where an orchestrator listens unless it is told otherwise.
+const PORT: u16 = 7400;
 /// How long an answer may take where `--timeout` does not say.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -162,11 +164,38 @@ fn no_color() -> bool {
     set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
-/// `host:port` is meant as `http://host:port`.
+/// `host` is meant as `http://host:7400`, and `host:port` as `http://host:port`.
 fn address(global: &Global) -> String {
-    if global.address.contains("://") {
-        global.address.clone()
-    } else {
-        format!("http://{}", global.address)
+    let typed = &global.address;
+    if typed.contains("://") {
+        return typed.clone();
+    }
+    // An address of IPv6 has colons of its own, and stands in brackets before a port.
+    let has_port = match typed.rsplit_once(']') {
+        Some((_, rest)) => rest.starts_with(':'),
+        None => typed.contains(':'),
+    };
+    if has_port { format!("http://{typed}") } else { format!("http://{typed}:{PORT}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn an_address_without_a_port_is_the_orchestrators() {
+        for (typed, meant) in [
+            ("127.0.0.1", "http://127.0.0.1:7400"),
+            ("saga.internal:80", "http://saga.internal:80"),
+            ("[::1]", "http://[::1]:7400"),
+            ("[::1]:81", "http://[::1]:81"),
+            ("http://h", "http://h"),
+        ] {
+            let cli = Cli::parse_from(["sagactl", "--address", typed, "stuck"]);
+            assert_eq!(address(&cli.global), meant);
+        }
     }
 }

@@ -119,6 +119,12 @@ async fn looked_at(
     if snapshot.state.ended().is_some() {
         return Err(ReachError::DoesNotFit.into());
     }
+    still_at(&snapshot, expected_version)?;
+    Ok(snapshot)
+}
+
+/// Whether a saga is still as a person saw it.
+pub(super) fn still_at(snapshot: &Snapshot, expected_version: u64) -> Result<(), Status> {
     if expected_version != 0 && expected_version != snapshot.version {
         let message = format!(
             "it was looked at in version {expected_version} and is in version {} now; look again; nothing was done",
@@ -126,7 +132,7 @@ async fn looked_at(
         );
         return Err(status(Code::Aborted, "SAGA_MOVED_ON", message));
     }
-    Ok(snapshot)
+    Ok(())
 }
 
 /// Records the act. Answers who acted, as it stands in the log, and the saga behind it.

@@ -10,7 +10,7 @@ use tonic::Status;
 
 use crate::{
     api::{
-        field,
+        acts, field,
         saga::{find_row, span},
         view,
     },
@@ -29,6 +29,7 @@ pub(super) async fn cancel(
     let row = find_row(engine, request.name).await?;
     let saga = row.saga;
     let before = engine.snapshot_of(row).await?;
+    acts::still_at(&before, request.expected_version)?;
     if before.state.ended().is_none() && !before.state.cancel_requested() {
         let (actor, reason) = (request.actor, request.reason);
         let at_ms = engine.shared.clock.now_ms();

@@ -8,7 +8,7 @@ use crate::{
     api::{
         detached,
         error::{invalid, status},
-        field, view,
+        field, in_turn, page, view,
     },
     definition::{Finding, Report, Severity},
     definitions::RegisterError,
@@ -49,7 +49,7 @@ impl DefinitionService for DefinitionApi {
         request: Request<pb::GetDefinitionRequest>,
     ) -> Result<Response<pb::GetDefinitionResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move {
+        in_turn(&self.engine, async move {
             let pb::GetDefinitionRequest { name, version } = request.into_inner();
             field::name("name", &name)?;
             let store = engine.shared.log.store();
@@ -66,13 +66,24 @@ impl DefinitionService for DefinitionApi {
 
     async fn list_definitions(
         &self,
-        _request: Request<pb::ListDefinitionsRequest>,
+        request: Request<pb::ListDefinitionsRequest>,
     ) -> Result<Response<pb::ListDefinitionsResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move {
+        in_turn(&self.engine, async move {
+            let pb::ListDefinitionsRequest { page_size, page_token } = request.into_inner();
+            let list = page::of("definitions", &[]);
+            let after: Option<String> = page::position(&list, &page_token)?;
+            let rows_max = page::size(page_size)? as usize;
             let rows = engine.shared.log.store().definitions().await.map_err(ReachError::from)?;
-            let definitions = rows.iter().map(definition).collect();
-            Ok(Response::new(pb::ListDefinitionsResponse { definitions }))
+            let from = rows.partition_point(|row| Some(&row.name) <= after.as_ref());
+            let (page, rest) = rows[from..].split_at(rows_max.min(rows.len() - from));
+            let next_page_token = match page.last() {
+                Some(last) if !rest.is_empty() => page::token(&list, &last.name),
+                _ => String::new(),
+            };
+            let without_text = |row| pb::Definition { yaml: String::new(), ..definition(row) };
+            let definitions = page.iter().map(without_text).collect();
+            Ok(Response::new(pb::ListDefinitionsResponse { definitions, next_page_token }))
         })
         .await
     }

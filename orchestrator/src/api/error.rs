@@ -6,13 +6,11 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
+    api::DOMAIN,
     definition::{InputError, Report, clipped},
     definitions::{DefinitionError, RegisterError},
     engine::{ReachError, StartError},
 };
-
-/// The domain of all reasons of the engine.
-const DOMAIN: &str = "saga.v1";
 
 /// What clients take of an error is 8 KiB for many of them, all of it together and in base64;
 /// one that is larger arrives as another error.

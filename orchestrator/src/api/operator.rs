@@ -6,7 +6,9 @@ use saga_proto::saga::v1::{self as pb, operator_service_server::OperatorService}
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
-    api::{acts, check, detached, error::status, field, log, saga::find_row, view, why::why},
+    api::{
+        acts, check, detached, error::status, field, in_turn, log, saga::find_row, view, why::why,
+    },
     engine::{Engine, ReachError},
 };
 
@@ -26,7 +28,7 @@ impl OperatorService for OperatorApi {
         request: Request<pb::ListStuckRequest>,
     ) -> Result<Response<pb::ListStuckResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move {
+        in_turn(&self.engine, async move {
             let asked = request.into_inner().examples_max;
             let examples_max = if asked == 0 { EXAMPLES.0 } else { asked.min(EXAMPLES.1) };
             let store = engine.shared.log.store();
@@ -105,8 +107,10 @@ impl OperatorService for OperatorApi {
         request: Request<pb::VerifySagaLogRequest>,
     ) -> Result<Response<pb::VerifySagaLogResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { log::verify(&engine, request.into_inner()).await.map(Response::new) })
-            .await
+        in_turn(&self.engine, async move {
+            log::verify(&engine, request.into_inner()).await.map(Response::new)
+        })
+        .await
     }
 
     async fn acknowledge_restore(
@@ -135,6 +139,7 @@ impl OperatorService for OperatorApi {
             log_epoch: mark.epoch,
             log_behind_ms: went_back.as_ref().map_or(0, |it| it.behind_ms),
             log_heard_by: went_back.map(|it| it.heard_by).unwrap_or_default(),
+            definitions_refused: engine.definitions_refused(),
         }))
     }
 }
@@ -147,6 +152,7 @@ async fn retry(
     let row = find_row(engine, request.name).await?;
     let saga = row.saga;
     let snapshot = engine.snapshot_of(row).await?;
+    acts::still_at(&snapshot, request.expected_version)?;
     let now_ms = engine.shared.clock.now_ms();
     if snapshot.state.ended().is_some() {
         return Err(ReachError::DoesNotFit.into());

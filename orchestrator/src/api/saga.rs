@@ -14,7 +14,7 @@ use crate::{
     api::{
         cancel, detached,
         error::{echo, input_invalid, invalid, status},
-        events, field, page,
+        events, field, in_turn, page,
         request::Asked,
         signal, view,
     },
@@ -50,7 +50,7 @@ impl SagaService for SagaApi {
         request: Request<pb::GetSagaRequest>,
     ) -> Result<Response<pb::GetSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move {
+        in_turn(&self.engine, async move {
             let row = find_row(&engine, request.into_inner().name).await?;
             let snapshot = engine.snapshot_of(row).await?;
             let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
@@ -69,7 +69,9 @@ impl SagaService for SagaApi {
             let patience = span("timeout", request.timeout)?.unwrap_or(WAIT_DEFAULT);
             let saga = find(&engine, request.name).await?;
             let ended = engine.wait_end(saga, patience).await?;
+            let turn = engine.shared.visits.acquire().await;
             let snapshot = engine.snapshot(saga).await?;
+            drop(turn);
             let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
             Ok(Response::new(pb::WaitSagaResponse { saga, ended }))
         })
@@ -81,7 +83,10 @@ impl SagaService for SagaApi {
         request: Request<pb::ListSagasRequest>,
     ) -> Result<Response<pb::ListSagasResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { list(&engine, &request.into_inner()).await.map(Response::new) }).await
+        in_turn(&self.engine, async move {
+            list(&engine, &request.into_inner()).await.map(Response::new)
+        })
+        .await
     }
 
     async fn list_events(
@@ -89,8 +94,10 @@ impl SagaService for SagaApi {
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { list_events(&engine, request.into_inner()).await.map(Response::new) })
-            .await
+        in_turn(&self.engine, async move {
+            list_events(&engine, request.into_inner()).await.map(Response::new)
+        })
+        .await
     }
 
     async fn cancel_saga(
@@ -298,9 +305,10 @@ async fn list(
     engine: &Engine,
     request: &pb::ListSagasRequest,
 ) -> Result<pb::ListSagasResponse, Status> {
-    let before: Option<Uuid> = page::position("sagas", &request.page_token)?;
-    let rows_max = page::size(request.page_size);
     field::name("definition", &request.definition)?;
+    let list = page::of("sagas", &[&request.state.to_string(), &request.definition]);
+    let before: Option<Uuid> = page::position(&list, &request.page_token)?;
+    let rows_max = page::size(request.page_size)?;
     let (row_status, stuck) = match field::known("state", request.state)? {
         SagaState::Unspecified => (None, None),
         SagaState::Running => (Some(RowStatus::Running), Some(false)),
@@ -320,7 +328,7 @@ async fn list(
     let rows = engine.shared.log.store().list(&query).await.map_err(ReachError::from)?;
     let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
     let next_page_token = match rows.last() {
-        Some(last) if is_full => page::token("sagas", last.saga),
+        Some(last) if is_full => page::token(&list, last.saga),
         _ => String::new(),
     };
     let sagas = rows.iter().map(view::saga_of_row).collect();
@@ -331,14 +339,15 @@ async fn list_events(
     engine: &Engine,
     request: pb::ListEventsRequest,
 ) -> Result<pb::ListEventsResponse, Status> {
-    let after: Option<u64> = page::position("events", &request.page_token)?;
     let row = find_row(engine, request.name).await?;
+    let list = page::of("events", &[&row.saga.to_string()]);
+    let after: Option<u64> = page::position(&list, &request.page_token)?;
     let definition = engine.definition(&row.definition, row.definition_version).await?;
-    let rows_max = page::size(request.page_size);
+    let rows_max = page::size(request.page_size)?;
     let rows = engine.rows(row.saga, after.unwrap_or(0), rows_max).await?;
     let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
     let next_page_token = match rows.last() {
-        Some(last) if is_full => page::token("events", last.version),
+        Some(last) if is_full => page::token(&list, last.version),
         _ => String::new(),
     };
     let mut events = Vec::new();

@@ -143,6 +143,7 @@ impl Run {
         let ours = (state.owner(), state.epoch()) == (self.state.owner(), self.state.epoch());
         let lost = !ours || state.ended().is_some();
         (self.state, self.tip) = (state, Some(tip));
+        self.state.bring_times_back(self.shared.clock.now_ms());
         Ok(if lost { Refill::Lost } else { Refill::Whole })
     }
 }

@@ -32,6 +32,7 @@ pub(super) async fn beat(shared: Arc<Shared>) {
 }
 
 async fn beat_once(shared: &Shared) -> Result<(), StoreError> {
+    shared.follow_clocks().await?;
     let (store, now_ms) = (shared.log.store(), shared.clock.now_ms());
     if !store.beat(shared.node, now_ms).await? {
         tracing::warn!(node.id = %shared.node, "this node was taken for dead");

@@ -106,15 +106,18 @@ struct Round {
     taken: usize,
 }
 
-/// Takes what can be taken now.
+/// Takes what can be taken now, and says how much is left: places that get free are kept
+/// for it.
 async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, StoreError> {
-    let room = shared.room().min(CLAIM_MAX);
     shared.look_at_epoch().await?;
-    if room == 0 || !shared.continuity.holds() {
+    if !shared.continuity.holds() {
         return Ok(Round { more: false, taken: 0 });
     }
+    let places = &shared.places;
+    let room = places.free().min(CLAIM_MAX);
+    let look_max = if room == 0 { places.share().clamp(1, CLAIM_MAX) } else { room };
     let dead = watch.dead(shared).await?;
-    let orphans = shared.orphans.due(room);
+    let orphans = shared.orphans.due(look_max);
     // Behind the look at what waits: what waits because rows are gone waits for their epoch.
     if shared.continuity.awaits_epoch() {
         return Ok(Round { more: true, taken: 0 });
@@ -122,24 +125,42 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
     let query = ClaimQuery {
         dead: &dead,
         now_ms: shared.clock.now_ms(),
-        sagas_max: u32::try_from(room - orphans.len()).unwrap_or(u32::MAX),
+        sagas_max: u32::try_from(look_max - orphans.len()).unwrap_or(u32::MAX),
     };
     let claimable = shared.log.store().claimable(&query).await?;
-    let is_full = orphans.len() + claimable.len() >= room;
+    let is_full = orphans.len() + claimable.len() >= look_max;
     let undriven = orphans.into_iter().map(|saga| (saga, Found::Undriven));
     let claimable = claimable.into_iter().map(|saga| (saga, Found::Claimable));
-    let (mut taken, mut left_alone) = (0, 0);
+    let (mut taken, mut left_alone, mut waiting) = (0, 0, 0);
     for (saga, found) in undriven.chain(claimable) {
         if shared.orphans.pauses(saga) {
             left_alone += 1;
-        } else if let Some((Seat { mailbox, end }, permit)) = shared.seat(saga) {
-            shared.orphans.take(saga);
-            let driven = take_over(Arc::clone(shared), saga, found, mailbox);
-            shared.supervise(saga, end, permit, driven);
-            taken += 1;
+        } else if !shared.live.has(saga) {
+            if shared.try_take(saga, found) {
+                taken += 1;
+            } else {
+                waiting += 1;
+            }
         }
     }
-    Ok(Round { more: is_full && left_alone == 0, taken })
+    // Behind a full look there may be more.
+    places.wait(if is_full && left_alone == 0 { places.share() } else { waiting });
+    Ok(Round { more: is_full && left_alone == 0 && room > 0, taken })
+}
+
+impl Shared {
+    /// False where there is no place for it.
+    fn try_take(self: &Arc<Self>, saga: SagaId, found: Found) -> bool {
+        let Some(place) = self.places.for_taking_over() else {
+            return false;
+        };
+        if let Some(Seat { mailbox, end }) = self.live.enter(saga) {
+            self.orphans.take(saga);
+            let driven = take_over(Arc::clone(self), saga, found, mailbox);
+            self.supervise(saga, end, place, driven);
+        }
+        true
+    }
 }
 
 /// Why a saga is taken over.

@@ -79,6 +79,8 @@ pub struct WentBack {
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) mark: LogMark,
+    /// Up to when any node has marked the log, by the last look at it.
+    pub(crate) marked_ms: u64,
     /// Whether the last look at the log was answered.
     pub(crate) answers: bool,
     pub(crate) went_back: Option<WentBack>,
@@ -107,6 +109,7 @@ impl Continuity {
             mark: LogMark { log_id, epoch, at_ms: mark_at_ms },
             started_again_until_ms: started_again_until_ms(identity),
             rows_gone_in: None,
+            marked_ms: mark_at_ms,
             answers: true,
             went_back: None,
             is_another: false,
@@ -117,6 +120,10 @@ impl Continuity {
 
     pub(crate) fn mark(&self) -> LogMark {
         self.lock().mark
+    }
+
+    pub(crate) fn marked_ms(&self) -> u64 {
+        self.lock().marked_ms
     }
 
     pub(crate) fn went_back(&self) -> Option<WentBack> {
@@ -169,6 +176,7 @@ impl Continuity {
             known.is_another = true;
             return;
         }
+        known.marked_ms = log.mark_at_ms;
         if known.mark.epoch < log.epoch {
             // What was marked in the epoch before is of no meaning in this one.
             known.mark = LogMark { epoch: log.epoch, at_ms: log.mark_at_ms, ..known.mark };

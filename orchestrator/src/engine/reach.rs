@@ -1,7 +1,7 @@
-//! Reaches a saga wherever it is: shows it as its log tells it, waits for its end, and
-//! puts facts from outside into its log.
+//! Reaches a saga wherever it is: shows it as its log tells it, and puts
+//! facts from outside into its log.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_core::{Event, OperationId, SagaId, State, encoding};
@@ -9,7 +9,7 @@ use saga_log::{
     AppendError, Chain, Draft, IndexChange, Link, LogRow, SagaRow, Standing, StoreError, Tip,
     Written,
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use crate::{
     definition::CompiledDefinition,
@@ -109,34 +109,6 @@ impl Engine {
         let rows = self.shared.load_rows(saga, 0).await?;
         let mut chain = Chain::of(saga);
         Ok(rows.iter().map(|row| (row.version, chain.follow(row))).collect())
-    }
-
-    /// Waits until the saga has ended, or until `patience` has passed. True where it ended.
-    ///
-    /// # Errors
-    ///
-    /// [`ReachError`]: there is no such saga, or the log cannot be asked.
-    pub async fn wait_end(&self, saga: SagaId, patience: Duration) -> Result<bool, ReachError> {
-        let deadline = Instant::now() + patience;
-        let mut pause = Duration::from_millis(20);
-        loop {
-            // Driven here: its end is told. Elsewhere or parked: look now and then.
-            if let Some(mut end) = self.shared.live.end(saga) {
-                let told = tokio::time::timeout_at(deadline, end.wait_for(Option::is_some)).await;
-                if matches!(told, Ok(Ok(_))) {
-                    return Ok(true);
-                }
-            }
-            let row = self.shared.log.store().saga(saga).await?.ok_or(ReachError::NotFound)?;
-            if row.standing.ended_at_ms.is_some() {
-                return Ok(true);
-            }
-            if deadline <= Instant::now() {
-                return Ok(false);
-            }
-            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
-        }
     }
 
     /// Puts a fact from outside into the log of a saga that has not ended, whoever

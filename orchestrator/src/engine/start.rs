@@ -107,7 +107,9 @@ impl Engine {
             return Err(StartError::LogUnavailable);
         }
         let saga = SagaId(shared.clock.new_id());
-        let (Seat { mailbox, end }, permit) = shared.seat(saga).ok_or(StartError::Overloaded)?;
+        let place = shared.places.for_start().ok_or(StartError::Overloaded)?;
+        // A new id is nobody's.
+        let Seat { mailbox, end } = shared.live.enter(saga).ok_or(StartError::Overloaded)?;
         let ended = end.subscribe();
         let (accepted, answer) = oneshot::channel();
         let request_hash = start.request_hash;
@@ -117,7 +119,7 @@ impl Engine {
         let shared_by_run = Arc::clone(shared);
         let run =
             Run::new(shared_by_run, start.business_key, start.definition, state, None, mailbox);
-        shared.supervise(saga, end, permit, run.start(creation));
+        shared.supervise(saga, end, place, run.start(creation));
 
         let patience = Duration::from_millis(shared.limits.start_timeout_ms);
         let answer = tokio::time::timeout(patience, answer).await;

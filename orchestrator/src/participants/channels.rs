@@ -1,10 +1,15 @@
 //! Connections to one participant.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use http::{
     Request, Response, Uri,
     uri::{Authority, PathAndQuery, Scheme},
@@ -19,8 +24,9 @@ use hyper_util::{
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, sync::Semaphore};
 use tonic::body::Body;
-use tower::util::MapResponse;
+use tower::Service;
 
+use super::sight::Sight;
 use crate::coalesce::Coalesced;
 
 /// How often an idle connection is asked whether it lives.
@@ -91,6 +97,8 @@ pub(super) struct Entry {
     pub(super) in_flight: Semaphore,
     pub(super) in_flight_max: usize,
     pub(super) reply_bytes_max: usize,
+    /// What it serves now, compared with what definitions were checked with.
+    pub(super) sight: Sight,
 }
 
 impl Entry {
@@ -108,7 +116,13 @@ impl Entry {
             }
         }
         let channels = Channels { all: channels, turn: AtomicUsize::new(0) };
-        Ok(Self { channels, in_flight: Semaphore::new(places), in_flight_max, reply_bytes_max })
+        Ok(Self {
+            channels,
+            in_flight: Semaphore::new(places),
+            in_flight_max,
+            reply_bytes_max,
+            sight: Sight::default(),
+        })
     }
 }
 
@@ -126,9 +140,30 @@ fn authority(name: &str, address: &str) -> Result<Authority, ConfigError> {
     Ok(authority.clone())
 }
 
-/// Makes connections whose writes are shared by the calls that are ready.
-type Connector = MapResponse<HttpConnector, Coalesce>;
-type Coalesce = fn(TokioIo<TcpStream>) -> TokioIo<Coalesced>;
+/// Makes connections whose writes are shared by the calls that are ready, and counts them.
+#[derive(Clone, Debug)]
+struct Connector {
+    http: HttpConnector,
+    changes: Arc<AtomicU64>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Coalesced>;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(cx)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let (connecting, changes) = (self.http.call(to), Arc::clone(&self.changes));
+        Box::pin(async move {
+            let stream: TokioIo<TcpStream> = connecting.await?;
+            Ok(TokioIo::new(Coalesced::counted(stream.into_inner(), changes)))
+        })
+    }
+}
 
 impl Connection for Coalesced {
     fn connected(&self) -> Connected {
@@ -136,19 +171,20 @@ impl Connection for Coalesced {
     }
 }
 
-fn coalesced(stream: TokioIo<TcpStream>) -> TokioIo<Coalesced> {
-    TokioIo::new(Coalesced::new(stream.into_inner()))
-}
-
 /// One connection: made when something is sent, and made again after it broke.
 #[derive(Debug)]
 pub(super) struct Channel {
     client: Client<Connector, Body>,
     authority: Authority,
+    /// Goes up whenever its connection is made or gone.
+    changes: Arc<AtomicU64>,
+    /// What `changes` was when the participant's types were last looked at over it.
+    seen: AtomicU64,
 }
 
 impl Channel {
     fn new(authority: Authority, config: &ParticipantConfig) -> Self {
+        let changes = Arc::new(AtomicU64::new(1));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_keepalive(Some(KEEPALIVE_INTERVAL));
@@ -167,8 +203,23 @@ impl Channel {
             .http2_initial_max_send_streams(STREAMS_FIRST)
             // Trying again is the saga's business, and stands in its log.
             .retry_canceled_requests(false)
-            .build(MapResponse::new(connector, coalesced as Coalesce));
-        Self { client, authority }
+            .build(Connector { http: connector, changes: Arc::clone(&changes) });
+        Self { client, authority, changes, seen: AtomicU64::new(0) }
+    }
+
+    /// Whether it may lead to another program than when the types were last looked at.
+    pub(super) fn is_new(&self) -> bool {
+        self.seen.load(Ordering::Acquire) != self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether there is a connection: each is counted twice, and the count begins at 1.
+    pub(super) fn is_connected(&self) -> bool {
+        self.changes.load(Ordering::Acquire) % 2 == 0
+    }
+
+    /// The types were looked at over it.
+    pub(super) fn look_done(&self) {
+        self.seen.store(self.changes.load(Ordering::Acquire), Ordering::Release);
     }
 
     /// Sends `request` to the method at `path`. The reply's head has come when this ends.

@@ -115,7 +115,9 @@ impl Observer {
             path: path.map_err(|error| format!("{name}: {error}"))?,
             timeout: TIMEOUT,
             refusals: RefusalCodes::NONE,
+            request_type: method.input(),
             reply_type: method.output(),
+            types_id: 0,
         };
         let input = if input.is_empty() { "{}".to_owned() } else { input };
         let request = method.input();

@@ -19,7 +19,7 @@ use crate::definition::ServedTypes;
 
 use super::{
     DescriptorError,
-    channels::Channels,
+    channels::Channel,
     exchange::{Seen, Unary, unary},
 };
 
@@ -67,10 +67,10 @@ struct Told {
 /// Asks a participant what it serves.
 pub(super) async fn descriptors(
     participant: &str,
-    channels: &Channels,
+    channel: &Channel,
 ) -> Result<Reflected, DescriptorError> {
     for path in PATHS {
-        let reflection = Reflection { participant, channels, path };
+        let reflection = Reflection { participant, channel, path };
         match reflection.all().await {
             Err(DescriptorError::Unsupported { .. }) => {}
             done => return done,
@@ -81,7 +81,7 @@ pub(super) async fn descriptors(
 
 struct Reflection<'a> {
     participant: &'a str,
-    channels: &'a Channels,
+    channel: &'a Channel,
     path: &'static str,
 }
 
@@ -157,7 +157,7 @@ impl Reflection<'_> {
             timeout: TIMEOUT,
             reply_bytes_max: ANSWER_BYTES_MAX,
         };
-        let reply = match unary(self.channels.next(), call).await {
+        let reply = match unary(self.channel, call).await {
             Seen::Reply(reply) | Seen::NothingToUndo(reply) => reply,
             Seen::Status(status) if status.code() == Code::Unimplemented => {
                 let participant = self.participant.to_owned();
@@ -165,8 +165,11 @@ impl Reflection<'_> {
             }
             Seen::Status(status) => return Err(self.unanswered(status.message())),
             Seen::TimedOut => return Err(self.unanswered("no answer in time")),
-            Seen::NotSent { message }
-            | Seen::Lost { message }
+            Seen::NotSent { message } => {
+                let participant = self.participant.to_owned();
+                return Err(DescriptorError::Unreached { participant, message });
+            }
+            Seen::Lost { message }
             | Seen::NotGrpc { message }
             | Seen::TooLarge { message }
             | Seen::BadReply { message } => return Err(self.unanswered(&message)),

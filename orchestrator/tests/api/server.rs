@@ -28,7 +28,10 @@ pub(crate) struct Server {
     pub(crate) definitions: DefinitionServiceClient<Channel>,
     /// What is behind it: for what an earlier program would have done.
     pub(crate) engine: Engine,
-    _stop: oneshot::Sender<()>,
+    pub(crate) address: String,
+    pub(crate) operator_address: Option<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    run: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
 impl Server {
@@ -38,6 +41,11 @@ impl Server {
 
     /// Its participant `order` is said to be at this address.
     pub(crate) async fn start_with(participant: &str) -> Self {
+        Self::start_as(participant, Config::default()).await
+    }
+
+    /// As it is configured, apart from where things are.
+    pub(crate) async fn start_as(participant: &str, config: Config) -> Self {
         let addresses = vec![participant.to_owned()];
         let nobody = ParticipantConfig { addresses, ..ParticipantConfig::default() };
         let participants = BTreeMap::from([("order".to_owned(), nobody)]);
@@ -45,7 +53,7 @@ impl Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             log: "memory:".to_owned(),
             participants: participants.clone(),
-            ..Config::default()
+            ..config
         };
         let mut types =
             prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
@@ -55,20 +63,35 @@ impl Server {
         let participants = Arc::new(Participants::new(&participants).unwrap());
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();
         let address = format!("http://{}", server.local_addr().unwrap());
+        let operator_address = server.operator_addr().unwrap();
         let engine = server.engine().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(server.run(async {
+        let run = tokio::spawn(server.run(async {
             // An error says that the test has ended.
             let _ = stopped.await;
         }));
-        let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+        let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
         Self {
+            address,
+            operator_address,
             sagas: SagaServiceClient::new(channel.clone()),
             operator: OperatorServiceClient::new(channel.clone()),
             definitions: DefinitionServiceClient::new(channel),
             engine,
-            _stop: stop,
+            stop: Some(stop),
+            run,
         }
+    }
+
+    /// Another connection.
+    pub(crate) async fn connect(&self) -> Channel {
+        Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap()
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        self.run.await.unwrap().unwrap();
     }
 
     pub(crate) async fn register(&mut self, yaml: &str) -> Result<(), Status> {

@@ -243,7 +243,6 @@ fn what_is_stored_is_read_though_the_rules_of_today_refuse_it() {
 fn a_rule_that_was_made_later_refuses_at_registration_and_leaves_what_is_stored_alone() {
     let rules = [
         "compensation-missing",
-        "compensation-reads-own-reply",
         "conditional-pivot",
         "name",
         "pivot-parallel",

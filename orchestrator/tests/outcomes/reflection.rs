@@ -38,7 +38,7 @@ async fn what_is_missing_is_named() {
     let (closed, address) = listen().await;
     drop(closed);
     let error = participants(address).descriptors("inventory").await.unwrap_err();
-    assert!(matches!(error, DescriptorError::Unanswered { .. }), "{error}");
+    assert!(matches!(error, DescriptorError::Unreached { .. }), "{error}");
     let error = participants(address).descriptors("payment").await.unwrap_err();
     assert!(matches!(error, DescriptorError::NotConfigured { .. }), "{error}");
 }

@@ -167,7 +167,9 @@ pub(crate) fn spec(path: &str) -> CallSpec {
         path: path.parse().unwrap(),
         timeout: TIMEOUT,
         refusals: RefusalCodes::NONE,
+        request_type: pool.get_message_by_name("shop.inventory.v1.ReserveRequest").unwrap(),
         reply_type: pool.get_message_by_name("shop.inventory.v1.ReserveResponse").unwrap(),
+        types_id: 0,
     }
 }
 

@@ -9,6 +9,7 @@ use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, cancel_reques
 
 use super::{CancelOutcome, CancelPlan, not_cancelable, not_captured, reason_of};
 use crate::{
+    clock::database_ms,
     payments::{
         self,
         strays::{self, Ended, NewStrayCancel},
@@ -63,7 +64,7 @@ pub(super) async fn intend(
         balance_minor: 0,
         amount_minor: 0,
         reason: reason.to_owned(),
-        intended_at_ms: op.at_ms,
+        intended_at_ms: database_ms(tx).await?,
         provider: provider.to_owned(),
         is_stray: true,
     })

@@ -221,8 +221,10 @@ impl Toss {
                 refused(ConfirmRefusal::UsedElsewhere { order_no })
             }
             // A confirm that is still on its way could make it appear, until the buyer's
-            // session is surely over.
-            None if WINDOWS_MS < asking.age_ms() => refused(ConfirmRefusal::SessionExpired),
+            // session is surely over; nor as long as the provider itself says that it runs.
+            None if meaning != Meaning::Wait && WINDOWS_MS < asking.age_ms() => {
+                refused(ConfirmRefusal::SessionExpired)
+            }
             _ => unsettled,
         }
     }

@@ -92,6 +92,10 @@ async fn s0_15_a_payment_that_cannot_be_found_stays_unknown_until_the_windows_pa
         let asked = confirm(down, get, &old).await;
         assert!(matches!(asked, Settled::Unknown { .. }), "{get:?}: {asked:?}");
     }
+    // Nor is what runs, by the provider's own word.
+    let runs = (409, r#"{"code":"IDEMPOTENT_REQUEST_PROCESSING","message":"it runs"}"#);
+    let asked = confirm(runs, NOT_FOUND, &old).await;
+    assert!(matches!(asked, Settled::Wait { .. }), "{asked:?}");
 }
 
 #[tokio::test]

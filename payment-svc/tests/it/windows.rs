@@ -29,6 +29,7 @@ on_both_databases!(
     a_confirm_after_the_buyers_window_is_refused_and_takes_nothing,
     a_lost_confirm_is_refused_when_the_windows_have_passed,
     f75_while_the_first_call_runs_the_same_key_waits,
+    while_the_provider_says_that_it_runs_no_window_closes,
     a_refusal_that_the_provider_replays_stays_a_refusal,
     f76_t5_beyond_the_keys_age_a_confirm_only_looks,
     f76_t5_beyond_the_keys_age_a_cancel_only_looks,
@@ -85,6 +86,21 @@ async fn f75_while_the_first_call_runs_the_same_key_waits(scratch: Scratch) {
         assert_eq!(refusal(shop.confirm(op_id, &it).await), unknown());
         assert_eq!(shop.status("order-1").await, PaymentStatus::Confirming);
     }
+    shop.confirm(op_id, &it).await.unwrap();
+    assert_eq!(shop.bank.fired("conflict409").await, 2);
+    assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
+    shop.assert_books_agree().await;
+}
+
+/// By our clock every window is over; by the provider's the call still runs.
+async fn while_the_provider_says_that_it_runs_no_window_closes(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let faults = [Fault::Conflict409, Fault::Conflict409];
+    shop.bank.buyer_with("pay-1", "order-1", 700, on_confirm(faults)).await;
+    let (op_id, it) = (new_op_id(), request("pay-1", "order-1", 700));
+    assert_eq!(refusal(shop.confirm(op_id, &it).await), unknown());
+    shop.clock.set_offset_ms(50 * MINUTE_MS);
+    assert_eq!(refusal(shop.confirm(op_id, &it).await), unknown());
     shop.confirm(op_id, &it).await.unwrap();
     assert_eq!(shop.bank.fired("conflict409").await, 2);
     assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));

@@ -160,11 +160,15 @@ struct NodeClock {
 /// 2026-01-01, so that no clock comes near zero.
 const ORIGIN_MS: i64 = 1_767_225_600_000;
 
+/// What a clock shows that is so far ahead.
+pub(super) fn clock_ms(origin: Instant, ahead_ms: i64) -> u64 {
+    let elapsed_ms = i64::try_from(origin.elapsed().as_millis()).unwrap_or(i64::MAX);
+    u64::try_from(ORIGIN_MS + elapsed_ms + ahead_ms).unwrap_or(0)
+}
+
 impl Clock for NodeClock {
     fn now_ms(&self) -> u64 {
-        let elapsed_ms = i64::try_from(self.origin.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let ahead_ms = self.control.clock_ahead_ms.load(Ordering::SeqCst);
-        u64::try_from(ORIGIN_MS + elapsed_ms + ahead_ms).unwrap_or(0)
+        clock_ms(self.origin, self.control.clock_ahead_ms.load(Ordering::SeqCst))
     }
 
     /// The same at every repetition.
@@ -240,6 +244,7 @@ impl Cluster {
                 shared: self.store.clone(),
                 world: self.world.clone(),
                 control: Arc::clone(&control),
+                origin: self.origin,
                 tries: AtomicU64::new(0),
                 forgot: AtomicBool::new(false),
             });

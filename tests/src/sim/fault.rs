@@ -63,6 +63,8 @@ pub enum Fault {
     Stalled,
     /// A node's clock jumps (F54).
     ClockJumped,
+    /// The database's clock jumps.
+    DatabaseClockJumped,
     /// A client takes its saga back (F81).
     Cancelled,
 }
@@ -75,7 +77,7 @@ impl Fault {
     pub const OF_A_CALL: [Self; 13] = *Self::ALL.first_chunk().expect("they stand first");
 
     /// All of them, those that happen to one message first.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::NotSent,
         Self::ReplyLost,
         Self::DroppedBeforeCommit,
@@ -104,6 +106,7 @@ impl Fault {
         Self::Killed,
         Self::Stalled,
         Self::ClockJumped,
+        Self::DatabaseClockJumped,
         Self::Cancelled,
     ];
 }

@@ -35,6 +35,8 @@ pub enum Learned {
 pub struct StepFacts {
     /// Attempts of action and compensation that may have left.
     pub attempts: [u32; 2],
+    /// Who made which attempt. That one may tell its answer whoever has the saga by then.
+    callers: Vec<(Direction, u32, NodeId)>,
     /// Their requests.
     pub requests: [Option<Bytes>; 2],
     /// How often a person had them made under a new id.
@@ -280,6 +282,7 @@ impl SagaLog {
         match event {
             Event::Intended { direction, attempt, request, .. } => {
                 facts.attempts[at(*direction)] = *attempt;
+                facts.callers.push((*direction, *attempt, writer));
                 facts.is_out = true;
                 if request.is_some() {
                     facts.requests[at(*direction)].clone_from(request);

@@ -15,8 +15,10 @@ use saga_log::{
     MemoryStore, NodeRow, SagaRow, Store, StoreError, Written,
 };
 
+use tokio::time::Instant;
+
 use super::{
-    cluster::Control,
+    cluster::{Control, clock_ms},
     fault::{Defect, Fault},
     world::{Death, World},
 };
@@ -30,6 +32,8 @@ pub struct NodeStore {
     pub world: World,
     /// The node.
     pub control: Arc<Control>,
+    /// When all clocks began.
+    pub origin: Instant,
     /// Requests so far.
     pub tries: AtomicU64,
     /// Whether [`Defect::LogForgets`] has struck.
@@ -179,6 +183,12 @@ impl Store for NodeStore {
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
         self.readable("claimable").await?;
         self.shared.claimable(query).await
+    }
+
+    async fn clock_ms(&self) -> Result<Option<u64>, StoreError> {
+        self.control.ready().await;
+        let ahead_ms = self.world.lock().database_ahead_ms;
+        Ok(Some(clock_ms(self.origin, ahead_ms)))
     }
 
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {

@@ -62,6 +62,8 @@ pub struct Inside {
     pub delivered: u64,
     /// Steps whose messages left, and which.
     pub left: BTreeSet<(String, Part)>,
+    /// How far the database's clock is ahead.
+    pub database_ahead_ms: i64,
     seed: u64,
     ids: u64,
     origin: Instant,
@@ -95,6 +97,7 @@ impl World {
             delivered: 0,
             left: BTreeSet::new(),
             seed,
+            database_ahead_ms: 0,
             ids: 0,
             origin: Instant::now(),
             sent: BTreeSet::new(),

@@ -1,5 +1,5 @@
-//! Definitions that are wrong: the orchestrator does not start, and its report names the
-//! file and the line, and says what to write instead.
+//! Definitions that are wrong: an orchestrator that is to be strict does not start, and its
+//! report names the file and the line, and says what to write instead.
 
 use std::fs;
 
@@ -37,6 +37,13 @@ steps:
     on_unknown: resolve
 "#;
 
+/// The orchestrator of a pipeline, which is to notice.
+fn strict(shop: &Shop) -> tokio::process::Command {
+    let mut command = shop.orchestrator.command();
+    command.arg("--strict-definitions");
+    command
+}
+
 #[tokio::test]
 async fn a_wrong_definition_stops_the_start_with_file_line_and_remedy() {
     let mut shop = Shop::closed(Database::Sqlite).await;
@@ -64,7 +71,7 @@ async fn a_wrong_definition_stops_the_start_with_file_line_and_remedy() {
         assert_ne!(broken, SOUND, "{from:?} is not in the definition");
         fs::write(&file, &broken).unwrap();
 
-        let finished = run(shop.orchestrator.command()).await;
+        let finished = run(strict(&shop)).await;
 
         let said = finished.stderr;
         assert_eq!(finished.code, Some(1), "{to:?}: {said}");
@@ -78,7 +85,7 @@ async fn a_wrong_definition_stops_the_start_with_file_line_and_remedy() {
     // Bytes that are no text, and nothing at all.
     for bytes in [&b"\xff\xfe\x00kind"[..], b""] {
         fs::write(&file, bytes).unwrap();
-        let finished = run(shop.orchestrator.command()).await;
+        let finished = run(strict(&shop)).await;
         assert_eq!(finished.code, Some(1), "{}", finished.stderr);
         assert!(finished.stderr.contains("take.yaml"), "{}", finished.stderr);
     }
@@ -96,7 +103,7 @@ async fn a_definition_that_calls_a_participant_nobody_knows_stops_the_start() {
     shop.forget_definitions();
     fs::write(folder.join("take.yaml"), SOUND.replace("inventory/", "inventry/")).unwrap();
 
-    let finished = run(shop.orchestrator.command()).await;
+    let finished = run(strict(&shop)).await;
 
     let said = finished.stderr;
     assert_eq!(finished.code, Some(1), "{said}");
@@ -116,11 +123,16 @@ async fn a_stored_version_never_changes() {
     shop.orchestrator.stop().await;
 
     fs::write(&file, SOUND.replace("timeout: 2s", "timeout: 3s")).unwrap();
-    let finished = run(shop.orchestrator.command()).await;
+    let finished = run(strict(&shop)).await;
 
     let said = finished.stderr;
     assert_eq!(finished.code, Some(1), "{said}");
     assert!(said.contains("take version 1 is stored with other contents"), "{said}");
+    // Without being told to stop, it serves what is stored, and says what it refuses.
+    shop.orchestrator.start().await;
+    shop.orchestrator.process().says("a definition is refused").await;
+    shop.orchestrator.stop().await;
+
     fs::write(&file, SOUND.replace("version: 1", "version: 2")).unwrap();
     shop.orchestrator.start().await;
 }

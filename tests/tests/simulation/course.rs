@@ -25,8 +25,7 @@ use crate::{
 const RAGE_MS: (u64, u64) = (20_000, 150_000);
 
 /// When everything must have ended after all is mended: the longest pause of any policy (ten
-/// minutes), what a clock may have been ahead (ten minutes), and as much again. A pause is
-/// kept in the log as a time, so a clock that was ahead makes it longer, and nothing else.
+/// minutes) and thrice as much again. However far clocks have jumped, a pause is a span.
 const PATIENCE: Duration = Duration::from_secs(40 * 60);
 
 /// Limits of a node that beats and looks for work less often than in the matrix: of the
@@ -229,6 +228,7 @@ async fn safe_for(world: &World, span: Duration) -> bool {
 
 fn heal(cluster: &Cluster, chaos: &Chaos) {
     chaos.heal();
+    cluster.world.lock().database_ahead_ms = 0;
     for node in cluster.living() {
         node.control.heal();
     }

@@ -24,6 +24,7 @@ pub(crate) async fn rage(cluster: Arc<Cluster>, chaos: Chaos, mut dice: Dice) {
         Fault::RequestsCut,
         Fault::RepliesCut,
         Fault::ClockJumped,
+        Fault::DatabaseClockJumped,
         Fault::ParticipantRestarted,
         Fault::LogUnavailable,
     ];
@@ -67,12 +68,18 @@ fn strike(cluster: &Arc<Cluster>, chaos: &Chaos, node: &Node, fault: Fault, dice
             });
         }
         Fault::ClockJumped => {
-            let span_ms = i64::try_from(dice.between(1, 600_000)).unwrap();
-            let ahead_ms = if dice.chance(500) { span_ms } else { -span_ms };
+            let ahead_ms = jump_ms(dice);
             let what = format!("the clock of node {number} jumps and is {ahead_ms} ms ahead");
             cluster.world.lock().note(format_args!("{what}"));
             cluster.world.lock().happened(fault, true);
             node.control.jump(ahead_ms);
+        }
+        Fault::DatabaseClockJumped => {
+            let ahead_ms = jump_ms(dice);
+            let mut world = cluster.world.lock();
+            world.note(format_args!("the database's clock jumps and is {ahead_ms} ms ahead"));
+            world.happened(fault, true);
+            world.database_ahead_ms = ahead_ms;
         }
         Fault::ParticipantRestarted => {
             cluster.world.lock().happened(fault, true);
@@ -83,6 +90,14 @@ fn strike(cluster: &Arc<Cluster>, chaos: &Chaos, node: &Node, fault: Fault, dice
             chaos.take_log_away(Instant::now() + Duration::from_millis(span_ms));
         }
     }
+}
+
+/// How far a clock jumps: seconds, minutes, hours or years, forth or back.
+fn jump_ms(dice: &mut Dice) -> i64 {
+    const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+    let most_ms = *dice.pick(&[5_000, 600_000, 18_000_000, 10 * YEAR_MS]);
+    let span_ms = i64::try_from(dice.between(1, most_ms)).unwrap();
+    if dice.chance(500) { span_ms } else { -span_ms }
 }
 
 /// Starts a node wherever one is missing, a while later.

@@ -24,13 +24,14 @@ use workspace::{dependencies, files, product, root, sources};
 const LINES_MAX: usize = 400;
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("saga-core", &[]),
     ("saga-definition", &["saga-core"]),
     ("saga-proto", &[]),
     ("saga-log", &["saga-core"]),
-    ("saga-participant", &["saga-proto"]),
-    ("orchestrator", &["saga-core", "saga-definition", "saga-log", "saga-proto"]),
+    ("saga-serve", &[]),
+    ("saga-participant", &["saga-proto", "saga-serve"]),
+    ("orchestrator", &["saga-core", "saga-definition", "saga-log", "saga-proto", "saga-serve"]),
     ("sagactl", &["saga-proto"]),
     ("inventory-svc", &["saga-participant", "saga-proto"]),
     ("order-svc", &["saga-participant", "saga-proto"]),
@@ -196,6 +197,7 @@ fn every_reason_code_has_a_page() {
     let speakers = [
         "orchestrator/saga-core/",
         "orchestrator/saga-definition/",
+        "orchestrator/saga-serve/",
         "orchestrator/src/",
         KIT_REASONS,
     ];

@@ -10,7 +10,7 @@ use crate::phase::{Pause, StepPhase};
 
 impl State {
     /// Brings back to `now_ms` what lies behind it, in the future of whoever has the saga.
-    pub(super) fn bring_times_back(&mut self, now_ms: u64) {
+    pub fn bring_times_back(&mut self, now_ms: u64) {
         self.started_at_ms = self.started_at_ms.min(now_ms);
         for step in &mut self.steps {
             // What was asked for is as far away as it was when it was asked for.

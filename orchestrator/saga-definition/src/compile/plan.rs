@@ -1,6 +1,9 @@
 //! The plan of each step: its expressions, typed, and whom it calls.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
 use saga_core::{Definition, StepIndex, StepSet};
@@ -160,7 +163,9 @@ impl Types<'_> {
             path: call.path.clone(),
             timeout: Duration::from_millis(call.timeout_ms),
             refusals: RefusalCodes::NONE,
+            request_type: method.input(),
             reply_type: method.output(),
+            types_id: types_id(method),
         };
         Some(CallPlan { spec, request, reads, headers, expect, expect_reads, refused })
     }
@@ -235,6 +240,13 @@ impl Types<'_> {
         }
         labels.into_iter().collect()
     }
+}
+
+/// A number of the types that a method is declared among.
+fn types_id(method: &MethodDescriptor) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    method.parent_pool().encode_to_vec().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Where an expression stands.

@@ -37,6 +37,26 @@ pub(crate) fn contradiction(a: &MessageDescriptor, b: &MessageDescriptor) -> Opt
     None
 }
 
+/// A field that `now` has no more, and `then` has. `None`: there is none.
+pub(crate) fn loss(then: &MessageDescriptor, now: &MessageDescriptor) -> Option<String> {
+    let mut seen = HashSet::new();
+    let mut open = vec![(then.clone(), now.clone())];
+    while let Some((then, now)) = open.pop() {
+        if then == now || !seen.insert(then.full_name().to_owned()) {
+            continue;
+        }
+        for field in then.fields() {
+            let Some(other) = now.get_field(field.number()) else {
+                return Some(format!("{} is not there any more", field.full_name()));
+            };
+            if let (Kind::Message(then), Kind::Message(now)) = (field.kind(), other.kind()) {
+                open.push((then, now));
+            }
+        }
+    }
+    None
+}
+
 /// The messages of two fields of one number, where they hold some.
 fn compared(
     a: &FieldDescriptor,

@@ -11,10 +11,10 @@ use prost_types::{
     FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
 };
 
-use crate::CallPlan;
+use crate::CallSpec;
 
 use super::{
-    contradiction,
+    contradiction, loss,
     lower::enumeration,
     pruned::Pruned,
     served::{Extension, ServedTypes, SymbolKind, joined},
@@ -71,10 +71,12 @@ impl ServedTypes {
         self.pool(&Needs { methods, messages: BTreeSet::new() })
     }
 
-    /// How a call that was checked with other types differs from what is served. `None`: it
-    /// means the same, or nobody serves it.
-    pub(crate) fn changed(&self, call: &CallPlan) -> Option<String> {
-        let (service, name) = call.spec.path.path().trim_start_matches('/').split_once('/')?;
+    /// How what is served now differs from what a call was checked with, so that its bytes would
+    /// mean something else there. `None`: they mean the same, and more fields are no change; or
+    /// nobody serves it, which the call will be told.
+    #[must_use]
+    pub fn change(&self, call: &CallSpec) -> Option<String> {
+        let (service, name) = call.path.path().trim_start_matches('/').split_once('/')?;
         self.methods(service)?.contains(&name).then_some(())?;
         let pool = match self.pool_of_method(service, name) {
             Ok(pool) => pool,
@@ -82,8 +84,11 @@ impl ServedTypes {
         };
         let service = pool.get_service_by_name(service)?;
         let method = service.methods().find(|it| it.name() == name)?;
-        contradiction(call.request.message(), &method.input())
-            .or_else(|| contradiction(&call.spec.reply_type, &method.output()))
+        let (request, reply) = (method.input(), method.output());
+        contradiction(&call.request_type, &request)
+            .or_else(|| contradiction(&call.reply_type, &reply))
+            .or_else(|| loss(&call.request_type, &request))
+            .or_else(|| loss(&call.reply_type, &reply))
     }
 
     /// A pool of these methods and messages, and of all that they refer to.

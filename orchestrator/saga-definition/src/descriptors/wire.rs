@@ -2,8 +2,6 @@
 //! and generators need (comments, imports, reserved names, options) is not. Features of
 //! editions are read too, which the library's own types do not know.
 
-#![expect(clippy::struct_excessive_bools, reason = "the fields of somebody else's format")]
-
 /// `google.protobuf.FileDescriptorProto`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct File {

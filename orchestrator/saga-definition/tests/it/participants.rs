@@ -2,7 +2,8 @@
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
-use saga_definition::{ServedTypes, StepTypes};
+use saga_core::{Direction, StepIndex};
+use saga_definition::ServedTypes;
 
 use super::world::{broken, check, compiled, contracts, request, served};
 
@@ -130,9 +131,15 @@ fn what_participants_serve_later_is_compared_with_what_a_definition_was_checked_
                 input.amount, fee: input.fee } }\n";
     let stored = of("int64 amount = 1; int64 fee = 2;");
     let definition = check(yaml, &contracts([("b", stored)])).unwrap().definition;
-    let changed = |types: ServedTypes| -> Vec<StepTypes> { definition.changed_types("b", &types) };
-    assert_eq!(changed(of("int64 amount = 1; int64 fee = 2; string note = 3;")), []);
-    let swapped = changed(of("int64 amount = 2; int64 fee = 1;"));
-    assert_eq!(swapped.len(), 1);
-    assert!(swapped[0].difference.contains("b.Req.amount is field 1"), "{swapped:?}");
+    let spec = definition.call(StepIndex(0), Direction::Forward).unwrap();
+    let change = |types: ServedTypes| types.change(spec);
+    assert_eq!(change(of("int64 amount = 1; int64 fee = 2; string note = 3;")), None);
+    for (fields, difference) in [
+        ("int64 amount = 2; int64 fee = 1;", "b.Req.amount is field 1 in one and 2 in the other"),
+        ("int64 amount = 1; string fee = 2;", "b.Req.fee is int64 in one and string in the other"),
+        ("int64 amount = 1; int64 tax = 2;", "field 2 is b.Req.fee in one and tax in the other"),
+        ("int64 amount = 1;", "b.Req.fee is not there any more"),
+    ] {
+        assert_eq!(change(of(fields)).as_deref(), Some(difference));
+    }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::sample::{
     append_ids, ended, rival, running, saga, standing, start, step_to, stuck, write, write_new,
 };
-use crate::store::{ClaimQuery, Standing, Status, Store, Written};
+use crate::store::{Append, CLOCKS_APART_MS, ClaimQuery, Standing, Status, Store, Written};
 
 const ALIVE: NodeId = NodeId(Uuid::from_u128(0xa));
 const DEAD: NodeId = NodeId(Uuid::from_u128(0xd));
@@ -38,6 +38,34 @@ pub async fn due_sagas_without_owner_are_claimable(first: Arc<dyn Store>, second
     assert_eq!(claimable(&*second, &[], 1_001, 10).await, [saga(6), saga(1), saga(2)]);
     assert_eq!(claimable(&*second, &[], 499, 10).await, []);
     assert_eq!(claimable(&*second, &[], u64::MAX, 10).await.len(), 3);
+}
+
+/// A clock that goes back leaves wake-ups that are as far away as it went.
+pub async fn a_wake_up_that_was_set_in_the_future_is_due(
+    first: Arc<dyn Store>,
+    second: Arc<dyn Store>,
+) {
+    const HOUR_MS: u64 = 3_600_000;
+    let set_at = |n: u64, set_at_ms: u64, standing: Standing| {
+        let append = start(n, standing);
+        Append { at_ms: set_at_ms, ..append }
+    };
+    let now_ms = 10 * HOUR_MS;
+    let batch = [
+        set_at(1, now_ms - 1, due_at(now_ms + HOUR_MS)),
+        set_at(2, now_ms + HOUR_MS, due_at(now_ms + HOUR_MS + 200)),
+        set_at(3, now_ms + HOUR_MS, Standing { owner: Some(ALIVE), ..due_at(now_ms + HOUR_MS) }),
+        set_at(4, now_ms + HOUR_MS, stuck("no-reply", "ship", 10)),
+        // As far ahead as the clocks of two nodes may be apart.
+        set_at(5, now_ms + CLOCKS_APART_MS, due_at(now_ms + HOUR_MS)),
+    ];
+    write_new(&*first, &batch).await;
+    assert_eq!(claimable(&*second, &[], now_ms, 10).await, [saga(2)]);
+    // Whoever took it has set it anew.
+    let again = Append { at_ms: now_ms, ..step_to(2, 2, due_at(now_ms + 200)) };
+    write(&*first, &[again]).await;
+    assert_eq!(claimable(&*second, &[], now_ms, 10).await, []);
+    assert_eq!(claimable(&*second, &[], now_ms + 200, 10).await, [saga(2)]);
 }
 
 pub async fn sagas_of_dead_nodes_are_claimable(first: Arc<dyn Store>, second: Arc<dyn Store>) {

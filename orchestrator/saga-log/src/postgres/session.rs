@@ -1,10 +1,12 @@
 //! Connections to PostgreSQL: what is asked of the server before it is trusted, and how the
 //! connection that appends is set up.
 
+use saga_core::SagaId;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 
 use crate::open::{OpenError, unreachable};
+use crate::store::StoreError;
 
 /// A connection of ours that is nobody else's.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(super) struct Pooled;
 /// * Plans are made once, without looking at the statistics of tables that were empty a
 ///   moment ago: always by primary key.
 /// * A role whose default is another isolation level would make appends collide.
+/// * Who waits for a lock that somebody holds for minutes lets everybody wait.
 /// * The server notices within seconds that we are gone and frees our locks; otherwise the
 ///   repetitions of a write that hangs could use up its connections.
 ///
@@ -38,6 +41,7 @@ const WRITER_SETTINGS: &str = "/* connect_writer */
         set_config('enable_hashjoin', 'off', false),
         set_config('enable_mergejoin', 'off', false),
         set_config('default_transaction_isolation', 'read committed', false),
+        set_config('lock_timeout', '250ms', false),
         set_config('client_connection_check_interval', '10s', false),
         set_config('tcp_keepalives_idle', '10', false),
         set_config('tcp_keepalives_interval', '5', false),
@@ -101,6 +105,30 @@ async fn notice_timeline(connection: &mut PgConnection) -> Result<(), sqlx::Erro
     }
     Ok(())
 }
+
+/// Who holds the row of this saga locked, as far as the server knows and lets us see.
+pub(super) async fn blocker(
+    connection: &mut PgConnection,
+    saga: Option<SagaId>,
+) -> Result<String, StoreError> {
+    let who: Option<String> = sqlx::query_scalar(BLOCKER)
+        .bind(saga.map(|saga| saga.0))
+        .fetch_optional(connection)
+        .await
+        .map_err(|error| super::classify("write", error))?;
+    Ok(who.unwrap_or_else(|| "somebody else".to_owned()))
+}
+
+/// The transaction that has locked a row is its `xmax`, and holds a lock on its own number.
+const BLOCKER: &str = "/* blocker */
+    select format('process %s of user %s, %s, open since %s',
+        activity.pid, coalesce(activity.usename, '?'),
+        coalesce(nullif(activity.application_name, ''), 'an unnamed program'),
+        activity.xact_start)
+    from pg_locks as held join pg_stat_activity as activity using (pid)
+    where held.locktype = 'transactionid' and held.granted
+    and held.transactionid = (select xmax from saga where saga_id = $1)
+    limit 1";
 
 /// Sets up one of the other connections.
 pub(super) async fn reader(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

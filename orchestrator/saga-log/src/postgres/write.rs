@@ -58,13 +58,13 @@ const WRITE: &str = concat!(
             saga_id, namespace, business_key, definition, definition_version, request_hash,
             started_at_ms, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
             stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
-            cause_since_ms
+            cause_since_ms, wake_set_at_ms
         )
         select * from unnest(
             $9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bytea[],
             $15::bigint[], $16::smallint[], $17::bigint[], $18::text[], $19::uuid[],
             $20::text[], $21::text[], $22::text[], $23::bigint[], $24::text[], $25::bigint[],
-            $26::text[], $27::text[], $28::bigint[]
+            $26::text[], $27::text[], $28::bigint[], $29::bigint[]
         )
         on conflict do nothing
         returning saga_id
@@ -91,15 +91,16 @@ const WRITE: &str = concat!(
             owner = new.owner, stuck_reason = new.stuck_reason, stuck_step = new.stuck_step,
             stuck_message = new.stuck_message, stuck_since_ms = new.stuck_since_ms,
             turned_back = new.turned_back, ended_at_ms = new.ended_at_ms, cause = new.cause,
-            cause_message = new.cause_message, cause_since_ms = new.cause_since_ms
+            cause_message = new.cause_message, cause_since_ms = new.cause_since_ms,
+            wake_set_at_ms = new.wake_set_at_ms
         from unnest(
-            $29::uuid[], $30::smallint[], $31::bigint[], $32::text[], $33::uuid[],
-            $34::text[], $35::text[], $36::text[], $37::bigint[], $38::text[], $39::bigint[],
-            $40::text[], $41::text[], $42::bigint[]
+            $30::uuid[], $31::smallint[], $32::bigint[], $33::text[], $34::uuid[],
+            $35::text[], $36::text[], $37::text[], $38::bigint[], $39::text[], $40::bigint[],
+            $41::text[], $42::text[], $43::bigint[], $44::bigint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
             stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
-            cause_since_ms
+            cause_since_ms, wake_set_at_ms
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
@@ -148,68 +149,67 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
     if index.is_empty() {
         return events.fetch_one(connection).await;
     }
-    let created: Vec<(Uuid, &NewSaga)> = index
+    let mut created: Vec<(&Append, &NewSaga)> = index
         .iter()
         .filter_map(|append| match &append.index {
-            IndexChange::Create(saga) => Some((append.saga.0, &**saga)),
+            IndexChange::Create(saga) => Some((*append, &**saga)),
             IndexChange::Keep | IndexChange::Set(_) => None,
         })
         .collect();
-    let changed: Vec<(Uuid, &Standing)> = index
+    let changed: Vec<(&Append, &Standing)> = index
         .iter()
         .filter_map(|append| match &append.index {
-            IndexChange::Set(standing) => Some((append.saga.0, &**standing)),
+            IndexChange::Set(standing) => Some((*append, &**standing)),
             IndexChange::Keep | IndexChange::Create(_) => None,
         })
         .collect();
     // By key: that is where two nodes that start the same saga meet.
-    let mut created = created;
     created.sort_by_key(|(_, saga)| (&saga.namespace, &saga.business_key));
     let with_created = events
-        .bind(column(&created, |(id, _)| *id))
+        .bind(column(&created, |(append, _)| append.saga.0))
         .bind(column(&created, |(_, saga)| saga.namespace.as_str()))
         .bind(column(&created, |(_, saga)| saga.business_key.as_str()))
         .bind(column(&created, |(_, saga)| saga.definition.as_str()))
         .bind(column(&created, |(_, saga)| i64::from(saga.definition_version)))
         .bind(column(&created, |(_, saga)| saga.request_hash.as_slice()))
         .bind(column(&created, |(_, saga)| to_i64(saga.started_at_ms)));
-    let standings = column(&created, |(_, saga)| &saga.standing);
+    let standings = column(&created, |(append, saga)| (*append, &saga.standing));
     let with_standings = bind_standings!(with_created, standings);
-    let with_changed = with_standings.bind(column(&changed, |(id, _)| *id));
-    let standings = column(&changed, |(_, standing)| *standing);
-    bind_standings!(with_changed, standings).fetch_one(connection).await
+    let with_changed = with_standings.bind(column(&changed, |(append, _)| append.saga.0));
+    bind_standings!(with_changed, changed).fetch_one(connection).await
 }
 
-/// Binds the thirteen columns of a standing. A macro, as the type of a query cannot be named
-/// without its lifetimes.
+/// Binds the thirteen columns of a standing, and when it was written. A macro, as the type of a
+/// query cannot be named without its lifetimes.
 macro_rules! bind_standings {
     ($query:expr, $standings:expr) => {
         $query
-            .bind(column(&$standings, |standing| standing.status.stored()))
-            .bind(column(&$standings, |standing| standing.wake_at_ms.map(to_i64)))
-            .bind(column(&$standings, |standing| standing.waiting_on.as_deref()))
-            .bind(column(&$standings, |standing| standing.owner.map(|node| node.0)))
-            .bind(column(&$standings, |standing| {
+            .bind(column(&$standings, |(_, standing)| standing.status.stored()))
+            .bind(column(&$standings, |(_, standing)| standing.wake_at_ms.map(to_i64)))
+            .bind(column(&$standings, |(_, standing)| standing.waiting_on.as_deref()))
+            .bind(column(&$standings, |(_, standing)| standing.owner.map(|node| node.0)))
+            .bind(column(&$standings, |(_, standing)| {
                 standing.stuck.as_ref().map(|stuck| stuck.reason.as_str())
             }))
-            .bind(column(&$standings, |standing| {
+            .bind(column(&$standings, |(_, standing)| {
                 standing.stuck.as_ref().map(|stuck| stuck.step.as_str())
             }))
-            .bind(column(&$standings, |standing| {
+            .bind(column(&$standings, |(_, standing)| {
                 standing.stuck.as_ref().map(|stuck| stuck.message.as_str())
             }))
-            .bind(column(&$standings, |standing| {
+            .bind(column(&$standings, |(_, standing)| {
                 standing.stuck.as_ref().map(|stuck| to_i64(stuck.since_ms))
             }))
-            .bind(column(&$standings, |standing| standing.turned_back.as_deref()))
-            .bind(column(&$standings, |standing| standing.ended_at_ms.map(to_i64)))
-            .bind(column(&$standings, |standing| standing.cause.as_ref().map(CauseRow::key)))
-            .bind(column(&$standings, |standing| {
+            .bind(column(&$standings, |(_, standing)| standing.turned_back.as_deref()))
+            .bind(column(&$standings, |(_, standing)| standing.ended_at_ms.map(to_i64)))
+            .bind(column(&$standings, |(_, standing)| standing.cause.as_ref().map(CauseRow::key)))
+            .bind(column(&$standings, |(_, standing)| {
                 standing.cause.as_ref().map(|cause| cause.message.as_str())
             }))
-            .bind(column(&$standings, |standing| {
+            .bind(column(&$standings, |(_, standing)| {
                 standing.cause.as_ref().map(|cause| to_i64(cause.since_ms))
             }))
+            .bind(column(&$standings, |(append, _)| to_i64(append.at_ms)))
     };
 }
 use bind_standings;

@@ -2,7 +2,7 @@
 
 /// Implements [`crate::Store`] for a store that has
 ///
-/// * `KIND` and `EXCLUSIVE`,
+/// * `KIND`, `EXCLUSIVE` and `CLOCK`, the statement that reads the database's clock,
 /// * `write_batch(&self, &[Append])`,
 /// * `read(&self, operation, work)` and `edit(&self, operation, work)`, which run `work` on
 ///   a connection to the end, even where their own future is dropped,
@@ -118,18 +118,36 @@ macro_rules! sql_store {
                 rows::cause_groups(records, examples_max, "cause_groups")
             }
 
+            async fn clock_ms(&self) -> Result<Option<u64>, StoreError> {
+                let Some(statement) = Self::CLOCK else {
+                    return Ok(None);
+                };
+                let now_ms: i64 = self
+                    .read("clock_ms", move |connection| {
+                        sqlx::query_scalar(statement).fetch_one(connection).boxed()
+                    })
+                    .await?;
+                Ok(Some(u64::try_from(now_ms).unwrap_or(0)))
+            }
+
             async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
                 let limit = i64::from(query.sagas_max);
                 let now_ms = to_i64(query.now_ms);
-                let mut due: Vec<(Option<i64>, Uuid)> = self
-                    .read("claimable", move |connection| {
-                        sqlx::query_as(sql::CLAIMABLE_DUE)
-                            .bind(now_ms)
-                            .bind(limit)
-                            .fetch_all(connection)
-                            .boxed()
-                    })
-                    .await?;
+                let ahead_ms = now_ms.saturating_add(to_i64($crate::store::CLOCKS_APART_MS));
+                let mut due: Vec<(Option<i64>, Uuid)> = Vec::new();
+                let looks = [(sql::CLAIMABLE_DUE, now_ms), (sql::CLAIMABLE_SET_AHEAD, ahead_ms)];
+                for (statement, at_ms) in looks {
+                    let found: Vec<(Option<i64>, Uuid)> = self
+                        .read("claimable", move |connection| {
+                            sqlx::query_as(statement)
+                                .bind(at_ms)
+                                .bind(limit)
+                                .fetch_all(connection)
+                                .boxed()
+                        })
+                        .await?;
+                    due.extend(found);
+                }
                 for node in query.dead.iter().copied() {
                     let left_behind: Vec<(Option<i64>, Uuid)> = self
                         .read("claimable", move |connection| {

@@ -5,7 +5,6 @@ use std::iter;
 use std::sync::LazyLock;
 
 use futures::TryStreamExt;
-use saga_core::SagaId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Either, Executor, Sqlite, SqliteConnection};
@@ -74,8 +73,8 @@ async fn write_part(
     part: &[&Append],
     begin: bool,
 ) -> Result<bool, sqlx::Error> {
-    let created: Vec<(SagaId, &NewSaga)> = part.iter().filter_map(|it| created(it)).collect();
-    let changed: Vec<(SagaId, &Standing)> = part.iter().filter_map(|it| changed(it)).collect();
+    let created: Vec<(&Append, &NewSaga)> = part.iter().filter_map(|it| created(it)).collect();
+    let changed: Vec<(&Append, &Standing)> = part.iter().filter_map(|it| changed(it)).collect();
     let shape = Shape {
         begin,
         created: room(created.len()),
@@ -90,8 +89,8 @@ async fn write_part(
         query = bind_append(query, row.copied());
     }
     for row in padded(&changed, shape.changed) {
-        query = query.bind(row.map(|(id, _)| id.0));
-        query = bind_standing(query, row.map(|(_, standing)| *standing));
+        query = query.bind(row.map(|(append, _)| append.saga.0));
+        query = bind_standing(query, row.copied());
     }
     let mut results = connection.fetch_many(query);
     let mut affected = Vec::with_capacity(4);
@@ -141,16 +140,16 @@ async fn look_up(
 
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-fn created(append: &Append) -> Option<(SagaId, &NewSaga)> {
+fn created(append: &Append) -> Option<(&Append, &NewSaga)> {
     match &append.index {
-        IndexChange::Create(saga) => Some((append.saga, saga)),
+        IndexChange::Create(saga) => Some((append, saga)),
         IndexChange::Keep | IndexChange::Set(_) => None,
     }
 }
 
-fn changed(append: &Append) -> Option<(SagaId, &Standing)> {
+fn changed(append: &Append) -> Option<(&Append, &Standing)> {
     match &append.index {
-        IndexChange::Set(standing) => Some((append.saga, standing)),
+        IndexChange::Set(standing) => Some((append, standing)),
         IndexChange::Keep | IndexChange::Create(_) => None,
     }
 }
@@ -167,8 +166,8 @@ fn bind_append<'q>(query: Bound<'q>, append: Option<&'q Append>) -> Bound<'q> {
         .bind(append.map(|append| to_i64(append.log_epoch)))
 }
 
-fn bind_saga<'q>(query: Bound<'q>, row: Option<&(SagaId, &'q NewSaga)>) -> Bound<'q> {
-    let id = row.map(|(id, _)| id.0);
+fn bind_saga<'q>(query: Bound<'q>, row: Option<&(&'q Append, &'q NewSaga)>) -> Bound<'q> {
+    let id = row.map(|(append, _)| append.saga.0);
     let saga = row.map(|(_, saga)| *saga);
     let query = query
         .bind(id)
@@ -178,10 +177,12 @@ fn bind_saga<'q>(query: Bound<'q>, row: Option<&(SagaId, &'q NewSaga)>) -> Bound
         .bind(saga.map(|saga| i64::from(saga.definition_version)))
         .bind(saga.map(|saga| saga.request_hash.as_slice()))
         .bind(saga.map(|saga| to_i64(saga.started_at_ms)));
-    bind_standing(query, saga.map(|saga| &saga.standing))
+    bind_standing(query, row.map(|(append, saga)| (*append, &saga.standing)))
 }
 
-fn bind_standing<'q>(query: Bound<'q>, standing: Option<&'q Standing>) -> Bound<'q> {
+/// The columns of a standing, and when it was written.
+fn bind_standing<'q>(query: Bound<'q>, row: Option<(&'q Append, &'q Standing)>) -> Bound<'q> {
+    let standing = row.map(|(_, standing)| standing);
     let stuck = standing.and_then(|standing| standing.stuck.as_ref());
     let cause = standing.and_then(|standing| standing.cause.as_ref());
     query
@@ -198,6 +199,7 @@ fn bind_standing<'q>(query: Bound<'q>, standing: Option<&'q Standing>) -> Bound<
         .bind(cause.map(CauseRow::key))
         .bind(cause.map(|cause| cause.message.as_str()))
         .bind(cause.map(|cause| to_i64(cause.since_ms)))
+        .bind(row.map(|(append, _)| to_i64(append.at_ms)))
 }
 
 /// Rows that a statement may have room for, beside none. Few, as every shape is prepared
@@ -250,11 +252,11 @@ impl Shape {
                     saga_id, namespace, business_key, definition, definition_version,
                     request_hash, started_at_ms, status, wake_at_ms, waiting_on, owner,
                     stuck_reason, stuck_step, stuck_message, stuck_since_ms, turned_back,
-                    ended_at_ms, cause, cause_message, cause_since_ms
+                    ended_at_ms, cause, cause_message, cause_since_ms, wake_set_at_ms
                 )
                 select * from ({rows}) where column1 is not null
                 on conflict do nothing;",
-                rows = values(self.created, 20),
+                rows = values(self.created, 21),
             ));
         }
         // A row behind the first needs the very row that it builds on.
@@ -281,9 +283,10 @@ impl Shape {
                     owner = new.column5, stuck_reason = new.column6, stuck_step = new.column7,
                     stuck_message = new.column8, stuck_since_ms = new.column9,
                     turned_back = new.column10, ended_at_ms = new.column11, cause = new.column12,
-                    cause_message = new.column13, cause_since_ms = new.column14
+                    cause_message = new.column13, cause_since_ms = new.column14,
+                    wake_set_at_ms = new.column15
                 from ({rows}) as new where saga.saga_id = new.column1;",
-                rows = values(self.changed, 14),
+                rows = values(self.changed, 15),
             ));
         }
         text

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
+use super::aside::Aside;
 use super::{AppendError, Entry, LogLimits};
 use crate::store::{Append, Store, StoreError, Written};
 
@@ -33,7 +34,11 @@ fn turns() -> usize {
     }
 }
 
-type Answer = oneshot::Sender<Result<Written, AppendError>>;
+/// What an append holds of the queue, and who waits for it.
+type Rest = (OwnedSemaphorePermit, oneshot::Sender<Result<Written, AppendError>>);
+
+/// Locked rows of one batch that are set aside, each found at the price of a wait.
+const LOCKED_MAX: usize = 4;
 
 impl Batches {
     /// Writes what comes until all handles are gone or `close_asked` becomes true and the
@@ -45,8 +50,10 @@ impl Batches {
     ) {
         let mut waiting = VecDeque::new();
         let mut taken = Vec::new();
+        let mut aside = Aside::default();
         let turns = turns();
-        loop {
+        let mut is_over = false;
+        while !(is_over && waiting.is_empty() && aside.is_empty()) {
             if *close_asked.borrow() && !queue.is_closed() {
                 // What was queued can still be taken; then `recv_many` gives 0.
                 queue.close();
@@ -55,14 +62,13 @@ impl Batches {
             if waiting.is_empty() {
                 tokio::select! {
                     biased;
-                    received = queue.recv_many(&mut taken, room) => {
-                        if received == 0 {
-                            return;
-                        }
+                    received = queue.recv_many(&mut taken, room), if !is_over => {
+                        is_over = received == 0;
                     }
                     Ok(_) = close_asked.wait_for(|close| *close), if !queue.is_closed() => {
                         continue;
                     }
+                    () = aside.due() => {}
                 }
                 for _ in 0..turns {
                     task::yield_now().await;
@@ -74,7 +80,12 @@ impl Batches {
                 taken.push(entry);
             }
             waiting.extend(taken.drain(..));
-            self.write_batch(self.cut(&mut waiting)).await;
+            if !waiting.is_empty() {
+                self.write_batch(self.cut(&mut waiting), &mut aside).await;
+            }
+            while let Some(entry) = aside.next() {
+                self.write_batch(vec![entry], &mut aside).await;
+            }
         }
     }
 
@@ -92,34 +103,40 @@ impl Batches {
         waiting.drain(..rows.max(1)).collect()
     }
 
-    /// Writes one batch and answers each append in it. A batch that is rejected is halved
-    /// until only what is to blame is left, so the others are written.
-    async fn write_batch(&self, batch: Vec<Entry>) {
+    /// Writes one batch and answers each append in it. A batch that is rejected, or that meets
+    /// a locked row, is halved until only what is to blame is left, so the others are written.
+    async fn write_batch(&self, batch: Vec<Entry>, aside: &mut Aside) {
         let mut appends = Vec::with_capacity(batch.len());
-        let mut answers = Vec::with_capacity(batch.len());
-        // Held until the batch is done: what is being written still takes memory.
-        let mut bytes = Vec::with_capacity(batch.len());
-        for entry in batch {
-            appends.push(entry.append);
-            answers.push(Some(entry.done));
-            bytes.push(entry.bytes);
+        let mut rest = Vec::with_capacity(batch.len());
+        for Entry { append, bytes, done } in batch {
+            appends.push(append);
+            // The bytes are held until the batch is done: what is being written takes memory.
+            rest.push(Some((bytes, done)));
         }
         let whole = 0..appends.len();
-        let mut parts = vec![whole];
+        let (mut parts, mut locked) = (vec![whole], 0);
         while let Some(part) = parts.pop() {
-            match self.write_until_known(&appends[part.clone()]).await {
+            match self.write_until_known(&appends[part.clone()], locked < LOCKED_MAX).await {
                 Ok(written) => {
-                    for (answer, written) in answers[part].iter_mut().zip(written) {
-                        send(answer, Ok(written));
+                    for (rest, written) in rest[part].iter_mut().zip(written) {
+                        send(rest.take(), Ok(written));
                     }
                 }
-                Err(source) if part.len() == 1 => {
-                    send(&mut answers[part.start], Err(AppendError::Rejected { source }));
-                }
-                Err(_) => {
+                Err(error) if 1 < part.len() => {
+                    debug!(error = chain(&error), rows = part.len(), "a batch is halved");
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
                     parts.push(part.start..middle);
+                }
+                Err(StoreError::Locked { by, .. }) => {
+                    locked += 1;
+                    if let Some((bytes, done)) = rest[part.start].take() {
+                        let append = appends[part.start].clone();
+                        aside.put(Entry { append, bytes, done }, &by);
+                    }
+                }
+                Err(source) => {
+                    send(rest[part.start].take(), Err(AppendError::Rejected { source }));
                 }
             }
         }
@@ -127,11 +144,19 @@ impl Batches {
 
     /// Writes `appends` again and again until the database says what became of them.
     /// Appends are idempotent, so whatever an earlier try did is not done twice.
-    async fn write_until_known(&self, appends: &[Append]) -> Result<Vec<Written>, StoreError> {
+    ///
+    /// Where many rows in a row are locked, or the whole table is, nothing is gained by trying
+    /// each: then, without `sets_aside`, it is as if the database were away.
+    async fn write_until_known(
+        &self,
+        appends: &[Append],
+        sets_aside: bool,
+    ) -> Result<Vec<Written>, StoreError> {
         let mut delay_ms = self.limits.delay_first_ms;
         loop {
             match self.write_watched(appends).await {
-                Err(error @ StoreError::Unavailable { .. }) => {
+                Err(error @ StoreError::Locked { .. }) if sets_aside => return Err(error),
+                Err(error @ (StoreError::Unavailable { .. } | StoreError::Locked { .. })) => {
                     if self.available.send_replace(false) {
                         warn!(
                             error = chain(&error),
@@ -169,8 +194,8 @@ impl Batches {
 }
 
 /// Whoever waited may be gone. The append is in the log all the same.
-fn send(answer: &mut Option<Answer>, result: Result<Written, AppendError>) {
-    if let Some(answer) = answer.take() {
+fn send(rest: Option<Rest>, result: Result<Written, AppendError>) {
+    if let Some((_bytes, answer)) = rest {
         let _gone = answer.send(result);
     }
 }

@@ -5,6 +5,8 @@
 
 mod conformance;
 mod database;
+mod locked;
+mod mute;
 mod outages;
 mod pooler;
 mod postgres;

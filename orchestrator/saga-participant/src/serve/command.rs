@@ -5,7 +5,9 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use super::{
     Server,
@@ -83,6 +85,7 @@ impl Settings {
 /// The whole of a service's binary.
 #[expect(clippy::print_stderr, reason = "the error of a command goes to the terminal")]
 pub fn main<S: Service>() -> ExitCode {
+    saga_serve::prepare_process();
     let command = Cli::command().name(S::NAME).about(S::ABOUT);
     let cli = match Cli::from_arg_matches(&command.get_matches()) {
         Ok(cli) => cli,
@@ -119,6 +122,7 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
         return Ok(());
     }
     schema::check(&database, &S::SCHEMA).await?;
+    config.server.check()?;
     let server = Server::bind(config.listen, config.server)?;
     let app = S::app(database, config.service).await?;
     tracing::info!(listen = %server.local_addr(), "{} serves", S::NAME);
@@ -131,17 +135,15 @@ fn start_log(log: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter).with_context(|| {
         format!("log.filter is {:?}: write a level such as info, or module=level", log.filter)
     })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // A file is read by programs and in editors, which show the codes of colours as they are.
-    let in_colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(in_colour);
-    match log.format {
-        LogFormat::Json => subscriber.json().init(),
-        LogFormat::Text => subscriber.init(),
-    }
+    let lines = if std::io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
+    let lines = match log.format {
+        LogFormat::Json => lines.json().boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
+    let lines = lines.with_filter(saga_serve::Quiet::default());
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
 }
 

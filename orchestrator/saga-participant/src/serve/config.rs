@@ -69,8 +69,21 @@ pub struct Config<C> {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerLimits {
+    /// Connections at the same time. For one more, the one that has been idle for longest has
+    /// to go. Never more than the process has descriptors for.
+    pub connections_max: usize,
+    /// Calls that all connections have open together.
+    pub calls_max: usize,
     /// Calls that one connection may have open.
     pub streams_per_connection_max: u32,
+    /// Reads that one connection may have under way. The next one waits for its turn.
+    pub reads_per_connection_max: usize,
+    /// Requests of all calls together, each from its 16 KiB on.
+    pub requests_bytes_max: usize,
+    /// How long a connection may take to begin to speak HTTP/2.
+    pub handshake_timeout_ms: u64,
+    /// How long a request may take to arrive, from its headers to its end.
+    pub request_timeout_ms: u64,
     /// All headers of one call together.
     pub header_bytes_max: u32,
     /// How often a connection is asked whether it lives.
@@ -85,8 +98,15 @@ pub struct ServerLimits {
 
 impl Default for ServerLimits {
     fn default() -> Self {
+        let strangers = saga_serve::Limits::default();
         Self {
+            connections_max: strangers.connections_max,
+            calls_max: strangers.calls_max,
             streams_per_connection_max: 1_024,
+            reads_per_connection_max: strangers.reads_per_connection_max,
+            requests_bytes_max: strangers.requests_bytes_max,
+            handshake_timeout_ms: strangers.handshake_timeout_ms,
+            request_timeout_ms: strangers.request_timeout_ms,
             header_bytes_max: 16 << 10,
             keepalive_interval_ms: 20_000,
             keepalive_timeout_ms: 10_000,

@@ -29,6 +29,7 @@ pub(super) async fn cancel(session: &Session, arguments: Cancel) -> Result<Exit,
         reason: arguments.reason,
         actor: arguments.actor.actor,
         wait: None,
+        expected_version: 0,
     };
     let limit = arguments.wait.unwrap_or_default();
     let reply = client.cancel(&doing, request, limit, &permit).await?;
@@ -83,6 +84,8 @@ pub(super) async fn retry(session: &Session, arguments: Retry) -> Result<Exit, F
         name: Some(name.clone()),
         actor: arguments.actor.actor,
         reason: arguments.reason,
+        // It moves with each try.
+        expected_version: 0,
     };
     let reply = client.retry(&doing, request, &permit).await?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_list_shows_the_newest_versions() {
-        let reply = ListDefinitionsResponse { definitions: vec![definition()] };
+        let reply =
+            ListDefinitionsResponse { definitions: vec![definition()], ..Default::default() };
         assert_snapshot!(list(&reply, &look()), @"
           DEFINITION   VERSION  STORED  CONTENT
         ✔ place-order  3        2h ago  8f0c70cde94d

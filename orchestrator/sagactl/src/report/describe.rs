@@ -297,6 +297,19 @@ mod tests {
     }
 
     #[test]
+    fn a_stuck_saga_fits_the_narrowest_usual_terminal() {
+        let mut saga = stuck_saga();
+        saga.steps[1].last_result = format!("INVALID_ARGUMENT: {}", "why ".repeat(20).trim_end());
+        let narrow = Look { width: Some(80), ..look() };
+        let text = report(&saga, &stuck_events(), None, &narrow);
+        let lines = text.lines().filter(|line| !line.contains("sagactl saga "));
+        let longest = lines.map(UnicodeWidthStr::width).max();
+        assert!(longest <= Some(80), "{longest:?}\n{text}");
+        assert_eq!(text.matches("INVALID_ARGUMENT: why why").count(), 1, "once in full:\n{text}");
+        assert!(text.contains("INVALID_ARGUMEN…"), "clipped in its cell:\n{text}");
+    }
+
+    #[test]
     fn a_saga_whose_pivot_is_out_says_what_a_cancel_depends_on() {
         assert_snapshot!(report(&undecided_saga(), &[], None, &look()), @"
         order/10047   01a1ff65-949e-76ea-a3c9-4d8f0c70cde9                                           running

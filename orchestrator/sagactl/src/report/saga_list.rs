@@ -37,15 +37,19 @@ fn row(saga: &Saga, look: &Look) -> Row {
         format!("{}@{}", saga.definition, saga.definition_version),
         look.at(saga.started_at),
         look.took(saga.started_at, saga.ended_at),
-        why(saga).to_owned(),
+        why(saga),
     ];
     (mark, cells)
 }
 
-fn why(saga: &Saga) -> &str {
+fn why(saga: &Saga) -> String {
     match &saga.stuck {
-        Some(stuck) if !stuck.message.is_empty() => &stuck.message,
-        _ => &saga.why,
+        Some(stuck) if !stuck.message.is_empty() => stuck.message.clone(),
+        // A list knows of a saga that turned back only why.
+        _ if saga.why.is_empty() && !saga.turned_back.is_empty() => {
+            format!("turned back: {}", saga.turned_back)
+        }
+        _ => saga.why.clone(),
     }
 }
 
@@ -54,7 +58,9 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::report::example::{completed_saga, look, running_saga, stuck_saga};
+    use crate::report::example::{
+        compensated_saga, completed_saga, look, running_saga, stuck_saga,
+    };
 
     #[test]
     fn a_list_shows_key_state_age_and_why() {
@@ -66,6 +72,16 @@ mod tests {
         ▸ order/10043  running    place-order@3  41m ago  41m    inventory was not reached; the next try is in 3 s.
         ✔ order/10044  completed  place-order@3  41m ago  2.41s
         ");
+    }
+
+    #[test]
+    fn a_list_says_why_a_saga_turned_back() {
+        let saga = Saga {
+            why: String::new(),
+            turned_back: "ATTEMPTS_EXHAUSTED".to_owned(),
+            ..compensated_saga()
+        };
+        assert!(one(Some(&saga), &look()).contains("turned back: ATTEMPTS_EXHAUSTED"));
     }
 
     #[test]

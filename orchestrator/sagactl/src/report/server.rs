@@ -4,7 +4,7 @@ use saga_proto::saga::v1::GetServerInfoResponse;
 
 use crate::look::{Look, Mark};
 
-/// The server in five lines.
+/// The server in a few lines, and one for each definition that it refused.
 pub(crate) fn report(reply: &GetServerInfoResponse, look: &Look) -> String {
     let behind_ms = reply.log_behind_ms;
     let went_back = format!(
@@ -20,7 +20,7 @@ pub(crate) fn report(reply: &GetServerInfoResponse, look: &Look) -> String {
     } else {
         (Mark::Trouble, "CANNOT BE WRITTEN: sagas wait, nothing is lost")
     };
-    format!(
+    let mut text = format!(
         "version   {}\nnode      {}\nlog       {} {}, {log}\nsagas     {} of at most {}\n",
         reply.version,
         reply.node_id,
@@ -28,7 +28,12 @@ pub(crate) fn report(reply: &GetServerInfoResponse, look: &Look) -> String {
         reply.log,
         reply.sagas_in_flight,
         reply.sagas_in_flight_max,
-    )
+    );
+    for refused in &reply.definitions_refused {
+        let sign = look.paint(Mark::Trouble, look.sign(Mark::Trouble));
+        text.push_str(&format!("refused   {sign} {refused}\n"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -57,5 +62,8 @@ mod tests {
         ");
         let restored = GetServerInfoResponse { log_behind_ms: 61_500, ..reply };
         assert!(report(&restored, &look()).contains("WENT BACK IN TIME by 61.500 s"));
+        let definitions_refused = vec!["b.yaml: stored with other contents".to_owned()];
+        let refused = GetServerInfoResponse { definitions_refused, ..restored };
+        assert!(report(&refused, &look()).contains("! b.yaml: stored with other contents"));
     }
 }

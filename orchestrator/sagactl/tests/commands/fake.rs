@@ -29,7 +29,7 @@ use tonic::{
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// Rows in a page at most, so that few rows make many pages.
-const PAGE_SIZE_MAX: u32 = 2;
+const PAGE_SIZE_MAX: i32 = 2;
 
 /// Ids of the sagas, by their place in [`KEYS`].
 pub(crate) const STUCK_ID: &str = "01a1ff65-949e-76ea-a3c9-000000000003";
@@ -205,10 +205,11 @@ fn saga(index: usize) -> Saga {
 }
 
 /// The rows of a page, and the token of the next one: the number of its first row.
-fn page<T>(rows: Vec<T>, token: &str, size: u32) -> Result<(Vec<T>, String), Status> {
+fn page<T>(rows: Vec<T>, token: &str, size: i32) -> Result<(Vec<T>, String), Status> {
     let malformed = |_| refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID", "no such page");
     let from: usize = if token.is_empty() { 0 } else { token.parse().map_err(malformed)? };
-    let size = if size == 0 { PAGE_SIZE_MAX } else { size.min(PAGE_SIZE_MAX) } as usize;
+    let size = usize::try_from(if size == 0 { PAGE_SIZE_MAX } else { size.min(PAGE_SIZE_MAX) });
+    let size = size.unwrap();
     let next = if from + size < rows.len() { (from + size).to_string() } else { String::new() };
     Ok((rows.into_iter().skip(from).take(size).collect(), next))
 }

@@ -32,6 +32,8 @@ impl SagaLog {
             Event::CancelRequested { .. }
             | Event::Signalled { .. }
             | Event::OperatorActed { .. } => {}
+            Event::Answered { step, direction, attempt, .. }
+                if self.steps[step.at()].callers.contains(&(*direction, *attempt, writer)) => {}
             _ if writer != self.owner => {
                 wrong.push(format!("L2: {} by a node that does not own it", event.kind()));
             }

@@ -58,7 +58,7 @@ impl DefinitionService for Fake {
         _: Request<ListDefinitionsRequest>,
     ) -> Result<Response<ListDefinitionsResponse>, Status> {
         let definitions = vec![definition("")];
-        Ok(Response::new(ListDefinitionsResponse { definitions }))
+        Ok(Response::new(ListDefinitionsResponse { definitions, next_page_token: String::new() }))
     }
 
     async fn check_definition(

@@ -1,0 +1,81 @@
+//! A listener, and how its services are served.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use saga_serve::{Connections, Front, Incoming, Limits};
+use tokio::net::TcpListener;
+use tonic::{service::Routes, transport::Server};
+
+use crate::{api::DOMAIN, coalesce::Coalesced};
+
+/// Bytes that a client may send ahead, per call and per connection.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Methods that take more than one message.
+const STREAMS: [&str; 1] = ["/saga.v1.OperatorService/RunParticipantCheck"];
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+    limits: Limits,
+}
+
+impl Listener {
+    /// Listens on `address`, which stands under `key` in the configuration.
+    pub(super) async fn bind(
+        key: &str,
+        address: SocketAddr,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
+        let socket = TcpListener::bind(address).await.with_context(|| {
+            format!(
+                "{key}: cannot listen on {address}; end what uses the port, or give another one"
+            )
+        })?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "{key} can be reached from other machines, and there is no TLS and no login yet: \
+                 whoever reaches it can do everything that it serves; listen on 127.0.0.1, or \
+                 keep others away with a firewall"
+            );
+        }
+        Ok(Self { socket, limits })
+    }
+
+    pub(super) fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `stop` ends and what was called by then is answered. Nobody who only
+    /// holds a connection is waited for.
+    pub(super) async fn serve(
+        self,
+        routes: Routes,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), tonic::transport::Error> {
+        let Self { socket, limits } = self;
+        let connections = Connections::new(limits);
+        let stopping = connections.clone();
+        Server::builder()
+            .max_concurrent_streams(limits.streams_per_connection_max)
+            .http2_keepalive_interval(Some(Duration::from_millis(limits.keepalive_interval_ms)))
+            .http2_keepalive_timeout(Some(Duration::from_millis(limits.keepalive_timeout_ms)))
+            .http2_max_pending_accept_reset_streams(Some(64))
+            .initial_stream_window_size(Some(WINDOW_BYTES))
+            .initial_connection_window_size(Some(WINDOW_BYTES))
+            .http2_max_header_list_size(limits.header_bytes_max)
+            .layer(Front::new(connections.clone(), DOMAIN, &STREAMS))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                Incoming::new(socket, connections, Coalesced::new),
+                async move {
+                    stop.await;
+                    stopping.stop();
+                },
+            )
+            .await
+    }
+}
