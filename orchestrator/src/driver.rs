@@ -65,7 +65,7 @@ pub(crate) enum DriveError {
     /// The log does not hold what this node knows of the saga: it went back in time, or it is
     /// read and written in two places. What is known here is not true; take up what is there.
     #[error("saga {saga}: the log does not have version {version} that was seen here")]
-    Displaced { saga: SagaId, version: u64 },
+    Displaced { saga: SagaId, version: u64, log_epoch: u64 },
     /// The log has no such saga any more: it went back to before the start.
     #[error("saga {saga}: the log has lost it")]
     Gone { saga: SagaId },
@@ -226,6 +226,7 @@ impl Run {
             }
             self.move_times();
             let now_ms = self.shared.clock.now_ms();
+            self.hear_of_losses(&mut pending, now_ms);
             let subject = Subject {
                 definition: &self.definition,
                 business_key: &self.business_key,
@@ -262,6 +263,11 @@ impl Run {
                     let _ = done.send(());
                 }
             }
+            let is_behind = self.state.log_epoch() < self.shared.log_mark().epoch;
+            if is_behind && !advance.orders.is_empty() {
+                // It was decided without knowing what the log has lost meanwhile.
+                return Err(self.displaced());
+            }
             let mut places = places;
             for order in advance.orders {
                 let at = places.iter().position(|(step, _)| *step == order.step());
@@ -282,6 +288,17 @@ impl Run {
                     self.wait(until_ms, mode, &mut pending).await;
                 }
             }
+        }
+    }
+
+    /// Where the log lost rows since this saga was last told, that comes before everything else
+    /// that was learned.
+    fn hear_of_losses(&self, pending: &mut Pending, at_ms: u64) {
+        let log_epoch = self.shared.log_mark().epoch;
+        if self.state.log_epoch() < log_epoch && pending.create.is_none() {
+            let is_old_news = |fact: &Event| matches!(fact, Event::LogWentBack { .. });
+            pending.facts.retain(|fact| !is_old_news(fact));
+            pending.facts.insert(0, Event::LogWentBack { log_epoch, at_ms });
         }
     }
 
@@ -349,7 +366,8 @@ impl Run {
     }
 
     fn displaced(&self) -> DriveError {
-        DriveError::Displaced { saga: self.saga, version: self.version() }
+        let (version, log_epoch) = (self.version(), self.state.log_epoch());
+        DriveError::Displaced { saga: self.saga, version, log_epoch }
     }
 
     fn refused(&self, source: AppendError) -> DriveError {

@@ -352,7 +352,8 @@ impl Shared {
                 tracing::warn!(saga.id = %saga, %error, "a saga waits for the log");
                 self.orphans.add(saga);
             }
-            DriveError::Displaced { version, .. } => {
+            DriveError::Displaced { version, log_epoch, .. } => {
+                self.continuity.rows_are_gone(*log_epoch);
                 tracing::warn!(
                     saga.id = %saga,
                     saga.version = version,

@@ -34,12 +34,12 @@ pub fn cancel_effect(definition: &Definition, state: &State) -> CancelEffect {
     if state.turned_back().is_some() {
         return CancelEffect::TurnsBack;
     }
-    match definition.pivot().map(|pivot| state.step(pivot).phase) {
-        Some(StepPhase::Applied) => CancelEffect::TooLate,
-        Some(phase) if phase.may_stand() && state.ended().is_some() => {
+    match definition.pivot().map(|pivot| state.step(pivot)) {
+        Some(pivot) if pivot.phase == StepPhase::Applied => CancelEffect::TooLate,
+        Some(pivot) if pivot.may_stand() && state.ended().is_some() => {
             CancelEffect::Ended(Ending::Closed)
         }
-        Some(phase) if phase.may_stand() => CancelEffect::Undecided,
+        Some(pivot) if pivot.may_stand() => CancelEffect::Undecided,
         // Nothing is called while a cancel is in the log, before the saga has turned back.
         _ => CancelEffect::TurnsBack,
     }

@@ -62,6 +62,9 @@ impl From<&Event> for wire::Event {
                 let node = Bytes::copy_from_slice(node.0.as_bytes());
                 (*at_ms, Kind::Owned(wire::Owned { node, epoch: epoch.0 }))
             }
+            Event::LogWentBack { log_epoch, at_ms } => {
+                (*at_ms, Kind::LogWentBack(wire::LogWentBack { log_epoch: *log_epoch }))
+            }
             Event::Skipped { step, at_ms } => (*at_ms, Kind::Skipped(of_step(*step))),
             Event::Intended { step, direction, attempt, request, at_ms } => {
                 let call = call(*step, *direction, *attempt);
@@ -148,6 +151,9 @@ impl TryFrom<wire::Event> for Event {
             Kind::Owned(owned) => {
                 Self::Owned { node: NodeId(uuid(&owned.node)?), epoch: Epoch(owned.epoch), at_ms }
             }
+            Kind::LogWentBack(wire::LogWentBack { log_epoch }) => {
+                Self::LogWentBack { log_epoch, at_ms }
+            }
             Kind::Skipped(skipped) => Self::Skipped { step: step_index(skipped.step)?, at_ms },
             Kind::Intended(intended) => {
                 let (step, direction, attempt) = decoded_call(intended.call)?;
@@ -217,6 +223,8 @@ impl From<&event::Started> for wire::Started {
             definition_hash: Bytes::copy_from_slice(&started.definition_hash),
             input: started.input.clone(),
             node: Bytes::copy_from_slice(started.node.0.as_bytes()),
+            log_epoch: started.log_epoch,
+            after_loss: started.after_loss,
             operations: match started.operations {
                 OperationRoot::Saga => None,
                 OperationRoot::Request(root) => {
@@ -244,6 +252,8 @@ impl wire::Started {
                 Some(_) => return Err(DecodeError::Unknown { what: "derivation of ids" }),
             },
             node: NodeId(uuid(&self.node)?),
+            log_epoch: self.log_epoch,
+            after_loss: self.after_loss,
             at_ms,
         })
     }

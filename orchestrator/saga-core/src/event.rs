@@ -21,6 +21,10 @@ pub enum Event {
     Started(Started),
     /// A node took the saga. Calls that the owner before it had out are in doubt now.
     Owned { node: NodeId, epoch: Epoch, at_ms: u64 },
+    /// The log lost rows, of this saga too for all that is known: it went back in time, and its
+    /// history goes on in this epoch of the log. Participants may have heard more of the saga
+    /// than the log tells.
+    LogWentBack { log_epoch: u64, at_ms: u64 },
     /// The step's condition was false.
     Skipped { step: StepIndex, at_ms: u64 },
     /// A call may leave from now on. `request` is set in the first attempt of a
@@ -83,6 +87,11 @@ pub struct Started {
     pub operations: OperationRoot,
     /// The first owner; its epoch is 1.
     pub node: NodeId,
+    /// The epoch of the log that it was started in. 0: not on record, as in rows of before.
+    pub log_epoch: u64,
+    /// Whether the log had lost rows not long before: this saga may have been started before,
+    /// in rows that are gone, and what was done then has the operation ids of this one.
+    pub after_loss: bool,
     /// When the saga was accepted.
     pub at_ms: u64,
 }
@@ -134,6 +143,8 @@ pub enum TurnBackReason {
     DeadlinePassed,
     /// A client asked for it.
     Cancelled,
+    /// The step's effect is undone already: the saga had turned back in rows that the log lost.
+    UndoneInLostRows { step: StepIndex },
 }
 
 /// What a person did to a saga.
@@ -177,6 +188,7 @@ impl Event {
         match self {
             Self::Started(_) => "Started",
             Self::Owned { .. } => "Owned",
+            Self::LogWentBack { .. } => "LogWentBack",
             Self::Skipped { .. } => "Skipped",
             Self::Intended { .. } => "Intended",
             Self::Answered { .. } => "Answered",
@@ -249,6 +261,7 @@ impl TurnBackReason {
             Self::Unrenderable { .. } => "UNRENDERABLE",
             Self::DeadlinePassed => "DEADLINE_PASSED",
             Self::Cancelled => "CANCELLED",
+            Self::UndoneInLostRows { .. } => "UNDONE_IN_LOST_ROWS",
         }
     }
 
@@ -258,7 +271,8 @@ impl TurnBackReason {
         match self {
             Self::StepRejected { step, .. }
             | Self::AttemptsExhausted { step }
-            | Self::Unrenderable { step } => Some(*step),
+            | Self::Unrenderable { step }
+            | Self::UndoneInLostRows { step } => Some(*step),
             Self::DeadlinePassed | Self::Cancelled => None,
         }
     }

@@ -46,6 +46,9 @@ pub fn step_view(state: &State, index: StepIndex) -> StepView {
     use Direction::{Backward, Forward};
     let turned_back = state.turned_back().is_some();
     let is_over = state.ended().is_some();
+    if turned_back && state.step(index).may_have_begun_unseen() {
+        return StepView::Unknown;
+    }
     match state.step(index).phase {
         // Closed while a call was out, or before what it did was known: nobody will hear.
         StepPhase::InFlight { .. }
@@ -57,6 +60,7 @@ pub fn step_view(state: &State, index: StepIndex) -> StepView {
         }
         StepPhase::Pending => StepView::NotBegun,
         StepPhase::Skipped => StepView::Skipped,
+        StepPhase::Applied if state.may_be_undone_unseen(index) => StepView::Unknown,
         StepPhase::Applied => StepView::Applied,
         StepPhase::Rejected => StepView::Rejected,
         StepPhase::Fenced => StepView::NotDone,
@@ -112,12 +116,15 @@ pub fn undo_view(definition: &Definition, state: &State, index: StepIndex) -> Un
     match state.step(index).phase {
         StepPhase::Undone => UndoView::Done,
         StepPhase::Kept => UndoView::Stays,
-        phase if state.ended().is_some() && !is_wait && phase.may_stand() => UndoView::Stays,
+        _ if state.ended().is_some() && !is_wait && state.step(index).may_stand() => {
+            UndoView::Stays
+        }
         StepPhase::InFlight { direction: Direction::Backward, .. }
         | StepPhase::Open { direction: Direction::Backward, .. } => UndoView::Underway,
         StepPhase::Unrenderable { direction: Direction::Backward } => UndoView::Planned,
-        phase if is_wait || !phase.may_stand() => UndoView::Nothing,
+        _ if is_wait || !state.step(index).may_stand() => UndoView::Nothing,
         _ if !may_be_undone => UndoView::Stays,
+        StepPhase::Applied if state.may_be_undone_unseen(index) => UndoView::IfApplied,
         StepPhase::Applied => UndoView::Planned,
         _ => UndoView::IfApplied,
     }
@@ -156,6 +163,8 @@ pub enum Because<'s> {
     Unrenderable { step: StepIndex },
     /// The saga took longer than its deadline.
     DeadlinePassed,
+    /// The saga had turned back before, in rows that the log lost: the step is undone already.
+    UndoneInLostRows { step: StepIndex },
     /// Somebody asked for it.
     Cancelled { by: Option<&'s By> },
 }
@@ -168,6 +177,7 @@ pub fn because(state: &State) -> Option<Because<'_>> {
         TurnBackReason::AttemptsExhausted { step } => given_up(state, *step),
         TurnBackReason::Unrenderable { step } => Because::Unrenderable { step: *step },
         TurnBackReason::DeadlinePassed => Because::DeadlinePassed,
+        TurnBackReason::UndoneInLostRows { step } => Because::UndoneInLostRows { step: *step },
         TurnBackReason::Cancelled => Because::Cancelled { by: state.cancelled() },
     };
     Some(because)

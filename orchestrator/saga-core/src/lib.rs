@@ -40,5 +40,5 @@ pub use id::{Epoch, NodeId, OperationId, OperationName, OperationRoot, SagaId};
 pub use next::{Action, Next, next, next_without};
 pub use offer::{Offer, offers};
 pub use phase::StepPhase;
-pub use state::{By, Generations, Settlement, Signal, State, StepState};
+pub use state::{By, Generations, Recall, Settlement, Signal, State, StepState};
 pub use stuck::{Stuck, StuckReason, stuck};

@@ -13,8 +13,10 @@ use crate::{
 };
 
 mod open;
+mod recall;
 
 use open::{Open, quiet_at_ms};
+use recall::{recall_effect, recall_effects};
 
 /// What must happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,8 @@ pub enum Action {
     Judge { step: StepIndex },
     /// Record that no signal came in time.
     TimeOut { step: StepIndex, then: OnTimeout },
-    /// Ask what became of the step's action, and fence it.
+    /// Ask what became of the step's action, and fence it; where the step is applied, what
+    /// became of its compensation in rows that the log has lost.
     Inquire { step: StepIndex, inquiry: u32 },
     /// Record that the saga turns back.
     TurnBack { reason: TurnBackReason },
@@ -125,8 +128,14 @@ fn next_forward(definition: &Definition, state: &State, now_ms: u64, held: StepS
         return turn_back(definition, state, now_ms, held, reason);
     }
 
-    let mut done = 0;
     let mut plan = Plan::new(held);
+    if !passed_pivot && let Some(deadline_at_ms) = deadline_at_ms(definition, state) {
+        plan.wake_at(deadline_at_ms);
+    }
+    if !passed_pivot && recall_effects(definition, state, now_ms, &mut plan) {
+        return plan.into_next();
+    }
+    let mut done = 0;
     for index in definition.indices() {
         match state.step(index).phase {
             StepPhase::Applied | StepPhase::Skipped => done += 1,
@@ -145,9 +154,6 @@ fn next_forward(definition: &Definition, state: &State, now_ms: u64, held: StepS
     }
     if done == definition.steps.len() {
         return Next::Do(vec![Action::End { ending: Ending::Completed }]);
-    }
-    if !passed_pivot && let Some(deadline_at_ms) = deadline_at_ms(definition, state) {
-        plan.wake_at(deadline_at_ms);
     }
     plan.into_next()
 }
@@ -206,8 +212,15 @@ fn reason_to_turn_back(
     if state.cancel_requested() {
         return Some(TurnBackReason::Cancelled);
     }
-    let deadline_at_ms = deadline_at_ms(definition, state)?;
-    (deadline_at_ms <= now_ms).then_some(TurnBackReason::DeadlinePassed)
+    let deadline_at_ms = deadline_at_ms(definition, state);
+    if deadline_at_ms.is_some_and(|deadline_at_ms| deadline_at_ms <= now_ms) {
+        return Some(TurnBackReason::DeadlinePassed);
+    }
+    // Fenced before it began: whatever was the reason to ask is gone.
+    definition
+        .indices()
+        .find(|index| state.step(*index).phase == StepPhase::Fenced)
+        .map(|step| TurnBackReason::AttemptsExhausted { step })
 }
 
 fn step_ends_forward(
@@ -223,12 +236,15 @@ fn step_ends_forward(
     match step.phase {
         StepPhase::Rejected => rejected(step.last_trouble.as_ref()),
         StepPhase::Fenced if step.refusal.is_some() => rejected(step.refusal.as_ref()),
-        StepPhase::Fenced => Some(TurnBackReason::AttemptsExhausted { step: index }),
+        StepPhase::Fenced if step.request.is_some() => {
+            Some(TurnBackReason::AttemptsExhausted { step: index })
+        }
         // It can be made once a person has told what an earlier step replied.
         StepPhase::Unrenderable { .. } if !unread_before(definition, state, index).is_empty() => {
             None
         }
         StepPhase::Unrenderable { .. } => Some(TurnBackReason::Unrenderable { step: index }),
+        StepPhase::Undone => Some(TurnBackReason::UndoneInLostRows { step: index }),
         // Whether it was applied will not be known: it is undone as if it had been.
         StepPhase::Open { direction: Direction::Forward, tries, last, .. }
             if tries.refused
@@ -255,12 +271,15 @@ fn turn_back(
     held: StepSet,
     reason: TurnBackReason,
 ) -> Next {
-    let pivot = definition.pivot().map(|index| (index, state.step(index).phase));
-    let Some((index, phase)) = pivot.filter(|(_, phase)| phase.may_stand()) else {
+    let pivot = definition.pivot().filter(|index| state.step(*index).may_stand());
+    let Some(index) = pivot else {
         return Next::Do(vec![Action::TurnBack { reason }]);
     };
+    let phase = state.step(index).phase;
     let mut plan = Plan::new(held);
-    if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
+    if state.step(index).may_have_begun_unseen() {
+        plan.now(Action::Inquire { step: index, inquiry: 1 });
+    } else if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
         Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
     }
     plan.into_next()
@@ -284,6 +303,13 @@ fn next_backward(definition: &Definition, state: &State, now_ms: u64, held: Step
                     open.settle(definition, state, now_ms, &mut plan);
                 }
             }
+            _ if state.step(index).may_have_begun_unseen() => {
+                plan.now(Action::Inquire { step: index, inquiry: 1 });
+            }
+            // Who was asked may have fenced the compensation: what it says comes first.
+            StepPhase::Applied if state.may_be_undone_unseen(index) => {
+                recall_effect(definition, state, index, now_ms, &mut plan);
+            }
             StepPhase::Applied if later_effects_are_gone(definition, state, index) => {
                 plan.at(quiet_at_ms(definition, state, index), now_ms, undo);
             }
@@ -306,7 +332,7 @@ fn is_clear(definition: &Definition, state: &State, index: StepIndex) -> bool {
     match state.step(index).phase {
         StepPhase::Applied => !definition.step(index).compensable,
         StepPhase::Kept => true,
-        phase => !phase.may_stand(),
+        _ => !state.step(index).may_stand(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     event::{Direction, Event, OperatorAct, Settled},
     next::{Action, Next, next},
     phase::{Last, StepPhase},
-    state::State,
+    state::{Recall, State},
     stuck::stuck,
 };
 
@@ -121,6 +121,7 @@ pub fn may_settle(
             passed_pivot && settled == Settled::Applied
         }
         // Its reply could not be kept: a person can give it, or say that there is none.
+        StepPhase::Applied if matches!(state.step(step).recall, Recall::Untold { .. }) => true,
         StepPhase::Applied => state.step(step).unread && settled == Settled::Applied,
         _ => false,
     }

@@ -153,6 +153,15 @@ impl StepPhase {
                 answered_phase(direction, tries, learned, at_ms)?
             }
 
+            // Lost rows may have told of a call of it. What the participant has on record is
+            // asked before anybody takes it for never begun.
+            (
+                Self::Pending | Self::Unrenderable { direction: Forward },
+                E::Inquired { inquiry: 1 },
+            ) => Self::Inquiring {
+                tries: Tries { inquiries: 1, in_doubt: true, ..Tries::default() },
+            },
+
             // Only a doubt about an action is inquired into.
             (Self::Open { direction: Forward, tries, .. }, E::Inquired { inquiry })
                 if tries.in_doubt && tries.inquiries + 1 == inquiry =>
@@ -176,6 +185,21 @@ impl StepPhase {
                 Self::Open { direction: Forward, tries, last: Last::OwnerLost, pause: Pause::Over }
             }
             (settled, E::OwnerLost) => settled,
+
+            // What was tried may have had its effect in rows that are lost.
+            (Self::InFlight { direction: Forward, tries }, E::RowsLost) => {
+                Self::InFlight { direction: Forward, tries: Tries { in_doubt: true, ..tries } }
+            }
+            (Self::Open { direction: Forward, tries, last, pause }, E::RowsLost) => Self::Open {
+                direction: Forward,
+                tries: Tries { in_doubt: true, ..tries },
+                last,
+                pause,
+            },
+            (other, E::RowsLost) => other,
+
+            // What a person or an inquiry says of an effect that lost rows may have undone.
+            (Self::Applied, E::FoundUndone) => Self::Undone,
 
             (phase, E::RetryRequested | E::Renewed | E::Settled(_)) => phase.after_act(event)?,
 
@@ -329,7 +353,7 @@ fn answered_phase(
     let failures = tries.failures.saturating_add(1);
     let tries = Tries { setbacks: tries.setbacks.saturating_add(1), ..tries };
     let phase = match (direction, learned) {
-        (Forward, Learned::Applied) => StepPhase::Applied,
+        (Forward, Learned::Applied | Learned::Recalled) => StepPhase::Applied,
         (Forward, Learned::Rejected) => StepPhase::Rejected,
         // A refusal speaks of its own attempt: it ends no doubt about an earlier one.
         (Forward, Learned::Refused) if !tries.in_doubt => StepPhase::Rejected,
@@ -360,14 +384,14 @@ fn answered_phase(
             open(Tries { failures, in_doubt: true, ..tries }, last, Pause::After { at_ms })
         }
         // A call is never answered with "fenced": the participant refuses a fenced one.
-        (_, Learned::Fenced) => return None,
+        (_, Learned::Fenced) | (Backward, Learned::Recalled) => return None,
     };
     Some(phase)
 }
 
 fn resolved_phase(tries: Tries, learned: Learned, at_ms: u64) -> Option<StepPhase> {
     let phase = match learned {
-        Learned::Applied => StepPhase::Applied,
+        Learned::Applied | Learned::Recalled => StepPhase::Applied,
         Learned::Rejected => StepPhase::Rejected,
         Learned::Fenced => StepPhase::Fenced,
         Learned::Contradicted(_) => contradicted(Direction::Forward, tries, at_ms),

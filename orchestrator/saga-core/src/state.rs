@@ -9,9 +9,11 @@ use crate::{
     phase::{StepEvent, StepPhase},
 };
 
+mod recall;
 mod step;
 mod times;
 
+pub use recall::Recall;
 use step::step_event;
 pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
 
@@ -24,6 +26,8 @@ pub struct State {
     operations: OperationRoot,
     owner: NodeId,
     epoch: Epoch,
+    /// The epoch of the log up to which its rows are known to be whole.
+    log_epoch: u64,
     steps: Vec<StepState>,
     cancelled: Option<By>,
     turned_back: Option<TurnBackReason>,
@@ -52,19 +56,24 @@ impl State {
     /// The state after the first event.
     #[must_use]
     pub fn start(saga: SagaId, definition: &Definition, started: &Started) -> Self {
-        Self {
+        let mut state = Self {
             saga,
             started_at_ms: started.at_ms,
             input: started.input.clone(),
             operations: started.operations,
             owner: started.node,
             epoch: Epoch(1),
+            log_epoch: started.log_epoch.max(1),
             steps: definition.steps.iter().map(StepState::untouched).collect(),
             cancelled: None,
             turned_back: None,
             closing: false,
             ended: None,
+        };
+        if started.after_loss {
+            state.steps.iter_mut().for_each(|step| step.lose_rows(started.at_ms));
         }
+        state
     }
 
     /// Folds the rest of a log, from the second event on.
@@ -88,8 +97,12 @@ impl State {
         if self.ended.is_some() {
             return Err(Illegal { event: event.kind(), step: event.step(), phase: None });
         }
+        if let Some(recalled) = self.recall(event) {
+            return recalled;
+        }
         match event {
             Event::Owned { node, epoch, at_ms } => self.own(*node, *epoch, *at_ms)?,
+            Event::LogWentBack { log_epoch, at_ms } => self.lose_rows(*log_epoch, *at_ms)?,
             Event::CancelRequested { actor, reason, at_ms } => {
                 self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
             }
@@ -125,6 +138,7 @@ impl State {
         for step in self.steps.iter_mut().filter(|step| which(step.phase)) {
             let after = step.phase.after(StepEvent::RetryRequested);
             step.phase = after.unwrap_or(step.phase);
+            step.hurry_recall();
         }
     }
 
@@ -147,17 +161,19 @@ impl State {
     /// Whether this ending is true of every step. That an applied step may be left has to
     /// be known from the definition, which a log does not carry.
     fn may_end(&self, ending: Ending) -> bool {
-        let mut phases = self.steps.iter().map(|step| step.phase);
+        let mut steps = self.steps.iter();
         match ending {
             Ending::Completed => {
-                let is_done = |phase| matches!(phase, StepPhase::Applied | StepPhase::Skipped);
-                self.turned_back.is_none() && phases.all(is_done)
+                let is_done = |step: &StepState| {
+                    matches!(step.phase, StepPhase::Applied | StepPhase::Skipped)
+                };
+                self.turned_back.is_none() && steps.all(is_done)
             }
             Ending::Compensated => {
-                let is_settled = |phase: StepPhase| {
-                    matches!(phase, StepPhase::Applied | StepPhase::Kept) || !phase.may_stand()
+                let is_settled = |step: &StepState| {
+                    matches!(step.phase, StepPhase::Applied | StepPhase::Kept) || !step.may_stand()
                 };
-                self.turned_back.is_some() && phases.all(is_settled)
+                self.turned_back.is_some() && steps.all(is_settled)
             }
             Ending::Closed => self.closing,
         }
@@ -195,6 +211,8 @@ impl State {
             | StepEvent::Signalled
             | StepEvent::WaitEnded { .. } => !turned_back,
             StepEvent::Renewed => turned_back == (phase == StepPhase::Applied),
+            // What has not begun by the log is asked about only where the log lost rows.
+            StepEvent::Inquired { .. } => step.may_stand(),
             _ => true,
         };
         // The request is written once, and every attempt sends it (F77).
@@ -208,11 +226,15 @@ impl State {
         if let StepPhase::Open { last, .. } = step.phase {
             step.last_open = Some(last);
         }
+        let may_have_begun = step.may_have_begun_unseen();
         let before = std::mem::replace(&mut step.phase, phase);
         if !phase.is_out() {
             step.last_open = None;
         }
         step.remember(event, before);
+        if may_have_begun && !step.may_have_begun_unseen() {
+            step.begin_unseen(event);
+        }
         Ok(())
     }
 

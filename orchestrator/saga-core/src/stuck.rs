@@ -6,7 +6,7 @@ use crate::{
     event::Direction,
     next::unread_before,
     phase::{Last, StepPhase, Tries},
-    state::State,
+    state::{Recall, State},
 };
 
 /// Why a saga needs a person.
@@ -92,6 +92,11 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
         StepPhase::Applied if step.unread && is_missed(definition, state, index) => {
             Some(StuckReason::ReplyUnread)
         }
+        // Lost rows have undone what they could not: the pivot stands.
+        StepPhase::Undone if forward_only => Some(StuckReason::Contradiction),
+        StepPhase::Applied if is_untold(definition, state, index) => {
+            Some(StuckReason::OutcomeUnknown)
+        }
         StepPhase::Unrenderable { direction: Direction::Backward } => {
             Some(StuckReason::Unrenderable)
         }
@@ -109,6 +114,16 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
         }
         _ => None,
     }
+}
+
+/// Whether nobody tells whether the effect of this step was undone in lost rows.
+fn is_untold(definition: &Definition, state: &State, index: StepIndex) -> bool {
+    let (Recall::Asking { inquiries } | Recall::Untold { inquiries, .. }) =
+        state.step(index).recall
+    else {
+        return false;
+    };
+    definition.step(index).resolve_retry.attempts_max <= inquiries
 }
 
 /// Whether a step waits for the reply of this one, which was too large to be kept.

@@ -230,6 +230,8 @@ fn started() -> Started {
         input: Bytes::new(),
         operations: OperationRoot::Saga,
         node: NodeId(Uuid::nil()),
+        log_epoch: 0,
+        after_loss: false,
         at_ms: 0,
     }
 }

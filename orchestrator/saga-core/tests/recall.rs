@@ -343,6 +343,8 @@ fn started() -> Started {
         input: Bytes::from_static(b"an order"),
         operations: OperationRoot::Saga,
         node: NodeId(Uuid::from_u128(1)),
+        log_epoch: 0,
+        after_loss: false,
         at_ms: STARTED_AT_MS,
     }
 }

@@ -60,7 +60,8 @@ async fn run_sagas(log: Log, until: Instant) -> Result<Vec<Duration>, Failure> {
                 4 => IndexChange::Set(Box::new(standing(None, Some(1)))),
                 _ => IndexChange::Keep,
             };
-            let row = Draft { saga, writer: node, at_ms: 1, events: events.clone(), index };
+            let row =
+                Draft { saga, writer: node, log_epoch: 0, at_ms: 1, events: events.clone(), index };
             let asked = Instant::now();
             let append = row.behind(tip);
             tip = Some(append.tip());

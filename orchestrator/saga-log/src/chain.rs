@@ -30,6 +30,8 @@ pub struct Draft {
     pub saga: SagaId,
     /// Who writes.
     pub writer: NodeId,
+    /// The epoch of the log in which it was decided. 0: it holds whatever the log lost.
+    pub log_epoch: u64,
     /// The clock of the writer, for people.
     pub at_ms: u64,
     /// One or more events, encoded.
@@ -41,10 +43,19 @@ impl Draft {
     /// The append of this row behind `tip`; `None` makes the first row of a log.
     #[must_use]
     pub fn behind(self, tip: Option<Tip>) -> Append {
-        let Self { saga, writer, at_ms, events, index } = self;
+        let Self { saga, writer, log_epoch, at_ms, events, index } = self;
         let (version, after) = (tip.map_or(1, |tip| tip.version + 1), tip.map(|tip| tip.append_id));
-        let mut append =
-            Append { saga, version, after, writer, append_id: Uuid::nil(), at_ms, events, index };
+        let mut append = Append {
+            saga,
+            version,
+            after,
+            writer,
+            append_id: Uuid::nil(),
+            log_epoch,
+            at_ms,
+            events,
+            index,
+        };
         let [.., a, b, c, d] = *Uuid::now_v7().as_bytes();
         append.append_id = append_id(&append, [a, b, c, d]);
         append
@@ -131,6 +142,7 @@ impl Chain {
             after: before.map(|tip| tip.append_id),
             writer,
             append_id: found,
+            log_epoch: 0,
             at_ms,
             events: events.clone(),
             index: IndexChange::Keep,
@@ -218,6 +230,7 @@ mod tests {
         Draft {
             saga: SagaId(Uuid::from_u128(7)),
             writer: NodeId(Uuid::from_u128(1)),
+            log_epoch: 1,
             at_ms: 5,
             events: Bytes::from("events"),
             index: IndexChange::Keep,

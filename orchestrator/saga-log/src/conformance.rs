@@ -63,6 +63,7 @@ macro_rules! conformance_suite {
             identity: a_log_has_one_identity;
             identity: the_mark_never_moves_back;
             identity: of_two_that_begin_an_epoch_one_does;
+            identity: what_was_decided_before_a_loss_is_not_written_behind_it;
             registry: a_node_beats_until_it_is_forgotten;
             registry: owners_that_are_not_known_are_listed;
             registry: a_definition_version_never_changes;

@@ -78,7 +78,8 @@ impl Tables {
     fn write(&mut self, append: &Append) -> Written {
         let there = self.row_at(append.saga, append.version).map(|row| row.append_id);
         let before = append.version.checked_sub(1).and_then(|at| self.row_at(append.saga, at));
-        if let Some(known) = append.found(there, before.map(|row| row.append_id)) {
+        let epoch = self.epochs.last().map_or(0, |row| row.epoch);
+        if let Some(known) = append.found(there, before.map(|row| row.append_id), epoch) {
             return known;
         }
         match &append.index {
@@ -286,8 +287,14 @@ impl Store for MemoryStore {
 
     async fn identity(&self) -> Result<LogIdentity, StoreError> {
         let tables = self.tables();
-        let epoch = tables.epochs.last().map_or(0, |row| row.epoch);
-        Ok(LogIdentity { log_id: tables.log_id, epoch, mark_at_ms: tables.mark_at_ms })
+        let present = tables.epochs.last();
+        Ok(LogIdentity {
+            log_id: tables.log_id,
+            epoch: present.map_or(0, |row| row.epoch),
+            began_at_ms: present.map_or(0, |row| row.began_at_ms),
+            behind_ms: present.map_or(0, |row| row.behind_ms),
+            mark_at_ms: tables.mark_at_ms,
+        })
     }
 
     async fn mark(&self, now_ms: u64) -> Result<(), StoreError> {

@@ -44,6 +44,7 @@ impl Append {
     pub fn check(&self) -> Result<(), Fault> {
         number("version", self.version)?;
         number("at_ms", self.at_ms)?;
+        number("log_epoch", self.log_epoch)?;
         let creates = matches!(self.index, IndexChange::Create(_));
         if self.version == 0 || creates != (self.version == 1) {
             return Err(Fault::NotTheStart { version: self.version });
@@ -207,14 +208,20 @@ impl<'b> Plan<'b> {
 }
 
 impl Append {
-    /// What has become of this append where the log has `there` at its version and `before`
-    /// at the one before. `None`: nothing is in its way.
-    pub(crate) fn found(&self, there: Option<Uuid>, before: Option<Uuid>) -> Option<Written> {
+    /// What has become of this append where the log is in `epoch`, has `there` at its version
+    /// and `before` at the one before. `None`: nothing is in its way.
+    pub(crate) fn found(
+        &self,
+        there: Option<Uuid>,
+        before: Option<Uuid>,
+        epoch: u64,
+    ) -> Option<Written> {
         match (there, before) {
             (Some(append_id), _) if append_id == self.append_id => Some(Written::Done),
             (_, None) if self.after.is_some() => Some(Written::Missing),
             (_, before) if before != self.after => Some(Written::Foreign),
             (Some(_), _) => Some(Written::Superseded),
+            (None, _) if self.log_epoch != 0 && self.log_epoch < epoch => Some(Written::Missing),
             (None, _) => None,
         }
     }

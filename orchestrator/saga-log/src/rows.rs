@@ -76,6 +76,8 @@ pub(crate) struct DefinitionRecord {
 pub(crate) struct IdentityRecord {
     log_id: Uuid,
     epoch: i64,
+    began_at_ms: i64,
+    behind_ms: i64,
     mark_at_ms: i64,
 }
 
@@ -172,6 +174,8 @@ impl IdentityRecord {
         Ok(LogIdentity {
             log_id: self.log_id,
             epoch: u64::try_from(self.epoch).map_err(damaged)?,
+            began_at_ms: u64::try_from(self.began_at_ms).map_err(damaged)?,
+            behind_ms: u64::try_from(self.behind_ms).map_err(damaged)?,
             mark_at_ms: u64::try_from(self.mark_at_ms).map_err(damaged)?,
         })
     }
@@ -288,6 +292,11 @@ fn unknown(row: &SagaRow) -> CauseRow {
         message: message.unwrap_or_default(),
         since_ms: row.standing.held_since_ms(),
     }
+}
+
+/// A number that a log counts up, from 1.
+pub(crate) fn from_i64(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 /// A number that [`crate::Append::check`] let pass, or a bound of a query.

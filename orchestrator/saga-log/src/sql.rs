@@ -78,11 +78,12 @@ pub(crate) const LOAD: &str = "/* load */
     order by version
     limit $3";
 
-/// The append ids at a version and at the one before.
+/// The append ids at a version and at the one before, and the epoch of the log.
 pub(crate) const LOOK_UP: &str = "/* write: look_up */
     select
         (select append_id from saga_event where saga_id = $1 and version = $2),
-        (select append_id from saga_event where saga_id = $1 and version = $2 - 1)";
+        (select append_id from saga_event where saga_id = $1 and version = $2 - 1),
+        (select max(epoch) from log_epoch)";
 
 pub(crate) const LIST: &str = list_sql!("true");
 pub(crate) const LIST_STATUS: &str = list_sql!("status = $2");
@@ -165,7 +166,10 @@ pub(crate) const MARK: &str = "/* mark */
     update log_identity set mark_at_ms = $1 where mark_at_ms < $1";
 
 pub(crate) const IDENTITY: &str = "/* identity */
-    select log_id, (select max(epoch) from log_epoch) as epoch, mark_at_ms from log_identity";
+    select log_id, epoch, began_at_ms, behind_ms, log_identity.mark_at_ms
+    from log_identity, (
+        select epoch, began_at_ms, behind_ms from log_epoch order by epoch desc limit 1
+    ) as present";
 
 /// The primary key lets one of two through.
 pub(crate) const BEGIN_EPOCH: &str = "/* begin_epoch */

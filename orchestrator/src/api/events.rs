@@ -114,6 +114,13 @@ impl Said {
             Event::Ended { ending, .. } => {
                 Self { message: format!("{ending:?}").to_lowercase(), ..Self::default() }
             }
+            Event::LogWentBack { log_epoch, .. } => Self {
+                message: format!(
+                    "rows may be lost: epoch {log_epoch} of the log began, and participants are \
+                     asked what they know"
+                ),
+                ..Self::default()
+            },
             Event::Skipped { .. } | Event::WaitBegan { .. } | Event::Kept { .. } => Self::default(),
         }
     }

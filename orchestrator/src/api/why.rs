@@ -136,6 +136,10 @@ impl<'t> Teller<'t> {
             Because::Unrenderable { step } => {
                 format!("the request of {} cannot be made ({})", self.name(step), self.said(step))
             }
+            Because::UndoneInLostRows { step } => format!(
+                "it had turned back before, in rows that the log has lost: {} was undone already",
+                self.name(step)
+            ),
             Because::DeadlinePassed => "its deadline passed".to_owned(),
             Because::Cancelled { by } => {
                 let (who, reason) =

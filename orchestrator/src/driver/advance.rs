@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use saga_core::{
     Action, Direction, Ending, Event, Next, OperatorAct, Outcome, Resolution, State, StepIndex,
-    StepSet, UnknownCause, Verdict, Word, state::Illegal,
+    StepPhase, StepSet, UnknownCause, Verdict, Word, state::Illegal,
 };
 use saga_governor::Rank;
 
@@ -56,10 +56,8 @@ pub(crate) enum Order {
         /// Metadata that the definition adds.
         headers: Vec<(String, String)>,
     },
-    Inquire {
-        step: StepIndex,
-        inquiry: u32,
-    },
+    /// About the operation of this direction.
+    Inquire { step: StepIndex, direction: Direction, inquiry: u32 },
 }
 
 impl Order {
@@ -204,11 +202,15 @@ impl Advance {
             Action::TimeOut { step, then } => {
                 self.record(Event::WaitEnded { step, verdict: Verdict::TimedOut { then }, at_ms })?;
             }
-            Action::Inquire { step, .. }
-                if !self.is_admitted(subject, step, Direction::Forward, Rank::Undo, gate) => {}
             Action::Inquire { step, inquiry } => {
-                self.record(Event::Inquired { step, inquiry, at_ms })?;
-                self.orders.push(Order::Inquire { step, inquiry });
+                let direction = match self.state.step(step).phase {
+                    StepPhase::Applied => Direction::Backward,
+                    _ => Direction::Forward,
+                };
+                if self.is_admitted(subject, step, direction, Rank::Undo, gate) {
+                    self.record(Event::Inquired { step, inquiry, at_ms })?;
+                    self.orders.push(Order::Inquire { step, direction, inquiry });
+                }
             }
             Action::TurnBack { reason } => self.record(Event::TurnedBack { reason, at_ms })?,
             Action::End { ending } => self.record(Event::Ended { ending, at_ms })?,
@@ -328,21 +330,22 @@ impl Advance {
                 inquiry,
                 resolution: Resolution::Applied { ref reply },
                 at_ms,
-            } => check(step, Direction::Forward, reply).map_or_else(
-                |bad| {
-                    let resolution = Resolution::Unanswered { message: bad.to_string() };
-                    Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
-                },
-                |meaning| match meaning {
-                    ReplyMeaning::Done => Cow::Borrowed(fact),
-                    // On record: the participant keeps this answer for the operation.
-                    ReplyMeaning::Refused { reason } => {
-                        let resolution =
-                            Resolution::Rejected { reason, message: SAID_NO.to_owned() };
+            } if !self.state.may_be_undone_unseen(step) => check(step, Direction::Forward, reply)
+                .map_or_else(
+                    |bad| {
+                        let resolution = Resolution::Unanswered { message: bad.to_string() };
                         Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
-                    }
-                },
-            ),
+                    },
+                    |meaning| match meaning {
+                        ReplyMeaning::Done => Cow::Borrowed(fact),
+                        // On record: the participant keeps this answer for the operation.
+                        ReplyMeaning::Refused { reason } => {
+                            let resolution =
+                                Resolution::Rejected { reason, message: SAID_NO.to_owned() };
+                            Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
+                        }
+                    },
+                ),
             _ => Cow::Borrowed(fact),
         }
     }

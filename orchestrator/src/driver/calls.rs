@@ -17,8 +17,9 @@ use crate::{
 /// The call or inquiry of `order`, whose answer is a fact about `run`.
 pub(super) fn make(run: &Run, order: Order, place: Option<Place>) -> Answer {
     let (step, direction) = match order {
-        Order::Call { step, direction, .. } => (step, direction),
-        Order::Inquire { step, .. } => (step, Direction::Forward),
+        Order::Call { step, direction, .. } | Order::Inquire { step, direction, .. } => {
+            (step, direction)
+        }
     };
     let operation = run.state.operation(&run.definition.core, step, direction);
     let caller = Caller {
@@ -33,11 +34,9 @@ pub(super) fn make(run: &Run, order: Order, place: Option<Place>) -> Answer {
             let it = Attempt { step, direction, attempt, body, headers };
             Answered { operation, fact: caller.call(it).await }
         }),
-        Order::Inquire { step, inquiry } => {
-            Box::pin(
-                async move { Answered { operation, fact: caller.inquire(step, inquiry).await } },
-            )
-        }
+        Order::Inquire { step, direction, inquiry } => Box::pin(async move {
+            Answered { operation, fact: caller.inquire(step, direction, inquiry).await }
+        }),
     }
 }
 
@@ -108,10 +107,10 @@ impl Caller {
         Event::Answered { step, direction, attempt, outcome, at_ms }
     }
 
-    async fn inquire(self, step: StepIndex, inquiry: u32) -> Event {
+    async fn inquire(self, step: StepIndex, direction: Direction, inquiry: u32) -> Event {
         let name = &self.definition.core.step(step).name;
         let span = info_span!("inquire", saga.id = %self.saga, step.name = %name, inquiry);
-        let resolution = match self.definition.call(step, Direction::Forward) {
+        let resolution = match self.definition.call(step, direction) {
             Some(spec) => {
                 let timeout = Duration::from_millis(self.shared.limits.resolve_timeout_ms);
                 let asked = self.shared.caller.resolve(&spec.participant, self.operation, timeout);

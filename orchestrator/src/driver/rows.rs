@@ -39,6 +39,8 @@ impl Run {
         let draft = Draft {
             saga: self.saga,
             writer: self.shared.node,
+            // A start holds whatever was lost; what it calls does not leave before it knows.
+            log_epoch: if accepted.is_some() { 0 } else { advance.state.log_epoch() },
             at_ms: self.shared.clock.now_ms(),
             events,
             index,

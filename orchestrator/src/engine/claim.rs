@@ -55,6 +55,7 @@ async fn sweep(shared: Arc<Shared>) {
                         "the log went back in time: by it, sagas are driven here that are not; \
                          they are taken up again"
                     );
+                    shared.continuity.rows_are_gone(shared.log_mark().epoch);
                 }
                 left.into_iter().for_each(|saga| shared.orphans.add(saga));
                 seen = now;
@@ -111,6 +112,7 @@ struct Round {
 /// Takes what can be taken now, and says how much is left: places that get free are kept
 /// for it.
 async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, StoreError> {
+    shared.look_at_epoch().await?;
     if !shared.continuity.holds() {
         return Ok(Round { more: false, taken: 0 });
     }
@@ -119,6 +121,10 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
     let look_max = if room == 0 { places.share().clamp(1, CLAIM_MAX) } else { room };
     let dead = watch.dead(shared).await?;
     let orphans = shared.orphans.due(look_max);
+    // Behind the look at what waits: what waits because rows are gone waits for their epoch.
+    if shared.continuity.awaits_epoch() {
+        return Ok(Round { more: true, taken: 0 });
+    }
     let query = ClaimQuery {
         dead: &dead,
         now_ms: shared.clock.now_ms(),

@@ -27,6 +27,17 @@ const ASK_AGAIN_MS: u64 = 2_000;
 /// The actor of an epoch that a node begins by itself.
 const ACTOR: &str = "amends";
 
+/// For how long behind a loss a client may start again what was lost, in milliseconds, beside
+/// the time that the log went back by.
+const STARTED_AGAIN_MS: u64 = 15 * 60 * 1_000;
+
+fn started_again_until_ms(log: LogIdentity) -> u64 {
+    match log.epoch {
+        1 => 0,
+        _ => log.began_at_ms.saturating_add(log.behind_ms).saturating_add(STARTED_AGAIN_MS),
+    }
+}
+
 /// What participants are told of the log with every call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogMark {
@@ -75,6 +86,11 @@ pub(crate) struct Known {
     pub(crate) went_back: Option<WentBack>,
     /// Under the same name another log was found: nothing here is true of it.
     pub(crate) is_another: bool,
+    /// Until when a start may be the second one of a saga that the log has lost.
+    started_again_until_ms: u64,
+    /// An epoch in which rows were found to be gone. Nothing is taken over before another one
+    /// has begun, so that every saga hears of it.
+    rows_gone_in: Option<u64>,
     /// Participants that were not asked so far. Until they are, the mark stands still: it
     /// would hide what they have to say.
     unasked: BTreeSet<String>,
@@ -88,9 +104,11 @@ pub(crate) struct Continuity {
 
 impl Continuity {
     pub(crate) fn of(identity: LogIdentity, participants: Vec<String>) -> Self {
-        let LogIdentity { log_id, epoch, mark_at_ms } = identity;
+        let LogIdentity { log_id, epoch, mark_at_ms, .. } = identity;
         let known = Mutex::new(Known {
             mark: LogMark { log_id, epoch, at_ms: mark_at_ms },
+            started_again_until_ms: started_again_until_ms(identity),
+            rows_gone_in: None,
             marked_ms: mark_at_ms,
             answers: true,
             went_back: None,
@@ -116,6 +134,17 @@ impl Continuity {
     pub(crate) fn holds(&self) -> bool {
         let known = self.lock();
         known.went_back.is_none() && !known.is_another
+    }
+
+    /// Whether the log lost rows so lately that a start may be the second one of its saga.
+    pub(crate) fn lost_lately(&self, now_ms: u64) -> bool {
+        now_ms < self.lock().started_again_until_ms
+    }
+
+    /// Rows that this node had seen are not in the log, although nobody has said so: it
+    /// believed itself to be in `epoch`.
+    pub(crate) fn rows_are_gone(&self, epoch: u64) {
+        self.lock().rows_gone_in = Some(epoch);
     }
 
     /// Whether the log answers and is what it was.
@@ -151,7 +180,9 @@ impl Continuity {
         if known.mark.epoch < log.epoch {
             // What was marked in the epoch before is of no meaning in this one.
             known.mark = LogMark { epoch: log.epoch, at_ms: log.mark_at_ms, ..known.mark };
+            known.started_again_until_ms = started_again_until_ms(log);
         }
+        known.rows_gone_in.take_if(|epoch| *epoch < log.epoch);
         known.went_back.take_if(|went_back| went_back.epoch < log.epoch);
     }
 
@@ -167,6 +198,11 @@ impl Continuity {
              `sagactl log acknowledge-restore`"
         );
         known.went_back = Some(went_back);
+    }
+
+    /// Whether rows are gone, and the epoch that says so has not begun.
+    pub(crate) fn awaits_epoch(&self) -> bool {
+        self.lock().rows_gone_in.is_some()
     }
 
     fn unasked(&self) -> BTreeSet<String> {
@@ -251,6 +287,22 @@ impl Shared {
                 heard.by = by,
                 "the log went back in time; what was accepted in its last moments may be lost"
             );
+        }
+        Ok(())
+    }
+
+    /// Looks which epoch the log is in, and begins one where rows are gone of which nobody has
+    /// said so. Comes before anything is taken over.
+    pub(crate) async fn look_at_epoch(&self) -> Result<(), StoreError> {
+        let log = self.log.store().identity().await?;
+        self.continuity.adopt(log);
+        if self.continuity.lock().rows_gone_in != Some(log.epoch) {
+            return Ok(());
+        }
+        let behind_ms = self.log_mark().at_ms.saturating_sub(log.mark_at_ms);
+        let reason = "rows that were written by this node are gone";
+        if self.begin_epoch(log, log.epoch + 1, ACTOR, reason, behind_ms).await? {
+            tracing::warn!(log.epoch = log.epoch + 1, behind_ms, "the log lost rows");
         }
         Ok(())
     }

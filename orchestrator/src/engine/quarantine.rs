@@ -54,6 +54,7 @@ impl Shared {
         let draft = Draft {
             saga,
             writer: self.node,
+            log_epoch: 0,
             at_ms: now_ms,
             events: Bytes::new(),
             index: IndexChange::Set(Box::new(standing)),

@@ -212,7 +212,7 @@ impl Engine {
             IndexChange::Keep
         };
         let events: Bytes = encoding::encode(facts);
-        let draft = Draft { saga, writer: shared.node, at_ms: now_ms, events, index };
+        let draft = Draft { saga, writer: shared.node, log_epoch: 0, at_ms: now_ms, events, index };
         Ok(shared.log.append(draft.behind(Some(tip))).await? == Written::Done)
     }
 }

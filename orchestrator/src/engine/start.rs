@@ -171,6 +171,8 @@ fn first_row(
             &start.request_hash,
         ),
         node: shared.node,
+        log_epoch: shared.log_mark().epoch,
+        after_loss: shared.continuity.lost_lately(now_ms),
         at_ms: now_ms,
     };
     let state = State::start(saga, core, &started);

@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::join_all;
 use orchestrator::engine::{Engine, Limits, Snapshot};
-use saga_core::{Direction::Forward, Ending, SagaId};
+use saga_core::{Direction::Forward, Ending, Event, SagaId, TurnBackReason};
 use saga_log::{Link, OpenOptions, Store};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
@@ -176,4 +176,67 @@ async fn a_saga_whose_start_is_lost_is_left() {
     (0..100).for_each(|_| participants.release());
     let again = start(&node, "key").await;
     once(&node, again, |snapshot| snapshot.state.ended().is_some()).await;
+}
+
+/// In the rows that are lost the saga had turned back, and had undone everything. Participants
+/// that answer a repeat as if its effect stood do not say so: they are asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_does_not_go_forward_over_what_lost_rows_have_undone() {
+    let mut points = Vec::new();
+    for on_postgres in [false, true] {
+        for kept in 0..=1 {
+            points.extend([true, false].map(|says_reversed| (on_postgres, kept, says_reversed)));
+        }
+    }
+    assert_eq!(points.len(), 8);
+    join_all(points.into_iter().map(|(on_postgres, kept, says_reversed)| {
+        turn_back_unseen(on_postgres, kept, says_reversed)
+    }))
+    .await;
+}
+
+/// The standby knows the answers of `kept` calls.
+async fn turn_back_unseen(on_postgres: bool, kept: usize, says_reversed: bool) {
+    let point = format!("{on_postgres} {kept} {says_reversed}");
+    let past = Past::open(on_postgres).await;
+    let held = ["reserve", "pay"].map(|step| (step, Forward, 0, Fate::Held));
+    let participants = match says_reversed {
+        true => Scripted::new(&held),
+        false => Scripted::simple(&held),
+    };
+    let node = past.node(&participants).await;
+    let saga = start(&node, "key").await;
+    past.until_rows(saga, 1).await;
+    for answers in 1..=kept {
+        participants.release();
+        past.until_rows(saga, answers + 1).await;
+    }
+    past.copy().await;
+    for answers in kept + 1..=1 {
+        participants.release();
+        past.until_rows(saga, answers + 1).await;
+    }
+    let (actor, reason) = ("ann".to_owned(), "changed my mind".to_owned());
+    node.tell(saga, Event::CancelRequested { actor, reason, at_ms: 1 }).await.unwrap();
+    participants.release();
+    once(&node, saga, |snapshot| snapshot.row.standing.ended_at_ms.is_some()).await;
+    let undone = participants.effects();
+    assert_eq!(undone.len(), 4, "{point}: {undone:?}");
+
+    past.go_back().await;
+    (0..100).for_each(|_| participants.release());
+    let snapshot = once(&node, saga, |snapshot| {
+        snapshot.state.ended().is_some() && snapshot.row.standing.ended_at_ms.is_some()
+    })
+    .await;
+    assert_eq!(snapshot.state.ended().unwrap().ending, Ending::Compensated, "{point}");
+    let because = snapshot.state.turned_back();
+    assert!(
+        matches!(because, Some(TurnBackReason::UndoneInLostRows { .. })),
+        "{point}: {because:?}"
+    );
+    assert_eq!(participants.effects(), undone, "{point}: nothing happens a second time");
+    let epochs = past.store.epochs().await.unwrap();
+    assert_eq!(epochs.len(), 2, "{point}: {epochs:?}");
+    node.stop(Duration::from_secs(1)).await;
 }

@@ -63,6 +63,8 @@ struct Books {
 #[derive(Debug)]
 pub(crate) struct Scripted {
     script: HashMap<(&'static str, Direction, u32), Fate>,
+    /// Whether a repeat of what was undone is told from one of what stands.
+    says_reversed: bool,
     books: Mutex<Books>,
     released: Semaphore,
 }
@@ -75,7 +77,17 @@ impl Scripted {
             .iter()
             .map(|(step, direction, attempt, fate)| ((*step, *direction, *attempt), *fate))
             .collect();
-        Arc::new(Self { script, books: Mutex::default(), released: Semaphore::new(0) })
+        let (books, released) = (Mutex::default(), Semaphore::new(0));
+        Arc::new(Self { script, says_reversed: true, books, released })
+    }
+
+    /// Participants that answer a repeat with the stored reply, whatever became of its effect.
+    pub(crate) fn simple(script: &[(&'static str, Direction, u32, Fate)]) -> Arc<Self> {
+        let mut scripted = Self::new(script);
+        if let Some(scripted) = Arc::get_mut(&mut scripted) {
+            scripted.says_reversed = false;
+        }
+        scripted
     }
 
     /// Lets one call through that is held.
@@ -119,7 +131,8 @@ impl Scripted {
         if wanted == Recorded::Applied {
             books.effects.push((request.step.to_owned(), request.direction));
             let action = books.actions.get(&step).copied();
-            if let Some(action) = action.filter(|_| request.direction == Backward) {
+            let undoes = self.says_reversed && request.direction == Backward;
+            if let Some(action) = action.filter(|_| undoes) {
                 books.operations.insert(action, Recorded::Reversed);
             }
         }

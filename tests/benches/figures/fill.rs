@@ -168,7 +168,7 @@ impl Template {
             (_, true) => IndexChange::Set(Box::new(standing)),
             (_, false) => IndexChange::Keep,
         };
-        Draft { saga, writer, at_ms, events: events.clone(), index }.behind(tip)
+        Draft { saga, writer, log_epoch: 0, at_ms, events: events.clone(), index }.behind(tip)
     }
 }
 

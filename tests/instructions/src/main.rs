@@ -83,6 +83,8 @@ impl Saga {
             input: Bytes::from_static(&[5; 200]),
             operations: OperationRoot::of_request("shop", "order-1", &[7; 32]),
             node: NodeId(Uuid::from_u128(3)),
+            log_epoch: 0,
+            after_loss: false,
             at_ms: 1,
         };
         let mut saga = Self { definition, started, rows: Vec::new(), encoded: Vec::new() };

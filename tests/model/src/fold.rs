@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 use saga_core::{
     Action, Contradiction, Definition, Direction, Epoch, Event, Next, NodeId, NotDone,
-    OperationRoot, Outcome, Resolution, SagaId, Started, State, StepIndex, StepPhase, UnknownCause,
-    Word, phase::Last,
+    OperationRoot, Outcome, Recall, Resolution, SagaId, Started, State, StepIndex, StepPhase,
+    UnknownCause, Word,
+    phase::{Last, Pause},
 };
 use uuid::Uuid;
 
@@ -44,6 +45,8 @@ pub enum Fact {
     Answer { tried: Try, said: Said },
     /// It took the saga over.
     Owned,
+    /// The log lost rows.
+    WentBack,
     /// A client wants the saga to turn back.
     Cancel,
     /// The pause is over.
@@ -94,13 +97,16 @@ impl Fold {
         for (index, step) in definition.indices().zip(state.steps()) {
             let failures_max = definition.step(index).retry.attempts_max;
             hash_phase(step.phase, failures_max, &mut hasher);
+            (hash_recall(step.recall), step.generations.compensation).hash(&mut hasher);
         }
+        state.log_epoch().hash(&mut hasher);
         Self { key: hasher.finish(), state }
     }
 
-    /// Before the first row: nothing was asked of anybody.
+    /// Before the first row: nothing was asked of anybody, unless the log lost a saga of the
+    /// same key.
     #[must_use]
-    pub fn unbegun(course: Course<'_>, slot: Slot) -> Self {
+    pub fn unbegun(course: Course<'_>, slot: Slot, has_lost: bool) -> Self {
         let definition = &course.scope.definition;
         let started = Started {
             definition: definition.name.clone(),
@@ -109,6 +115,8 @@ impl Fold {
             input: Bytes::new(),
             operations: OperationRoot::Saga,
             node: node_id(slot),
+            log_epoch: epoch_of(has_lost),
+            after_loss: has_lost && course.subject.log.tells_of_losses,
             at_ms: 0,
         };
         Self::new(State::start(SagaId(Uuid::from_u128(7)), definition, &started), definition)
@@ -165,6 +173,16 @@ impl Fold {
     }
 }
 
+/// How often it was asked is left out.
+fn hash_recall(recall: Recall) -> (u8, Option<Pause>) {
+    match recall {
+        Recall::Whole => (0, None),
+        Recall::Due => (1, None),
+        Recall::Asking { .. } => (2, None),
+        Recall::Untold { pause, .. } => (3, Some(pause)),
+    }
+}
+
 fn hash_phase(phase: StepPhase, failures_max: u32, hasher: &mut Mixer) {
     std::mem::discriminant(&phase).hash(hasher);
     match phase {
@@ -183,6 +201,12 @@ fn hash_phase(phase: StepPhase, failures_max: u32, hasher: &mut Mixer) {
         }
         other => other.hash(hasher),
     }
+}
+
+/// The epoch of a log that has lost rows, or has not. It does so once.
+#[must_use]
+pub fn epoch_of(has_lost: bool) -> u64 {
+    1 + u64::from(has_lost)
 }
 
 /// The identity of the node in `slot`.
@@ -231,7 +255,9 @@ impl Drafting {
                 (event, Some(Try { step, ask, number: attempt }))
             }
             Action::Inquire { step, inquiry } => {
-                let tried = Try { step, ask: Ask::Inquiry, number: inquiry };
+                let is_applied = self.state.step(step).phase == StepPhase::Applied;
+                let ask = if is_applied { Ask::UndoInquiry } else { Ask::Inquiry };
+                let tried = Try { step, ask, number: inquiry };
                 (Event::Inquired { step, inquiry, at_ms: 0 }, Some(tried))
             }
             Action::TurnBack { reason } => (Event::TurnedBack { reason, at_ms: 0 }, None),
@@ -261,6 +287,7 @@ impl Fact {
         match self {
             Self::Answer { tried, said } => Some(tried.answered(said)),
             Self::Owned => Some(owned.clone()),
+            Self::WentBack => Some(Event::LogWentBack { log_epoch: epoch_of(true), at_ms: 0 }),
             Self::Cancel => Some(Event::CancelRequested {
                 actor: String::new(),
                 reason: String::new(),
@@ -277,7 +304,7 @@ impl Try {
         let direction = match ask {
             Ask::Action => Direction::Forward,
             Ask::Undo => Direction::Backward,
-            Ask::Inquiry => {
+            Ask::Inquiry | Ask::UndoInquiry => {
                 let resolution = resolution(said);
                 return Event::Resolved { step, inquiry: number, resolution, at_ms: 0 };
             }

@@ -35,18 +35,15 @@
 //!
 //! # What a log that lost rows still promises
 //!
-//! Operation ids do not hang on the log, so what was lost is done again under the same ids: no
-//! effect happens twice (E1), and a participant that knows more than the log contradicts it: a
-//! person is called (V1). No row follows one that was lost (T2). An ended saga is true (E2, E3,
-//! E9, E10) to every step of which a participant has told since. It is *not* true to the others
-//! ([`world::log::Log::forgotten`]), and only their books could tell:
+//! Everything. Operation ids do not hang on the log, so what was lost is done again under the
+//! same ids: no effect happens twice (E1). No row follows one that was lost (T2), and none that
+//! was decided before its writer had heard of the loss. A saga that hears of one asks before it
+//! goes forward over an effect whether lost rows have undone it, and before it goes back past a
+//! step whether lost rows have begun it; both inquiries fence, so that what is still under way
+//! does nothing. So an ended saga is true (E2, E3, E9, E10), whatever the log forgot.
 //!
-//! - an undoing of which the log has lost everything, where it kept that the step was applied;
-//! - an action of which the log has lost everything, where the saga turns back before it comes
-//!   to that step again, or meets a refusal there that is not on record;
-//! - an undoing that leaves, or arrives, behind the loss.
-//!
-//! Each of these is a property that is sometimes seen, so that whoever mends it has to come here.
+//! That a loss is *noticed*, before anything is taken over or decided behind it, is taken for
+//! granted here; how it is noticed is for the log's own tests.
 //!
 //! # Bounds
 //!

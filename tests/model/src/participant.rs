@@ -11,6 +11,8 @@ pub enum Ask {
     Action,
     Undo,
     Inquiry,
+    /// An inquiry about the compensation.
+    UndoInquiry,
 }
 
 /// One of the two operations of a step.
@@ -60,7 +62,8 @@ pub enum Record {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Books {
     pub action: Option<Record>,
-    pub undo: Option<Record>,
+    /// One for each id that the compensation had: another where the one before was fenced.
+    pub undos: [Option<Record>; 2],
     /// How often the action took effect in the participant's own database.
     pub applied: u8,
     /// How often its effect was undone there.
@@ -78,12 +81,13 @@ pub enum Received {
 }
 
 impl Books {
-    /// A request arrives. `id` is the action's operation id.
+    /// A request arrives. `id` is the operation's id.
     pub fn receive(&mut self, ask: Ask, id: u8, site: Site<'_>, mood: Mood) -> Received {
         match ask {
             Ask::Action => self.act(id, site, mood),
             Ask::Inquiry => self.inquire(site),
-            Ask::Undo => self.undo(site),
+            Ask::Undo => self.undo(id, site),
+            Ask::UndoInquiry => self.inquire_undo(id, site),
         }
     }
 
@@ -94,10 +98,10 @@ impl Books {
         match known {
             Some(Record::Applied) if !barrier.knows_repeated_actions => self.take_effect(),
             // What was undone is not there any more: the check finds nothing.
-            Some(Record::Applied) if site.checks_first && !self.is_reversed(barrier) => {
+            Some(Record::Applied) if site.checks_first && !self.is_reversed() => {
                 Received::Answer(Said::Refused)
             }
-            Some(Record::Applied) => Received::Answer(self.applied_or_reversed(barrier)),
+            Some(Record::Applied) => Received::Answer(self.applied_or_reversed()),
             Some(Record::Rejected) => Received::Answer(Said::Rejected),
             Some(Record::Fenced) => Received::Answer(Said::Fenced),
             Some(Record::Intended) => Received::AskProvider(Op::Action),
@@ -115,17 +119,14 @@ impl Books {
         }
     }
 
-    fn applied_or_reversed(&self, barrier: Barrier) -> Said {
-        if self.is_reversed(barrier) { Said::Reversed } else { Said::Applied }
+    fn applied_or_reversed(self) -> Said {
+        if self.is_reversed() { Said::Reversed } else { Said::Applied }
     }
 
     /// Whether the effect of the action is undone, or is about to be.
-    fn is_reversed(&self, barrier: Barrier) -> bool {
+    fn is_reversed(self) -> bool {
         self.action == Some(Record::Applied)
-            && match self.undo {
-                Some(Record::Intended) => barrier.undo_counts_once_intended,
-                undo => undo.is_some() && barrier.answers_reversed,
-            }
+            && self.undos.into_iter().flatten().any(|it| it != Record::Fenced)
     }
 
     fn take_effect(&mut self) -> Received {
@@ -137,7 +138,7 @@ impl Books {
     fn inquire(&mut self, site: Site<'_>) -> Received {
         let barrier = site.barrier();
         match self.action {
-            Some(Record::Applied) => Received::Answer(self.applied_or_reversed(barrier)),
+            Some(Record::Applied) => Received::Answer(self.applied_or_reversed()),
             Some(Record::Rejected) => Received::Answer(Said::Rejected),
             Some(Record::Fenced) => Received::Answer(Said::Fenced),
             Some(Record::Intended) if barrier.inquiry_waits_for_provider => {
@@ -153,23 +154,40 @@ impl Books {
     }
 
     /// Undoing what never came succeeds, and keeps it from ever coming.
-    fn undo(&mut self, site: Site<'_>) -> Received {
+    fn inquire_undo(&mut self, id: u8, site: Site<'_>) -> Received {
+        let undo = &mut self.undos[usize::from(id)];
+        match undo {
+            Some(Record::Applied) => Received::Answer(Said::Applied),
+            Some(Record::Intended) => Received::AskProvider(Op::Undo),
+            Some(Record::Rejected | Record::Fenced) => Received::Answer(Said::Fenced),
+            None => {
+                if site.barrier().undo_inquiry_fences {
+                    *undo = Some(Record::Fenced);
+                }
+                Received::Answer(Said::Fenced)
+            }
+        }
+    }
+
+    fn undo(&mut self, id: u8, site: Site<'_>) -> Received {
         let barrier = site.barrier();
+        let undo = self.undos[usize::from(id)];
         let known = match self.action {
             // The row that is found is the action's.
             Some(Record::Applied) if !barrier.undo_has_its_own_id => Some(Record::Applied),
-            _ => self.undo.filter(|it| barrier.knows_repeated_undos || *it == Record::Intended),
+            _ => undo.filter(|it| barrier.knows_repeated_undos || *it != Record::Applied),
         };
         match (known, self.action) {
             (Some(Record::Intended), _) => Received::AskProvider(Op::Undo),
+            (Some(Record::Fenced), _) => Received::Answer(Said::Fenced),
             (Some(_), _) => Received::Answer(self.undone_or_nothing()),
             (None, Some(Record::Intended)) => Received::AskProvider(Op::Action),
             (None, Some(Record::Applied)) if site.asks_provider => {
-                self.undo = Some(Record::Intended);
+                self.undos[usize::from(id)] = Some(Record::Intended);
                 Received::AskProvider(Op::Undo)
             }
             (None, original) => {
-                self.undo = Some(Record::Applied);
+                self.undos[usize::from(id)] = Some(Record::Applied);
                 if original.is_none() {
                     self.action = Some(Record::Fenced);
                 }
@@ -189,7 +207,10 @@ impl Books {
     pub fn settle(&mut self, op: Op, mood: Mood, site: Site<'_>) {
         let record = match op {
             Op::Action => &mut self.action,
-            Op::Undo => &mut self.undo,
+            Op::Undo => {
+                let intended = self.undos.iter().position(|it| *it == Some(Record::Intended));
+                &mut self.undos[intended.unwrap_or(0)]
+            }
         };
         let is_open = *record == Some(Record::Intended)
             || (record.is_none() && !site.provider().intends_before_asking);

@@ -1,7 +1,7 @@
 //! The promises, as properties of states. The letters are those of the invariants that the
 //! project keeps; each is checked here, by an audit over a database, and by a checker.
 
-use saga_core::{Ending, StepPhase};
+use saga_core::{Ending, StepPhase, TurnBackReason};
 use stateright::Property;
 
 use crate::{
@@ -119,29 +119,16 @@ fn sometimes_with_a_loss() -> Vec<Property<Protocol>> {
         Property::sometimes("a participant contradicts the log", |_, world: &World| {
             world.is_contradicted()
         }),
-        Property::sometimes("all that was lost is done again, once", |_, world: &World| {
-            let knows_all = world.log.has_lost && world.log.forgotten.is_empty();
-            knows_all && ended(world) == Some(Ending::Completed)
+        Property::sometimes("it completes although rows were lost", |_, world: &World| {
+            world.log.has_lost && ended(world) == Some(Ending::Completed)
         }),
-        Property::sometimes("what was lost is undone", |_, world: &World| {
-            let knows_all = world.log.has_lost && world.log.forgotten.is_empty();
-            knows_all && ended(world) == Some(Ending::Compensated)
+        Property::sometimes("it is compensated although rows were lost", |_, world: &World| {
+            world.log.has_lost && ended(world) == Some(Ending::Compensated)
         }),
-        // The limits: only the books of the participants could tell.
-        Property::sometimes(
-            "an effect stays of which the log knows nothing",
-            |model, world: &World| {
-                let stands = |step| world.may_stand(model.course(), step);
-                ended(world) == Some(Ending::Compensated) && world.log.forgotten.iter().any(stands)
-            },
-        ),
-        Property::sometimes(
-            "an effect is undone, and the log has it as applied",
-            |model, world: &World| {
-                let is_undone = |step| world.effects(model.course(), step) == (1, 1);
-                ended(world) == Some(Ending::Completed) && world.log.forgotten.iter().any(is_undone)
-            },
-        ),
+        Property::sometimes("what lost rows have undone is found", |_, world: &World| {
+            let reason = world.fold().state.turned_back();
+            matches!(reason, Some(TurnBackReason::UndoneInLostRows { .. }))
+        }),
     ]
 }
 
@@ -159,9 +146,9 @@ fn outcomes_are_true(model: &Protocol, world: &World) -> bool {
         let (applied, _) = world.effects(model.course(), step);
         match world.fold().phase(step) {
             StepPhase::Applied => books.action == Some(Record::Applied) && 0 < applied,
-            StepPhase::Rejected => world.is_refused(step) || world.log.forgotten.contains(step),
+            StepPhase::Rejected => world.is_refused(step),
             StepPhase::Fenced => books.action == Some(Record::Fenced),
-            StepPhase::Undone => books.undo == Some(Record::Applied),
+            StepPhase::Undone => books.undos.contains(&Some(Record::Applied)),
             _ => true,
         }
     })
@@ -182,14 +169,12 @@ fn refused_has_no_effect(model: &Protocol, world: &World) -> bool {
 }
 
 fn completed_is_whole(model: &Protocol, world: &World) -> bool {
-    let is_whole =
-        |step| world.effects(model.course(), step) == (1, 0) || world.log.forgotten.contains(step);
+    let is_whole = |step| world.effects(model.course(), step) == (1, 0);
     ended(world) != Some(Ending::Completed) || every_step(model, is_whole)
 }
 
 fn compensated_is_clean(model: &Protocol, world: &World) -> bool {
-    let is_clean =
-        |step| !world.may_stand(model.course(), step) || world.log.forgotten.contains(step);
+    let is_clean = |step| !world.may_stand(model.course(), step);
     ended(world) != Some(Ending::Compensated) || every_step(model, is_clean)
 }
 
@@ -205,7 +190,7 @@ fn ledgers_agree(model: &Protocol, world: &World) -> bool {
             .any(|it| it.step == step && matches!(it.leg, Leg::FromProvider(of, _) if of == op))
     };
     let action_is_open = books.action == Some(Record::Intended) || is_asked(Op::Action);
-    let undo_is_open = books.undo == Some(Record::Intended) || is_asked(Op::Undo);
+    let undo_is_open = books.undos.contains(&Some(Record::Intended)) || is_asked(Op::Undo);
     (action_is_open || ledger.captured == books.applied)
         && (undo_is_open || ledger.refunded == books.undone)
 }
@@ -213,8 +198,7 @@ fn ledgers_agree(model: &Protocol, world: &World) -> bool {
 fn undone_in_order(model: &Protocol, world: &World) -> bool {
     let definition = &model.scope.definition;
     every_step(model, |step| {
-        let later = definition.indices().filter(|it| definition.ancestors(*it).contains(step));
-        let mut later = later.filter(|it| !world.log.forgotten.contains(*it));
+        let mut later = definition.indices().filter(|it| definition.ancestors(*it).contains(step));
         !world.is_being_undone(step) || !later.any(|it| world.may_stand(model.course(), it))
     })
 }
@@ -222,13 +206,18 @@ fn undone_in_order(model: &Protocol, world: &World) -> bool {
 fn pivot_ends_turning_back(model: &Protocol, world: &World) -> bool {
     let Some(pivot) = model.scope.definition.pivot() else { return true };
     let (applied, undone) = world.effects(model.course(), pivot);
-    let forgotten = world.log.forgotten;
-    if applied <= undone || forgotten.contains(pivot) {
+    if applied <= undone {
         return true;
     }
     let is_undone = |step: saga_core::StepIndex| {
-        let is_undoing = |it: &Message| (it.ask, it.step) == (Ask::Undo, step);
-        world.books[step.at()].undo.is_some() || world.network.iter().any(is_undoing)
+        let undos = world.books[step.at()].undos;
+        // One that arrives behind the fence does nothing.
+        let is_undoing = |it: &Message| {
+            let is_fenced = undos[usize::from(it.id)] == Some(Record::Fenced);
+            (it.ask, it.step) == (Ask::Undo, step) && !is_fenced
+        };
+        let is_undone = |it: &Option<Record>| it.is_some_and(|it| it != Record::Fenced);
+        undos.iter().any(is_undone) || world.network.iter().any(is_undoing)
     };
-    every_step(model, |step| !is_undone(step) || forgotten.contains(step))
+    every_step(model, |step| !is_undone(step))
 }

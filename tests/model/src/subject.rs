@@ -22,6 +22,8 @@ pub struct LogRules {
     pub compares_version: bool,
     /// What it builds on is a row, and not only a version.
     pub names_row: bool,
+    /// That the log lost rows is told to every saga that was there before.
+    pub tells_of_losses: bool,
     /// A writer whose rows are gone from the log forgets what it knows.
     pub forgets_what_is_gone: bool,
     /// A call leaves when its row is durable.
@@ -43,6 +45,8 @@ pub struct Barrier {
     pub remembers_refusals: bool,
     /// An inquiry about an operation that never came keeps it from ever coming.
     pub inquiry_fences: bool,
+    /// So does one about a compensation.
+    pub undo_inquiry_fences: bool,
     /// An inquiry about an operation whose provider is being asked waits for the provider.
     pub inquiry_waits_for_provider: bool,
     /// A compensation has an operation id of its own.
@@ -51,10 +55,6 @@ pub struct Barrier {
     pub attempts_share_an_id: bool,
     /// So has every attempt of the same start, where the log lost the saga in between.
     pub starts_share_an_id: bool,
-    /// An action whose effect was undone is not answered as if it stood.
-    pub answers_reversed: bool,
-    /// From the moment at which a provider is to be asked to undo it.
-    pub undo_counts_once_intended: bool,
 }
 
 /// How a participant asks its provider.
@@ -76,6 +76,7 @@ impl Subject {
             log: LogRules {
                 compares_version: true,
                 names_row: true,
+                tells_of_losses: true,
                 forgets_what_is_gone: true,
                 appends_before_sending: true,
                 takes_over_by_append: true,
@@ -86,12 +87,11 @@ impl Subject {
                 knows_repeated_undos: true,
                 remembers_refusals: true,
                 inquiry_fences: true,
+                undo_inquiry_fences: true,
                 inquiry_waits_for_provider: true,
                 undo_has_its_own_id: true,
                 attempts_share_an_id: true,
                 starts_share_an_id: true,
-                answers_reversed: true,
-                undo_counts_once_intended: true,
             },
             provider: ProviderRules { intends_before_asking: true, tries_share_a_key: true },
         }

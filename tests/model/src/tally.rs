@@ -64,6 +64,7 @@ happenings!(
     RowsMissed,
     ForeignRowHasTheVersion,
     StartedAgain,
+    UndoAskedFor,
 );
 
 impl Happening {
@@ -95,6 +96,7 @@ impl Happening {
             (Ask::Action, Some(Record::Intended)) => Self::ActionMetIntent,
             (Ask::Inquiry, Some(Record::Intended)) => Self::InquiryMetIntent,
             (Ask::Inquiry, None) => Self::InquiryFenced,
+            (Ask::UndoInquiry, _) => Self::UndoAskedFor,
             _ => Self::Delivered,
         }
     }

@@ -212,15 +212,6 @@ impl World {
         matches!(record, Some(Record::Rejected | Record::Fenced))
     }
 
-    /// Whether an undoing of `step` is under way, or about to leave although its row is lost.
-    fn may_be_undone(&self, step: StepIndex) -> bool {
-        use crate::participant::Ask;
-        let pending = self.nodes.iter().flatten().filter_map(|it| it.pending.as_ref());
-        let mut lost = pending.filter(|it| it.is_landed && !self.log.contains(it.row.id));
-        self.network.iter().any(|it| (it.step, it.ask) == (step, Ask::Undo))
-            || lost.any(|it| it.row.tries.iter().any(|it| (it.step, it.ask) == (step, Ask::Undo)))
-    }
-
     /// Whether the log says that `step` is being undone.
     #[must_use]
     pub fn is_being_undone(&self, step: StepIndex) -> bool {
@@ -237,7 +228,6 @@ impl World {
         let mut hasher = Mixer::default();
         let may_lose = self.may_lose();
         (self.fold().key, self.log.has_lost, self.log.is_gone(), self.log.start).hash(&mut hasher);
-        (self.log.forgotten, self.log.asked, self.log.undone_late).hash(&mut hasher);
         self.log.pasts(may_lose).for_each(|it| it.hash(&mut hasher));
         (local[0].min(local[1]), local[0].max(local[1])).hash(&mut hasher);
         sum(self.network.iter().map(|it| (it.to.map(rank), it.step, it.leg, it.ask, it.id)))
@@ -296,8 +286,7 @@ impl fmt::Display for World {
         writeln!(f, "  provider: {:?}", self.ledger)?;
         writeln!(f, "  network: {:?}", self.network)?;
         if self.log.has_lost {
-            let (start, forgotten) = (self.log.start, self.log.forgotten);
-            writeln!(f, "  lost rows: start {start}, forgotten: {forgotten:?}")?;
+            writeln!(f, "  lost rows, and is started for the {}. time", self.log.start)?;
         }
         writeln!(f, "  cancel: {:?}, faults left: {:?}", self.cancel, self.left)
     }

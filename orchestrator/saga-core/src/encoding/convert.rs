@@ -195,6 +195,9 @@ impl From<&TurnBackReason> for TurnedBack {
             }
             TurnBackReason::DeadlinePassed => (BackReason::DeadlinePassed, 0, String::new()),
             TurnBackReason::Cancelled => (BackReason::Cancelled, 0, String::new()),
+            TurnBackReason::UndoneInLostRows { step } => {
+                (BackReason::UndoneInLostRows, step.0, String::new())
+            }
         };
         Self { code: code.into(), step: step.into(), reason }
     }
@@ -211,6 +214,7 @@ impl TryFrom<TurnedBack> for TurnBackReason {
             BackReason::Unrenderable => Self::Unrenderable { step },
             BackReason::DeadlinePassed => Self::DeadlinePassed,
             BackReason::Cancelled => Self::Cancelled,
+            BackReason::UndoneInLostRows => Self::UndoneInLostRows { step },
             BackReason::Unspecified => {
                 return Err(DecodeError::Unknown { what: "reason to turn back" });
             }

@@ -15,7 +15,7 @@ pub(super) struct Event {
     pub(super) at_ms: u64,
     #[prost(
         oneof = "event::Kind",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 27"
     )]
     pub(super) kind: Option<event::Kind>,
 }
@@ -55,6 +55,8 @@ pub(super) mod event {
         WaitEnded(super::WaitEnded),
         #[prost(message, tag = "17")]
         Kept(super::OfStep),
+        #[prost(message, tag = "27")]
+        LogWentBack(super::LogWentBack),
     }
 }
 
@@ -72,6 +74,10 @@ pub(super) struct Started {
     pub(super) node: Bytes,
     #[prost(message, optional, tag = "6")]
     pub(super) operations: Option<OperationRoot>,
+    #[prost(uint64, tag = "7")]
+    pub(super) log_epoch: u64,
+    #[prost(bool, tag = "8")]
+    pub(super) after_loss: bool,
 }
 
 /// What operation ids are derived from. Absent: the saga's id, which is derivation 1.
@@ -89,6 +95,12 @@ pub(super) struct Owned {
     pub(super) node: Bytes,
     #[prost(uint64, tag = "2")]
     pub(super) epoch: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct LogWentBack {
+    #[prost(uint64, tag = "1")]
+    pub(super) log_epoch: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -276,6 +288,7 @@ pub(super) enum BackReason {
     Unrenderable = 3,
     DeadlinePassed = 4,
     Cancelled = 5,
+    UndoneInLostRows = 6,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]

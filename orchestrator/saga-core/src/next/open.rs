@@ -80,14 +80,7 @@ impl Open {
             OnUnknown::Resolve => {
                 // The first inquiry leaves at once: where the original is still under
                 // way, the participant waits for it.
-                let due_ms = match self.pause {
-                    Pause::After { at_ms } if self.tries.inquiries > 0 => {
-                        let dice = dice(state, step, Direction::Forward, self.tries.inquiries);
-                        let delay_ms = step.resolve_retry.rest_ms_after(self.tries.inquiries, dice);
-                        at_ms.saturating_add(delay_ms)
-                    }
-                    _ => now_ms,
-                };
+                let due_ms = inquiry_due_ms(state, step, self.tries.inquiries, self.pause, now_ms);
                 let inquiry = self.tries.inquiries + 1;
                 plan.at(due_ms, now_ms, Action::Inquire { step: self.index, inquiry });
             }
@@ -137,6 +130,23 @@ impl Open {
             && self.last != Last::Contradicted
             && step.compensable
             && step.on_unknown == OnUnknown::FinishThenUndo
+    }
+}
+
+/// When the next inquiry is due, behind so many that did not tell.
+pub(super) fn inquiry_due_ms(
+    state: &State,
+    step: &Step,
+    inquiries: u32,
+    pause: Pause,
+    now_ms: u64,
+) -> u64 {
+    match pause {
+        Pause::After { at_ms } if inquiries > 0 => {
+            let dice = dice(state, step, Direction::Forward, inquiries);
+            at_ms.saturating_add(step.resolve_retry.rest_ms_after(inquiries, dice))
+        }
+        _ => now_ms,
     }
 }
 

@@ -20,6 +20,8 @@ pub enum StepEvent {
     WaitEnded { learned: Learned },
     Kept,
     OwnerLost,
+    RowsLost,
+    FoundUndone,
     RetryRequested,
     Settled(Settled),
     Renewed,
@@ -34,6 +36,8 @@ pub enum Learned {
     Refused,
     Fenced,
     Contradicted(Contradiction),
+    /// It took effect, and rows that the log has lost have undone it, or were about to.
+    Recalled,
     NotDone {
         last: Last,
         retry_after_ms: Option<u64>,

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::{
-    definition::{Step, StepIndex, StepKind},
+    definition::{OnUnknown, Step, StepIndex, StepKind},
     event::{Contradiction, Direction, Event, OperatorAct, Outcome, Resolution, Settled, Verdict},
     phase::{Last, Learned, StepEvent, StepPhase},
+    state::Recall,
 };
 
 /// One step as the log tells it.
@@ -46,6 +47,11 @@ pub struct StepState {
     pub(super) heard_at_ms: u64,
     /// Whether the compensation undoes what may never have been applied.
     undoes_doubt: bool,
+    /// What is missing of it since the log lost rows.
+    pub recall: Recall,
+    /// Whether its participant answers inquiries.
+    pub(super) is_asked: bool,
+    pub(super) compensable: bool,
     /// What a person said last became of one of its calls.
     pub settled: Option<Settlement>,
 }
@@ -131,6 +137,9 @@ impl StepState {
             intended_at_ms: 0,
             heard_at_ms: 0,
             undoes_doubt: false,
+            recall: Recall::Whole,
+            is_asked: step.on_unknown == OnUnknown::Resolve,
+            compensable: step.compensable,
             settled: None,
         }
     }
@@ -171,6 +180,7 @@ impl StepState {
             self.doubtful_at_ms = Some(self.intended_at_ms);
         }
         self.phase = self.phase.after(StepEvent::OwnerLost).unwrap_or(self.phase);
+        self.forget_asking();
     }
 
     /// Keeps what later calls need, and what people want to know. `before` is the phase
@@ -198,6 +208,7 @@ impl StepState {
                     self.settled = Some(Settlement { settled: *settled, by });
                 }
             }
+            Event::Resolved { .. } if self.phase == StepPhase::Applied => self.recall_undo(),
             Event::Resolved { resolution, at_ms, .. } => {
                 self.trouble(resolution.reason(), resolution.message(), *at_ms);
             }
@@ -254,6 +265,7 @@ impl StepState {
                 self.trouble(outcome.reason(), message, at_ms);
             }
             _ if self.phase == StepPhase::Undone => self.settle(),
+            (Direction::Forward, _) if self.phase == StepPhase::Applied => self.recall_undo(),
             _ => {
                 self.trouble(outcome.reason(), outcome.message(), at_ms);
                 let may_have_acted = Learned::from(outcome).may_have_acted();
@@ -297,13 +309,13 @@ impl StepState {
         }
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.request = None;
         self.troubled_since_ms = None;
         self.last_trouble = None;
     }
 
-    fn trouble(&mut self, reason: &str, message: &str, at_ms: u64) {
+    pub(super) fn trouble(&mut self, reason: &str, message: &str, at_ms: u64) {
         self.troubled_since_ms.get_or_insert(at_ms);
         self.last_trouble =
             Some(Trouble { reason: reason.to_owned(), message: message.to_owned() });
@@ -313,9 +325,13 @@ impl StepState {
 impl StepState {
     /// What an outcome means here. That a compensation found nothing contradicts the log only
     /// where the log has the effect: not where it was in doubt, or the client's word.
-    fn learned(&self, outcome: &Outcome) -> Learned {
+    /// What was reversed contradicts it only where no rows were lost that may have said so.
+    fn learned(&self, learned: Learned) -> Learned {
         let is_sure = self.kind == StepKind::Call && !self.undoes_doubt;
-        match Learned::from(outcome) {
+        match learned {
+            Learned::Contradicted(Contradiction::Reversed) if self.recall == Recall::Due => {
+                Learned::Recalled
+            }
             Learned::Contradicted(Contradiction::NoEffect) if !is_sure => Learned::Applied,
             learned => learned,
         }
@@ -334,12 +350,13 @@ pub(super) fn step_event(steps: &[StepState], event: &Event) -> Option<(StepInde
         Event::Answered { direction, attempt, outcome, at_ms, .. } => StepEvent::Answered {
             direction: *direction,
             attempt: *attempt,
-            learned: steps.get(step.at())?.learned(outcome),
+            learned: steps.get(step.at())?.learned(outcome.into()),
             at_ms: *at_ms,
         },
         Event::Inquired { inquiry, .. } => StepEvent::Inquired { inquiry: *inquiry },
         Event::Resolved { inquiry, resolution, at_ms, .. } => {
-            StepEvent::Resolved { inquiry: *inquiry, learned: resolution.into(), at_ms: *at_ms }
+            let learned = steps.get(step.at())?.learned(resolution.into());
+            StepEvent::Resolved { inquiry: *inquiry, learned, at_ms: *at_ms }
         }
         Event::WaitBegan { at_ms, .. } => StepEvent::WaitBegan { at_ms: *at_ms },
         Event::Signalled { .. } => StepEvent::Signalled,

@@ -133,6 +133,8 @@ impl<'w> Walk<'w> {
             input: Bytes::new(),
             operations: OperationRoot::Saga,
             node: NodeId(Uuid::from_u128(2)),
+            log_epoch: 0,
+            after_loss: false,
             at_ms: 0,
         };
         let state = State::start(SAGA, &case.definition, &started);

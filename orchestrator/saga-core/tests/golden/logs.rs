@@ -60,9 +60,32 @@ pub(crate) fn logs() -> Vec<Log> {
         log("fenced", fenced()),
         log("overdue", turned_back(TurnBackReason::DeadlinePassed)),
         log("unrenderable", unrenderable()),
+        log("lost_rows", lost_rows()),
     ];
     logs.extend(waits::logs());
     logs
+}
+
+/// The saga had turned back in rows that the log lost, and a participant tells.
+fn lost_rows() -> Vec<Event> {
+    let resolved = |step, resolution| {
+        let inquired = Event::Inquired { step, inquiry: 1, at_ms: 1_700 };
+        [inquired, Event::Resolved { step, inquiry: 1, resolution, at_ms: 1_800 }]
+    };
+    let mut events = vec![
+        started(),
+        intended(RESERVE, Forward, 1),
+        answered(RESERVE, Forward, 1, applied(b"reserved")),
+        Event::LogWentBack { log_epoch: 2, at_ms: 1_600 },
+    ];
+    let undone = Resolution::Applied { reply: Bytes::from_static(b"released") };
+    events.extend(resolved(RESERVE, undone));
+    events.extend(resolved(ORDER, Resolution::Fenced));
+    let reason = TurnBackReason::UndoneInLostRows { step: RESERVE };
+    events.push(Event::TurnedBack { reason, at_ms: 1_900 });
+    events.extend(resolved(GIFT, Resolution::Fenced));
+    events.push(Event::Ended { ending: Ending::Compensated, at_ms: 2_000 });
+    events
 }
 
 fn completed() -> Vec<Event> {
@@ -207,6 +230,8 @@ fn started() -> Event {
         input: Bytes::from_static(b"\x0a\x05A-100"),
         operations: OperationRoot::Saga,
         node: NodeId(Uuid::from_u128(0xa)),
+        log_epoch: 0,
+        after_loss: false,
         at_ms: 1_000,
     })
 }

@@ -77,6 +77,8 @@ impl Saga {
             input: Bytes::new(),
             operations: OperationRoot::Saga,
             node: NodeId(Uuid::nil()),
+            log_epoch: 0,
+            after_loss: false,
             at_ms,
         };
         let state = State::start(SagaId(Uuid::from_u128(number)), &definition, &started);

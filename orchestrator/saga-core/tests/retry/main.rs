@@ -7,6 +7,7 @@ mod doubts;
 mod fixture;
 mod inquiry;
 mod late;
+mod losses;
 mod pause;
 mod policy;
 mod stuck;

@@ -125,6 +125,7 @@ pub fn step(n: u64, version: u64) -> Append {
         after: (version > 1).then(|| append_id(n, version - 1)),
         writer: NODE,
         append_id: append_id(n, version),
+        log_epoch: u64::from(1 < version),
         at_ms: 1_000 + version,
         events: Bytes::from(format!("events of saga {n}, version {version}")),
         index: IndexChange::Keep,

@@ -59,8 +59,51 @@ impl Session {
         refuse_read_only(&mut connection).await?;
         let backend = own_backend(&mut connection, options).await?;
         connection.execute(WRITER_SETTINGS).await?;
+        notice_timeline(&mut connection).await?;
         Ok(Self { connection, backend })
     }
+}
+
+/// The timeline that the server writes on.
+const TIMELINE: &str = "/* timeline */
+    select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint";
+
+/// Begins an epoch of the log where the timeline is not the one that it was last written on.
+/// The row lock lets one of several nodes through; the others find it done.
+const NOTICE_TIMELINE: &str = "/* notice_timeline */
+    with moved as (
+        update log_identity set timeline = $1
+        where timeline is distinct from $1
+        returning mark_at_ms, (select timeline from log_identity) as before
+    )
+    insert into log_epoch (epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms)
+    select
+        (select max(epoch) + 1 from log_epoch),
+        (extract(epoch from clock_timestamp()) * 1000)::bigint,
+        'amends',
+        format('the database went from timeline %s to %s', before, $1),
+        mark_at_ms, 0
+    from moved where before is not null";
+
+/// Before the first row is written on a connection: where another database has taken the place
+/// of the one that was written on, rows may be lost, and every saga that was there before must
+/// hear of it. A database that keeps no timeline, or does not tell, is trusted as far as the
+/// mark of the log goes.
+async fn notice_timeline(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let timeline: i64 = match sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await {
+        Ok(timeline) => timeline,
+        Err(sqlx::Error::Database(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let noticed = sqlx::query(NOTICE_TIMELINE).bind(timeline).execute(connection).await?;
+    if noticed.rows_affected() > 0 {
+        tracing::warn!(
+            timeline,
+            "another database has taken the place of the log's: what was accepted in its last \
+             moments may be lost"
+        );
+    }
+    Ok(())
 }
 
 /// Who holds the row of this saga locked, as far as the server knows and lets us see.

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::session::{Pooled, Session};
-use crate::rows::{SagaRecord, to_i64};
+use crate::rows::{SagaRecord, from_i64, to_i64};
 use crate::sql;
 use crate::store::{
     Append, CauseRow, IndexChange, NewSaga, SagaRow, Standing, StoreError, Written,
@@ -61,10 +61,10 @@ const WRITE: &str = concat!(
             cause_since_ms, wake_set_at_ms, rank
         )
         select * from unnest(
-            $8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bytea[],
-            $14::bigint[], $15::smallint[], $16::bigint[], $17::text[], $18::uuid[],
-            $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
-            $25::text[], $26::text[], $27::bigint[], $28::bigint[], $29::smallint[]
+            $9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bytea[],
+            $15::bigint[], $16::smallint[], $17::bigint[], $18::text[], $19::uuid[],
+            $20::text[], $21::text[], $22::text[], $23::bigint[], $24::text[], $25::bigint[],
+            $26::text[], $27::text[], $28::bigint[], $29::bigint[], $30::smallint[]
         )
         on conflict do nothing
         returning saga_id
@@ -74,9 +74,10 @@ const WRITE: &str = concat!(
         select saga_id, version, writer, append_id, at_ms, events
         from unnest(
             $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[],
-            $7::uuid[]
-        ) as append (saga_id, version, writer, append_id, at_ms, events, after)
+            $7::uuid[], $8::bigint[]
+        ) as append (saga_id, version, writer, append_id, at_ms, events, after, log_epoch)
         where (append.saga_id in (select saga_id from created)) = (append.version = 1)
+        and (append.log_epoch = 0 or append.log_epoch >= (select max(epoch) from log_epoch))
         and (append.version = 1 or (
             select before.append_id = append.after from saga_event as before
             where before.saga_id = append.saga_id and before.version = append.version - 1
@@ -93,9 +94,9 @@ const WRITE: &str = concat!(
             cause_message = new.cause_message, cause_since_ms = new.cause_since_ms,
             wake_set_at_ms = new.wake_set_at_ms, rank = new.rank
         from unnest(
-            $30::uuid[], $31::smallint[], $32::bigint[], $33::text[], $34::uuid[],
-            $35::text[], $36::text[], $37::text[], $38::bigint[], $39::text[], $40::bigint[],
-            $41::text[], $42::text[], $43::bigint[], $44::bigint[], $45::smallint[]
+            $31::uuid[], $32::smallint[], $33::bigint[], $34::text[], $35::uuid[],
+            $36::text[], $37::text[], $38::text[], $39::bigint[], $40::text[], $41::bigint[],
+            $42::text[], $43::text[], $44::bigint[], $45::bigint[], $46::smallint[]
         ) as new (
             saga_id, status, wake_at_ms, waiting_on, owner, stuck_reason, stuck_step,
             stuck_message, stuck_since_ms, turned_back, ended_at_ms, cause, cause_message,
@@ -115,12 +116,13 @@ const WRITE_EVENTS: &str = concat!(
         select saga_id, version, writer, append_id, at_ms, events
         from unnest(
             $1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bytea[],
-            $7::uuid[]
-        ) as append (saga_id, version, writer, append_id, at_ms, events, after)
+            $7::uuid[], $8::bigint[]
+        ) as append (saga_id, version, writer, append_id, at_ms, events, after, log_epoch)
         where (
             select before.append_id = append.after from saga_event as before
             where before.saga_id = append.saga_id and before.version = append.version - 1
         )
+        and (append.log_epoch = 0 or append.log_epoch >= (select max(epoch) from log_epoch))
         on conflict (saga_id, version) do nothing
         returning saga_id
     ) ",
@@ -142,7 +144,8 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
         .bind(column(wave, |append| append.append_id))
         .bind(column(wave, |append| to_i64(append.at_ms)))
         .bind(column(wave, |append| append.events.as_ref()))
-        .bind(column(wave, |append| append.after));
+        .bind(column(wave, |append| append.after))
+        .bind(column(wave, |append| to_i64(append.log_epoch)));
     if index.is_empty() {
         return events.fetch_one(connection).await;
     }
@@ -221,13 +224,13 @@ fn column<'r, R, C>(rows: &'r [R], value: impl Fn(&'r R) -> C) -> Vec<C> {
 /// whoever was in its way has committed and can be seen.
 async fn look_up(connection: &mut PgConnection, append: &Append) -> Result<Written, StoreError> {
     let classify = |error| super::classify("write", error);
-    let (there, before): (Option<Uuid>, Option<Uuid>) = sqlx::query_as(sql::LOOK_UP)
+    let (there, before, epoch): (Option<Uuid>, Option<Uuid>, i64) = sqlx::query_as(sql::LOOK_UP)
         .bind(append.saga.0)
         .bind(to_i64(append.version))
         .fetch_one(&mut *connection)
         .await
         .map_err(classify)?;
-    if let Some(known) = append.found(there, before) {
+    if let Some(known) = append.found(there, before, from_i64(epoch)) {
         return Ok(known);
     }
     // Nothing is in its way any more: a key was freed, or rows were taken away just now.

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Either, Executor, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use crate::rows::{SagaRecord, to_i64};
+use crate::rows::{SagaRecord, from_i64, to_i64};
 use crate::sql;
 use crate::store::{Append, CauseRow, IndexChange, NewSaga, Standing, StoreError, Written};
 
@@ -116,13 +116,13 @@ async fn look_up(
     append: &Append,
 ) -> Result<Written, StoreError> {
     let classify = |error| super::classify("write", error);
-    let (there, before): (Option<Uuid>, Option<Uuid>) = sqlx::query_as(sql::LOOK_UP)
+    let (there, before, epoch): (Option<Uuid>, Option<Uuid>, i64) = sqlx::query_as(sql::LOOK_UP)
         .bind(append.saga.0)
         .bind(to_i64(append.version))
         .fetch_one(&mut *connection)
         .await
         .map_err(classify)?;
-    match (append.found(there, before), &append.index) {
+    match (append.found(there, before, from_i64(epoch)), &append.index) {
         (Some(known), _) => Ok(known),
         (None, IndexChange::Create(saga)) => {
             let holder: SagaRecord = sqlx::query_as(sql::SAGA_BY_KEY)
@@ -163,6 +163,7 @@ fn bind_append<'q>(query: Bound<'q>, append: Option<&'q Append>) -> Bound<'q> {
         .bind(append.map(|append| to_i64(append.at_ms)))
         .bind(append.map(|append| append.events.as_ref()))
         .bind(append.and_then(|append| append.after))
+        .bind(append.map(|append| to_i64(append.log_epoch)))
 }
 
 fn bind_saga<'q>(query: Bound<'q>, row: Option<&(&'q Append, &'q NewSaga)>) -> Bound<'q> {
@@ -269,8 +270,9 @@ impl Shape {
                 where before.saga_id = column1 and before.version = column2 - 1
                 and before.append_id = column7
             ))
+            and (column8 = 0 or column8 >= (select max(epoch) from log_epoch))
             on conflict (saga_id, version) do nothing;",
-            rows = values(self.appends, 7),
+            rows = values(self.appends, 8),
         ));
         if self.changed > 0 {
             // The rows come first and each looks up its saga by key, whatever the planner

@@ -19,6 +19,9 @@ pub struct Append {
     /// Unique to this append. After a commit whose outcome is unknown it tells whose
     /// row is in the log.
     pub append_id: Uuid,
+    /// The epoch of the log in which it was decided. Where another has begun, it is not written:
+    /// rows were lost that its writer had not heard of. 0: it holds whatever was lost.
+    pub log_epoch: u64,
     /// The clock of the writer, for people.
     pub at_ms: u64,
     /// One or more events, encoded. The store does not look into them.
@@ -277,6 +280,10 @@ pub struct LogIdentity {
     pub log_id: Uuid,
     /// From 1; one more for each time that the log was found to have gone back.
     pub epoch: u64,
+    /// When the epoch began, by the clock of whoever noticed. 0: it is the first.
+    pub began_at_ms: u64,
+    /// How far the log was behind what was known of it when the epoch began.
+    pub behind_ms: u64,
     /// The latest time that any node has marked, by its clock: what was appended up to then
     /// is in the log.
     pub mark_at_ms: u64,

@@ -100,6 +100,8 @@ fn snapshot(definition: &Arc<CompiledDefinition>, events: &[Event]) -> Snapshot 
         input: Bytes::new(),
         operations: OperationRoot::Saga,
         node: NodeId(Uuid::nil()),
+        log_epoch: 0,
+        after_loss: false,
         at_ms: 0,
     };
     let saga = SagaId(Uuid::from_u128(1));

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use saga_core::{Direction, Epoch, Event, StepSet};
+use saga_core::{Direction, Epoch, Event};
 
 use crate::{
-    fold::{Course, Fact, Fold, Slot, Try, node_id},
+    fold::{Course, Fact, Fold, Slot, Try, epoch_of, node_id},
     mixer::Mixer,
     participant::Ask,
     subject::LogRules,
@@ -29,12 +29,6 @@ pub struct Log {
     pub start: u8,
     /// Rows that were lost were here once.
     pub has_lost: bool,
-    /// Steps of which lost rows said something that no participant has told again since.
-    pub forgotten: StepSet,
-    /// Steps that were asked about since.
-    pub asked: StepSet,
-    /// Steps whose undoing was under way when rows were lost, or was about to leave.
-    pub undone_late: StepSet,
     /// The highest try of each step that ever was in the log: action, undo, inquiry.
     announced: Vec<[u32; 3]>,
 }
@@ -101,19 +95,16 @@ impl Log {
     pub fn empty(course: Course<'_>) -> Self {
         Self {
             rows: Vec::new(),
-            unbegun: Arc::new(Fold::unbegun(course, 0)),
+            unbegun: Arc::new(Fold::unbegun(course, 0, false)),
             start: 0,
             has_lost: false,
-            forgotten: StepSet::EMPTY,
-            asked: StepSet::EMPTY,
-            undone_late: StepSet::EMPTY,
             announced: vec![[0; 3]; course.scope.definition.steps.len()],
         }
     }
 
     /// Takes the first row of the saga, written by the node in `slot`, and answers it.
     pub fn begin(&mut self, course: Course<'_>, slot: Slot, id: RowId) -> Arc<Row> {
-        let before = Fold::unbegun(course, slot);
+        let before = Fold::unbegun(course, slot, self.has_lost);
         let draft = before.draft(course, slot, &[]);
         self.start += 1;
         let row = Row {
@@ -174,13 +165,8 @@ impl Log {
 
     /// Loses its newest rows.
     pub fn lose(&mut self, rows: usize) {
-        let lost = self.fold().clone();
         self.rows.truncate(self.version() - rows);
         self.has_lost = true;
-        let kept = self.fold();
-        let indices = (0u8..).map(saga_core::StepIndex).zip(kept.state.steps());
-        let differ = indices.filter(|(step, kept)| lost.phase(*step) != kept.phase);
-        self.forgotten = differ.map(|(step, _)| step).collect();
     }
 
     /// What the log would fold to without its newest row, without its two newest, and so on.
@@ -235,7 +221,7 @@ fn column(ask: Ask) -> usize {
     match ask {
         Ask::Action => 0,
         Ask::Undo => 1,
-        Ask::Inquiry => 2,
+        Ask::Inquiry | Ask::UndoInquiry => 2,
     }
 }
 
@@ -243,7 +229,15 @@ impl Row {
     /// Whether the log takes it.
     #[must_use]
     pub fn fits(&self, log: &Log, rules: LogRules) -> bool {
-        !rules.compares_version || self.fits_version(log) && (!rules.names_row || self.follows(log))
+        let follows = !rules.names_row || self.follows(log);
+        let is_told = !rules.tells_of_losses || self.is_told(log);
+        !rules.compares_version || self.fits_version(log) && follows && is_told
+    }
+
+    /// Whether its writer had heard of the rows that the log lost. What a client says is true
+    /// whatever was lost.
+    pub fn is_told(&self, log: &Log) -> bool {
+        self.author == Author::Client || epoch_of(log.has_lost) <= self.after.state.log_epoch()
     }
 
     /// Whether it builds on a row with the version of the last one.

@@ -150,7 +150,7 @@ impl World {
                 (it.to, it.step, it.ask, it.leg)
                     == (Some(slot), tried.step, tried.ask, Leg::Request)
             });
-            if 0 < self.left.losses && waits_here && tried.ask != Ask::Inquiry {
+            if 0 < self.left.losses && waits_here && matches!(tried.ask, Ask::Action | Ask::Undo) {
                 moves.push(Move::FailToSend { slot, awaited });
             }
         }

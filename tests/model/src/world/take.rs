@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use saga_core::Event;
+use saga_core::{Event, StepIndex};
 
 use crate::{
-    fold::{Course, Fact, Slot, Try},
+    fold::{Course, Fact, Slot, Try, epoch_of},
     participant::{Ask, Mood, Said},
     tally::{Happened, Happening},
     world::{
@@ -102,6 +102,12 @@ impl Taking<'_> {
                 laned.teller = Teller::Nobody;
             }
         }
+        let is_behind = row.after.state.log_epoch() < epoch_of(self.world.log.has_lost);
+        if is_behind && self.course.subject.log.tells_of_losses {
+            // What it decided is about a history that may be gone: it loads what is there.
+            self.leave(slot);
+            return;
+        }
         if self.course.subject.log.appends_before_sending {
             if !self.world.owns(slot) && !row.tries.is_empty() {
                 self.happened.add(Happening::SentByReplacedOwner);
@@ -114,9 +120,14 @@ impl Taking<'_> {
     }
 
     /// A node takes up facts: it drafts the next row and writes it.
-    fn begin(&mut self, slot: Slot, facts: Vec<Fact>) {
+    fn begin(&mut self, slot: Slot, mut facts: Vec<Fact>) {
         let (course, id) = (self.course, self.world.new_row());
+        let (log_epoch, tells) =
+            (epoch_of(self.world.log.has_lost), course.subject.log.tells_of_losses);
         let Some(memory) = self.memory(slot) else { return };
+        if tells && memory.fold.state.log_epoch() < log_epoch {
+            facts.insert(0, Fact::WentBack);
+        }
         let draft = memory.fold.draft(course, slot, &facts);
         memory.pauses = draft.pauses;
         if !draft.decisions_fit {
@@ -160,6 +171,10 @@ impl Taking<'_> {
                 _ => 0,
             };
             let Try { step, ask, .. } = *tried;
+            let id = match ask {
+                Ask::Undo | Ask::UndoInquiry => generation(self.world.node(slot), step),
+                Ask::Action | Ask::Inquiry => id,
+            };
             self.put(Message { step, leg: Leg::Request, ask, to: Some(slot), id });
             if let Some(memory) = self.memory(slot) {
                 memory.awaited.push(*tried);
@@ -314,6 +329,12 @@ impl Taking<'_> {
     fn memory(&mut self, slot: Slot) -> Option<&mut Memory> {
         self.world.nodes[usize::from(slot)].as_mut()
     }
+}
+
+/// Under which of its ids a step is undone.
+fn generation(memory: Option<&Memory>, step: StepIndex) -> u8 {
+    let generation = memory.map_or(0, |it| it.fold.state.step(step).generations.compensation);
+    u8::try_from(generation).unwrap_or(u8::MAX)
 }
 
 /// Whether `row` will be taken where the log loses what is in its way.

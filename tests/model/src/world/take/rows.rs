@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use saga_core::{Event, Outcome, Resolution, Word};
-
 use super::Taking;
 use crate::{
     fold::{Fact, Slot},
@@ -20,8 +18,6 @@ impl Taking<'_> {
         let world = &mut self.world;
         world.left.tails -= 1;
         world.log.lose(rows);
-        let indices = self.course.scope.definition.indices();
-        world.log.undone_late = indices.filter(|step| world.may_be_undone(*step)).collect();
         if world.log.is_gone() {
             self.happened.add(Happening::SagaLost);
         }
@@ -62,7 +58,6 @@ impl Taking<'_> {
             fold
         };
         self.world.log.take(row, fold);
-        self.remember(row);
         for memory in self.world.nodes.iter_mut().flatten() {
             if let Some(pending) = memory.pending.as_mut().filter(|it| Arc::ptr_eq(&it.row, row)) {
                 pending.is_landed = true;
@@ -70,23 +65,6 @@ impl Taking<'_> {
         }
         if row.author == Author::Client {
             self.world.cancel = Cancel::Asked;
-        }
-    }
-
-    /// What a participant has told from its operation log, asked behind the loss, is not
-    /// forgotten any more, unless it may still be undone from before.
-    fn remember(&mut self, row: &Row) {
-        let log = &mut self.world.log;
-        for event in row.events.iter().filter(|_| log.has_lost) {
-            let Some(step) = event.step() else { continue };
-            if matches!(event, Event::Intended { .. } | Event::Inquired { .. }) {
-                log.asked = log.asked.with(step);
-            } else if is_on_record(event)
-                && log.asked.contains(step)
-                && !log.undone_late.contains(step)
-            {
-                log.forgotten = log.forgotten.iter().filter(|it| *it != step).collect();
-            }
         }
     }
 
@@ -119,7 +97,8 @@ impl Taking<'_> {
             self.await_row(slot, pending);
             return;
         }
-        if !self.world.log.contains(pending.row.after_row) {
+        let is_told = pending.row.is_told(&self.world.log) || !rules.tells_of_losses;
+        if !self.world.log.contains(pending.row.after_row) || !is_told {
             self.happened.add(Happening::RowsGone);
             if rules.forgets_what_is_gone {
                 self.turn_away(slot, &pending.row);
@@ -156,19 +135,5 @@ impl Taking<'_> {
         }
         self.happened.add(Happening::OwnerTurnedAway);
         self.leave(slot);
-    }
-}
-
-/// Whether it tells what a participant has on record.
-fn is_on_record(event: &Event) -> bool {
-    match event {
-        Event::Answered { outcome, .. } => matches!(
-            outcome,
-            Outcome::Applied { .. }
-                | Outcome::Contradicted { .. }
-                | Outcome::Rejected { word: Word::OnRecord, .. }
-        ),
-        Event::Resolved { resolution, .. } => !matches!(resolution, Resolution::Unanswered { .. }),
-        _ => false,
     }
 }

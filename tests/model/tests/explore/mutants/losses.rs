@@ -7,7 +7,7 @@ use saga_model::{
     subject::{Barrier, LogRules, Subject},
 };
 
-use super::{Mutant, bytes, learns, log, participant};
+use super::{Mutant, learns, log, participant};
 
 /// The participant of the pivot refuses what it has already.
 fn checked(faults: Faults) -> Scope {
@@ -41,16 +41,6 @@ pub(super) fn of_what_is_learned() -> Vec<Mutant> {
         },
         Mutant {
             scope: losing,
-            ..learns("what was undone is taken for applied", &[E2], |_, event| {
-                each_outcome(event, |outcome| {
-                    if is_reversed(outcome) {
-                        *outcome = Outcome::Applied { reply: bytes() };
-                    }
-                })
-            })
-        },
-        Mutant {
-            scope: losing,
             ..learns("what was undone is taken for refused", &[L8], |_, event| {
                 each_outcome(event, |outcome| {
                     if is_reversed(outcome) {
@@ -78,6 +68,22 @@ pub(super) fn of_log_and_participants() -> Vec<Mutant> {
         Mutant {
             scope: losing,
             ..log(
+                "sagas are not told that the log lost rows",
+                &[E2, E3],
+                LogRules { tells_of_losses: false, ..rules },
+            )
+        },
+        Mutant {
+            scope: losing,
+            ..participant(
+                "an inquiry about a compensation does not keep it from coming",
+                &[E2],
+                Barrier { undo_inquiry_fences: false, ..barrier },
+            )
+        },
+        Mutant {
+            scope: losing,
+            ..log(
                 "a node whose rows are gone appends the same row again",
                 &[V1],
                 LogRules { forgets_what_is_gone: false, ..rules },
@@ -89,22 +95,6 @@ pub(super) fn of_log_and_participants() -> Vec<Mutant> {
                 "operation ids hang on the saga's id",
                 &[E1],
                 Barrier { starts_share_an_id: false, ..barrier },
-            )
-        },
-        Mutant {
-            scope: losing,
-            ..participant(
-                "what was undone is answered as if it stood",
-                &[E2],
-                Barrier { answers_reversed: false, ..barrier },
-            )
-        },
-        Mutant {
-            scope: restored,
-            ..participant(
-                "an undoing counts only once the provider has answered",
-                &[E2],
-                Barrier { undo_counts_once_intended: false, ..barrier },
             )
         },
     ]

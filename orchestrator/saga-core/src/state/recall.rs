@@ -1,0 +1,199 @@
+//! What lost rows may have said of a step, where the log went back in time, and how that is
+//! found out: participants remember what they did, whatever the log has forgotten.
+
+use super::{By, Illegal, State, StepState};
+use crate::{
+    definition::{StepIndex, StepKind},
+    event::{Direction, Event, OperatorAct, Resolution, Settled},
+    phase::{Pause, StepEvent, StepPhase},
+};
+
+/// What is missing of a step since the log lost rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Recall {
+    /// Nothing: no rows were lost, or what they may have said is known again.
+    #[default]
+    Whole,
+    /// Lost rows may have told of calls of it: of its action, where the step has not begun; of
+    /// its compensation, once it is applied.
+    Due,
+    /// The participant is being asked about the compensation, by the inquiry of this number.
+    Asking { inquiries: u32 },
+    /// It was asked about the compensation, and has not told.
+    Untold { inquiries: u32, pause: Pause },
+}
+
+impl State {
+    /// The epoch of the log up to which the saga's course is known to be whole.
+    #[must_use]
+    pub fn log_epoch(&self) -> u64 {
+        self.log_epoch
+    }
+
+    /// Rows were lost. Also of a saga that has turned back by what is left: the row that says so
+    /// may have been written behind the loss, by a node that had not heard of it.
+    pub(super) fn lose_rows(&mut self, log_epoch: u64, at_ms: u64) -> Result<(), Illegal> {
+        if log_epoch <= self.log_epoch {
+            return Err(Illegal { event: "LogWentBack", step: None, phase: None });
+        }
+        self.log_epoch = log_epoch;
+        let goes_back = self.turned_back.is_some();
+        // Nothing is called again, on the way back, only to learn whether it was.
+        let asked = self.steps.iter_mut().filter(|step| step.is_asked || !goes_back);
+        asked.for_each(|step| step.lose_rows(at_ms));
+        Ok(())
+    }
+
+    /// Folds an event that is about the compensation of an applied step: whether it was undone
+    /// in lost rows. `None`: it is about something else.
+    pub(super) fn recall(&mut self, event: &Event) -> Option<Result<(), Illegal>> {
+        let step = self.steps.get_mut(event.step()?.at())?;
+        if step.phase != StepPhase::Applied || step.recall == Recall::Whole {
+            return None;
+        }
+        let is_legal = match event {
+            Event::Inquired { inquiry, .. } => step.ask_back(*inquiry),
+            Event::Resolved { inquiry, resolution, at_ms, .. } => {
+                step.recall == Recall::Asking { inquiries: *inquiry }
+                    && step.told(resolution, *at_ms)
+            }
+            Event::OperatorActed {
+                act: OperatorAct::Settle { settled, .. },
+                actor,
+                reason,
+                at_ms,
+            } if matches!(step.recall, Recall::Untold { .. }) => {
+                step.told_by_hand(*settled, By::new(actor, reason, *at_ms))
+            }
+            _ => return None,
+        };
+        let illegal = || Illegal { event: event.kind(), step: event.step(), phase: None };
+        Some(is_legal.then_some(()).ok_or_else(illegal))
+    }
+
+    /// Whether the effect of this step may be undone, in rows that the log has lost.
+    #[must_use]
+    pub fn may_be_undone_unseen(&self, index: StepIndex) -> bool {
+        let step = self.step(index);
+        step.phase == StepPhase::Applied
+            && matches!(step.recall, Recall::Asking { .. } | Recall::Untold { .. })
+    }
+}
+
+impl StepState {
+    /// Whether the action may have an effect that is not undone: by what the log tells, or by
+    /// what rows may have told that it has lost.
+    #[must_use]
+    pub fn may_stand(&self) -> bool {
+        self.phase.may_stand() || self.may_have_begun_unseen()
+    }
+
+    /// Whether the action may have been called in lost rows, although the log says that it has
+    /// not begun.
+    #[must_use]
+    pub fn may_have_begun_unseen(&self) -> bool {
+        let unbegun = StepPhase::Unrenderable { direction: Direction::Forward };
+        self.recall == Recall::Due && (self.phase == StepPhase::Pending || self.phase == unbegun)
+    }
+
+    pub(super) fn lose_rows(&mut self, at_ms: u64) {
+        let is_at_stake = match self.phase {
+            StepPhase::Pending | StepPhase::Unrenderable { direction: Direction::Forward } => {
+                self.kind == StepKind::Call
+            }
+            StepPhase::InFlight { direction: Direction::Forward, .. }
+            | StepPhase::Open { direction: Direction::Forward, .. }
+            | StepPhase::Inquiring { .. } => {
+                self.doubt(at_ms);
+                self.compensable
+            }
+            StepPhase::Applied => self.compensable,
+            _ => false,
+        };
+        if is_at_stake && self.is_asked && self.recall == Recall::Whole {
+            self.recall = Recall::Due;
+        }
+    }
+
+    /// What was not begun by the log has begun, or never will. A call of it may not be the
+    /// first one, and what it did may be undone.
+    pub(super) fn begin_unseen(&mut self, event: &Event) {
+        if let Event::Intended { at_ms, .. } = event {
+            self.doubt(*at_ms);
+        }
+        if !(self.compensable && self.phase.is_out()) {
+            self.recall = Recall::Whole;
+        }
+    }
+
+    fn doubt(&mut self, at_ms: u64) {
+        self.phase = self.phase.after(StepEvent::RowsLost).unwrap_or(self.phase);
+        self.doubtful_at_ms = Some(at_ms);
+    }
+
+    /// The action was undone in lost rows, or was about to be: what became of that is asked.
+    pub(super) fn recall_undo(&mut self) {
+        self.recall = Recall::Untold { inquiries: 0, pause: Pause::Over };
+        self.settle();
+    }
+
+    fn ask_back(&mut self, inquiry: u32) -> bool {
+        let asked = match self.recall {
+            Recall::Due => 0,
+            Recall::Untold { inquiries, .. } => inquiries,
+            Recall::Whole | Recall::Asking { .. } => return false,
+        };
+        self.recall = Recall::Asking { inquiries: inquiry };
+        inquiry == asked + 1
+    }
+
+    /// What the participant has on record of the compensation, or answers.
+    fn told(&mut self, resolution: &Resolution, at_ms: u64) -> bool {
+        let Recall::Asking { inquiries } = self.recall else { return false };
+        self.recall = Recall::Whole;
+        match resolution {
+            Resolution::Applied { .. } => self.find_undone(),
+            // The old id is of no use any more: where it is undone, that is another operation.
+            Resolution::Fenced => self.generations.compensation += 1,
+            // Who cannot be asked tells as little as participants that keep no log.
+            Resolution::Rejected { .. } | Resolution::Unsupported { .. } => {}
+            Resolution::InProgress | Resolution::Unanswered { .. } | Resolution::Reversed => {
+                self.recall = Recall::Untold { inquiries, pause: Pause::After { at_ms } };
+                self.trouble(resolution.reason(), resolution.message(), at_ms);
+                return true;
+            }
+        }
+        self.settle();
+        true
+    }
+
+    /// A person looked: the effect stands, or it is undone. What was asked may be fenced.
+    fn told_by_hand(&mut self, settled: Settled, by: By) -> bool {
+        self.recall = Recall::Whole;
+        match settled {
+            Settled::Applied => self.generations.compensation += 1,
+            Settled::NotApplied => self.find_undone(),
+        }
+        self.settled = Some(super::Settlement { settled, by });
+        self.settle();
+        true
+    }
+
+    fn find_undone(&mut self) {
+        self.phase = self.phase.after(StepEvent::FoundUndone).unwrap_or(self.phase);
+    }
+
+    /// Who asked is gone. Another one asks again.
+    pub(super) fn forget_asking(&mut self) {
+        if let Recall::Asking { inquiries } = self.recall {
+            self.recall = Recall::Untold { inquiries, pause: Pause::Over };
+        }
+    }
+
+    /// A person wants it asked now.
+    pub(super) fn hurry_recall(&mut self) {
+        if let Recall::Untold { inquiries, .. } = self.recall {
+            self.recall = Recall::Untold { inquiries, pause: Pause::Over };
+        }
+    }
+}
