@@ -111,7 +111,7 @@ impl Said<'_> {
             return Err(stock::refusal(code, "CURRENCY_MIXED", what, &item_ids));
         };
         if !self.currency.is_empty() && self.currency != currency {
-            return Err(changed("the currency", currency, &self.currency.escape_debug()));
+            return Err(changed("the currency", currency, self.currency.escape_debug()));
         }
         Ok(currency.to_owned())
     }

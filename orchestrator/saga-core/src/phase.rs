@@ -174,32 +174,7 @@ impl StepPhase {
                 resolved_phase(tries, learned, at_ms)?
             }
 
-            // The call of a dead owner may be anywhere. Nobody will hear its answer.
-            (Self::InFlight { direction, tries }, E::OwnerLost) => Self::Open {
-                direction,
-                tries: Tries { in_doubt: true, ..tries },
-                last: Last::OwnerLost,
-                pause: Pause::Over,
-            },
-            (Self::Inquiring { tries }, E::OwnerLost) => {
-                Self::Open { direction: Forward, tries, last: Last::OwnerLost, pause: Pause::Over }
-            }
-            (settled, E::OwnerLost) => settled,
-
-            // What was tried may have had its effect in rows that are lost.
-            (Self::InFlight { direction: Forward, tries }, E::RowsLost) => {
-                Self::InFlight { direction: Forward, tries: Tries { in_doubt: true, ..tries } }
-            }
-            (Self::Open { direction: Forward, tries, last, pause }, E::RowsLost) => Self::Open {
-                direction: Forward,
-                tries: Tries { in_doubt: true, ..tries },
-                last,
-                pause,
-            },
-            (other, E::RowsLost) => other,
-
-            // What a person or an inquiry says of an effect that lost rows may have undone.
-            (Self::Applied, E::FoundUndone) => Self::Undone,
+            (phase, E::OwnerLost | E::RowsLost | E::FoundUndone) => phase.after_loss(event)?,
 
             (phase, E::RetryRequested | E::Renewed | E::Settled(_)) => phase.after_act(event)?,
 
@@ -252,6 +227,44 @@ impl StepPhase {
             }
             _ => None,
         }
+    }
+
+    /// The phase after something was lost: an owner, or rows of the log.
+    fn after_loss(self, loss: StepEvent) -> Option<Self> {
+        use Direction::Forward;
+        use StepEvent as E;
+
+        let next = match (self, loss) {
+            // The call of a dead owner may be anywhere. Nobody will hear its answer.
+            (Self::InFlight { direction, tries }, E::OwnerLost) => Self::Open {
+                direction,
+                tries: Tries { in_doubt: true, ..tries },
+                last: Last::OwnerLost,
+                pause: Pause::Over,
+            },
+            (Self::Inquiring { tries }, E::OwnerLost) => {
+                Self::Open { direction: Forward, tries, last: Last::OwnerLost, pause: Pause::Over }
+            }
+            (settled, E::OwnerLost) => settled,
+
+            // What was tried may have had its effect in rows that are lost.
+            (Self::InFlight { direction: Forward, tries }, E::RowsLost) => {
+                Self::InFlight { direction: Forward, tries: Tries { in_doubt: true, ..tries } }
+            }
+            (Self::Open { direction: Forward, tries, last, pause }, E::RowsLost) => Self::Open {
+                direction: Forward,
+                tries: Tries { in_doubt: true, ..tries },
+                last,
+                pause,
+            },
+            (other, E::RowsLost) => other,
+
+            // What a person or an inquiry says of an effect that lost rows may have undone.
+            (Self::Applied, E::FoundUndone) => Self::Undone,
+
+            _ => return None,
+        };
+        Some(next)
     }
 
     /// The phase after a person acted.

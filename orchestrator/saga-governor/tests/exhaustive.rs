@@ -185,7 +185,7 @@ impl Course {
         assert_eq!(view.in_line as usize, self.line.len(), "the line is what callers were told");
         if let Some(&(rank, _)) = self.line.first() {
             let only_rest = rank != Rank::Undo && !self.out.is_empty();
-            let has_more = !self.out.is_empty() && self.out.len() as u32 >= self.limit;
+            let has_more = !self.out.is_empty() && self.out.len() >= self.limit as usize;
             let waits = self.desk.wake_at_ms(self.now_ms).is_some() || self.is_pinging;
             let in_waves = view.held_since_ms.is_some() && !self.out.is_empty();
             assert!(
@@ -221,9 +221,9 @@ fn walk(course: Course, depth: u8, seen: &mut HashSet<(Course, u8)>, met: &mut H
 fn every_course_of_a_small_desk_keeps_the_rules() {
     let mut met = HashSet::new();
     let mut states = 0;
-    for (limit, seats) in [(1, 9), (2, 9), (3, 9), (2, 2)] {
+    for (limit, seats) in [(1_u8, 9), (2, 9), (3, 9), (2, 2)] {
         let mut seen = HashSet::new();
-        walk(Course::new(limit, seats), DEPTH - limit as u8, &mut seen, &mut met);
+        walk(Course::new(limit.into(), seats), DEPTH - limit, &mut seen, &mut met);
         states += seen.len();
     }
     println!("{states} states");

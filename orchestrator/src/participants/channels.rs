@@ -259,7 +259,7 @@ impl Channel {
 
     /// Whether there is a connection: each is counted twice, and the count begins at 1.
     pub(super) fn is_connected(&self) -> bool {
-        self.changes.load(Ordering::Acquire) % 2 == 0
+        self.changes.load(Ordering::Acquire).is_multiple_of(2)
     }
 
     /// The types were looked at over it.

@@ -5,7 +5,7 @@
 //! the time lies in its future, and the span would end far too late, in years perhaps. It is
 //! taken for now: no span ever takes longer than itself from then on.
 
-use super::{State, StepState};
+use super::{Recall, State, StepState};
 use crate::phase::{Pause, StepPhase};
 
 impl State {
@@ -23,7 +23,7 @@ impl State {
     /// if nothing had happened.
     pub fn move_times(&mut self, by_ms: i64) {
         let moved = |at_ms: u64| at_ms.saturating_add_signed(by_ms);
-        self.started_at_ms = moved(self.started_at_ms);
+        self.started_at_ms = self.started_at_ms.saturating_add_signed(by_ms);
         self.steps.iter_mut().for_each(|step| step.map_times(moved, moved));
     }
 }
@@ -40,6 +40,9 @@ impl StepState {
             StepPhase::Open { pause: Pause::After { at_ms }, .. } => *at_ms = past(*at_ms),
             StepPhase::Open { pause: Pause::NotBefore { at_ms }, .. } => *at_ms = promised(*at_ms),
             _ => {}
+        }
+        if let Recall::Untold { pause: Pause::After { at_ms }, .. } = &mut self.recall {
+            *at_ms = past(*at_ms);
         }
     }
 }

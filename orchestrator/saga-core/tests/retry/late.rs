@@ -45,7 +45,7 @@ fn it_says_what_happened_also_while_another_attempt_is_out() {
     assert_eq!(done.state.step(FIRST).phase, StepPhase::Applied);
     // The other attempt may yet arrive: nothing is undone before it is over.
     assert_eq!(done.state.step(FIRST).doubtful_at_ms, Some(saga.now_ms));
-    let mut again = done.state.clone();
+    let mut again = done.state;
     assert!(again.apply(&told(&saga, 2, applied())).is_err(), "it is told once");
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct StepFile {
 
 /// What the file says about how a step comes to be applied.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are 64 at most, and not for long")]
 pub(crate) enum ActionFile {
     /// `action`.
     Call(CallFile),
