@@ -223,10 +223,13 @@ impl Store for MemoryStore {
             .live()
             .filter(|row| match row.standing.owner {
                 Some(owner) => query.dead.contains(&owner),
-                None => row.standing.wake_at_ms.is_some_and(|at_ms| {
-                    let ahead_ms = query.now_ms.saturating_add(CLOCKS_APART_MS);
-                    at_ms <= query.now_ms || tables.written_at_ms(row.saga) > ahead_ms
-                }),
+                None => {
+                    query.now_ms > 0
+                        && row.standing.wake_at_ms.is_some_and(|at_ms| {
+                            let ahead_ms = query.now_ms.saturating_add(CLOCKS_APART_MS);
+                            at_ms <= query.now_ms || tables.written_at_ms(row.saga) > ahead_ms
+                        })
+                }
             })
             .map(|row| (row.standing.wake_at_ms, row.saga))
             .collect();

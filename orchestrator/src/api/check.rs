@@ -138,6 +138,10 @@ async fn observer(
     let types = engine.shared.descriptors.of_participant(&participant).await;
     let (types, _) = types.map_err(|error| error.to_string())?;
     let (service, name) = method.split_once('/').unwrap_or_default();
+    if let Some(methods) = types.methods(service).filter(|methods| !methods.contains(&name)) {
+        let methods = methods.join(", ");
+        return Err(format!("{service} has no such method; it has {methods}"));
+    }
     let types = types.pool_of_method(service, name).map_err(|error| error.to_string())?;
     let (input, field) = (observe.input_json, observe.field);
     Observer::new(Observation { method, participant, input, field }, &types)

@@ -68,9 +68,15 @@ async fn sweep(shared: Arc<Shared>) {
 async fn undriven(shared: &Shared) -> Result<HashSet<SagaId>, StoreError> {
     // As if this node were dead, and nothing else were due.
     let query = ClaimQuery { dead: &[shared.node], now_ms: 0, sagas_max: u32::MAX };
-    let ours = shared.log.store().claimable(&query).await?;
     let is_undriven = |saga: &SagaId| !shared.live.has(*saga) && !shared.orphans.waits(*saga);
-    Ok(ours.into_iter().filter(is_undriven).collect())
+    let ours = shared.log.store().claimable(&query).await?;
+    let found: HashSet<SagaId> = ours.into_iter().filter(is_undriven).collect();
+    if found.is_empty() {
+        return Ok(found);
+    }
+    // Behind that: what was left between the answer and the look is not ours in the log now.
+    let ours = shared.log.store().claimable(&query).await?;
+    Ok(ours.into_iter().filter(|saga| found.contains(saga) && is_undriven(saga)).collect())
 }
 
 /// False where the engine stops.

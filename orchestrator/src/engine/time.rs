@@ -117,9 +117,10 @@ impl Time {
         let away_ms = difference(reading.followed_ms, now_ms);
         kept.say(reading.ours_ahead_ms, away_ms);
 
-        // Where a living node of the log is, or was a moment ago.
+        // Where a living node of the log is, or was a moment ago. A mark that stands still says
+        // nothing: it never leads back.
         let others_ms = reading.mark_ms.min(reading.followed_ms);
-        let target_ms = if away_ms < 0 { reading.followed_ms } else { others_ms };
+        let target_ms = if away_ms < 0 { reading.followed_ms } else { others_ms.max(now_ms) };
         let to_target_ms = difference(target_ms, now_ms);
         let is_far = to_target_ms.unsigned_abs() > FAR_MS;
         kept.far_since = is_far.then(|| kept.far_since.unwrap_or(now));

@@ -248,10 +248,7 @@ fn method(types: &DescriptorPool, name: &str) -> Result<MethodDescriptor, String
         .get_service_by_name(service)
         .ok_or_else(|| format!("there is no service {service}"))?;
     let method = found.methods().find(|it| it.name() == method);
-    let method = method.ok_or_else(|| {
-        let names: Vec<String> = found.methods().map(|it| it.name().to_owned()).collect();
-        format!("{service} has no such method; it has {}", names.join(", "))
-    })?;
+    let method = method.ok_or_else(|| format!("there is no method {name}"))?;
     if method.is_client_streaming() || method.is_server_streaming() {
         return Err(format!("{name} streams; name a method with one reply"));
     }

@@ -53,7 +53,7 @@ type Wait = (&'static str, Vec<(&'static str, saga_core::Direction, u32, Fate)>,
 
 fn waits() -> Vec<Wait> {
     let slow = SAGA.replace(
-        "first: 1ms, factor: 2, max: 4ms",
+        "first: 10ms, factor: 2, max: 20ms",
         "first: 30m, factor: 1, max: 30m, jitter: none",
     );
     let slow = slow.replace("deadline: 1m\n", "");

@@ -33,8 +33,8 @@ steps:
       refused_reason: "'NOT_' + input.order_no"
       timeout: 1s
     compensation: none
-    retry: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
-    resolve: { first: 1ms, factor: 2, max: 4ms, attempts: 3 }
+    retry: { first: 10ms, factor: 2, max: 40ms, attempts: 3 }
+    resolve: { first: 10ms, factor: 2, max: 40ms, attempts: 3 }
   - name: again
     pivot: true
     action:

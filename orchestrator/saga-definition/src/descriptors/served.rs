@@ -137,7 +137,8 @@ impl ServedTypes {
     }
 
     /// Names of the methods of a service. `None`: it is not served.
-    pub(crate) fn methods(&self, service: &str) -> Option<Vec<&str>> {
+    #[must_use]
+    pub fn methods(&self, service: &str) -> Option<Vec<&str>> {
         let methods = &self.service(service)?.methods;
         Some(methods.iter().map(|it| it.name.as_str()).collect())
     }

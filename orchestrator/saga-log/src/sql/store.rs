@@ -136,7 +136,7 @@ macro_rules! sql_store {
                 let ahead_ms = now_ms.saturating_add(to_i64($crate::store::CLOCKS_APART_MS));
                 let mut due: Vec<(Option<i64>, Uuid)> = Vec::new();
                 let looks = [(sql::CLAIMABLE_DUE, now_ms), (sql::CLAIMABLE_SET_AHEAD, ahead_ms)];
-                for (statement, at_ms) in looks {
+                for (statement, at_ms) in looks.into_iter().filter(|_| now_ms > 0) {
                     let found: Vec<(Option<i64>, Uuid)> = self
                         .read("claimable", move |connection| {
                             sqlx::query_as(statement)
