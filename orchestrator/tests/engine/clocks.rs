@@ -58,8 +58,8 @@ fn waits() -> Vec<Wait> {
     );
     let slow = slow.replace("deadline: 1m\n", "");
     let undo = slow.replace(
-        "request: { reserve_op_id: op(\"reserve\") }, timeout: 1s }",
-        "request: { reserve_op_id: op(\"reserve\") }, timeout: 1s, \
+        "Release, request: { reserve_op_id: op(\"reserve\") }, timeout: 1s }",
+        "Release, request: { reserve_op_id: op(\"reserve\") }, timeout: 1s, \
          retry: { first: 30m, factor: 1, max: 30m, jitter: none } }",
     );
     let named = |name: &str, text: &str| {
@@ -76,10 +76,10 @@ fn waits() -> Vec<Wait> {
         )
     };
     vec![
-        ("pause", vec![("pay", Forward, 1, Fate::NotSent)], named("pause", &slow)),
+        ("pause", vec![("pay", Forward, 1, Fate::LoseRequest)], named("pause", &slow)),
         (
             "undo",
-            vec![("pay", Forward, 1, Fate::Refuse), ("reserve", Backward, 1, Fate::NotSent)],
+            vec![("pay", Forward, 1, Fate::Refuse), ("reserve", Backward, 1, Fate::LoseRequest)],
             named("undo", &undo),
         ),
         ("timer", vec![], waiting("timer", ", timeout: 30m", "")),

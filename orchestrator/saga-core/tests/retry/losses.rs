@@ -122,7 +122,10 @@ fn the_first_call_behind_a_loss_may_not_be_the_first() {
         word: Word::OfAttempt,
     };
     saga.clone().answered(FIRST, Forward, 1, refused).does(inquire(FIRST, 1));
-    saga.exhausted(FIRST, &not_sent()).does(inquire(FIRST, 1));
+    // That this one surely did nothing says nothing of the others.
+    let back = saga.answered(FIRST, Forward, 1, not_sent()).turned_back();
+    let back = back.resolved(PIVOT, 1, Resolution::Fenced).resolved(LAST, 1, Resolution::Fenced);
+    back.does(inquire(FIRST, 1));
 }
 
 /// So is what was under way, and what it did may be undone.
