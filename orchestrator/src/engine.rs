@@ -17,7 +17,6 @@ use std::{
 use futures::FutureExt;
 use saga_core::{NodeId, SagaId};
 use saga_log::{AppendError, Log, LogRow, StoreError};
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
@@ -45,6 +44,7 @@ use crate::{
 mod alive;
 pub(crate) mod claim;
 mod continuity;
+mod limits;
 mod live;
 mod orphans;
 mod places;
@@ -57,6 +57,7 @@ mod time;
 mod watchers;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
+pub use limits::Limits;
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};
 pub use signal::{SignalError, Signalled, StepSignal};
@@ -70,52 +71,6 @@ const VISITS_MAX: usize = 4;
 
 /// Crashes of one saga's driver on this node before the saga is set aside (F57).
 const CRASHES_MAX: u32 = 3;
-
-/// How much this node takes on, and how patient it is: `limits` in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Sagas that are driven at the same time. A start beyond it is turned away.
-    pub sagas_max: usize,
-    /// A saga that has nothing to do for longer than this leaves the memory.
-    pub park_after_ms: u64,
-    /// How long one inquiry may take.
-    pub resolve_timeout_ms: u64,
-    /// How often this node says that it lives.
-    pub heartbeat_ms: u64,
-    /// How long a node may be silent before its sagas are taken over. A node that was
-    /// only slow loses nothing but work: the log fences it.
-    pub dead_after_ms: u64,
-    /// How often this node looks for sagas that nobody drives.
-    pub claim_ms: u64,
-    /// How long a start may wait for the log before the caller is told to ask again.
-    pub start_timeout_ms: u64,
-    /// Bytes of an input at most (X09).
-    pub input_bytes_max: usize,
-    /// Bytes of a request at most. One that is larger cannot be made: its step is as if an
-    /// expression had no value.
-    pub request_bytes_max: usize,
-    /// How far the log may be found to have gone back before this node waits for a person:
-    /// what a failover to an asynchronous standby loses, and the clocks of nodes differ by.
-    pub restore_tolerance_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sagas_max: 20_000,
-            park_after_ms: 2_000,
-            resolve_timeout_ms: 7_000,
-            heartbeat_ms: 500,
-            dead_after_ms: 3_000,
-            claim_ms: 150,
-            start_timeout_ms: 5_000,
-            input_bytes_max: 256 * 1024,
-            request_bytes_max: 4 * 1024 * 1024,
-            restore_tolerance_ms: 30_000,
-        }
-    }
-}
 
 /// What an engine is made of.
 pub struct EngineParts {

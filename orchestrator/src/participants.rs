@@ -4,11 +4,12 @@
 //! gives an address. A call says what is known about its effect, never just that it went
 //! wrong: the table is in [`outcome`].
 //!
-//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, `marks`, [`probe`].
+//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, `metadata`, `marks`, [`probe`].
 
 mod channels;
 mod exchange;
 mod marks;
+mod metadata;
 pub mod observe;
 pub mod outcome;
 mod ping;
@@ -20,7 +21,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use saga_core::{Direction, NotDone, OperationId, Outcome, Resolution, SagaId};
 pub use saga_governor::Ping;
 use uuid::Uuid;
@@ -32,6 +33,7 @@ use crate::{
 use channels::{Channel, Entry};
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
+use metadata::metadata;
 use outcome::Seen;
 use probe::{Answer, Inquiry, Key, Told};
 pub use reflection::Reflected;
@@ -349,53 +351,4 @@ fn not_configured(participant: &str) -> Outcome {
         message: format!("participant {participant} is not in the configuration of this node"),
         retry_after_ms: None,
     }
-}
-
-/// What every call carries (domain: reply contract).
-fn metadata(request: &CallRequest<'_>) -> HeaderMap {
-    let mut metadata = HeaderMap::with_capacity(12);
-    for (name, value) in &request.headers {
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()))
-        {
-            metadata.insert(name, value);
-        }
-    }
-    let mut put = |name: &'static str, value: String| {
-        if let Ok(mut value) = HeaderValue::try_from(value) {
-            // What no other call repeats would only drive the repeated ones out of the
-            // connection's header tables; HTTP/2 keeps "sensitive" values out of them.
-            value.set_sensitive(matches!(name, "saga-id" | OPERATION_ID | "traceparent"));
-            metadata.insert(HeaderName::from_static(name), value);
-        }
-    };
-    put("saga-id", request.saga.to_string());
-    put("saga-step", request.step.to_owned());
-    put("saga-direction", request.direction.as_str().to_owned());
-    put("saga-attempt", request.attempt.to_string());
-    put(OPERATION_ID, request.operation.to_string());
-    put("saga-deadline-ms", request.timeout.as_millis().to_string());
-    if let Some(LogMark { log_id, epoch, at_ms }) = request.log {
-        put("saga-log-id", log_id.to_string());
-        put("saga-log-epoch", epoch.to_string());
-        put("saga-log-at-ms", at_ms.to_string());
-    }
-    if let Some(traceparent) = traceparent() {
-        put("traceparent", traceparent);
-    }
-    metadata
-}
-
-/// The current span as W3C Trace Context, where one is recorded.
-fn traceparent() -> Option<String> {
-    use opentelemetry::trace::TraceContextExt;
-    use tracing_opentelemetry::OpenTelemetrySpanExt;
-
-    let context = tracing::Span::current().context();
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid().then(|| {
-        let flags = span.trace_flags().to_u8();
-        format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id())
-    })
 }

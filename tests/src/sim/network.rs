@@ -17,6 +17,7 @@ use super::{
     answer::{self, Answer, Deny, status},
     cluster::{Control, Cut},
     fault::{Defect, Fault},
+    shop::PARTICIPANTS,
     world::{Arrival, Fate, Message, Part, Takes, Until, World},
 };
 
@@ -31,6 +32,11 @@ pub struct Wire {
 
 #[async_trait]
 impl Caller for Wire {
+    /// All of the shop: also who was never called from here has sagas that wait to be fetched.
+    fn participants(&self) -> Vec<String> {
+        PARTICIPANTS.map(str::to_owned).to_vec()
+    }
+
     async fn call(&self, request: CallRequest<'_>) -> Outcome {
         self.control.ready().await;
         let part = match request.direction {

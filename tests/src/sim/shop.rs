@@ -16,6 +16,9 @@ use super::{
     provider::Payment,
 };
 
+/// Who takes part in the sagas of the shop.
+pub const PARTICIPANTS: [&str; 3] = ["inventory", "order", "payment"];
+
 /// Whose all items are.
 pub const OWNER: &str = "owner-1";
 

@@ -89,7 +89,7 @@ async fn a_configuration_with_a_mistake_names_the_key() {
     let cases: [(&str, &[&str]); 4] = [
         ("sagas_mx = 5\n", &["sagas_mx", "sagas_max", "mistake.toml"]),
         ("sagas_max = \"many\"\n", &["sagas_max", "many"]),
-        ("sagas_max = 0\n", &["limits.sagas_max is 0", "at least 1"]),
+        ("sagas_max = 0\n", &["limits.sagas_max is 0", "give 1 to 10000000"]),
         ("claim_ms = = 1\n", &["mistake.toml"]),
     ];
     for (line, told) in cases {

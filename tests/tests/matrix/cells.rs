@@ -240,7 +240,7 @@ pub(crate) fn run_all(death: Option<Death>) -> String {
         let name = &deployed.name;
         writeln!(
             counted,
-            "{name:18} {actions:3} actions {undoings:3} compensations {inquiries:3} inquiries \
+            "{name:19} {actions:3} actions {undoings:3} compensations {inquiries:3} inquiries \
              {waits:2} waits"
         )
         .unwrap();

@@ -6,6 +6,7 @@ use saga_tests::sim::{
     cluster::{Cluster, Cut, Node},
     dice::Dice,
     fault::Fault,
+    shop::PARTICIPANTS,
 };
 use tokio::time::{Instant, sleep};
 
@@ -13,8 +14,6 @@ use crate::chaos::Chaos;
 
 /// Nodes that live as long as nothing happens to them.
 pub(crate) const NODES: usize = 2;
-
-const PARTICIPANTS: [&str; 3] = ["inventory", "order", "payment"];
 
 /// Does one thing after the other until all is mended.
 pub(crate) async fn rage(cluster: Arc<Cluster>, chaos: Chaos, mut dice: Dice) {
