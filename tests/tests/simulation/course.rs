@@ -34,6 +34,11 @@ fn leisurely() -> Limits {
     Limits { heartbeat_ms: 2_000, dead_after_ms: 7_000, claim_ms: 1_500, ..unhurried() }
 }
 
+/// A node that began by a clock which was wrong by days believes the right one after a minute,
+/// and one that is behind the others finds that out with its next beat. Until then what it
+/// takes for five minutes may be over: that trouble has not ended with its cause.
+const CLOCKS_REST: Duration = Duration::from_secs(75);
+
 /// Sagas that are started when all is over; every one of them completes (V7).
 const LAST: usize = 3;
 
@@ -117,7 +122,10 @@ async fn course(seed: u64, defect: Option<Defect>, tells: bool) -> Story {
     tokio::spawn(nemesis::keep_alive(Arc::clone(&cluster), Dice::of(mixed(seed, &[4]))));
     if safe_for(&world, Duration::from_millis(rage_ms)).await {
         heal(&cluster, &chaos);
-        mended(&cluster, sagas).await;
+        let clocks_were_set =
+            chaos.may(Fault::ClockJumped) || chaos.may(Fault::DatabaseClockJumped);
+        let rest = if clocks_were_set { CLOCKS_REST } else { Duration::ZERO };
+        mended(&cluster, sagas, rest).await;
     }
     let mut inside = world.lock();
     let inside = &mut *inside;
@@ -238,8 +246,8 @@ fn heal(cluster: &Cluster, chaos: &Chaos) {
     world.shop.payments.books.provider.ill = None;
 }
 
-/// Everything ends, and what is started now completes.
-async fn mended(cluster: &Arc<Cluster>, sagas: usize) {
+/// Everything ends, and what is started `rest` later completes.
+async fn mended(cluster: &Arc<Cluster>, sagas: usize, rest: Duration) {
     let world = &cluster.world;
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -265,6 +273,7 @@ async fn mended(cluster: &Arc<Cluster>, sagas: usize) {
         }
         sleep(Duration::from_secs(2)).await;
     }
+    sleep(rest).await;
     for number in 0..LAST {
         last_order(cluster, number).await;
     }
