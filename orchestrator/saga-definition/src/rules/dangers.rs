@@ -168,11 +168,6 @@ fn check_undo(
     let (Some(action), Some(call)) = (step.call(), step.undo()) else { return };
     let Some(plan) = definition.plan(index, Direction::Backward) else { return };
     let name = &step.name.value;
-    if action.path == call.path {
-        let message = format!("the compensation of {name} calls the method of its action again");
-        let remedy = "call the method that takes the effect back";
-        findings.warning("undo-of-nothing", call.span, message, remedy);
-    }
     let expressions = plan.request.expressions();
     let mut named = StepSet::EMPTY;
     expressions.iter().for_each(|it| operations(&it.root, &mut named));
@@ -180,7 +175,13 @@ fn check_undo(
     let reads =
         expressions.iter().any(|it| it.reads.input || it.reads.replies.iter().next().is_some());
     if own_reply || named.contains(index) {
+        // Also by the method of its action: one that moves a state may move it back.
         return;
+    }
+    if action.path == call.path {
+        let message = format!("the compensation of {name} calls the method of its action again");
+        let remedy = "call the method that takes the effect back";
+        findings.warning("undo-of-nothing", call.span, message, remedy);
     }
     let message = if let Some(other) = named.iter().next() {
         let other = &definition.names[other.at()];
