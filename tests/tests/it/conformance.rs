@@ -76,13 +76,16 @@ fn found(reply: &Value, verdict: &str) -> Vec<String> {
 async fn the_services_of_the_shop_break_no_rule_of_the_reply_contract() {
     let shop = Shop::open(Database::Sqlite).await;
     let too_many = input(BATTERIES.initial_stock + 1, BATTERIES.price_minor, 10);
-    let too_cheap = input(1, 1, 1);
+    // The first step at the orders looks at what the customer says, and at no price.
+    let of_nothing = input(0, BATTERIES.price_minor, 10);
     // Twice as much as the buyer has agreed to.
-    let too_dear = input(2, BATTERIES.price_minor, 20);
-    // GrantCredit moves another number than Confirm.
+    let agreed = format!(r#""amountMinor":{}"#, BATTERIES.price_minor);
+    let asked = format!(r#""amountMinor":{}"#, 2 * BATTERIES.price_minor);
+    let too_dear = input(2, BATTERIES.price_minor, 20).replace(&agreed, &asked);
+    // GrantCredit moves another number than Confirm, and AcceptOrder none that is read.
     for (participant, first, refused, number, passed, unseen) in [
         ("inventory", 1_000, &too_many, RESERVED, 48, 0),
-        ("order", 2_000, &too_cheap, ORDERED, 17, 0),
+        ("order", 2_000, &of_nothing, ORDERED, 33, 15),
         ("payment", 3_000, &too_dear, CAPTURED, 41, 5),
     ] {
         let reply = check(&shop, participant, first, refused, number).await;
