@@ -1,7 +1,7 @@
 //! Takes over what nobody drives: due sagas, sagas of dead nodes and sagas whose driver
 //! broke off here. One loop for the first run and for recovery.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use saga_core::{Event, SagaId, State, encoding};
 use saga_governor::Came;
@@ -42,7 +42,7 @@ async fn refresh(shared: Arc<Shared>) {
 /// back in time, it has forgotten that they were handed over, parked or ended, and nobody
 /// else would ever look at them.
 async fn sweep(shared: Arc<Shared>) {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     while pause(&shared, SWEEP_MS).await {
         match undriven(&shared).await {
             // A saga may park or end between the look and the comparison; of two looks one
@@ -65,12 +65,12 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-async fn undriven(shared: &Shared) -> Result<HashSet<SagaId>, StoreError> {
+async fn undriven(shared: &Shared) -> Result<BTreeSet<SagaId>, StoreError> {
     // As if this node were dead, and nothing else were due.
     let query = ClaimQuery { dead: &[shared.node], now_ms: 0, sagas_max: u32::MAX };
     let is_undriven = |saga: &SagaId| !shared.live.has(*saga) && !shared.orphans.waits(*saga);
     let ours = shared.log.store().claimable(&query).await?;
-    let found: HashSet<SagaId> = ours.into_iter().filter(is_undriven).collect();
+    let found: BTreeSet<SagaId> = ours.into_iter().filter(is_undriven).collect();
     if found.is_empty() {
         return Ok(found);
     }
