@@ -348,6 +348,7 @@ impl Governor {
                 }
             };
             tokio::select! {
+                biased;
                 () = pause => {}
                 () = self.changed.notified() => {}
                 Some(_) = pings.join_next(), if !pings.is_empty() => {}

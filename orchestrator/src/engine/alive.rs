@@ -7,7 +7,7 @@
 //! No two clocks are compared, and nothing depends on being right: whoever is taken for dead
 //! by mistake is fenced by the log.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use saga_core::NodeId;
 use saga_log::{NodeRow, StoreError};
@@ -20,6 +20,7 @@ pub(super) async fn beat(shared: Arc<Shared>) {
     let every = Duration::from_millis(shared.limits.heartbeat_ms);
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(every) => {}
             () = shared.drained.cancelled() => return,
         }
@@ -47,7 +48,7 @@ pub(super) struct DeathWatch {
     /// Beats of ours without one of another's, after which that one is dead.
     patience: u64,
     ours: u64,
-    seen: HashMap<NodeId, Seen>,
+    seen: BTreeMap<NodeId, Seen>,
 }
 
 /// The beats of another node, and how many we had when they were last seen to grow.
@@ -61,7 +62,7 @@ impl DeathWatch {
     pub(super) fn new(limits: &Limits) -> Self {
         // Less than two could lie between two beats of a node that is well.
         let patience = limits.dead_after_ms.div_ceil(limits.heartbeat_ms.max(1)).max(2);
-        Self { patience, ours: 0, seen: HashMap::new() }
+        Self { patience, ours: 0, seen: BTreeMap::new() }
     }
 
     /// The nodes that are taken for dead now. A node that was seen silent for too long
@@ -91,7 +92,7 @@ impl DeathWatch {
     /// Compares what is seen now with what was seen before.
     fn silent(&mut self, this: NodeId, rows: &[NodeRow]) -> Vec<NodeId> {
         let beats = |row: &NodeRow| row.beats.map(|beats| (row.node, beats));
-        let rows: HashMap<NodeId, u64> = rows.iter().filter_map(beats).collect();
+        let rows: BTreeMap<NodeId, u64> = rows.iter().filter_map(beats).collect();
         let ours = rows.get(&this).copied().unwrap_or(0);
         if ours < self.ours {
             // We were taken for dead ourselves: what was seen until then proves nothing.
