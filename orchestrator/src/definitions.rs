@@ -112,17 +112,17 @@ impl Definitions {
             return Ok(known);
         }
         let version = row.version;
-        let read = self.beside(move || {
-            CompiledDefinition::read(&row.yaml, &row.name, row.language_level, &row.descriptors)
-        });
-        let definition = read.await.map_err(|why| {
+        let read =
+            CompiledDefinition::read(&row.yaml, &row.name, row.language_level, &row.descriptors);
+        let definition = read.map_err(|why| {
             let name = name.to_owned();
             DefinitionError::Unusable { name, version, why }
         })?;
         Ok(self.keep(definition))
     }
 
-    /// Reads a text beside the threads that drive sagas: they go on whatever is in it.
+    /// Reads a text that nobody has checked, beside the threads that drive sagas: they go on
+    /// whatever is in it. What is stored was checked, and is read where it is needed.
     async fn beside<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> T {
         let _place = self.reading.acquire().await.expect("nobody closes it");
         match tokio::task::spawn_blocking(read).await {
