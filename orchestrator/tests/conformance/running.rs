@@ -77,7 +77,9 @@ async fn a_restart_that_nobody_saw_shows_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_names_each_rule_once() {
     let participant = Participant::new(None);
-    let mut run = Checker::start(&participant).await.run(request(&hold())).await.unwrap();
+    // Kept: a server that is dropped stops, and with it the check.
+    let mut checker = Checker::start(&participant).await;
+    let mut run = checker.run(request(&hold())).await.unwrap();
     let mut seen = Vec::new();
     loop {
         match run.next().await.unwrap() {
