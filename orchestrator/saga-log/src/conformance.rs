@@ -51,6 +51,7 @@ macro_rules! conformance_suite {
             claims: due_sagas_without_owner_are_claimable;
             claims: a_wake_up_that_was_set_in_the_future_is_due;
             claims: sagas_of_dead_nodes_are_claimable;
+            claims: what_a_node_owns_is_asked_for_alone;
             claims: the_longest_due_comes_first;
             claims: those_that_wait_for_a_participant_come_by_rank_and_age;
             claims: the_next_wake_is_that_of_an_unowned_live_saga;

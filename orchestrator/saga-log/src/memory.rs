@@ -221,15 +221,13 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let mut due: Vec<(Option<u64>, SagaId)> = tables
             .live()
-            .filter(|row| match row.standing.owner {
-                Some(owner) => query.dead.contains(&owner),
-                None => {
-                    query.now_ms > 0
-                        && row.standing.wake_at_ms.is_some_and(|at_ms| {
-                            let ahead_ms = query.now_ms.saturating_add(CLOCKS_APART_MS);
-                            at_ms <= query.now_ms || tables.written_at_ms(row.saga) > ahead_ms
-                        })
-                }
+            .filter(|row| match (row.standing.owner, query.due_ms) {
+                (Some(owner), _) => query.dead.contains(&owner),
+                (None, None) => false,
+                (None, Some(due_ms)) => row.standing.wake_at_ms.is_some_and(|at_ms| {
+                    let ahead_ms = due_ms.saturating_add(CLOCKS_APART_MS);
+                    at_ms <= due_ms || tables.written_at_ms(row.saga) > ahead_ms
+                }),
             })
             .map(|row| (row.standing.wake_at_ms, row.saga))
             .collect();

@@ -66,8 +66,8 @@ async fn sweep(shared: Arc<Shared>) {
 }
 
 async fn undriven(shared: &Shared) -> Result<BTreeSet<SagaId>, StoreError> {
-    // As if this node were dead, and nothing else were due.
-    let query = ClaimQuery { dead: &[shared.node], now_ms: 0, sagas_max: u32::MAX };
+    // As if this node were dead.
+    let query = ClaimQuery { dead: &[shared.node], due_ms: None, sagas_max: u32::MAX };
     let is_undriven = |saga: &SagaId| !shared.live.has(*saga) && !shared.orphans.waits(*saga);
     let ours = shared.log.store().claimable(&query).await?;
     let found: BTreeSet<SagaId> = ours.into_iter().filter(is_undriven).collect();
@@ -135,7 +135,7 @@ async fn round(shared: &Arc<Shared>, watch: &mut DeathWatch) -> Result<Round, St
     }
     let query = ClaimQuery {
         dead: &dead,
-        now_ms: shared.clock.now_ms(),
+        due_ms: Some(shared.clock.now_ms()),
         sagas_max: u32::try_from(look_max - orphans.len()).unwrap_or(u32::MAX),
     };
     let claimable = shared.log.store().claimable(&query).await?;

@@ -21,7 +21,7 @@ fn due_at(wake_at_ms: u64) -> Standing {
 }
 
 async fn claimable(store: &dyn Store, dead: &[NodeId], now_ms: u64, max: u32) -> Vec<SagaId> {
-    let query = ClaimQuery { dead, now_ms, sagas_max: max };
+    let query = ClaimQuery { dead, due_ms: Some(now_ms), sagas_max: max };
     store.claimable(&query).await.expect("claimable")
 }
 
@@ -88,6 +88,16 @@ pub async fn sagas_of_dead_nodes_are_claimable(first: Arc<dyn Store>, second: Ar
     assert_eq!(of_one, [saga(6), saga(2), saga(3)]);
     let of_both = claimable(&*second, &[DEAD, ALSO_DEAD, DEAD], 0, 10).await;
     assert_eq!(of_both, [saga(6), saga(2), saga(5), saga(3)]);
+}
+
+/// What is parked is nobody's, whenever it is due and by whatever clock that was said.
+pub async fn what_a_node_owns_is_asked_for_alone(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    let ahead = Append { at_ms: 2 * CLOCKS_APART_MS + 1, ..start(3, due_at(99_000)) };
+    let batch = [start(1, running(Some(ALIVE))), start(2, due_at(1)), ahead];
+    write_new(&*first, &batch).await;
+    let query = ClaimQuery { dead: &[ALIVE], due_ms: None, sagas_max: 10 };
+    assert_eq!(second.claimable(&query).await.expect("claimable"), [saga(1)]);
+    assert_eq!(claimable(&*second, &[], 1, 10).await.len(), 2, "both are due by a clock");
 }
 
 pub async fn the_longest_due_comes_first(first: Arc<dyn Store>, second: Arc<dyn Store>) {

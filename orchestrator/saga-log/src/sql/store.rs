@@ -132,11 +132,13 @@ macro_rules! sql_store {
 
             async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
                 let limit = i64::from(query.sagas_max);
-                let now_ms = to_i64(query.now_ms);
-                let ahead_ms = now_ms.saturating_add(to_i64($crate::store::CLOCKS_APART_MS));
+                let looks = query.due_ms.into_iter().flat_map(|due_ms| {
+                    let due_ms = to_i64(due_ms);
+                    let ahead_ms = due_ms.saturating_add(to_i64($crate::store::CLOCKS_APART_MS));
+                    [(sql::CLAIMABLE_DUE, due_ms), (sql::CLAIMABLE_SET_AHEAD, ahead_ms)]
+                });
                 let mut due: Vec<(Option<i64>, Uuid)> = Vec::new();
-                let looks = [(sql::CLAIMABLE_DUE, now_ms), (sql::CLAIMABLE_SET_AHEAD, ahead_ms)];
-                for (statement, at_ms) in looks.into_iter().filter(|_| now_ms > 0) {
+                for (statement, at_ms) in looks {
                     let found: Vec<(Option<i64>, Uuid)> = self
                         .read("claimable", move |connection| {
                             sqlx::query_as(statement)

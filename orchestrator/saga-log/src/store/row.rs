@@ -246,8 +246,9 @@ pub struct CausePlace {
 pub struct ClaimQuery<'q> {
     /// Nodes that are taken for dead, whatever the reason.
     pub dead: &'q [NodeId],
-    /// 0: nothing is due, and only what those own is asked for.
-    pub now_ms: u64,
+    /// The time by which sagas without an owner are due. `None`: only what those nodes own is
+    /// asked for.
+    pub due_ms: Option<u64>,
     pub sagas_max: u32,
 }
 
