@@ -20,7 +20,7 @@ use crate::{
         gate::{Gate, HeldBack, Lines},
         standing::{Care, differs, standing},
     },
-    engine::{EndState, Shared},
+    engine::{EndState, Shared, time::Moment},
 };
 
 pub(crate) mod advance;
@@ -172,7 +172,7 @@ impl Run {
     ) -> Box<Self> {
         Box::new(Self {
             saga: state.saga(),
-            moved_ms: shared.time.moved_ms(),
+            moved_ms: shared.time.moment().moved_ms,
             shared,
             business_key,
             definition,
@@ -224,8 +224,7 @@ impl Run {
             if self.refill().await? == Refill::Lost {
                 return Ok(Done::Lost);
             }
-            self.move_times();
-            let now_ms = self.shared.clock.now_ms();
+            let now_ms = self.move_times();
             self.hear_of_losses(&mut pending, now_ms);
             let subject = Subject {
                 definition: &self.definition,
@@ -327,7 +326,7 @@ impl Run {
     /// Waits for at least one fact, for the time, or for the order to stop. Takes along
     /// whatever else is there already, so that it shares the row.
     async fn wait(&mut self, until_ms: Option<u64>, mode: Mode, pending: &mut Pending) {
-        let pause = self.shared.until(until_ms);
+        let pause = self.shared.until(until_ms, self.moved_ms);
         tokio::select! {
             biased;
             Some(answered) = self.answers.next(), if !self.answers.is_empty() => {
@@ -346,13 +345,14 @@ impl Run {
         }
     }
 
-    /// Spans go on as they were where the time was set meanwhile.
-    fn move_times(&mut self) {
-        let moved_ms = self.shared.time.moved_ms();
+    /// Spans go on as they were where the time was set meanwhile. Answers what time it is now.
+    fn move_times(&mut self) -> u64 {
+        let Moment { now_ms, moved_ms } = self.shared.time.moment();
         if moved_ms != self.moved_ms {
             self.state.move_times(moved_ms.saturating_sub(self.moved_ms));
             self.moved_ms = moved_ms;
         }
+        now_ms
     }
 
     fn hear(&mut self, answered: Answered, pending: &mut Pending) {

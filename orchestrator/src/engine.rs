@@ -53,7 +53,7 @@ mod reach;
 mod signal;
 mod start;
 mod stop;
-mod time;
+pub(crate) mod time;
 mod watchers;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
@@ -248,13 +248,13 @@ async fn govern(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Ends at this time of our clock. `None`: never.
-    pub(crate) async fn until(&self, until_ms: Option<u64>) {
-        let Some(until_ms) = until_ms else {
-            return std::future::pending().await;
-        };
-        let pause_ms = until_ms.saturating_sub(self.clock.now_ms());
-        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+    /// Ends at this time of our clock, which was said at a moment with this `moved_ms`. `None`:
+    /// never.
+    pub(crate) async fn until(&self, until_ms: Option<u64>, moved_ms: i64) {
+        match until_ms {
+            Some(until_ms) => tokio::time::sleep(self.time.span_until(until_ms, moved_ms)).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// All rows of a saga's log behind `after_version`.

@@ -72,6 +72,33 @@ pub enum Event {
     Ended { ending: Ending, at_ms: u64 },
 }
 
+impl Event {
+    /// Says that it happened at `now_ms` where it claims to have happened later: the clock was
+    /// set back since.
+    pub fn bring_back(&mut self, now_ms: u64) {
+        let at_ms = match self {
+            Self::Started(started) => &mut started.at_ms,
+            Self::Owned { at_ms, .. }
+            | Self::LogWentBack { at_ms, .. }
+            | Self::Skipped { at_ms, .. }
+            | Self::Intended { at_ms, .. }
+            | Self::Answered { at_ms, .. }
+            | Self::Inquired { at_ms, .. }
+            | Self::Resolved { at_ms, .. }
+            | Self::Unrenderable { at_ms, .. }
+            | Self::WaitBegan { at_ms, .. }
+            | Self::Signalled { at_ms, .. }
+            | Self::WaitEnded { at_ms, .. }
+            | Self::Kept { at_ms, .. }
+            | Self::CancelRequested { at_ms, .. }
+            | Self::TurnedBack { at_ms, .. }
+            | Self::OperatorActed { at_ms, .. }
+            | Self::Ended { at_ms, .. } => at_ms,
+        };
+        *at_ms = now_ms.min(*at_ms);
+    }
+}
+
 /// The first event of a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {

@@ -126,7 +126,7 @@ pub(crate) fn advance(
             draft.rest = Rest::More;
             return Ok(draft);
         }
-        draft.learn(subject, fact);
+        draft.learn(subject, fact, now_ms);
     }
     if mode == Mode::HandOver {
         draft.rest = Rest::Wait { until_ms: Some(now_ms) };
@@ -160,14 +160,16 @@ pub(crate) fn advance(
 }
 
 impl Advance {
-    /// Folds a fact, unless it does not fit any more.
-    fn learn(&mut self, subject: Subject<'_>, fact: &Event) {
+    /// Folds a fact, unless it does not fit any more. Where the time was set back since it was
+    /// learned, it was learned now: a pause that begins in the future would not end for years.
+    fn learn(&mut self, subject: Subject<'_>, fact: &Event, now_ms: u64) {
         self.facts += 1;
-        let fact = self.judged(subject, fact);
+        let mut fact = self.judged(subject, fact).into_owned();
+        fact.bring_back(now_ms);
         match self.state.apply(&fact) {
             Ok(()) => {
                 self.bytes += payload_bytes(&fact);
-                self.events.push(fact.into_owned());
+                self.events.push(fact);
             }
             Err(illegal) => tracing::debug!(%illegal, "a fact came too late and is left out"),
         }

@@ -35,6 +35,17 @@ const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 /// A reading of a clock that took longer than this says too little.
 const READING_MAX: Duration = Duration::from_secs(1);
 
+/// A time, and by how much time was set on this node up to then. A time that is kept over a wait
+/// is worth what it was only together with the latter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) now_ms: u64,
+    /// What is added here from one moment to a later one has to be added to every time that was
+    /// kept in between, in milliseconds.
+    pub(crate) moved_ms: i64,
+}
+
 /// The clock of one engine.
 #[derive(Debug)]
 pub(crate) struct Time {
@@ -103,10 +114,17 @@ impl Time {
         Self { wall, kept: Mutex::new(kept) }
     }
 
-    /// By how much time was set here so far, in milliseconds. Who remembers times moves them
-    /// by what is new of it.
-    pub(crate) fn moved_ms(&self) -> i64 {
-        self.lock().moved_ms
+    /// This moment.
+    pub(crate) fn moment(&self) -> Moment {
+        let kept = self.lock();
+        Moment { now_ms: kept.now_ms(), moved_ms: kept.moved_ms }
+    }
+
+    /// How long it is from now until `at_ms`, which was said at a moment with this `moved_ms`.
+    pub(crate) fn span_until(&self, at_ms: u64, moved_ms: i64) -> Duration {
+        let moment = self.moment();
+        let at_ms = at_ms.saturating_add_signed(moment.moved_ms.saturating_sub(moved_ms));
+        Duration::from_millis(at_ms.saturating_sub(moment.now_ms))
     }
 
     /// Goes after what the clocks outside say now.
@@ -252,7 +270,7 @@ mod tests {
             watched.runs(3_000, apart_ms).await;
             assert_eq!(watched.error_ms(), 0);
             watched.runs(600_000, 0).await;
-            assert_eq!((watched.error_ms(), watched.time.moved_ms()), (0, 0));
+            assert_eq!((watched.error_ms(), watched.time.moment().moved_ms), (0, 0));
         }
     }
 
@@ -264,7 +282,7 @@ mod tests {
             assert_eq!(watched.error_ms(), 6_000, "a minute takes a tenth more or less");
             watched.runs(11 * HOUR_MS, apart_ms).await;
             assert_eq!(watched.error_ms(), HOUR_MS);
-            assert_eq!(watched.time.moved_ms(), 0);
+            assert_eq!(watched.time.moment().moved_ms, 0);
         }
     }
 
@@ -273,7 +291,19 @@ mod tests {
         let watched = begin();
         watched.runs(70_000, -signed(YEARS_MS)).await;
         assert_eq!(watched.error_ms(), YEARS_MS);
-        assert_eq!(watched.time.moved_ms(), -signed(YEARS_MS));
+        assert_eq!(watched.time.moment().moved_ms, -signed(YEARS_MS));
+    }
+
+    /// A row that is written while the time is set, and the pause that begins behind it.
+    #[tokio::test(start_paused = true)]
+    async fn a_span_is_as_long_as_it_was_when_the_time_was_set_since() {
+        let watched = begin();
+        let Moment { now_ms, moved_ms } = watched.time.moment();
+        watched.runs(70_000, -signed(YEARS_MS)).await;
+        assert_ne!(watched.time.moment().moved_ms, moved_ms);
+        let left = watched.time.span_until(now_ms + 100_000, moved_ms);
+        assert_eq!(left, Duration::from_secs(30));
+        assert_eq!(watched.time.span_until(now_ms + 100, moved_ms), Duration::ZERO);
     }
 
     /// It would end every timer and every deadline at once.
@@ -281,7 +311,7 @@ mod tests {
     async fn a_clock_that_stays_years_ahead_is_not_believed_alone() {
         let watched = begin();
         watched.runs(HOUR_MS, signed(YEARS_MS)).await;
-        assert_eq!((watched.error_ms(), watched.time.moved_ms()), (0, 0));
+        assert_eq!((watched.error_ms(), watched.time.moment().moved_ms), (0, 0));
     }
 
     /// A machine that was suspended: the monotonic clock stood still.

@@ -37,6 +37,26 @@ fn a_pause_is_no_longer_than_itself_by_a_clock_that_is_behind() {
     }
 }
 
+/// An answer that came before the clock was set back, and is written after it.
+#[test]
+fn a_pause_does_not_begin_in_the_future() {
+    for (then_ms, now_ms) in clocks() {
+        let mut answer = Event::Answered {
+            step: FIRST,
+            direction: Forward,
+            attempt: 1,
+            outcome: not_sent(),
+            at_ms: then_ms,
+        };
+        answer.bring_back(now_ms);
+        let saga = Saga::of(definition()).at(now_ms).out(FIRST, Forward, 1).then(answer.clone());
+        saga.waits_until(now_ms + 100, call(FIRST, Forward, 2));
+        let written = answer.clone();
+        answer.bring_back(now_ms + 1);
+        assert_eq!(answer, written, "what is past stays when it was");
+    }
+}
+
 #[test]
 fn a_timer_and_a_deadline_are_no_longer_than_themselves_by_a_clock_that_is_behind() {
     for (then_ms, now_ms) in clocks() {
