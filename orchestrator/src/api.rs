@@ -19,6 +19,7 @@ mod field;
 mod log;
 mod operator;
 mod page;
+mod participant;
 mod request;
 mod saga;
 mod signal;

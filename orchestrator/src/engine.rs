@@ -52,6 +52,7 @@ mod quarantine;
 mod reach;
 mod signal;
 mod start;
+mod steer;
 mod stop;
 pub(crate) mod time;
 mod watchers;
@@ -62,6 +63,7 @@ pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};
 pub use signal::{SignalError, Signalled, StepSignal};
 pub use start::{StartError, StartSaga, StartedSaga};
+pub use steer::{Change, ParticipantChange, SteerError};
 
 /// Rows of one saga's log that are read at a time.
 const LOAD_ROWS_MAX: u32 = 256;
@@ -162,6 +164,7 @@ impl Engine {
         }
         store.register_node(shared.node, shared.clock.now_ms()).await?;
         shared.definitions.refresh(&shared).await?;
+        shared.obey().await?;
         // Before anything is started or taken over, and before this node marks the log.
         shared.ask_participants().await?;
         shared.lasting.spawn(alive::beat(Arc::clone(&shared)));

@@ -23,8 +23,11 @@ use tokio::{
 
 use crate::participants::Caller;
 
+mod people;
 mod place;
 
+pub use people::ParticipantView;
+use people::Rule;
 pub(crate) use place::{InLine, Place};
 
 /// What a saga that is sent away waits for, as its index entry says it.
@@ -59,6 +62,8 @@ struct Desks {
     tickets: u64,
     /// Which of how many living nodes this one is.
     share: Share,
+    /// What people have decided, by participant.
+    rules: BTreeMap<String, Rule>,
 }
 
 /// A node's part of what all nodes may do.
@@ -85,30 +90,11 @@ impl Share {
 #[derive(Debug)]
 struct Counter {
     desk: Desk,
-    /// Of all nodes together.
+    /// Of all nodes together: as configured, or as a person has decided.
     limit: u32,
     waiting: HashMap<u64, (SagaId, Called)>,
     /// Whether sagas may be parked that wait for it.
     has_parked: bool,
-}
-
-/// What people are told of a participant, as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParticipantView {
-    pub participant: String,
-    /// Calls at the same time, of all nodes together.
-    pub limit: u32,
-    /// This node's part of it.
-    pub limit_here: u32,
-    pub calls_out: u32,
-    /// Sagas in memory that wait for a place.
-    pub in_line: u32,
-    /// Whether a person lets nobody call it.
-    pub is_paused: bool,
-    /// For how long calls have been held back, all or some.
-    pub held_for_ms: Option<u64>,
-    /// When it is asked again whether it answers.
-    pub next_ping_in_ms: Option<u64>,
 }
 
 /// Whoever stood in line is to come again when fetched.
@@ -177,13 +163,15 @@ impl Governor {
             return Arc::clone(name);
         }
         let name: Arc<str> = participant.into();
-        let limit = self.caller.in_flight_max(participant);
+        let rule = desks.rules.get(participant).copied().unwrap_or_default();
+        let limit = rule.limit.unwrap_or_else(|| self.caller.in_flight_max(participant));
         let places = Places::new(desks.share.of(limit), self.seats);
         // Its name tells its jitter from that of others.
         let seed = name
             .bytes()
             .fold(self.patience_ms, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
-        let desk = Desk::new(places, Timing::USUAL, self.patience_ms, seed);
+        let mut desk = Desk::new(places, Timing::USUAL, self.patience_ms, seed);
+        desk.pause(rule.is_paused);
         let waiting = HashMap::new();
         let counter = Counter { desk, limit, waiting, has_parked: true };
         desks.by_name.insert(Arc::clone(&name), counter);
@@ -213,10 +201,7 @@ impl Governor {
     /// Changes one desk, and calls those whose turn it is then.
     fn at(self: &Arc<Self>, name: &str, change: impl FnOnce(&mut Counter)) {
         let mut desks = self.lock();
-        let Some(name) = desks.by_name.get_key_value(name).map(|(name, _)| Arc::clone(name)) else {
-            return;
-        };
-        let Some(counter) = desks.by_name.get_mut(&name) else { return };
+        let Some((name, counter)) = desks.of(name) else { return };
         change(counter);
         let told = self.turns(&name, counter);
         // Where all is well, time changes nothing, and nobody has to be woken for it.
@@ -301,26 +286,6 @@ impl Governor {
         tell(told);
     }
 
-    /// What people are told of each participant.
-    pub(crate) fn views(&self) -> Vec<ParticipantView> {
-        let now_ms = self.now_ms();
-        let desks = self.lock();
-        let view = |(name, counter): (&Arc<str>, &Counter)| {
-            let view = counter.desk.view(now_ms);
-            ParticipantView {
-                participant: name.to_string(),
-                limit: counter.limit,
-                limit_here: view.limit,
-                calls_out: view.out,
-                in_line: view.in_line,
-                is_paused: view.is_paused,
-                held_for_ms: view.held_since_ms.map(|it| now_ms.saturating_sub(it)),
-                next_ping_in_ms: view.ping_at_ms.map(|it| it.saturating_sub(now_ms)),
-            }
-        };
-        desks.by_name.iter().map(view).collect()
-    }
-
     /// Milliseconds since this node began: what the desks know of time.
     pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -390,6 +355,15 @@ fn tell(told: Told) {
         if let Some(called) = called {
             let _ = called.send(turned);
         }
+    }
+}
+
+impl Desks {
+    fn of(&mut self, participant: &str) -> Option<(Arc<str>, &mut Counter)> {
+        let (name, _) = self.by_name.get_key_value(participant)?;
+        let name = Arc::clone(name);
+        let counter = self.by_name.get_mut(&name)?;
+        Some((name, counter))
     }
 }
 

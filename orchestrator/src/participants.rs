@@ -129,6 +129,11 @@ pub trait Caller: Send + Sync {
         1_024
     }
 
+    /// Where `participant` answers, for people. A script has no addresses.
+    fn addresses(&self, _participant: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks whether anything answers at one of the addresses of `participant`. A script cannot
     /// tell.
     async fn ping(&self, _participant: &str) -> Ping {
@@ -210,6 +215,10 @@ impl Caller for Participants {
     fn in_flight_max(&self, participant: &str) -> u32 {
         let entry = self.entries.get(participant);
         entry.map_or(0, |entry| u32::try_from(entry.in_flight_max).unwrap_or(u32::MAX))
+    }
+
+    fn addresses(&self, participant: &str) -> Vec<String> {
+        self.entries.get(participant).map_or_else(Vec::new, |entry| entry.channels.addresses())
     }
 
     async fn ping(&self, participant: &str) -> Ping {

@@ -13,11 +13,12 @@ mod engine {
     mod lost_append;
     pub(super) mod lost_tail;
     pub(super) mod mortal;
-    mod outages;
+    pub(super) mod outages;
     mod readiness;
     mod refused;
     mod restore;
     pub(super) mod script;
+    mod steered;
     pub(super) mod stores;
     mod waits;
     mod watchers;

@@ -10,6 +10,7 @@ pub mod appends;
 pub mod claims;
 pub mod identity;
 pub mod lists;
+pub mod participants;
 pub mod registry;
 pub mod sample;
 pub mod starts;
@@ -65,6 +66,10 @@ macro_rules! conformance_suite {
             identity: the_mark_never_moves_back;
             identity: of_two_that_begin_an_epoch_one_does;
             identity: what_was_decided_before_a_loss_is_not_written_behind_it;
+            participants: what_was_decided_is_kept_and_the_newest_holds;
+            participants: of_two_acts_on_what_they_both_saw_one_is_recorded;
+            participants: an_act_that_is_sent_twice_is_recorded_once;
+            participants: what_no_store_can_hold_is_no_act;
             registry: a_node_beats_until_it_is_forgotten;
             registry: owners_that_are_not_known_are_listed;
             registry: a_definition_version_never_changes;

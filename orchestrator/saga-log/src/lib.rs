@@ -64,7 +64,7 @@ pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
     Append, CLOCKS_APART_MS, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow,
-    Held, IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Status,
-    Store, StoreError, StuckRow, Written,
+    Held, IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct, SagaRow,
+    Standing, Status, Store, StoreError, StuckRow, Written,
 };
 pub use writer::{AppendError, Log, LogLimits};

@@ -12,8 +12,8 @@ use crate::plan::{self, Plan};
 use crate::rows::grouped;
 use crate::store::{
     Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
-    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Store,
-    StoreError, Written,
+    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct, SagaRow,
+    Standing, Store, StoreError, Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
@@ -33,6 +33,8 @@ struct Tables {
     log_id: Uuid,
     mark_at_ms: u64,
     epochs: Vec<EpochRow>,
+    /// By participant, the oldest first.
+    acts: BTreeMap<String, Vec<ParticipantAct>>,
 }
 
 impl Default for Tables {
@@ -46,6 +48,7 @@ impl Default for Tables {
             log_id: Uuid::now_v7(),
             mark_at_ms: 0,
             epochs: vec![first_epoch()],
+            acts: BTreeMap::new(),
         }
     }
 }
@@ -316,6 +319,33 @@ impl Store for MemoryStore {
 
     async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
         Ok(self.tables().epochs.clone())
+    }
+
+    async fn act_on_participant(&self, act: &ParticipantAct) -> Result<bool, StoreError> {
+        let operation = "act_on_participant";
+        plan::check_participant_act(act).map_err(|fault| fault.rejected(operation))?;
+        let mut tables = self.tables();
+        let acts = tables.acts.entry(act.participant.clone()).or_default();
+        let is_next = act.version == acts.last().map_or(0, |last| last.version) + 1;
+        let is_new = acts.iter().all(|it| it.request_id != act.request_id);
+        if is_next && is_new {
+            acts.push(act.clone());
+        }
+        Ok(is_next && is_new)
+    }
+
+    async fn participant_acts(
+        &self,
+        participant: &str,
+        rows_max: u32,
+    ) -> Result<Vec<ParticipantAct>, StoreError> {
+        let tables = self.tables();
+        let acts = tables.acts.get(participant).into_iter().flatten().rev();
+        Ok(acts.take(rows_max as usize).cloned().collect())
+    }
+
+    async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
+        Ok(self.tables().acts.values().filter_map(|acts| acts.last()).cloned().collect())
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
-use crate::store::{Append, DefinitionRow, EpochRow, IndexChange, Standing, StoreError, Written};
+use crate::store::{
+    Append, DefinitionRow, EpochRow, IndexChange, ParticipantAct, Standing, StoreError, Written,
+};
 
 /// Longest namespace, definition name, step name, reason code and similar, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -113,6 +115,16 @@ pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
     text("reason", &row.reason, usize::MAX)?;
     number("mark_at_ms", row.mark_at_ms)?;
     number("behind_ms", row.behind_ms)
+}
+
+/// Checks what every store refuses in an act on a participant.
+pub(crate) fn check_participant_act(act: &ParticipantAct) -> Result<(), Fault> {
+    text("participant", &act.participant, NAME_BYTES_MAX)?;
+    number("version", act.version)?;
+    text("request_id", &act.request_id, NAME_BYTES_MAX)?;
+    text("actor", &act.actor, usize::MAX)?;
+    text("reason", &act.reason, usize::MAX)?;
+    number("at_ms", act.at_ms)
 }
 
 /// PostgreSQL cannot store a NUL in a text, so no store does.

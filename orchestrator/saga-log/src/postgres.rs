@@ -27,12 +27,13 @@ use self::session::Session;
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
 use crate::rows::{
-    self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord, SagaRecord, to_i64,
+    self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord,
+    ParticipantActRecord, SagaRecord, to_i64,
 };
-use crate::sql::{self, sql_store};
+use crate::sql::{self, sql_acts, sql_store};
 use crate::store::{
     Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, SagaRow, Status, StoreError, Written,
+    NodeRow, ParticipantAct, SagaRow, Status, StoreError, Written,
 };
 
 mod line;
@@ -227,6 +228,7 @@ impl PostgresStore {
 }
 
 sql_store!(PostgresStore);
+sql_acts!(PostgresStore);
 
 /// How long a reader waits for a connection to be made, and for a line that stands still.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::store::{
     CauseGroup, CausePlace, CauseRow, DefinitionRow, EpochRow, LogIdentity, LogRow, NodeRow,
-    SagaRow, Standing, Status, StoreError, StuckRow,
+    ParticipantAct, SagaRow, Standing, Status, StoreError, StuckRow,
 };
 
 #[derive(FromRow)]
@@ -89,6 +89,34 @@ pub(crate) struct EpochRecord {
     reason: String,
     mark_at_ms: i64,
     behind_ms: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct ParticipantActRecord {
+    participant: String,
+    version: i64,
+    request_id: String,
+    is_paused: bool,
+    in_flight_max: Option<i64>,
+    actor: String,
+    reason: String,
+    at_ms: i64,
+}
+
+impl ParticipantActRecord {
+    pub(crate) fn row(self, operation: &'static str) -> Result<ParticipantAct, StoreError> {
+        let damaged = |_| StoreError::Damaged { operation, what: "participant_act".to_owned() };
+        Ok(ParticipantAct {
+            participant: self.participant,
+            version: u64::try_from(self.version).map_err(damaged)?,
+            request_id: self.request_id,
+            is_paused: self.is_paused,
+            in_flight_max: self.in_flight_max.map(u32::try_from).transpose().map_err(damaged)?,
+            actor: self.actor,
+            reason: self.reason,
+            at_ms: u64::try_from(self.at_ms).map_err(damaged)?,
+        })
+    }
 }
 
 impl SagaRecord {

@@ -1,8 +1,10 @@
 //! The queries that PostgreSQL and SQLite share, word for word. sqlx has a connection type
 //! per database and no usable common one, so [`sql_store`] writes the functions for each.
 
+pub(crate) mod acts;
 mod store;
 
+pub(crate) use acts::sql_acts;
 pub(crate) use store::sql_store;
 
 /// The columns of [`crate::rows::SagaRecord`].

@@ -22,12 +22,13 @@ use self::file::{LogFile, Replaced, WriteAhead};
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
 use crate::rows::{
-    self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord, SagaRecord, to_i64,
+    self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord,
+    ParticipantActRecord, SagaRecord, to_i64,
 };
-use crate::sql::{self, sql_store};
+use crate::sql::{self, sql_acts, sql_store};
 use crate::store::{
     Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, SagaRow, Status, StoreError, Written,
+    NodeRow, ParticipantAct, SagaRow, Status, StoreError, Written,
 };
 
 mod file;
@@ -160,6 +161,7 @@ impl SqliteStore {
 }
 
 sql_store!(SqliteStore);
+sql_acts!(SqliteStore);
 
 impl Writer {
     /// Takes the connection out of its slot, or makes a new one.

@@ -9,8 +9,8 @@ use saga_core::{NodeId, SagaId};
 
 pub use self::row::{
     Append, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
-    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, SagaRow, Standing, Status,
-    StuckRow, Written,
+    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct, SagaRow,
+    Standing, Status, StuckRow, Written,
 };
 
 mod row;
@@ -200,6 +200,33 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: ask again.
     async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError>;
+
+    /// Records what somebody has decided about a participant. False where its version is not
+    /// the next one, or its request is on record: nothing was recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: it may be recorded; do it again, the request id tells.
+    async fn act_on_participant(&self, act: &ParticipantAct) -> Result<bool, StoreError>;
+
+    /// What was decided about one participant, the newest first, `rows_max` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn participant_acts(
+        &self,
+        participant: &str,
+        rows_max: u32,
+    ) -> Result<Vec<ParticipantAct>, StoreError>;
+
+    /// What holds for each participant about which anything was decided: its newest act, by
+    /// name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError>;
 
     /// Stores a definition version for ever. Answers the one that is stored afterwards:
     /// where the version existed, that is the older one, with its own hash.

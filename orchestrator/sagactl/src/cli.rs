@@ -11,7 +11,7 @@ mod change;
 mod service;
 
 pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
-pub(crate) use service::{ServiceCheck, ServiceCommand};
+pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
 
 /// The operator's command line of the saga engine.
 #[derive(Debug, Parser)]

@@ -6,6 +6,7 @@
 
 mod definition;
 mod operator;
+mod participant;
 mod running;
 
 use std::{

@@ -9,10 +9,11 @@ use saga_proto::{
     saga::v1::{
         AcknowledgeRestoreResponse, CancelSagaResponse, CheckDefinitionResponse,
         CheckParticipantResponse, CloseSagaResponse, ForceOutcomeResponse, GetDefinitionResponse,
-        GetSagaResponse, GetServerInfoResponse, ListDefinitionsResponse, ListEventsResponse,
-        ListSagasResponse, ListStuckResponse, RegisterDefinitionResponse, RenewOperationResponse,
-        RetrySagaResponse, RuleVerdict, Saga, SignalSagaResponse, StartSagaResponse,
-        VerifySagaLogResponse, WaitSagaResponse,
+        GetParticipantResponse, GetSagaResponse, GetServerInfoResponse, LimitParticipantResponse,
+        ListDefinitionsResponse, ListEventsResponse, ListParticipantsResponse, ListSagasResponse,
+        ListStuckResponse, PauseParticipantResponse, RegisterDefinitionResponse,
+        RenewOperationResponse, ResumeParticipantResponse, RetrySagaResponse, RuleVerdict, Saga,
+        SignalSagaResponse, StartSagaResponse, VerifySagaLogResponse, WaitSagaResponse,
     },
 };
 use serde::{Serialize, Serializer};
@@ -239,6 +240,33 @@ impl Reply for AcknowledgeRestoreResponse {
     fn ids(&self) -> Vec<String> {
         vec![self.epoch.to_string()]
     }
+}
+
+impl Reply for ListParticipantsResponse {
+    const TYPE: &'static str = "ListParticipantsResponse";
+    const ROWS: Option<&'static str> = Some("participants");
+
+    fn ids(&self) -> Vec<String> {
+        self.participants.iter().map(|it| it.name.clone()).collect()
+    }
+}
+
+/// Replies that show one participant.
+macro_rules! one_participant {
+    ($($reply:ident)*) => {$(
+        impl Reply for $reply {
+            const TYPE: &'static str = stringify!($reply);
+
+            fn ids(&self) -> Vec<String> {
+                self.participant.iter().map(|it| it.name.clone()).collect()
+            }
+        }
+    )*};
+}
+
+one_participant! {
+    GetParticipantResponse PauseParticipantResponse ResumeParticipantResponse
+    LimitParticipantResponse
 }
 
 impl Reply for GetServerInfoResponse {

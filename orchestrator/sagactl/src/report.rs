@@ -9,6 +9,7 @@ pub(crate) mod definition;
 pub(crate) mod describe;
 pub(crate) mod history;
 pub(crate) mod log;
+pub(crate) mod participant;
 pub(crate) mod preview;
 pub(crate) mod saga_list;
 pub(crate) mod server;

@@ -7,7 +7,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     api::{
-        acts, check, detached, error::status, field, in_turn, log, saga::find_row, view, why::why,
+        acts, check, detached, error::status, field, in_turn, log, participant, saga::find_row,
+        view, why::why,
     },
     engine::{Engine, ReachError},
 };
@@ -100,6 +101,52 @@ impl OperatorService for OperatorApi {
         request: Request<Streaming<pb::RunParticipantCheckRequest>>,
     ) -> Result<Response<Self::RunParticipantCheckStream>, Status> {
         check::run::run(&self.engine, request).await.map(Response::new)
+    }
+
+    async fn list_participants(
+        &self,
+        request: Request<pb::ListParticipantsRequest>,
+    ) -> Result<Response<pb::ListParticipantsResponse>, Status> {
+        let engine = self.engine.clone();
+        in_turn(&self.engine, async move {
+            participant::list(&engine, request.into_inner()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn get_participant(
+        &self,
+        request: Request<pb::GetParticipantRequest>,
+    ) -> Result<Response<pb::GetParticipantResponse>, Status> {
+        let engine = self.engine.clone();
+        in_turn(&self.engine, async move {
+            participant::get(&engine, request.into_inner()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn pause_participant(
+        &self,
+        request: Request<pb::PauseParticipantRequest>,
+    ) -> Result<Response<pb::PauseParticipantResponse>, Status> {
+        let (engine, wanted) = (self.engine.clone(), request.into_inner());
+        detached(async move { participant::pause(&engine, wanted).await.map(Response::new) }).await
+    }
+
+    async fn resume_participant(
+        &self,
+        request: Request<pb::ResumeParticipantRequest>,
+    ) -> Result<Response<pb::ResumeParticipantResponse>, Status> {
+        let (engine, wanted) = (self.engine.clone(), request.into_inner());
+        detached(async move { participant::resume(&engine, wanted).await.map(Response::new) }).await
+    }
+
+    async fn limit_participant(
+        &self,
+        request: Request<pb::LimitParticipantRequest>,
+    ) -> Result<Response<pb::LimitParticipantResponse>, Status> {
+        let (engine, wanted) = (self.engine.clone(), request.into_inner());
+        detached(async move { participant::limit(&engine, wanted).await.map(Response::new) }).await
     }
 
     async fn verify_saga_log(

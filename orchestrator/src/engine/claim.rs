@@ -35,6 +35,9 @@ async fn refresh(shared: Arc<Shared>) {
         if let Err(error) = shared.definitions.refresh(&shared).await {
             tracing::debug!(%error, "no news about definitions");
         }
+        if let Err(error) = shared.obey().await {
+            tracing::debug!(%error, "no news of what people decided about participants");
+        }
     }
 }
 

@@ -313,6 +313,11 @@ impl Channels {
         self.all.iter().take(self.addresses)
     }
 
+    /// Each address, as `host:port`.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.to_each_address().map(|channel| channel.authority.to_string()).collect()
+    }
+
     /// The connection whose turn it is.
     pub(super) fn next(&self) -> &Channel {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

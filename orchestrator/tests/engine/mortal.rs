@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
     Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, SagaRow, Store, StoreError, Written,
+    NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -203,6 +203,23 @@ impl Store for MortalStore {
 
     async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
         self.inner.epochs().await
+    }
+
+    async fn act_on_participant(&self, act: &ParticipantAct) -> Result<bool, StoreError> {
+        self.alive().await;
+        self.inner.act_on_participant(act).await
+    }
+
+    async fn participant_acts(
+        &self,
+        participant: &str,
+        rows_max: u32,
+    ) -> Result<Vec<ParticipantAct>, StoreError> {
+        self.inner.participant_acts(participant, rows_max).await
+    }
+
+    async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
+        self.inner.newest_participant_acts().await
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

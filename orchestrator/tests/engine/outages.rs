@@ -37,7 +37,7 @@ enum Health {
 
 /// Participants whose health the test decides.
 #[derive(Debug)]
-struct Town {
+pub(crate) struct Town {
     books: Arc<Scripted>,
     limit: u32,
     ill: Mutex<BTreeMap<&'static str, Health>>,
@@ -47,7 +47,10 @@ struct Town {
 }
 
 impl Town {
-    fn new(limit: u32, script: &[(&'static str, saga_core::Direction, u32, Fate)]) -> Arc<Self> {
+    pub(crate) fn new(
+        limit: u32,
+        script: &[(&'static str, saga_core::Direction, u32, Fate)],
+    ) -> Arc<Self> {
         Arc::new(Self {
             books: Scripted::new(script),
             limit,
@@ -69,11 +72,15 @@ impl Town {
         self.ill.lock().unwrap().get(participant).copied()
     }
 
-    fn calls(&self, participant: &str) -> u32 {
+    pub(crate) fn calls(&self, participant: &str) -> u32 {
         self.calls.lock().unwrap().get(participant).copied().unwrap_or(0)
     }
 
-    fn out_max(&self) -> u32 {
+    pub(crate) fn out_max_of(&self, participant: &str) -> u32 {
+        self.out.lock().unwrap().get(participant).map_or(0, |(_, most)| *most)
+    }
+
+    pub(crate) fn out_max(&self) -> u32 {
         self.out.lock().unwrap().values().map(|(_, most)| *most).max().unwrap_or(0)
     }
 
@@ -170,7 +177,11 @@ impl Caller for Without {
     }
 }
 
-async fn engine(store: &Arc<dyn Store>, caller: Arc<dyn Caller>, sagas_max: usize) -> Engine {
+pub(crate) async fn engine(
+    store: &Arc<dyn Store>,
+    caller: Arc<dyn Caller>,
+    sagas_max: usize,
+) -> Engine {
     let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
     let parts = EngineParts {
         log: Log::start(Arc::clone(store), LogLimits::default()),
@@ -199,7 +210,7 @@ async fn one(town: &Arc<Town>, sagas_max: usize) -> Engine {
 }
 
 /// Waits until each saga has ended, and says how.
-async fn endings(engine: &Engine, sagas: &[SagaId], patience: Duration) -> Vec<Ending> {
+pub(crate) async fn endings(engine: &Engine, sagas: &[SagaId], patience: Duration) -> Vec<Ending> {
     let deadline = Instant::now() + patience;
     let mut endings = Vec::new();
     for saga in sagas {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
     Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    MemoryStore, NodeRow, SagaRow, Store, StoreError, Written,
+    MemoryStore, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 
 use tokio::time::Instant;
@@ -237,6 +237,24 @@ impl Store for NodeStore {
 
     async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
         self.shared.epochs().await
+    }
+
+    async fn act_on_participant(&self, act: &ParticipantAct) -> Result<bool, StoreError> {
+        self.ready().await;
+        self.shared.act_on_participant(act).await
+    }
+
+    async fn participant_acts(
+        &self,
+        participant: &str,
+        rows_max: u32,
+    ) -> Result<Vec<ParticipantAct>, StoreError> {
+        self.shared.participant_acts(participant, rows_max).await
+    }
+
+    async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
+        self.ready().await;
+        self.shared.newest_participant_acts().await
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -10,7 +10,7 @@ use saga_core::{NodeId, SagaId};
 use super::sample::{append_ids, running, start, step, write_new};
 use crate::store::{
     Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, SagaRow, Store, StoreError, Written,
+    NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use crate::{AppendError, Log, LogLimits};
 
@@ -120,6 +120,19 @@ where
     }
     async fn epochs(&self) -> Result<Vec<EpochRow>, StoreError> {
         self.inner.epochs().await
+    }
+    async fn act_on_participant(&self, act: &ParticipantAct) -> Result<bool, StoreError> {
+        self.inner.act_on_participant(act).await
+    }
+    async fn participant_acts(
+        &self,
+        of: &str,
+        max: u32,
+    ) -> Result<Vec<ParticipantAct>, StoreError> {
+        self.inner.participant_acts(of, max).await
+    }
+    async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
+        self.inner.newest_participant_acts().await
     }
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
         self.inner.put_definition(row).await

@@ -303,6 +303,22 @@ macro_rules! sql_store {
                 records.into_iter().map(|record| record.row("epochs")).collect()
             }
 
+            async fn act_on_participant(&self, act: &ParticipantAct) -> Result<bool, StoreError> {
+                self.record_act(act.clone()).await
+            }
+
+            async fn participant_acts(
+                &self,
+                participant: &str,
+                rows_max: u32,
+            ) -> Result<Vec<ParticipantAct>, StoreError> {
+                self.acts_on(participant, rows_max).await
+            }
+
+            async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
+                self.newest_acts().await
+            }
+
             async fn put_definition(
                 &self,
                 row: &DefinitionRow,

@@ -304,3 +304,20 @@ pub struct EpochRow {
     /// How far that was behind what nodes or participants had heard of the epoch before.
     pub behind_ms: u64,
 }
+
+/// What a person has decided about a participant. It holds until the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParticipantAct {
+    pub participant: String,
+    /// From 1, one more than that of the act before.
+    pub version: u64,
+    /// What makes the act one, for those who send it twice.
+    pub request_id: String,
+    /// Nobody calls it.
+    pub is_paused: bool,
+    /// Calls at the same time, of all nodes together. `None`: as in their configuration.
+    pub in_flight_max: Option<u32>,
+    pub actor: String,
+    pub reason: String,
+    pub at_ms: u64,
+}

@@ -2,10 +2,30 @@
 
 use clap::{Args, Subcommand};
 
-use super::Consent;
+use super::{Actor, Consent};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceCommand {
+    /// List the participants, as the node that answers sees them.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one participant: whether it is called, how many calls are out, and what people have
+    /// decided about it.
+    Describe {
+        /// Name of the participant in the server's configuration.
+        participant: String,
+    },
+    /// Have nobody call a participant, on any node and over restarts, until it is resumed.
+    ///
+    /// No step, no compensation and no inquiry leaves. Sagas that need it wait; their deadlines
+    /// and timers go on. Calls that are out come to their end.
+    Pause(ServiceAct),
+    /// Have a participant called again. Sagas that wait for it come in growing waves.
+    Resume(ServiceAct),
+    /// Set how many calls to a participant may be out at the same time, of all nodes together.
+    ///
+    /// It holds on all nodes and over restarts, instead of what their configuration says.
+    Limit(ServiceLimit),
     /// Check whether a running participant keeps the reply contract.
     ///
     /// IT MAKES REAL CALLS. Each step of the participant in the definition is driven through
@@ -24,6 +44,39 @@ pub(crate) enum ServiceCommand {
     /// Exits with 0 where no rule is broken, 1 where one is, or with --strict where one was not
     /// observed or not checked.
     Check(ServiceCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceAct {
+    /// Name of the participant in the server's configuration.
+    pub(crate) participant: String,
+    /// Why. It is kept.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Makes a repeated command the same request [default: a new UUID].
+    #[arg(long)]
+    pub(crate) request_id: Option<String>,
+    /// Only if the participant is still in this version, which `service describe` shows [default:
+    /// the one that is shown before the question; with --yes whatever it is].
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) expected_version: Option<u64>,
+    #[command(flatten)]
+    pub(crate) actor: Actor,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceLimit {
+    #[command(flatten)]
+    pub(crate) act: ServiceAct,
+    /// Calls at the same time. To have none at all, pause it.
+    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(required_unless_present = "as_configured", conflicts_with = "as_configured")]
+    pub(crate) calls: Option<u32>,
+    /// What the nodes' configuration says, as before.
+    #[arg(long)]
+    pub(crate) as_configured: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod follow;
 mod progress;
+mod steer;
 
 use saga_proto::saga::v1::{
     CheckParticipantRequest, CheckParticipantResponse, Observation, RuleVerdict,
@@ -21,6 +22,11 @@ use follow::{Followed, Restart, follow};
 
 pub(super) async fn run(session: &Session, command: ServiceCommand) -> Result<Exit, Failure> {
     match command {
+        ServiceCommand::List => steer::list(session).await,
+        ServiceCommand::Describe { participant } => steer::describe(session, &participant).await,
+        ServiceCommand::Pause(arguments) => steer::pause(session, arguments).await,
+        ServiceCommand::Resume(arguments) => steer::resume(session, arguments).await,
+        ServiceCommand::Limit(arguments) => steer::limit(session, arguments).await,
         ServiceCommand::Check(arguments) => Box::pin(check(session, arguments)).await,
     }
 }

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod operator;
+mod participant;
 mod service;
 
 use std::{

@@ -3,7 +3,7 @@
 use saga_proto::saga::v1::{operator_service_server::OperatorService, *};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Fake, refusal, service};
+use super::{Fake, participant, refusal, service};
 
 #[tonic::async_trait]
 impl OperatorService for Fake {
@@ -106,6 +106,54 @@ impl OperatorService for Fake {
         request: Request<Streaming<RunParticipantCheckRequest>>,
     ) -> Result<Response<Self::RunParticipantCheckStream>, Status> {
         service::run(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_participants(
+        &self,
+        request: Request<ListParticipantsRequest>,
+    ) -> Result<Response<ListParticipantsResponse>, Status> {
+        Ok(Response::new(participant::page(&request.into_inner())))
+    }
+
+    async fn get_participant(
+        &self,
+        request: Request<GetParticipantRequest>,
+    ) -> Result<Response<GetParticipantResponse>, Status> {
+        let participant = Some(participant::found(&request.into_inner().name)?);
+        Ok(Response::new(GetParticipantResponse { participant, ..Default::default() }))
+    }
+
+    async fn pause_participant(
+        &self,
+        request: Request<PauseParticipantRequest>,
+    ) -> Result<Response<PauseParticipantResponse>, Status> {
+        let it = request.into_inner();
+        let participant = Some(participant::found(&it.name)?);
+        let said = (&it.name, it.request_id.len(), it.expected_version, &it.actor, &it.reason);
+        self.note(format!("pause {said:?}"));
+        Ok(Response::new(PauseParticipantResponse { participant, act: None }))
+    }
+
+    async fn resume_participant(
+        &self,
+        request: Request<ResumeParticipantRequest>,
+    ) -> Result<Response<ResumeParticipantResponse>, Status> {
+        let it = request.into_inner();
+        let participant = Some(participant::found(&it.name)?);
+        let said = (&it.name, it.request_id.len(), it.expected_version, &it.actor, &it.reason);
+        self.note(format!("resume {said:?}"));
+        Ok(Response::new(ResumeParticipantResponse { participant, act: None }))
+    }
+
+    async fn limit_participant(
+        &self,
+        request: Request<LimitParticipantRequest>,
+    ) -> Result<Response<LimitParticipantResponse>, Status> {
+        let it = request.into_inner();
+        let participant = Some(participant::found(&it.name)?);
+        let said = (&it.name, it.in_flight_max, it.expected_version, &it.actor, &it.reason);
+        self.note(format!("limit {said:?}"));
+        Ok(Response::new(LimitParticipantResponse { participant, act: None }))
     }
 
     async fn verify_saga_log(
