@@ -258,7 +258,7 @@ mod tests {
         error: cannot start order/10042 (INVALID_ARGUMENT/INPUT_INVALID)
         why:   the input does not fit shop.order.v1.PlaceOrderInput
                lines[0].quantity: is not a number
-        try:   compare the input with the type that `sagactl definition get NAME` shows after `input:`
+        try:   correct the field; `sagactl definition get NAME` shows the input's type after `input:`
                sagactl help INPUT_INVALID
         ");
     }
