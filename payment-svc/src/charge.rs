@@ -169,6 +169,13 @@ pub(crate) fn refusal_of(purchase: &Purchase<'_>, refused: ConfirmRefusal) -> Re
             let message = format!("the buyer's time to pay with {provider_key} is over");
             refusal(reason::SESSION_EXPIRED, message, Vec::new())
         }
+        ConfirmRefusal::PaysLater => {
+            let message = format!(
+                "payment {provider_key} would be deposited later, and is cancelled; pay in \
+                 another way"
+            );
+            refusal(reason::PAYS_LATER, message, Vec::new())
+        }
         ConfirmRefusal::AmountDiffers { actual_minor } => {
             let message = format!(
                 "the buyer's payment {provider_key} is over {actual_minor}, not {amount_minor} \

@@ -72,6 +72,9 @@ pub struct Asking {
     pub intended_at_ms: i64,
     /// The present.
     pub now_ms: i64,
+    /// Whether the provider may have been asked before. Its answer to a repeat is that of
+    /// then, and says nothing of what became of the payment since.
+    pub asked_before: bool,
 }
 
 /// Money to capture.
@@ -193,6 +196,8 @@ pub enum Standing {
     },
     /// Its time is over. No money was taken.
     Expired,
+    /// Cancelled before the buyer deposited anything. No money was taken.
+    Withdrawn,
     /// A word that we do not know.
     Strange {
         /// The word.
@@ -225,6 +230,9 @@ pub enum ConfirmRefusal {
     },
     /// The buyer's window has passed.
     SessionExpired,
+    /// The buyer would deposit the money some day. The payment is cancelled, so that no
+    /// money comes that nobody waits for.
+    PaysLater,
     /// The buyer paid another amount, or agreed to pay another one.
     AmountDiffers {
         /// That amount, in minor units.

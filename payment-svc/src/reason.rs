@@ -10,6 +10,8 @@ pub const AMOUNT_MISMATCH: &str = "AMOUNT_MISMATCH";
 pub const DECLINED: &str = "DECLINED";
 /// The buyer's window has passed.
 pub const SESSION_EXPIRED: &str = "SESSION_EXPIRED";
+/// The buyer's way to pay takes longer than an order waits; the payment is cancelled.
+pub const PAYS_LATER: &str = "PAYS_LATER";
 /// The provider does not give the money back.
 pub const NOT_CANCELABLE: &str = "NOT_CANCELABLE";
 /// More than is left.

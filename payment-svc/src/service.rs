@@ -75,7 +75,7 @@ impl Payments {
         let idempotency_key = op.op_id.to_string();
         // An age that is not known ends nothing.
         let now_ms = self.clock.database_ms().await.unwrap_or(intended_at_ms);
-        Asking { idempotency_key, intended_at_ms, now_ms }
+        Asking { idempotency_key, intended_at_ms, now_ms, asked_before: op.asked_before }
     }
 }
 

@@ -49,6 +49,9 @@ pub struct OperationMeta {
     pub attempt: Option<u32>,
     /// When the call came, for people. Nothing is decided by it.
     pub at_ms: i64,
+    /// Whether the operation's intent was there before this call: an outside provider may
+    /// have been asked already, and its answer to a repeat may be an old one.
+    pub asked_before: bool,
 }
 
 impl OperationMeta {
@@ -94,6 +97,7 @@ impl OperationMeta {
             direction: value(DIRECTION_KEY).map(str::to_owned),
             attempt: value(ATTEMPT_KEY).and_then(|it| it.parse().ok()),
             at_ms,
+            asked_before: false,
         })
     }
 }

@@ -162,6 +162,7 @@ async fn resume<S: Send + Sync + 'static, O: ProviderOperation<S>>(
         direction: None,
         attempt: None,
         at_ms: stored.at_ms,
+        asked_before: true,
     };
     participant.perform_once(op, asked).await
 }
@@ -232,10 +233,11 @@ impl<S: Send + Sync + 'static> Participant<S> {
         op: &OperationMeta,
         asked: Asked<O>,
     ) -> Result<Result<Answered, Status>, OperationError> {
-        let plan = match self.intend(op, &asked).await? {
-            Intent::Call(plan) => plan,
+        let (plan, asked_before) = match self.intend(op, &asked).await? {
+            Intent::Call(it) => it,
             Intent::Answer(ended) => return Ok(ended),
         };
+        let op = &OperationMeta { asked_before, ..op.clone() };
         match O::call(plan, &self.shared.service, op).await {
             Settled::Definite(answer) => self
                 .record_answer(op, asked.request, answer)
@@ -248,12 +250,12 @@ impl<S: Send + Sync + 'static> Participant<S> {
         }
     }
 
-    /// Makes the intent durable, or finds the one that was made before.
+    /// Makes the intent durable, or finds the one that was made before, and tells which.
     async fn intend<O: ProviderOperation<S>>(
         &self,
         op: &OperationMeta,
         asked: &Asked<O>,
-    ) -> Result<Intent<O::Plan, Result<Answered, Status>>, OperationError> {
+    ) -> Result<Intent<(O::Plan, bool), Result<Answered, Status>>, OperationError> {
         let Asked { request, raw, hash } = asked;
         let claim = Claim {
             op,
@@ -273,7 +275,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
                 return self.settle(stored).await.map(Intent::Answer);
             }
             Concluded::Intended(stored) => {
-                return stored_plan::<O::Plan>(&stored).map(Intent::Call);
+                let plan = stored_plan::<O::Plan>(&stored)?;
+                return Ok(Intent::Call((plan, true)));
             }
             Concluded::Fresh(tx) => tx,
         };
@@ -282,7 +285,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
             Ok(Intent::Call(plan)) => {
                 record::record_plan(&mut tx, op.op_id, &plan.encode_to_vec()).await?;
                 tx.commit().await?;
-                Ok(Intent::Call(plan))
+                Ok(Intent::Call((plan, false)))
             }
             Ok(Intent::Answer(reply)) => self.record(tx, op, Ok(reply)).await.map(Intent::Answer),
             Err(error) => self.record(tx, op, Err::<O::Reply, _>(error)).await.map(Intent::Answer),

@@ -140,6 +140,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
             direction: None,
             attempt: None,
             at_ms: now_ms(),
+            asked_before: false,
         };
         let fence = move |mut tx: Tx| async move {
             let fenced = op_log::fence(&mut tx, op_id, &by).await;

@@ -95,7 +95,9 @@ pub(super) async fn give_back(
                 Stray::GivenBack { cancelled_minor: seen.amount_minor }
             }
             Standing::Captured { .. } => return refund(seen, plan, provider, asking).await,
-            Standing::Open | Standing::Refused { .. } | Standing::Expired => Stray::NotPaid,
+            Standing::Open | Standing::Refused { .. } | Standing::Expired | Standing::Withdrawn => {
+                Stray::NotPaid
+            }
             Standing::AwaitsDeposit => {
                 return Settled::Wait { message: "the buyer's deposit is awaited".to_owned() };
             }

@@ -10,11 +10,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, ConfirmRefusal, Provider,
-    ProviderConfigError, Refund, Seen, Standing, Wanted,
+    Asking, CancelAnswer, Charge, ConfirmAnswer, ConfirmRefusal, Provider, ProviderConfigError,
+    Refund, Seen, Standing, Wanted,
 };
 
 mod codes;
+mod settle;
 mod wire;
 use codes::{Meaning, meaning};
 use wire::{CancelBody, ConfirmBody, Reply, Wire};
@@ -30,6 +31,9 @@ const WINDOWS_MS: i64 = (30 + 10 + 5) * 60 * 1000;
 
 /// Keys that one cancel may use up. See [`Toss::cancel`].
 const CANCEL_KEYS_MAX: u32 = 5;
+
+/// What the buyer's bank shows of a payment by virtual account.
+const WITHDRAW_REASON: &str = "the shop takes no payments by virtual account";
 
 /// How to reach the provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -103,7 +107,9 @@ impl Provider for Toss {
         };
         let reply = self.wire.confirm(&body, &asking.idempotency_key).await;
         let (meaning, said) = match reply {
-            Reply::Payment(seen) if is_done(&seen, charge) => return captured(&seen),
+            Reply::Payment(seen) if is_done(&seen, charge) && !asking.asked_before => {
+                return captured(&seen);
+            }
             Reply::Error { status, ref code } => match meaning(status, code) {
                 Meaning::Declined => {
                     let code = code.clone();
@@ -115,6 +121,10 @@ impl Provider for Toss {
             },
             Reply::Payment(Seen { standing: Standing::AwaitsDeposit, .. }) => {
                 (Meaning::Wait, "the buyer's deposit is awaited".to_owned())
+            }
+            Reply::Payment(seen) if is_done(&seen, charge) => {
+                let said = "the provider says again that it captured the payment".to_owned();
+                (Meaning::Unlisted, said)
             }
             other => (Meaning::Unlisted, message_of(other)),
         };
@@ -139,22 +149,23 @@ impl Provider for Toss {
         for number in 1..=CANCEL_KEYS_MAX {
             let key = cancel_key(asking, number);
             let (status, code) = match self.wire.cancel(&refund.provider_key, &body, &key).await {
+                Reply::Payment(seen) if refund.is_done_by(&seen) && asking.asked_before => {
+                    return self.settle_repeated_cancel(refund).await;
+                }
                 Reply::Payment(seen) if refund.is_done_by(&seen) => return cancelled(&seen),
                 Reply::Error { status, code } => (status, code),
                 other => return self.settle_cancel(refund, message_of(other)).await,
             };
             said = format!("the provider answered {status} {code}");
             match meaning(status, &code) {
-                // With another key a part would be given back a second time, if the provider
-                // did it and says otherwise. Of the whole there is no second time.
-                Meaning::Unlisted | Meaning::NoPayment if !refund.is_whole() => {
-                    return self.settle_cancel(refund, said).await;
-                }
                 Meaning::Configuration => return configuration(&code),
                 Meaning::AlreadyCancelled | Meaning::MoreThanBalance | Meaning::NotCancelable => {
                     return self.settle_refused_cancel(refund, code).await;
                 }
                 Meaning::Wait => return Settled::Wait { message: said },
+                // With another key a part would be given back a second time, if the provider
+                // did it and says otherwise. Of the whole there is no second time.
+                _ if !refund.is_whole() => return self.settle_cancel(refund, said).await,
                 _ if !(400..500).contains(&status) => {
                     return self.settle_cancel(refund, said).await;
                 }
@@ -177,100 +188,6 @@ impl Provider for Toss {
                 configuration(&code)
             }
             other => other.into(),
-        }
-    }
-}
-
-impl Toss {
-    /// Decides a confirm by what the provider shows.
-    async fn settle_confirm(
-        &self,
-        charge: &Charge,
-        asking: &Asking,
-        meaning: Meaning,
-        said: String,
-    ) -> Settled<ConfirmAnswer> {
-        let by_key = match self.look_up(Wanted::Key(&charge.provider_key)).await {
-            Settled::Definite(found) => Ok(found),
-            Settled::Configuration { message } => return Settled::Configuration { message },
-            _ => Err(()),
-        };
-        let awaits_deposit = matches!(&by_key, Ok(Some(seen)) if is_awaited(seen, charge));
-        let unsettled = match meaning {
-            _ if awaits_deposit => Settled::Wait { message: said },
-            Meaning::Wait => Settled::Wait { message: said },
-            _ => Settled::Unknown { message: said },
-        };
-        match by_key {
-            Ok(Some(seen)) => {
-                if let Some(settled) = judge_confirm(&seen, charge) {
-                    return settled;
-                }
-            }
-            Ok(None) => {}
-            Err(()) => return unsettled,
-        }
-        let by_order = match self.look_up(Wanted::Order(&charge.order_no)).await {
-            Settled::Definite(found) => found,
-            Settled::Configuration { message } => return Settled::Configuration { message },
-            _ => return unsettled,
-        };
-        match by_order {
-            Some(seen) if seen.provider_key == charge.provider_key => {
-                judge_confirm(&seen, charge).unwrap_or(unsettled)
-            }
-            // The provider told us that it does not take a second payment for this order.
-            Some(Seen { order_no, standing: Standing::Captured { .. }, .. })
-                if meaning == Meaning::DuplicateOrder && order_no == charge.order_no =>
-            {
-                refused(ConfirmRefusal::UsedElsewhere { order_no })
-            }
-            // Keys are the provider's own, and it answers a request that comes twice as it
-            // answered the first: a key that it has never heard of stays one.
-            None if meaning == Meaning::NoPayment => refused(ConfirmRefusal::NotFound),
-            // A confirm that is still on its way could make it appear, until the buyer's
-            // session is surely over; nor as long as the provider itself says that it runs.
-            None if meaning != Meaning::Wait && WINDOWS_MS < asking.age_ms() => {
-                refused(ConfirmRefusal::SessionExpired)
-            }
-            _ => unsettled,
-        }
-    }
-
-    /// Decides a cancel whose reply said nothing. Only success can be seen: while the
-    /// request may be on its way, a balance that did not change means nothing.
-    async fn settle_cancel(&self, refund: &Refund, said: String) -> Settled<CancelAnswer> {
-        match self.look_up(Wanted::Key(&refund.provider_key)).await {
-            Settled::Definite(Some(seen)) if refund.is_done_exactly(&seen) => cancelled(&seen),
-            Settled::Configuration { message } => Settled::Configuration { message },
-            _ => Settled::Unknown { message: said },
-        }
-    }
-
-    /// Decides a cancel that the provider refuses: it may refuse because it was done.
-    async fn settle_refused_cancel(&self, refund: &Refund, code: String) -> Settled<CancelAnswer> {
-        let seen = match self.look_up(Wanted::Key(&refund.provider_key)).await {
-            Settled::Definite(Some(seen)) if refund.is_of(&seen) => seen,
-            Settled::Configuration { message } => return Settled::Configuration { message },
-            _ => return Settled::Unknown { message: format!("the provider answered {code}") },
-        };
-        if refund.is_done_exactly(&seen) {
-            return cancelled(&seen);
-        }
-        let refusal = if seen.balance_minor < refund.amount_minor {
-            CancelRefusal::MoreThanBalance { balance_minor: seen.balance_minor }
-        } else {
-            CancelRefusal::NotCancelable { code }
-        };
-        Settled::Definite(CancelAnswer::Refused(refusal))
-    }
-
-    async fn is_untouched(&self, refund: &Refund) -> bool {
-        match self.look_up(Wanted::Key(&refund.provider_key)).await {
-            Settled::Definite(Some(seen)) => {
-                refund.is_of(&seen) && seen.balance_minor == refund.balance_minor
-            }
-            _ => false,
         }
     }
 }
@@ -298,38 +215,6 @@ fn is_done(seen: &Seen, charge: &Charge) -> bool {
     matches!(seen.standing, Standing::Captured { .. })
         && charge.agrees_with(seen)
         && seen.balance_minor == charge.amount_minor
-}
-
-/// Confirmed, and the buyer may take some days to deposit the money (F80).
-fn is_awaited(seen: &Seen, charge: &Charge) -> bool {
-    charge.agrees_with(seen) && seen.standing == Standing::AwaitsDeposit
-}
-
-/// What a look-up says of a confirm. `None`: nothing for good.
-fn judge_confirm(seen: &Seen, charge: &Charge) -> Option<Settled<ConfirmAnswer>> {
-    if seen.provider_key != charge.provider_key {
-        return None;
-    }
-    if seen.order_no != charge.order_no {
-        let order_no = seen.order_no.clone();
-        return Some(refused(ConfirmRefusal::UsedElsewhere { order_no }));
-    }
-    match &seen.standing {
-        Standing::Captured { .. } if charge.agrees_with(seen) => Some(captured(seen)),
-        // Somebody captured another amount for our order. That money has to be looked at
-        // by a person, and a refusal would hide it.
-        Standing::Captured { .. } => None,
-        Standing::Refused { code } => {
-            Some(refused(ConfirmRefusal::Declined { code: code.clone() }))
-        }
-        Standing::Expired => Some(refused(ConfirmRefusal::SessionExpired)),
-        // The provider never captures an amount that the buyer did not agree to.
-        Standing::Open if !charge.agrees_with(seen) => {
-            let actual_minor = seen.amount_minor;
-            Some(refused(ConfirmRefusal::AmountDiffers { actual_minor }))
-        }
-        Standing::Open | Standing::AwaitsDeposit | Standing::Strange { .. } => None,
-    }
 }
 
 fn captured(seen: &Seen) -> Settled<ConfirmAnswer> {

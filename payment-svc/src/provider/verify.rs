@@ -46,7 +46,7 @@ fn judge(seen: &Seen, charge: &Charge) -> Settled<ConfirmAnswer> {
         Standing::Captured { approved_at_ms } if seen.balance_minor != 0 => {
             return judge_amount(seen, charge, *approved_at_ms);
         }
-        Standing::Captured { .. } => "CANCELLED",
+        Standing::Captured { .. } | Standing::Withdrawn => "CANCELLED",
         Standing::Open => "OPEN",
         Standing::Refused { .. } => "FAILED",
         Standing::Expired => "EXPIRED",

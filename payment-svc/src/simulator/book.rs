@@ -72,6 +72,8 @@ pub(super) enum Standing {
     Requested,
     Authenticated,
     AwaitsDeposit,
+    /// Cancelled before the deposit.
+    Withdrawn,
     Expired,
     Aborted,
     Captured,
@@ -82,7 +84,14 @@ pub(super) enum Standing {
 impl Payment {
     /// What is left of the captured money, in minor units. Before a capture: the amount.
     pub(super) fn balance_minor(&self) -> i64 {
+        if self.is_withdrawn() {
+            return 0;
+        }
         self.amount_minor - self.refunds.iter().map(|it| it.amount_minor).sum::<i64>()
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.failure_code.as_deref() == Some(deposit::WITHDRAWN)
     }
 
     /// A remaining cancel after a partial one leaves the payment "cancelled in part" with
@@ -94,6 +103,7 @@ impl Payment {
                 Standing::Cancelled
             }
             ("CAPTURED", _, _) => Standing::CancelledInPart,
+            ("ABORTED", _, _) if self.is_withdrawn() => Standing::Withdrawn,
             ("ABORTED", _, _) => Standing::Aborted,
             _ if self.deposit_due_at_ms.is_some_and(|it| now_ms <= it) => Standing::AwaitsDeposit,
             _ if self.deposit_due_at_ms.is_some() => Standing::Expired,
@@ -140,6 +150,7 @@ pub(super) async fn capture(
     match payment.standing(now_ms) {
         Standing::Authenticated => {}
         Standing::AwaitsDeposit
+        | Standing::Withdrawn
         | Standing::Captured
         | Standing::CancelledInPart
         | Standing::Cancelled => return Ok(Err(Refusal::AlreadyProcessed)),
@@ -209,6 +220,10 @@ pub(super) async fn refund(
     };
     match payment.standing(now_ms) {
         Standing::Captured | Standing::CancelledInPart | Standing::Cancelled => {}
+        Standing::AwaitsDeposit if wanted.amount_minor.is_none() => {
+            return deposit::withdraw(connection, payment).await.map(Ok);
+        }
+        Standing::Withdrawn => return Ok(Err(Refusal::AlreadyCancelled)),
         _ => return Ok(Err(Refusal::NotCaptured)),
     }
     let balance_minor = payment.balance_minor();

@@ -194,7 +194,13 @@ pub(crate) fn refund(charge: &Charge, balance_minor: i64, amount_minor: i64) -> 
 }
 
 pub(crate) fn asking(key: &str) -> Asking {
-    Asking { idempotency_key: key.to_owned(), intended_at_ms: 0, now_ms: 0 }
+    let idempotency_key = key.to_owned();
+    Asking { idempotency_key, intended_at_ms: 0, now_ms: 0, asked_before: false }
+}
+
+/// Asked for the second time, or later.
+pub(crate) fn asking_again(key: &str) -> Asking {
+    Asking { asked_before: true, ..asking(key) }
 }
 
 pub(crate) fn on_confirm(faults: impl Into<Vec<Fault>>) -> FaultScript {

@@ -12,7 +12,7 @@ use saga_participant::Settled;
 use serde_json::json;
 
 use crate::{
-    bank::{Bank, asking, charge, decline, on_confirm, refund},
+    bank::{Bank, asking, asking_again, charge, decline, on_confirm, refund},
     words::{cancelled, confirmed, unanswered},
 };
 
@@ -114,6 +114,27 @@ async fn f72_s4_6_already_processed_is_success_only_where_order_amount_and_statu
     bank.cancel("c", "pay-1", json!({ "cancelReason": "x", "cancelAmount": 100 })).await;
     let asked = toss.confirm(&charge("pay-1", "order-1", 700), &asking("later")).await;
     assert_eq!(confirmed(&asked), "captured 600");
+}
+
+/// The provider answers a repeat as it answered the first, whatever happened since.
+#[tokio::test]
+async fn a_success_that_comes_again_is_looked_up_before_it_is_believed() {
+    let bank = Bank::open().await;
+    let (toss, it) = (bank.toss(), charge("pay-1", "order-1", 700));
+    bank.buyer("pay-1", "order-1", 700).await;
+    assert_eq!(confirmed(&toss.confirm(&it, &asking("key")).await), "captured 700");
+    bank.cancel("c", "pay-1", json!({ "cancelReason": "x", "cancelAmount": 100 })).await;
+    assert_eq!(confirmed(&toss.confirm(&it, &asking_again("key")).await), "captured 600");
+
+    let part = refund(&it, 600, 200);
+    assert_eq!(cancelled(&toss.cancel(&part, &asking("part")).await), "cancelled to 400");
+    bank.cancel("d", "pay-1", json!({ "cancelReason": "x", "cancelAmount": 300 })).await;
+    assert_eq!(cancelled(&toss.cancel(&part, &asking_again("part")).await), "cancelled to 100");
+
+    bank.cancel("e", "pay-1", json!({ "cancelReason": "x", "cancelAmount": 100 })).await;
+    // Nothing is left that could pay for an order.
+    assert_eq!(confirmed(&toss.confirm(&it, &asking_again("key")).await), "not paid CANCELLED");
+    assert_eq!(bank.money("order-1").await, (700, 700, 1));
 }
 
 #[tokio::test]
@@ -219,7 +240,18 @@ async fn every_code_of_a_cancel_has_its_meaning() {
 async fn a_part_is_never_asked_for_under_another_key() {
     let bank = Bank::open().await;
     let toss = bank.toss();
-    let codes = ["PROVIDER_ERROR", "A_CODE_OF_TOMORROW", "NOT_FOUND_PAYMENT", "INVALID_REQUEST"];
+    let codes = [
+        "PROVIDER_ERROR",
+        "A_CODE_OF_TOMORROW",
+        "NOT_FOUND_PAYMENT",
+        "INVALID_REQUEST",
+        // What no cancel should be answered with, and some day is.
+        "REJECT_CARD_PAYMENT",
+        "FDS_ERROR",
+        "NOT_FOUND_PAYMENT_SESSION",
+        "ALREADY_PROCESSED_PAYMENT",
+        "DUPLICATED_ORDER_ID",
+    ];
     for (number, code) in codes.into_iter().enumerate() {
         let (key, order_no) = (format!("pay-{number}"), format!("order-{number}"));
         let faults = FaultScript { cancel: vec![decline(code)], ..FaultScript::default() };

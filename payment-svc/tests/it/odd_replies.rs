@@ -1,8 +1,13 @@
 //! Replies that no provider should give, and some do: each is unknown, none a refusal.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
 use axum::{
     Router,
-    http::{Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
 };
 use payment_svc::provider::{
     Asking, ConfirmAnswer, ConfirmRefusal, Provider, ProviderConfigError, Wanted,
@@ -19,8 +24,20 @@ const DONE: &str = r#"{"paymentKey":"pay-1","orderId":"order-1","status":"DONE",
 
 /// An adapter to a provider that answers every POST and every GET the same.
 async fn toss(post: (u16, &str), get: (u16, &str)) -> Toss {
+    toss_with(post, get, Arc::default()).await
+}
+
+/// The same, and `keys` tells under which keys it was asked.
+async fn toss_with(
+    post: (u16, &str),
+    get: (u16, &str),
+    keys: Arc<Mutex<BTreeSet<String>>>,
+) -> Toss {
     let (post, get) = ((post.0, post.1.to_owned()), (get.0, get.1.to_owned()));
-    let routes = Router::new().fallback(move |method: Method| {
+    let routes = Router::new().fallback(move |method: Method, headers: HeaderMap| {
+        if let Some(key) = headers.get("idempotency-key") {
+            keys.lock().unwrap().insert(key.to_str().unwrap().to_owned());
+        }
         let (status, body) = if method == Method::POST { post.clone() } else { get.clone() };
         async move { (StatusCode::from_u16(status).unwrap(), body) }
     });
@@ -76,6 +93,45 @@ async fn odd_replies_to_a_confirm_are_unknown() {
     let huge = format!("{DONE}{}", " ".repeat(300_000));
     let asked = confirm((200, &huge), NOT_FOUND, &asking("key")).await;
     assert!(matches!(asked, Settled::Unknown { .. }), "{asked:?}");
+}
+
+/// A repeat gets the first answer again. What a look-up does not show is not believed.
+#[tokio::test]
+async fn a_success_that_comes_again_and_is_not_seen_is_unknown() {
+    let again = Asking { asked_before: true, ..asking("key") };
+    let others = [NOT_FOUND, (500, ""), (200, &*DONE.replace("DONE", "IN_PROGRESS"))];
+    for get in others {
+        let asked = confirm((200, DONE), get, &again).await;
+        assert!(matches!(asked, Settled::Unknown { .. }), "{get:?}: {asked:?}");
+    }
+    let part_done = DONE
+        .replace("DONE", "PARTIAL_CANCELED")
+        .replace(r#""balanceAmount":700"#, r#""balanceAmount":400"#);
+    let it = charge("pay-1", "order-1", 700);
+    for get in [NOT_FOUND, (500, ""), (200, DONE)] {
+        let toss = toss((200, &part_done), get).await;
+        let first = toss.cancel(&refund(&it, 700, 300), &asking("key")).await;
+        assert!(matches!(first, Settled::Definite(_)), "{get:?}: {first:?}");
+        let asked = toss.cancel(&refund(&it, 700, 300), &again).await;
+        assert!(matches!(asked, Settled::Unknown { .. }), "{get:?}: {asked:?}");
+    }
+}
+
+/// Codes that say nothing of the money: a part is asked for once, whatever the status.
+#[tokio::test]
+async fn a_part_is_asked_for_under_one_key_whatever_status_comes() {
+    let it = charge("pay-1", "order-1", 700);
+    for status in [400, 403, 404, 408, 409, 425, 429, 499, 500, 503] {
+        for code in ["PROVIDER_ERROR", "A_CODE_OF_TOMORROW", "REJECT_CARD_PAYMENT"] {
+            let body = format!(r#"{{"code":"{code}","message":"?"}}"#);
+            let keys: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+            let toss = toss_with((status, &body), (200, DONE), keys.clone()).await;
+            let asked = toss.cancel(&refund(&it, 700, 300), &asking("key")).await;
+            let open = matches!(asked, Settled::Unknown { .. } | Settled::Wait { .. });
+            assert!(open, "{status} {code}: {asked:?}");
+            assert_eq!(*keys.lock().unwrap(), ["key".to_owned()].into(), "{status} {code}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -35,7 +35,8 @@ on_both_databases!(
     f76_t5_beyond_the_keys_age_a_cancel_only_looks,
     f77_what_is_sent_again_is_the_same_byte_for_byte,
     f77_another_request_under_the_same_id_is_refused,
-    f80_a_deposit_that_comes_later_is_captured_in_the_end,
+    f80_a_payment_by_virtual_account_is_refused_and_cancelled_at_once,
+    f80_a_deposit_that_is_quicker_than_the_cancel_is_captured,
     f80_a_deposit_that_never_comes_ends_with_its_due_date,
     s4_9_money_waits_until_the_operation_before_is_settled,
 );
@@ -227,22 +228,48 @@ async fn f77_another_request_under_the_same_id_is_refused(scratch: Scratch) {
     assert_eq!(shop.bank.money("order-2").await, (0, 0, 0));
 }
 
-async fn f80_a_deposit_that_comes_later_is_captured_in_the_end(scratch: Scratch) {
+/// An order waits for minutes, and the buyer of a virtual account has days.
+async fn f80_a_payment_by_virtual_account_is_refused_and_cancelled_at_once(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
-    let none = FaultScript::default();
-    shop.bank.buyer_at(Stage::VirtualAccount, "pay-1", "order-1", 700, none).await;
-    let (op_id, undo_id, it) = (new_op_id(), new_op_id(), request("pay-1", "order-1", 700));
-    for _ in 0..2 {
-        assert_eq!(refusal(shop.confirm(op_id, &it).await), unknown());
-        assert_eq!(shop.bank.show("pay-1").await.1["status"], "WAITING_FOR_DEPOSIT");
-        assert_eq!(shop.status("order-1").await, PaymentStatus::Confirming);
+    let lost = [
+        Vec::new(),
+        vec![Fault::DropAfterCommit],
+        vec![Fault::ErrorAfter { status: 500 }],
+        // It comes again for as long as the provider keeps the key.
+        vec![decline("PROVIDER_ERROR")],
+    ];
+    for (number, cancel) in lost.into_iter().enumerate() {
+        let (key, order_no) = (format!("pay-{number}"), format!("order-{number}"));
+        let faults = FaultScript { cancel, ..FaultScript::default() };
+        shop.bank.buyer_at(Stage::VirtualAccount, &key, &order_no, 700, faults).await;
+        let (op_id, it) = (new_op_id(), request(&key, &order_no, 700));
+        for _ in 0..2 {
+            let asked = shop.confirm(op_id, &it).await;
+            assert_eq!(refusal(asked), is(Code::FailedPrecondition, "PAYS_LATER"), "{number}");
+        }
+        assert_eq!(shop.bank.show(&key).await.1["status"], "CANCELED", "{number}");
+        // The buyer's bank takes no deposit any more.
+        assert!(!shop.bank.simulator.buyer_pays(&key).await.unwrap());
+        assert_eq!(shop.bank.money(&order_no).await, (0, 0, 0));
+        assert_eq!(shop.status(&order_no).await, PaymentStatus::Failed);
     }
-    // Nor can it be undone while the money may come.
-    assert_eq!(refusal(shop.undo(undo_id, op_id).await), unknown());
-    let fenced = shop.resolve(op_id, ResolveMode::Fence).await.unwrap();
-    assert!(matches!(fenced, Resolution::InProgress(_)), "{fenced:?}");
+    let fired: u64 = shop.bank.simulator.faults_fired().await.unwrap().values().sum();
+    assert_eq!(fired, 3);
+    shop.assert_books_agree().await;
+}
 
-    shop.pass(10 * MINUTE_MS).await;
+/// While the provider does not answer, the money may come: nothing is refused, and what came
+/// is the order's, or goes back.
+async fn f80_a_deposit_that_is_quicker_than_the_cancel_is_captured(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let faults = FaultScript { cancel: vec![Fault::DropBeforeCommit], ..FaultScript::default() };
+    shop.bank.buyer_at(Stage::VirtualAccount, "pay-1", "order-1", 700, faults).await;
+    let (op_id, undo_id, it) = (new_op_id(), new_op_id(), request("pay-1", "order-1", 700));
+    assert_eq!(refusal(shop.confirm(op_id, &it).await), unknown());
+    assert_eq!(shop.bank.show("pay-1").await.1["status"], "WAITING_FOR_DEPOSIT");
+    assert_eq!(shop.status("order-1").await, PaymentStatus::Confirming);
+    assert_eq!(shop.bank.fired("drop_before_commit").await, 1);
+
     assert!(shop.bank.simulator.buyer_pays("pay-1").await.unwrap());
     // The deadline has turned the saga back meanwhile: the money that came goes back.
     let undone = shop.undo(undo_id, op_id).await.unwrap();
@@ -256,8 +283,8 @@ async fn f80_a_deposit_that_comes_later_is_captured_in_the_end(scratch: Scratch)
 
 async fn f80_a_deposit_that_never_comes_ends_with_its_due_date(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
-    let none = FaultScript::default();
-    shop.bank.buyer_at(Stage::VirtualAccount, "pay-1", "order-1", 700, none).await;
+    let faults = FaultScript { cancel: vec![Fault::DropBeforeCommit], ..FaultScript::default() };
+    shop.bank.buyer_at(Stage::VirtualAccount, "pay-1", "order-1", 700, faults).await;
     let (op_id, it) = (new_op_id(), request("pay-1", "order-1", 700));
     assert_eq!(refusal(shop.confirm(op_id, &it).await), unknown());
     shop.pass(8 * DAY_MS).await;

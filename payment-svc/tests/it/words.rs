@@ -11,6 +11,7 @@ pub(crate) fn confirmed(asked: &Settled<ConfirmAnswer>) -> String {
         }
         Settled::Definite(ConfirmAnswer::Refused(refusal)) => match refusal {
             ConfirmRefusal::Declined { code } => format!("declined {code}"),
+            ConfirmRefusal::PaysLater => "pays later".to_owned(),
             ConfirmRefusal::SessionExpired => "expired".to_owned(),
             ConfirmRefusal::AmountDiffers { actual_minor } => format!("amount {actual_minor}"),
             ConfirmRefusal::UsedElsewhere { order_no } => format!("used {order_no}"),

@@ -190,6 +190,7 @@ mod tests {
                 direction: None,
                 attempt: None,
                 at_ms: 1,
+                asked_before: false,
             };
             let mut tx = database.begin_write(database.enter_promised_write().await).await.unwrap();
             let claim = Claim {

@@ -155,6 +155,8 @@ impl From<PaymentBody> for Seen {
             "READY" | "IN_PROGRESS" => Standing::Open,
             "WAITING_FOR_DEPOSIT" => Standing::AwaitsDeposit,
             "DONE" if balance == total => Standing::Captured { approved_at_ms },
+            // What was never approved, of a virtual account, brought no money.
+            "CANCELED" if balance == 0 && approved_at_ms == 0 => Standing::Withdrawn,
             "CANCELED" if balance == 0 => Standing::Captured { approved_at_ms },
             "PARTIAL_CANCELED" if (0..total).contains(&balance) => {
                 Standing::Captured { approved_at_ms }

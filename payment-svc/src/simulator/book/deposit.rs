@@ -3,10 +3,13 @@
 
 use sqlx::SqliteConnection;
 
-use super::{DuplicateOrders, Payment, Refusal, Standing, by_key, is_captured, take_money};
+use super::{DuplicateOrders, Payment, Refusal, Standing, abort, by_key, is_captured, take_money};
 
 /// A buyer has this long to deposit, from the moment of the confirm.
 const DEPOSIT_WITHIN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Why a payment ended that was cancelled before its deposit. The wire never shows it.
+pub(super) const WITHDRAWN: &str = "WITHDRAWN";
 
 /// The payment is by virtual account.
 pub(in crate::simulator) async fn deposit_later(
@@ -37,6 +40,16 @@ pub(super) async fn await_deposit(
     Ok(Payment { deposit_due_at_ms: Some(due_at_ms), ..payment })
 }
 
+/// The shop cancels before the deposit: from now on none is taken.
+pub(super) async fn withdraw(
+    connection: &mut SqliteConnection,
+    payment: Payment,
+) -> Result<Payment, sqlx::Error> {
+    abort(connection, &payment.payment_key, WITHDRAWN).await?;
+    let (state, failure_code) = ("ABORTED".to_owned(), Some(WITHDRAWN.to_owned()));
+    Ok(Payment { state, failure_code, ..payment })
+}
+
 /// The buyer pays or deposits, without the shop.
 pub(in crate::simulator) async fn pay(
     connection: &mut SqliteConnection,
@@ -52,7 +65,9 @@ pub(in crate::simulator) async fn pay(
             return Ok(Err(Refusal::NoSession));
         }
         Standing::Requested | Standing::Authenticated | Standing::AwaitsDeposit => {}
-        Standing::Expired | Standing::Aborted => return Ok(Err(Refusal::NoSession)),
+        Standing::Expired | Standing::Aborted | Standing::Withdrawn => {
+            return Ok(Err(Refusal::NoSession));
+        }
         Standing::Captured | Standing::CancelledInPart | Standing::Cancelled => {
             return Ok(Err(Refusal::AlreadyProcessed));
         }

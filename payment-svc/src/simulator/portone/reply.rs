@@ -16,7 +16,7 @@ pub(super) fn payment_reply(payment: &Payment, now_ms: i64) -> Reply {
 pub(in crate::simulator) fn status(payment: &Payment, now_ms: i64) -> &'static str {
     match payment.standing(now_ms) {
         Standing::Requested | Standing::Authenticated | Standing::AwaitsDeposit => "ready",
-        Standing::Expired | Standing::Aborted => "failed",
+        Standing::Expired | Standing::Aborted | Standing::Withdrawn => "failed",
         Standing::Captured | Standing::CancelledInPart | Standing::Cancelled => {
             if payment.balance_minor() == 0 { "cancelled" } else { "paid" }
         }
@@ -24,7 +24,7 @@ pub(in crate::simulator) fn status(payment: &Payment, now_ms: i64) -> &'static s
 }
 
 fn payment_body(payment: &Payment, now_ms: i64) -> Value {
-    let cancelled_minor = payment.amount_minor - payment.balance_minor();
+    let cancelled_minor: i64 = payment.refunds.iter().map(|it| it.amount_minor).sum();
     json!({
         "imp_uid": payment.payment_key,
         "merchant_uid": payment.order_no,

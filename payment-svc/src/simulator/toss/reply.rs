@@ -26,13 +26,16 @@ pub(in crate::simulator) fn payment_body(payment: &Payment, now_ms: i64) -> Valu
         Standing::Aborted => "ABORTED",
         Standing::Captured => "DONE",
         Standing::CancelledInPart => "PARTIAL_CANCELED",
-        Standing::Cancelled => "CANCELED",
+        Standing::Cancelled | Standing::Withdrawn => "CANCELED",
     };
     let cancels = match payment.refunds.as_slice() {
         [] => Value::Null,
         refunds => refunds.iter().map(cancel).collect(),
     };
-    let failure = payment.failure_code.as_deref().map(error);
+    let failure = match standing {
+        Standing::Withdrawn => None,
+        _ => payment.failure_code.as_deref().map(error),
+    };
     json!({
         "version": "2022-11-16",
         "mId": "simulator",
