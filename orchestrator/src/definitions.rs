@@ -206,6 +206,7 @@ impl Definitions {
             reply_bytes_max.insert(participant.clone(), reply);
             inquiry.extend(answers.map(|answers| (participant, answers)));
         }
+        self.find_messages(shared, &text, &mut types).await;
         let sizes = Sizes {
             input_bytes_max: shared.limits.input_bytes_max,
             reply_bytes_max,
@@ -216,6 +217,34 @@ impl Definitions {
         self.beside(move || CompiledDefinition::check(&text, &name, &contracts))
             .await
             .map_err(invalid)
+    }
+
+    /// Looks for the types of inputs and signals at the other participants of this node, where
+    /// none that is called has them. One that cannot be asked has none.
+    async fn find_messages(
+        &self,
+        shared: &Shared,
+        yaml: &Arc<str>,
+        types: &mut BTreeMap<String, Arc<ServedTypes>>,
+    ) {
+        let text = Arc::clone(yaml);
+        let messages = self.beside(move || CompiledDefinition::messages_of(&text)).await;
+        for participant in shared.caller.participants() {
+            let is_known = |name: &String| types.values().any(|it| it.has_message(name));
+            if messages.iter().all(is_known) {
+                return;
+            }
+            if types.contains_key(&participant) {
+                continue;
+            }
+            match shared.descriptors.of_participant(&participant).await {
+                Ok((served, _)) if messages.iter().any(|it| served.has_message(it)) => {
+                    types.insert(participant, served);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(participant, %error, "its types are left out"),
+            }
+        }
     }
 
     /// Checks a definition and stores it for ever. What is stored already was checked then: a

@@ -35,7 +35,7 @@ use crate::{finding::Span, value_type::Type};
 
 pub(crate) use check::{Place, Scope, compile};
 pub(crate) use coerce::{coerce, coerce_message};
-pub(crate) use constant::{Constant, constant};
+pub(crate) use constant::{Constant, constant, never_fits};
 pub use constant::{ConstantError, constant_of};
 pub use eval::Failure;
 pub(crate) use eval::{EvalError, Frame};

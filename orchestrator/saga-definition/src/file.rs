@@ -64,6 +64,11 @@ pub(crate) fn read(root: &Node, findings: &mut Findings) -> Option<DefinitionFil
             let message = format!("version `{}` is not a whole number from 1", version.value);
             findings.error("shape", version.span, message, "write `version: 1`, then 2, 3, ...");
         }
+        // Written in another way it is another text, and yet the same version.
+        if number.is_some_and(|it| it.to_string() != version.value.trim()) {
+            let message = format!("version `{}` is not written as a number is", version.value);
+            findings.error("shape", version.span, message, "write `version: 1`, then 2, 3, ...");
+        }
         number
     });
     let input = fields.text("input", findings);

@@ -125,7 +125,8 @@ fn refuse(message: &DynamicMessage) -> Result<(), InputError> {
     if is_deeper(message, NESTING_MAX) {
         return Err(too_deep());
     }
-    refuse_unknown(message, "")
+    refuse_unknown(message, "")?;
+    refuse_incomplete(message, "")
 }
 
 fn too_deep() -> InputError {
@@ -149,6 +150,30 @@ fn is_deeper(message: &DynamicMessage, levels: usize) -> bool {
         Value::Map(entries) => entries.values().any(|it| deeper(it, levels.saturating_sub(2))),
         value => deeper(value, levels - 1),
     })
+}
+
+/// Refuses a message without a field that its type requires: whoever reads it would.
+fn refuse_incomplete(message: &DynamicMessage, path: &str) -> Result<(), InputError> {
+    let of = message.descriptor();
+    let is_set = |name: &str| message.has_field_by_name(name);
+    if let Some(name) = crate::request::missing(&of, is_set) {
+        let field = if path.is_empty() { name } else { format!("{path}.{name}") };
+        return Err(wrong(&field, format!("{} requires it", of.full_name()), "give it"));
+    }
+    for (field, value) in message.fields() {
+        let inner = match path {
+            "" => field.name().to_owned(),
+            path => format!("{path}.{}", field.name()),
+        };
+        let inside =
+            |it: &Value| it.as_message().map_or(Ok(()), |it| refuse_incomplete(it, &inner));
+        match value {
+            Value::List(items) => items.iter().try_for_each(inside)?,
+            Value::Map(entries) => entries.values().try_for_each(inside)?,
+            value => inside(value)?,
+        }
+    }
+    Ok(())
 }
 
 /// Refuses fields that the type does not have. What is in an `Any` is its receiver's.

@@ -278,6 +278,16 @@ impl CompiledDefinition {
         Ok(participants)
     }
 
+    /// The messages that a definition names by themselves: its input, and its signals.
+    #[must_use]
+    pub fn messages_of(yaml: &str) -> BTreeSet<String> {
+        let Some(draft) = compile::checked_draft(yaml, &mut Findings::default()) else {
+            return BTreeSet::new();
+        };
+        let signals = draft.file.steps.iter().filter_map(|it| it.wait()?.of.as_ref());
+        signals.chain([&draft.file.input]).map(|it| it.value.clone()).collect()
+    }
+
     /// Full name of the input type.
     #[must_use]
     pub fn input_type(&self) -> &str {

@@ -3,12 +3,14 @@
 
 mod echo;
 mod json;
+mod required;
 mod values;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 pub(crate) use echo::Difference;
 use json::{is_json, json_like};
+pub(crate) use required::missing;
 use values::{check_constant, enum_literal, fits, literal, misplaced, named};
 
 use crate::{
@@ -198,6 +200,7 @@ fn compile_one(
                 one => named(made, &one),
             };
             fits(Type::List(Box::new(made.of.clone())).fits(field), &text, field, findings);
+            check_constant(&made, &text, field, findings);
             Some(Template::Expression(made))
         }
         _ => {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 51] = [
+pub const RULES: [&str; 52] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -47,6 +47,7 @@ pub const RULES: [&str; 51] = [
     "refusal-after-pivot",
     "refusal-code",
     "request-too-large",
+    "required-field",
     "reserved-service",
     "retry-longer-than-deadline",
     "shape",

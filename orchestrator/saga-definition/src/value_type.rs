@@ -7,6 +7,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, On
 use crate::{
     descriptors::{contradiction, enum_contradiction},
     known,
+    request::missing,
 };
 
 /// What an expression evaluates to.
@@ -212,5 +213,11 @@ fn record_fits(fields: &[(String, Type)], message: &MessageDescriptor) -> Result
             remedy,
         })?;
     }
-    Ok(())
+    match missing(message, |name| fields.iter().any(|(it, _)| it == name)) {
+        Some(name) => Err(Misfit {
+            message: format!("{} requires `{name}`", message.full_name()),
+            remedy: format!("give it: \"{name}\": ..."),
+        }),
+        None => Ok(()),
+    }
 }

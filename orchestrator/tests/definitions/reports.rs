@@ -12,7 +12,7 @@ use std::{
 use orchestrator::definition::{CompiledDefinition, Contracts, Inquiry, RULES, Severity, Sizes};
 use prost_reflect::DescriptorPool;
 
-use super::sample::{broken, kinds, pool};
+use super::sample::{broken, kinds, pool, required};
 
 /// What the participants serve, and how large their replies may be: `stranger` says that it answers no inquiries, of `unknown`
 /// nobody says it.
@@ -35,7 +35,7 @@ pub(crate) fn contracts(pool: DescriptorPool) -> Contracts {
 fn every_rule_has_a_report() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/definitions/cases");
     let (shop, kinds) = (contracts(pool()), contracts(kinds()));
-    let broken = Contracts::from(broken());
+    let (broken, required) = (Contracts::from(broken()), Contracts::from(required()));
     let mut seen = BTreeSet::new();
     let mut files: Vec<_> = fs::read_dir(&cases).unwrap().map(|it| it.unwrap().path()).collect();
     files.retain(|it| it.extension().is_some_and(|it| it == "yaml"));
@@ -47,6 +47,7 @@ fn every_rule_has_a_report() {
         let types = match yaml.lines().next() {
             Some("# types: kinds") => &kinds,
             Some("# types: broken") => &broken,
+            Some("# types: required") => &required,
             _ => &shop,
         };
         let (findings, rendered) = match CompiledDefinition::check(&yaml, name, types) {

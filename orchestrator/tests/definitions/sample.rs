@@ -36,6 +36,16 @@ pub(crate) fn broken() -> ServedTypes {
     ServedTypes::read_set(&files.encode_to_vec()).unwrap()
 }
 
+/// Types of proto2, with a field that is required.
+pub(crate) fn required() -> DescriptorPool {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "syntax = 'proto2'; package old; service Echo { rpc Do(In) returns (In); } \
+                message In { required string id = 1; optional int64 n = 2; }";
+    std::fs::write(dir.path().join("old.proto"), file).unwrap();
+    let files = protox::compile(["old.proto"], [dir.path()]).unwrap();
+    DescriptorPool::decode(files.encode_to_vec().as_slice()).unwrap()
+}
+
 /// Types with all that JSON has a form of its own for.
 pub(crate) fn known() -> DescriptorPool {
     let dir = tempfile::tempdir().unwrap();

@@ -133,6 +133,9 @@ impl Types<'_> {
         let scope = self.scope(at.readable, place);
         let given = call.request.as_ref();
         let request = request::compile("request", given, &method.input(), &scope, findings);
+        if let Some(request) = &request {
+            request.check_required(call.span, findings);
+        }
         let given = call.expect.as_ref();
         let expect = request::compile("expect", given, &method.output(), &scope, findings);
         let headers = self.headers(call, &scope, findings);

@@ -109,8 +109,10 @@ impl<'c> Search<'c> {
         }
         let signals = file.steps.iter().filter_map(|it| it.wait()?.of.as_ref());
         for name in signals.chain([&file.input]) {
-            let first = needs.keys().find(|it| contracts.of(it).has_message(&name.value));
-            let first = first.cloned().unwrap_or_else(|| NOBODY.to_owned());
+            // Those that are called come first; any other may declare it too.
+            let known = needs.keys().chain(contracts.types.keys());
+            let mut known = known.filter(|it| contracts.of(it).has_message(&name.value));
+            let first = known.next().cloned().unwrap_or_else(|| NOBODY.to_owned());
             let (of, _) = needs.entry(first).or_insert_with(|| (Needs::default(), name.span));
             of.messages.insert(name.value.clone());
         }

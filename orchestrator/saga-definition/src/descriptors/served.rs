@@ -143,7 +143,9 @@ impl ServedTypes {
         Some(methods.iter().map(|it| it.name.as_str()).collect())
     }
 
-    pub(crate) fn has_message(&self, name: &str) -> bool {
+    /// Whether a message of this full name is declared.
+    #[must_use]
+    pub fn has_message(&self, name: &str) -> bool {
         let found = self.symbols.get(name);
         found.is_some_and(|it| matches!(it.kind, SymbolKind::Message(_)))
     }

@@ -2,11 +2,11 @@
 //! the definition is checked.
 
 use bytes::Bytes;
-use prost_reflect::Value;
+use prost_reflect::{FieldDescriptor, Kind, Value};
 use saga_core::{Definition, OperationId, SagaId, StepIndex, StepSet};
 use uuid::Uuid;
 
-use super::{EvalError, Expression, Failure, Frame, Ir, Place, Scope, compile};
+use super::{EvalError, Expression, Failure, Frame, Ir, LoopKind, Place, Scope, coerce, compile};
 use crate::{
     LANGUAGE_LEVEL, RunData,
     finding::{Findings, Span},
@@ -25,13 +25,45 @@ pub(crate) enum Constant {
 
 /// The value of an expression, where it reads nothing.
 pub(crate) fn constant(expression: &Expression) -> Constant {
-    if reads(&expression.root) {
+    value_of(&expression.root, false)
+}
+
+fn value_of(ir: &Ir, in_loop: bool) -> Constant {
+    if reads(ir, in_loop) {
         return Constant::Unknown;
     }
-    match Frame::new(&Nothing, &[]).eval(&expression.root) {
+    match Frame::new(&Nothing, &[]).eval(ir) {
         Ok(value) => Constant::Value(value.into_owned()),
         Err(EvalError::OutOfFuel) => Constant::Unknown,
         Err(error) => Constant::Never(error),
+    }
+}
+
+/// Why some part of an expression that is put into `field` never fits there, in any saga: all of
+/// it, a branch, an element, or a field of a map literal.
+pub(crate) fn never_fits(ir: &Ir, field: &FieldDescriptor) -> Option<EvalError> {
+    part_never_fits(ir, field, false)
+}
+
+fn part_never_fits(ir: &Ir, field: &FieldDescriptor, in_loop: bool) -> Option<EvalError> {
+    match value_of(ir, in_loop) {
+        Constant::Value(value) => return coerce(value, field).err(),
+        Constant::Never(error) => return Some(error),
+        Constant::Unknown => {}
+    }
+    match (ir, field.kind()) {
+        (Ir::Choose(_, then, other), _) => {
+            part_never_fits(then, field, in_loop).or_else(|| part_never_fits(other, field, in_loop))
+        }
+        (Ir::List(items), _) => items.iter().find_map(|it| part_never_fits(it, field, in_loop)),
+        (Ir::Loop(it), _) if it.kind == LoopKind::Map => part_never_fits(&it.body, field, true),
+        (Ir::Record(entries), Kind::Message(of)) if !field.is_map() => {
+            entries.iter().find_map(|entry| {
+                let inner = of.get_field_by_name(&entry.name)?;
+                part_never_fits(&entry.value, &inner, in_loop)
+            })
+        }
+        _ => None,
     }
 }
 
@@ -77,9 +109,12 @@ pub enum ConstantError {
     NoValue(String),
 }
 
-fn reads(ir: &Ir) -> bool {
+/// Whether its value is another one in another saga, or in another turn of a loop around it.
+fn reads(ir: &Ir, in_loop: bool) -> bool {
+    let reads = |ir: &Ir| reads(ir, in_loop);
     match ir {
-        Ir::Literal(_) | Ir::Local(_) => false,
+        Ir::Literal(_) => false,
+        Ir::Local(_) => in_loop,
         Ir::Input
         | Ir::Reply(_)
         | Ir::HasReply(_)

@@ -150,7 +150,9 @@ fn one(kind: &Kind, json: &Json<'_>, path: &str) -> Result<Value, InputError> {
             float(kind, text, path)?;
             Ok(Value::String(text.clone()))
         }
-        (Kind::String | Kind::Bytes | Kind::Bool, json) => free(json, path),
+        (Kind::Double | Kind::Float | Kind::String | Kind::Bytes | Kind::Bool, json) => {
+            free(json, path)
+        }
         (_, Json::Number(text)) => whole(text, path),
         (Kind::Enum(_), json) => free(json, path),
         // As JSON writes what it has no whole numbers for.

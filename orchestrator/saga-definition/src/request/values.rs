@@ -4,7 +4,7 @@ use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::Template;
 use crate::{
-    expression::{self, Constant, Expression, Ir, Reads, coerce},
+    expression::{self, Expression, Ir, Reads},
     finding::{Findings, Span},
     value_type::{Misfit, Type},
     yaml::{Node, NodeValue, Spanned},
@@ -23,22 +23,15 @@ pub(super) fn named(mut made: Expression, wanted: &Type) -> Expression {
     made
 }
 
-/// Reports an expression that reads nothing and never has a value that fits: no saga could send
-/// it.
+/// Reports an expression of which a part never has a value that fits: no saga that gets there
+/// could send it.
 pub(super) fn check_constant(
     made: &Expression,
     text: &Spanned<String>,
     field: &FieldDescriptor,
     findings: &mut Findings,
 ) {
-    let error = match expression::constant(made) {
-        Constant::Unknown => return,
-        Constant::Never(error) => error,
-        Constant::Value(value) => match coerce(value, field) {
-            Ok(_) => return,
-            Err(error) => error,
-        },
-    };
+    let Some(error) = expression::never_fits(&made.root, field) else { return };
     let message = format!("`{}` never fits field `{}`: {error}", text.value, field.name());
     findings.error("wrong-type", text.span, message, "write a value that the field can hold");
 }

@@ -3,6 +3,7 @@
 
 mod calls;
 mod cel;
+mod constants;
 mod expressions;
 mod participants;
 mod served;
