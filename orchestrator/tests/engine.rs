@@ -22,4 +22,5 @@ mod engine {
     pub(super) mod stores;
     mod waits;
     mod watchers;
+    mod ways_out;
 }

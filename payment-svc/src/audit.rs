@@ -1,7 +1,7 @@
 //! Audit: the invariants of the payments, over the whole database.
 //!
-//! It judges our own books only, and what webhooks made us look at. Whether the money is
-//! really there, the provider's ledger tells.
+//! It judges our own books, and what look-ups showed: of payments that a webhook named, and of
+//! all whose money moved by the provider's own ledger.
 
 use saga_participant::{
     OperationError, Query, Tx,
@@ -11,7 +11,7 @@ use saga_proto::shop::payment::v1::{AuditRequest, AuditResponse};
 
 use crate::Payments;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule::new(
         "E4: captured attempts of a payment",
         "order",
@@ -129,6 +129,30 @@ const RULES: [Rule; 9] = [
             where ours.provider = sightings.provider
                 and ours.provider_key = sightings.provider_key and ours.status <> 'FAILED')
         group by sightings.order_no
+        limit 100",
+    ),
+    // Of toss alone: there nothing is captured but by a confirm, whose attempt is written
+    // down before. Other buyers pay first, and their order may still be settled.
+    Rule::new(
+        "E5: money that settles no order goes back, by Cancel with its provider_key",
+        "payment",
+        "/* audit: money_of_nobody */
+        select sightings.provider_key, sightings.balance_minor, 0
+        from sightings
+        where sightings.provider = 'toss' and 0 < sightings.balance_minor
+            and not exists (
+                select 1 from payments as ours
+                where ours.provider = sightings.provider
+                    and ours.provider_key = sightings.provider_key and ours.status <> 'FAILED')
+            and not exists (
+                select 1 from payments as other
+                where other.order_no = sightings.order_no
+                    and other.status in ('COMPLETED', 'PARTIALLY_CANCELLED'))
+            and not exists (
+                select 1 from stray_cancels
+                where stray_cancels.provider = sightings.provider
+                    and stray_cancels.provider_key = sightings.provider_key
+                    and stray_cancels.state = 'OPEN')
         limit 100",
     ),
 ];

@@ -7,7 +7,8 @@
 //! Reading order: [`provider`] and its adapters [`provider::toss`] and
 //! [`provider::portone`]; `prepare`, `confirm`, `verify`, `cancel`, `credit`, `query`, `audit`:
 //! one module for each RPC, or for two that belong together, and `charge`, which Confirm and
-//! Verify share; [`webhooks`], which makes things happen sooner; `service`, which serves it
+//! Verify share; [`webhooks`], which makes things happen sooner; [`ledger`], which looks for money
+//! that nobody told us of; `service`, which serves it
 //! all; and [`simulator`], which is a program of its own.
 
 mod audit;
@@ -16,6 +17,7 @@ mod charge;
 pub mod clock;
 mod confirm;
 mod credit;
+pub mod ledger;
 pub mod limits;
 mod payments;
 mod prepare;

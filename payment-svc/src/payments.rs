@@ -7,6 +7,7 @@ use uuid::Uuid;
 pub(crate) mod attempts;
 pub(crate) mod cancels;
 pub(crate) mod credits;
+pub(crate) mod marks;
 pub(crate) mod sightings;
 pub(crate) mod strays;
 

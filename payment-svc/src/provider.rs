@@ -37,6 +37,43 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Shows what the provider knows of a payment. Changes nothing.
     async fn look_up(&self, wanted: Wanted<'_>) -> Settled<Option<Seen>>;
+
+    /// The next movements of money of `span`, oldest first. `None`: this provider has no list of them that we can read. Changes nothing.
+    async fn movements(&self, _span: &LedgerSpan) -> Settled<Option<Vec<Movement>>> {
+        Settled::Definite(None)
+    }
+}
+
+/// How far a provider's ledger was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerMark {
+    /// When the last movement that was read happened, by the provider's clock.
+    pub at_ms: i64,
+    /// The provider's key of it. Empty: nothing was read yet.
+    pub transaction_key: String,
+}
+
+/// A part of a provider's ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSpan {
+    /// What is behind it is wanted.
+    pub from: LedgerMark,
+    /// Until when, by the provider's clock.
+    pub until_ms: i64,
+    /// At most this many movements.
+    pub movements_max: u32,
+}
+
+/// Money that was captured or given back, as the provider's ledger has it. It only says where
+/// to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// The provider's key of the movement.
+    pub transaction_key: String,
+    /// The provider's key of the payment.
+    pub provider_key: String,
+    /// When it happened, by the provider's clock.
+    pub at_ms: i64,
 }
 
 /// The providers that are configured.

@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
     clock::Clock,
+    ledger::{LedgerConfig, LedgerReader},
     provider::{
         Asking, Provider, Providers,
         portone::{PortOne, PortOneConfig},
@@ -47,6 +48,13 @@ pub const SCHEMA: Schema = Schema {
             script: Sql {
                 postgres: include_str!("../migrations/postgres/0002_strays_credits_sightings.sql"),
                 sqlite: include_str!("../migrations/sqlite/0002_strays_credits_sightings.sql"),
+            },
+        },
+        Migration {
+            name: "0003_ledger",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0003_ledger.sql"),
+                sqlite: include_str!("../migrations/sqlite/0003_ledger.sql"),
             },
         },
     ],
@@ -91,6 +99,9 @@ pub struct PaymentConfig {
     /// Where the providers' webhooks come in. None: they are not listened to.
     #[serde(default)]
     pub webhooks: Option<WebhookConfig>,
+    /// How the providers' ledgers are read.
+    #[serde(default)]
+    pub ledger: LedgerConfig,
 }
 
 impl PaymentConfig {
@@ -120,6 +131,8 @@ impl Service for PaymentService {
     async fn app(database: Database, config: PaymentConfig) -> anyhow::Result<App> {
         let payments = Payments { providers: config.providers()?, clock: Arc::default() };
         let participant = participant(database, payments);
+        let reader = LedgerReader::new(config.ledger)?;
+        tokio::spawn(reader.run(participant.clone()));
         if let Some(webhooks) = config.webhooks {
             let webhooks = Webhooks::bind(webhooks).await?;
             tokio::spawn(webhooks.run(participant.clone()));

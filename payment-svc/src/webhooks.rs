@@ -17,8 +17,8 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 
 mod bounded;
-mod follow;
-mod hint;
+pub(crate) mod follow;
+pub(crate) mod hint;
 use bounded::BoundedListener;
 use hint::{Hint, Hints};
 

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use payment_svc::{
     PaymentConfig, PaymentService,
+    ledger::LedgerConfig,
     provider::toss::TossConfig,
     simulator::{DuplicateOrders, Simulator, SimulatorConfig},
 };
@@ -129,7 +130,8 @@ impl Shop {
 
         let toss = TossConfig::new(&format!("http://{provider}"), "test_sk_of_the_demo");
         let payment = connect::<PaymentService>(&books.payment).await?;
-        let config = PaymentConfig { toss, portone: None, webhooks: None };
+        let config =
+            PaymentConfig { toss, portone: None, webhooks: None, ledger: LedgerConfig::off() };
         let payment = running.serve::<PaymentService>(payment, config, PAYMENT_PORT).await?;
 
         let order = connect::<order_svc::Orders>(&books.order).await?;

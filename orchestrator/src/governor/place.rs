@@ -12,6 +12,7 @@ use saga_governor::{Rank, Word};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Governor, SentAway, Turned};
+use crate::participants::outcome::is_of_this_call;
 
 /// Leave to make one call. Given back when it is dropped.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ impl Place {
             Outcome::NotDone { cause: NotDone::Busy, retry_after_ms, .. } => {
                 Word::Declined { retry_after_ms: *retry_after_ms }
             }
+            // No outage: others' calls go through.
+            Outcome::Unknown { .. } if is_of_this_call(outcome) => Word::Answered,
             Outcome::Unknown { .. } => Word::Unknown,
             Outcome::Applied { .. }
             | Outcome::AppliedUnread { .. }

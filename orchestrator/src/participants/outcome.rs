@@ -99,6 +99,16 @@ pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
     }
 }
 
+/// Whether an outcome that is unknown was said of this one call and not of the participant:
+/// libraries answer so to a request that is over a server's limit.
+#[must_use]
+pub(crate) fn is_of_this_call(outcome: &Outcome) -> bool {
+    let Outcome::Unknown { cause: UnknownCause::Status, message } = outcome else {
+        return false;
+    };
+    message.starts_with(code_name(Code::ResourceExhausted))
+}
+
 /// What a fencing inquiry learned, by what was seen of it.
 #[must_use]
 pub fn of_resolve(seen: Seen) -> Resolution {

@@ -33,6 +33,8 @@ enum Health {
     Down,
     /// It takes calls and answers none.
     Hangs,
+    /// Each request is larger than its server takes.
+    Small,
 }
 
 /// Participants whose health the test decides.
@@ -113,6 +115,10 @@ impl Caller for Town {
                 self.while_out(&participant, tokio::time::sleep(timeout)).await;
                 let message = "no answer in time".to_owned();
                 Outcome::Unknown { cause: UnknownCause::TimedOut, message }
+            }
+            Some(Health::Small) => {
+                let message = "RESOURCE_EXHAUSTED: received message larger than max".to_owned();
+                Outcome::Unknown { cause: UnknownCause::Status, message }
             }
             None => {
                 let call = async {
@@ -308,6 +314,19 @@ async fn a_participant_that_hangs_takes_its_share_of_the_seats_and_no_more() {
     assert_eq!(ended, [Ending::Completed]);
     town.is("payment", None);
     endings(&engine, &sagas, Duration::from_secs(600)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_one_server_does_not_take_are_no_outage() {
+    let town = Town::new(16, &[]);
+    let engine = one(&town, 100).await;
+    town.is("payment", Some(Health::Small));
+    let mut sagas = Vec::new();
+    for number in 0..10 {
+        sagas.push(start_of(&engine, "test", &format!("key-{number}")).await);
+    }
+    let ended = endings(&engine, &sagas, Duration::from_secs(5)).await;
+    assert_eq!(ended, [Ending::Compensated; 10], "asked about, and called off");
 }
 
 /// Four calls hang, and the undo of another saga has a place all the same.

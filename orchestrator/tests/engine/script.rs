@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,10 @@ pub(crate) enum Fate {
     Hang,
     /// The participant cannot read the request.
     Fault,
+    /// The participant has another request on record under this id.
+    Contradict,
+    /// The effect happens, and the reply is larger than is kept.
+    ApplyUnread,
     /// The driver of the saga panics.
     Panic,
 }
@@ -65,6 +72,10 @@ pub(crate) struct Scripted {
     script: HashMap<(&'static str, Direction, u32), Fate>,
     /// Whether a repeat of what was undone is told from one of what stands.
     says_reversed: bool,
+    /// Whether it can be asked about an operation.
+    is_asked: AtomicBool,
+    /// Whether the script is over, and everything is applied.
+    is_mended: AtomicBool,
     books: Mutex<Books>,
     released: Semaphore,
 }
@@ -78,7 +89,8 @@ impl Scripted {
             .map(|(step, direction, attempt, fate)| ((*step, *direction, *attempt), *fate))
             .collect();
         let (books, released) = (Mutex::default(), Semaphore::new(0));
-        Arc::new(Self { script, says_reversed: true, books, released })
+        let (is_asked, is_mended) = (AtomicBool::new(true), AtomicBool::new(false));
+        Arc::new(Self { script, says_reversed: true, is_asked, is_mended, books, released })
     }
 
     /// Participants that answer a repeat with the stored reply, whatever became of its effect.
@@ -88,6 +100,16 @@ impl Scripted {
             scripted.says_reversed = false;
         }
         scripted
+    }
+
+    /// From now on nobody can ask it about an operation.
+    pub(crate) fn takes_no_inquiry(&self) {
+        self.is_asked.store(false, Ordering::SeqCst);
+    }
+
+    /// From now on it applies what comes, under a new id also what it refused.
+    pub(crate) fn mend(&self) {
+        self.is_mended.store(true, Ordering::SeqCst);
     }
 
     /// Lets one call through that is held.
@@ -101,6 +123,9 @@ impl Scripted {
     }
 
     fn fate(&self, request: &CallRequest<'_>) -> Fate {
+        if self.is_mended.load(Ordering::SeqCst) {
+            return Fate::Apply;
+        }
         let of = |attempt| {
             self.script.iter().find_map(|((step, direction, at), fate)| {
                 (*step == request.step && *direction == request.direction && *at == attempt)
@@ -187,6 +212,14 @@ impl Caller for Scripted {
                 reason: "UNIMPLEMENTED".to_owned(),
                 message: "no such method".to_owned(),
             },
+            Fate::Contradict => Outcome::Contradicted {
+                cause: Contradiction::OtherRequest,
+                message: "another request".to_owned(),
+            },
+            Fate::ApplyUnread => {
+                self.arrive(&request, Recorded::Applied);
+                Outcome::AppliedUnread { message: "it is too large".to_owned() }
+            }
             Fate::Hang => {
                 std::future::pending::<()>().await;
                 lost()
@@ -196,6 +229,9 @@ impl Caller for Scripted {
     }
 
     async fn resolve(&self, _: &str, operation: OperationId, _: Duration) -> Resolution {
+        if !self.is_asked.load(Ordering::SeqCst) {
+            return Resolution::Unsupported { message: "no such method".to_owned() };
+        }
         let mut books = self.books.lock().unwrap();
         match *books.operations.entry(operation).or_insert(Recorded::Fenced) {
             Recorded::Applied => Resolution::Applied { reply: Bytes::new() },

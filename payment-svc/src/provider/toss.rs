@@ -10,11 +10,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Asking, CancelAnswer, Charge, ConfirmAnswer, ConfirmRefusal, Provider, ProviderConfigError,
-    Refund, Seen, Standing, Wanted,
+    Asking, CancelAnswer, Charge, ConfirmAnswer, ConfirmRefusal, LedgerSpan, Movement, Provider,
+    ProviderConfigError, Refund, Seen, Standing, Wanted,
 };
 
 mod codes;
+mod ledger;
 mod settle;
 mod wire;
 use codes::{Meaning, meaning};
@@ -189,6 +190,10 @@ impl Provider for Toss {
             }
             other => other.into(),
         }
+    }
+
+    async fn movements(&self, span: &LedgerSpan) -> Settled<Option<Vec<Movement>>> {
+        self.wire.movements(span).await
     }
 }
 

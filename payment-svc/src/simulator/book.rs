@@ -9,7 +9,7 @@ mod ledger;
 
 pub(super) use deposit::{deposit_later, pay};
 pub use ledger::OrderLedger;
-pub(super) use ledger::{ledger_page, order_ledger};
+pub(super) use ledger::{Movement, Movements, ledger_page, movements, order_ledger};
 
 /// A buyer has this long to authenticate, from the moment the payment is requested.
 pub(super) const AUTHENTICATE_WITHIN_MS: i64 = 30 * 60 * 1000;

@@ -23,6 +23,7 @@ use super::{
 use crate::limits::{is_order_no, is_provider_key, is_reason};
 
 pub(super) mod reply;
+mod transactions;
 use reply::{error_reply, forced_reply, is_final_refusal, payment_reply, refusal_reply};
 
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 300;
@@ -33,6 +34,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/v1/payments/{payment_key}/cancel", post(cancel))
         .route("/v1/payments/{payment_key}", get(by_key))
         .route("/v1/payments/orders/{order_no}", get(by_order))
+        .route("/v1/transactions", get(transactions::list))
         .with_state(shared)
 }
 

@@ -30,16 +30,29 @@ pub(super) async fn follow_all(
         pace.tick().await;
         let hint = hints.next().await;
         match follow(&hint, &participant).await {
-            Ok(()) => {}
+            Ok(_) => {}
             // The provider repeats its hints, and without them nothing is lost.
             Err(error) => tracing::warn!(%error, provider = hint.provider, "hint not followed"),
         }
     }
 }
 
-async fn follow(hint: &Hint, participant: &Participant<Payments>) -> Result<(), OperationError> {
+/// What became of a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// The provider told how the payment stands.
+    Seen,
+    /// It did not. Nothing was written down.
+    Unanswered,
+}
+
+/// Looks at the payment at its provider, and writes down what it shows.
+pub(crate) async fn follow(
+    hint: &Hint,
+    participant: &Participant<Payments>,
+) -> Result<Followed, OperationError> {
     let Some(provider) = participant.service().providers.named(hint.provider).cloned() else {
-        return Ok(());
+        return Ok(Followed::Unanswered);
     };
     for op_id in open_operations(hint, participant).await? {
         settle(op_id, participant).await;
@@ -50,10 +63,12 @@ async fn follow(hint: &Hint, participant: &Participant<Payments>) -> Result<(), 
             if seen.provider_key == hint.provider_key
                 && matches!(seen.standing, Standing::Captured { .. }) =>
         {
-            record(hint.provider, seen, seen_at_ms, participant).await
+            record(hint.provider, seen, seen_at_ms, participant).await?;
+            Ok(Followed::Seen)
         }
         // Forged, or not paid, or not known: there is nothing to write down.
-        _ => Ok(()),
+        Settled::Definite(_) => Ok(Followed::Seen),
+        _ => Ok(Followed::Unanswered),
     }
 }
 

@@ -15,9 +15,9 @@ use crate::{
 
 /// Something may have happened to this payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Hint {
-    pub(super) provider: &'static str,
-    pub(super) provider_key: String,
+pub(crate) struct Hint {
+    pub(crate) provider: &'static str,
+    pub(crate) provider_key: String,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ impl Hint {
         Self::of(portone::NAME, body.imp_uid)
     }
 
-    fn of(provider: &'static str, provider_key: String) -> Option<Self> {
+    pub(crate) fn of(provider: &'static str, provider_key: String) -> Option<Self> {
         is_provider_key(&provider_key).then_some(Self { provider, provider_key })
     }
 }

@@ -14,6 +14,7 @@ use inventory_svc::{Inventory, SeedItem};
 use order_svc::Orders;
 use payment_svc::{
     PaymentConfig, PaymentService,
+    ledger::LedgerConfig,
     provider::toss::TossConfig,
     simulator::{Session, Simulator, SimulatorConfig, Stage},
 };
@@ -120,7 +121,8 @@ impl Shop {
         let inventory =
             Served::start::<Inventory>(inventory, inventory_svc::Config::default()).await;
         let toss = TossConfig::new(&url, "test_sk_of_the_benchmark");
-        let config = PaymentConfig { toss, portone: None, webhooks: None };
+        let config =
+            PaymentConfig { toss, portone: None, webhooks: None, ledger: LedgerConfig::off() };
         let payment =
             Served::start::<PaymentService>(books.open::<PaymentService>("payment").await, config)
                 .await;

@@ -28,7 +28,7 @@ const FIELD_BYTES_PER_FUEL: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EvalError {
     /// The step was skipped, or has not run.
-    #[error("step {0} has no reply: it was skipped")]
+    #[error("step {0} has no reply: it was skipped, or settled without one")]
     NoReply(String),
     /// The result does not fit into 64 bits.
     #[error("a number overflows 64 bits")]

@@ -61,8 +61,8 @@ struct PaymentBody {
 }
 
 #[derive(Deserialize)]
-struct ErrorBody {
-    code: String,
+pub(super) struct ErrorBody {
+    pub(super) code: String,
 }
 
 impl Wire {
@@ -101,9 +101,17 @@ impl Wire {
         self.send(request.header("Idempotency-Key", key).json(body)).await
     }
 
+    /// What is at a path whose foreign parts are escaped.
+    pub(super) async fn get(&self, path: &str) -> Result<Received, Lost> {
+        self.receive(self.http.request(Method::GET, path)).await
+    }
+
+    async fn receive(&self, request: RequestBuilder) -> Result<Received, Lost> {
+        http::send(request.basic_auth(self.secret_key.expose_secret(), Some(""))).await
+    }
+
     async fn send(&self, request: RequestBuilder) -> Reply {
-        let request = request.basic_auth(self.secret_key.expose_secret(), Some(""));
-        match http::send(request).await {
+        match self.receive(request).await {
             Ok(Received { status, body }) => read(status, &body),
             Err(Lost { message }) => Reply::Lost { message },
         }

@@ -55,3 +55,41 @@ pub(in crate::simulator) async fn order_ledger(
     .fetch_optional(executor)
     .await
 }
+
+/// Money that moved, as the ledger has it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(in crate::simulator) struct Movement {
+    pub(in crate::simulator) seq: i64,
+    pub(in crate::simulator) payment_key: String,
+    pub(in crate::simulator) order_no: String,
+    pub(in crate::simulator) kind: String,
+    pub(in crate::simulator) amount_minor: i64,
+    pub(in crate::simulator) at_ms: i64,
+}
+
+/// Which movements are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::simulator) struct Movements {
+    pub(in crate::simulator) from_ms: i64,
+    pub(in crate::simulator) until_ms: i64,
+    pub(in crate::simulator) after_seq: i64,
+    pub(in crate::simulator) limit: u32,
+}
+
+pub(in crate::simulator) async fn movements(
+    executor: impl SqliteExecutor<'_>,
+    wanted: Movements,
+) -> Result<Vec<Movement>, sqlx::Error> {
+    sqlx::query_as(
+        "/* book::movements */
+        select seq, payment_key, order_no, kind, amount_minor, at_ms from book
+        where ? <= at_ms and at_ms <= ? and ? < seq
+        order by seq limit ?",
+    )
+    .bind(wanted.from_ms)
+    .bind(wanted.until_ms)
+    .bind(wanted.after_seq)
+    .bind(wanted.limit)
+    .fetch_all(executor)
+    .await
+}
