@@ -7,6 +7,7 @@ mod change;
 mod fake;
 mod log;
 mod output;
+mod rehearse;
 mod service;
 
 use std::{
