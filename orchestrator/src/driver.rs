@@ -9,6 +9,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use saga_core::{Event, OperationId, SagaId, State};
+use saga_draft::{Advance, Mode, Rest, Subject, advance};
 use saga_governor::Came;
 use saga_log::{AppendError, Standing, StoreError, Tip};
 use tokio::sync::{mpsc, oneshot};
@@ -16,17 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     definition::CompiledDefinition,
     driver::{
-        advance::{Advance, Mode, Rest, Subject, advance},
         gate::{Gate, HeldBack, Lines},
         standing::{Care, differs, standing},
     },
     engine::{EndState, Shared, time::Moment},
 };
 
-pub(crate) mod advance;
 mod calls;
 pub(crate) mod gate;
-mod known;
 mod late;
 mod rows;
 pub(crate) mod standing;
@@ -236,6 +234,9 @@ impl Run {
             let advance = advance(subject, &self.state, &pending.facts, mode, now_ms, &mut gate);
             let (places, held) = gate.close();
             let advance = advance.map_err(|error| self.damaged(&error))?;
+            for illegal in &advance.too_late {
+                tracing::debug!(%illegal, "a fact came too late and is left out");
+            }
             let care = self.care(&advance, held, mode, now_ms);
             let standing = standing(&self.definition, &advance.state, &care, now_ms);
 

@@ -3,6 +3,7 @@
 use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use saga_draft::ROW_SHARE_BYTES;
 use saga_log::{Log, LogLimits, OpenError, OpenOptions};
 use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
@@ -21,7 +22,6 @@ use crate::{
     config::Config,
     definition::ServedTypes,
     descriptors::Descriptors,
-    driver::advance::ROW_SHARE_BYTES,
     engine::{Engine, EngineParts},
     participants::Participants,
 };

@@ -5,6 +5,7 @@ mod fields;
 mod headers;
 mod reasons;
 mod retry;
+mod scenario;
 mod step;
 mod wait;
 
@@ -15,6 +16,9 @@ use crate::{
 
 use fields::Fields;
 pub(crate) use fields::suggest;
+pub use scenario::{
+    Answer, CallName, Cancel, Expect, ExpectedCall, Fate, Scenario, ScenarioFile, Sent,
+};
 pub(crate) use step::{ActionFile, CallFile, CompensationFile, StepFile};
 pub(crate) use wait::WaitFile;
 

@@ -39,6 +39,9 @@ use descriptors::Pools;
 pub use descriptors::{Contracts, Inquiry, ServedTypes, Sizes, UnreadableFile, Unusable};
 pub use expression::{ConstantError, Failure, constant_of as constant};
 use expression::{Expression, Reads};
+pub use file::{
+    Answer, CallName, Cancel, Expect, ExpectedCall, Fate, Scenario, ScenarioFile, Sent,
+};
 use finding::Findings;
 pub use finding::{FINDINGS_MAX, Finding, Report, Severity, clipped};
 pub use input::from_json as encode_json;

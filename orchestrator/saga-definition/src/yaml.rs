@@ -19,6 +19,8 @@ pub(crate) struct Node {
     pub(crate) span: Span,
     /// What it is.
     pub(crate) value: NodeValue,
+    /// Whether it is a text without quotes.
+    pub(crate) is_plain: bool,
 }
 
 /// What a node is.
@@ -124,6 +126,7 @@ impl<'a> Reader<'a> {
             let message = format!("more than {DEPTH_MAX} collections inside one another");
             return Err(refused(span, message, "make it flatter"));
         }
+        let is_plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
         let value = match event {
             Event::Scalar(text, style, 0, None) => {
                 let plain = matches!(style, ScalarStyle::Plain);
@@ -139,7 +142,7 @@ impl<'a> Reader<'a> {
                 return Err(refused(span, message, "write the value out, or quote it"));
             }
         };
-        Ok(Node { span, value })
+        Ok(Node { span, value, is_plain })
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, Refused> {

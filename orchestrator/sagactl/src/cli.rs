@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use saga_proto::saga::v1::{SagaName, SagaState};
@@ -290,6 +290,29 @@ pub(crate) enum DefinitionCommand {
         /// `place-order`, or `place-order@3` for a version.
         name: String,
     },
+    /// Play the scenarios beside definitions, without a server and without services. Exits with 1
+    /// where what follows is not as expected.
+    ///
+    /// `place-order.test.yaml` says for each scenario an input, what calls answer, and what must
+    /// follow; the engine's own core plays it, in its own time. docs/definitions.md has the keys.
+    Test(Rehearse),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// Files of scenarios, `NAME.test.yaml`; or definitions that have one beside them.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the participants' types are, instead of what the files say: a folder of `.proto`
+    /// files, a single one, or a descriptor set.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) types: Vec<PathBuf>,
+    /// Name what no scenario goes through: steps that are never undone, endings.
+    #[arg(long)]
+    pub(crate) coverage: bool,
+    /// Write the results as JUnit XML to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

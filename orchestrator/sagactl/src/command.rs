@@ -13,6 +13,7 @@ use crate::{
 mod change;
 mod definition;
 mod log;
+mod rehearse;
 mod saga;
 mod server;
 mod service;

@@ -11,6 +11,7 @@ pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod participant;
 pub(crate) mod preview;
+pub(crate) mod rehearsal;
 pub(crate) mod saga_list;
 pub(crate) mod server;
 pub(crate) mod service;

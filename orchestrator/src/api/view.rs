@@ -8,16 +8,14 @@ use saga_core::{
     cancel_effect,
     explain::{self, StepView, UndoView},
 };
+use saga_draft::{Subject, labels};
 use saga_log::{CauseRow, SagaRow, Standing, Status as RowStatus};
 use saga_proto::saga::v1::{self as pb, SagaState, SagaVerb, StepState, StepUndo};
 
 use crate::{
     api::why::why,
     definition::CompiledDefinition,
-    driver::{
-        advance::{Subject, labels},
-        standing::{Care, WAITING_ON_OPERATOR, standing},
-    },
+    driver::standing::{Care, WAITING_ON_OPERATOR, standing},
     engine::{EndState, Snapshot},
 };
 

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use saga_core::{Direction, Event, OperationId, Outcome, Resolution, SagaId, StepIndex};
+use saga_draft::Order;
 use tracing::{Instrument, field, info_span};
 
 use crate::{
     definition::CompiledDefinition,
-    driver::{Answer, Answered, Run, advance::Order},
+    driver::{Answer, Answered, Run},
     engine::Shared,
     governor::Place,
     participants::CallRequest,

@@ -3,29 +3,13 @@
 use std::task::Poll;
 
 use saga_core::{SagaId, StepIndex, StepSet};
+use saga_draft::Admits;
 use saga_governor::{Came, Rank};
 
 use crate::{
     engine::Shared,
     governor::{Answer, InLine, Place},
 };
-
-/// Says which calls may leave now.
-pub(crate) trait Admits {
-    /// Whether the call or inquiry of `step` has a place at `participant`. Asked once for each
-    /// in a draft, and before anything is recorded of it.
-    fn admits(&mut self, step: StepIndex, participant: &str, rank: Rank) -> bool;
-}
-
-/// Lets nothing leave: where only what was learned is recorded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NoCalls;
-
-impl Admits for NoCalls {
-    fn admits(&mut self, _: StepIndex, _: &str, _: Rank) -> bool {
-        false
-    }
-}
 
 /// Where one saga stands in line, over all its drafts.
 #[derive(Debug)]

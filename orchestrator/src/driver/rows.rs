@@ -1,9 +1,10 @@
 //! Writes what was decided as one row, and folds what others have written.
 
 use saga_core::encoding;
+use saga_draft::Advance;
 use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, Tip, Written};
 
-use super::{Accepted, Creation, DriveError, Refill, Row, Run, advance::Advance};
+use super::{Accepted, Creation, DriveError, Refill, Row, Run};
 use crate::engine::claim::Loaded;
 
 /// Payloads of a saga that are kept in memory while a call of it is out, in bytes. More is

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use saga_core::{Event, OperationId, SagaId, State, encoding};
+use saga_draft::{Mode, NoCalls, Subject, advance};
 use saga_log::{
     AppendError, Chain, Draft, IndexChange, Link, LogRow, SagaRow, Standing, StoreError, Tip,
     Written,
@@ -13,11 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     definition::CompiledDefinition,
-    driver::{
-        DriveError, Message,
-        advance::{Mode, Subject, advance},
-        gate::NoCalls,
-    },
+    driver::{DriveError, Message},
     engine::{Engine, claim::Loaded},
 };
 

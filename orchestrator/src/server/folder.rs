@@ -44,7 +44,10 @@ fn files_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|is| is == "yaml" || is == "yml") {
+        // Scenarios beside a definition are played by `sagactl definition test`.
+        let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+        let is_scenario = name.ends_with(".test.yaml") || name.ends_with(".test.yml");
+        if !is_scenario && path.extension().is_some_and(|is| is == "yaml" || is == "yml") {
             files.push(path);
         }
     }

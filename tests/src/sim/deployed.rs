@@ -64,6 +64,7 @@ pub fn all() -> &'static [Deployed] {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|it| it == "yaml"))
+            .filter(|path| !path.to_string_lossy().ends_with(".test.yaml"))
             .collect();
         files.sort();
         let all: Vec<Deployed> = files.iter().map(|path| read(path)).collect();

@@ -6,6 +6,7 @@ use saga_proto::saga::v1::{
     CheckDefinitionRequest, GetDefinitionRequest, RegisterDefinitionRequest, Severity,
 };
 
+use super::rehearse;
 use crate::{
     cli::{DefinitionCommand, File},
     client::Client,
@@ -26,6 +27,7 @@ pub(super) async fn run(session: &Session, command: DefinitionCommand) -> Result
             Ok(Exit::Ok)
         }
         DefinitionCommand::Get { name } => get(session, &name).await,
+        DefinitionCommand::Test(arguments) => rehearse::run(session, &arguments),
     }
 }
 

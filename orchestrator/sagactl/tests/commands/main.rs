@@ -8,6 +8,7 @@ mod fake;
 mod log;
 mod output;
 mod participants;
+mod rehearse;
 mod service;
 
 use std::{

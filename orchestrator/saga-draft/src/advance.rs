@@ -9,20 +9,18 @@ use saga_core::{
     Action, Direction, Ending, Event, Next, OperatorAct, Outcome, Resolution, State, StepIndex,
     StepPhase, StepSet, UnknownCause, Verdict, Word, state::Illegal,
 };
+use saga_definition::{CompiledDefinition, RenderError, Rendered, ReplyMeaning};
 use saga_governor::Rank;
 
-use crate::{
-    definition::{CompiledDefinition, RenderError, Rendered, ReplyMeaning},
-    driver::{gate::Admits, known::Known},
-};
+use crate::{gate::Admits, known::Known};
 
 /// Payloads in one row, as far as one alone is not larger, in bytes. What belongs to one
 /// moment may be several rows: ten replies side by side, or a reply and a request made of it.
-pub(crate) const ROW_SHARE_BYTES: usize = 256 * 1024;
+pub const ROW_SHARE_BYTES: usize = 256 * 1024;
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// As far as possible.
     Drive,
     /// Only record what was learned: this node hands its sagas over.
@@ -31,14 +29,16 @@ pub(crate) enum Mode {
 
 /// What is to be appended, and what to do once it is durable.
 #[derive(Debug)]
-pub(crate) struct Advance {
-    pub(crate) events: Vec<Event>,
+pub struct Advance {
+    pub events: Vec<Event>,
     /// The state behind these events.
-    pub(crate) state: State,
-    pub(crate) orders: Vec<Order>,
-    pub(crate) rest: Rest,
+    pub state: State,
+    pub orders: Vec<Order>,
+    pub rest: Rest,
     /// How many of the facts are dealt with.
-    pub(crate) facts: usize,
+    pub facts: usize,
+    /// Facts that came too late, and are left out.
+    pub too_late: Vec<Illegal>,
     /// Payloads in the events.
     bytes: usize,
     /// Steps whose call has no place.
@@ -47,7 +47,8 @@ pub(crate) struct Advance {
 
 /// One request to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
+    /// The call of this direction.
     Call {
         step: StepIndex,
         direction: Direction,
@@ -61,7 +62,9 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    pub(crate) fn step(&self) -> StepIndex {
+    /// The step that it is about.
+    #[must_use]
+    pub fn step(&self) -> StepIndex {
         match self {
             Self::Call { step, .. } | Self::Inquire { step, .. } => *step,
         }
@@ -70,7 +73,7 @@ impl Order {
 
 /// What comes after the orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
+pub enum Rest {
     /// Wait for answers, or until this time.
     Wait {
         until_ms: Option<u64>,
@@ -82,7 +85,7 @@ pub(crate) enum Rest {
 
 /// The core asked for what it does not allow, or for ever more: a defect of ours.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AdvanceError {
+pub enum AdvanceError {
     #[error(transparent)]
     Illegal(#[from] Illegal),
     #[error("no rest after {rounds} rounds of decisions")]
@@ -91,11 +94,11 @@ pub(crate) enum AdvanceError {
 
 /// The saga that is advanced, as far as it does not change.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subject<'s> {
-    pub(crate) definition: &'s CompiledDefinition,
-    pub(crate) business_key: &'s str,
+pub struct Subject<'s> {
+    pub definition: &'s CompiledDefinition,
+    pub business_key: &'s str,
     /// The largest request that is made.
-    pub(crate) request_bytes_max: usize,
+    pub request_bytes_max: usize,
 }
 
 /// Folds `facts` into `state` and decides until there is nothing more to record. A fact
@@ -104,7 +107,7 @@ pub(crate) struct Subject<'s> {
 /// # Errors
 ///
 /// [`AdvanceError`]: a defect. Nothing was written; the saga must be set aside.
-pub(crate) fn advance(
+pub fn advance(
     subject: Subject<'_>,
     state: &State,
     facts: &[Event],
@@ -118,6 +121,7 @@ pub(crate) fn advance(
         orders: Vec::new(),
         rest: Rest::Wait { until_ms: None },
         facts: 0,
+        too_late: Vec::new(),
         bytes: 0,
         held: StepSet::EMPTY,
     };
@@ -171,7 +175,7 @@ impl Advance {
                 self.bytes += payload_bytes(&fact);
                 self.events.push(fact);
             }
-            Err(illegal) => tracing::debug!(%illegal, "a fact came too late and is left out"),
+            Err(illegal) => self.too_late.push(illegal),
         }
     }
 
@@ -386,6 +390,7 @@ fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_m
 
 /// The labels of a saga, as its definition makes them of its input. None where one cannot be
 /// made of it.
-pub(crate) fn labels(subject: Subject<'_>, state: &State) -> Vec<(String, String)> {
+#[must_use]
+pub fn labels(subject: Subject<'_>, state: &State) -> Vec<(String, String)> {
     subject.definition.labels(&Known { state, subject }).unwrap_or_default()
 }

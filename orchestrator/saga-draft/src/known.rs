@@ -2,17 +2,15 @@
 
 use bytes::Bytes;
 use saga_core::{Direction, OperationId, SagaId, State, StepIndex, TurnBackReason};
+use saga_definition::{Failure, RunData};
 
-use crate::{
-    definition::{Failure, RunData},
-    driver::advance::Subject,
-};
+use crate::advance::Subject;
 
 /// What expressions may read.
 #[derive(Debug)]
-pub(super) struct Known<'k> {
-    pub(super) state: &'k State,
-    pub(super) subject: Subject<'k>,
+pub(crate) struct Known<'k> {
+    pub(crate) state: &'k State,
+    pub(crate) subject: Subject<'k>,
 }
 
 impl RunData for Known<'_> {

@@ -1,0 +1,20 @@
+//! What comes next in one saga, as a draft of the next row of its log.
+//!
+//! [`advance`] folds what was learned, asks the core what must happen, and renders the requests.
+//! Whoever drives a saga makes its drafts durable and then the calls that they announce. A
+//! [`rehearsal`] does neither: it plays the answers of a [scenario](saga_definition::Scenario)
+//! and compares what follows.
+//!
+//! This crate does no I/O, reads no clock and knows no async.
+//!
+//! Reading order: `advance`, `gate`, `known`, [`rehearsal`].
+
+mod advance;
+mod gate;
+mod known;
+pub mod rehearsal;
+
+pub use advance::{
+    Advance, AdvanceError, Mode, Order, ROW_SHARE_BYTES, Rest, Subject, advance, labels,
+};
+pub use gate::{Admits, AllLeave, NoCalls};
