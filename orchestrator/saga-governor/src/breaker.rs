@@ -246,11 +246,19 @@ impl Breaker {
             return;
         }
         self.count_declines(word, now_ms);
-        let is_good = matches!(word, Word::Answered | Word::Declined { .. });
+        let is_good = match word {
+            Word::Answered | Word::Declined { .. } => true,
+            // Whoever answers pings has said that of the call.
+            Word::Indefinite => self.can_ping,
+            Word::NeverSent | Word::Unknown | Word::Unmade => false,
+        };
         match &mut self.state {
             State::Open { .. } => {}
             State::Closed { run } if is_good => {
                 run.clone_from(&Run::default());
+                if word == Word::Indefinite {
+                    self.suspect(word, now_ms);
+                }
             }
             State::Closed { run } => {
                 run.add(word, caller);

@@ -48,7 +48,10 @@ pub enum Word {
     Declined { retry_after_ms: Option<u64> },
     /// The call surely never reached it.
     NeverSent,
-    /// Nobody knows whether it did.
+    /// Something answered, and said nothing definite: the participant to this one call, or a
+    /// proxy for a participant that is away. A ping tells which.
+    Indefinite,
+    /// Nobody answered, and nobody knows whether it did.
     Unknown,
     /// The call was not made after all.
     Unmade,

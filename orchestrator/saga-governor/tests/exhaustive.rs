@@ -69,6 +69,7 @@ impl Course {
             Word::Answered,
             Word::Declined { retry_after_ms: Some(7) },
             Word::NeverSent,
+            Word::Indefinite,
             Word::Unknown,
             Word::Unmade,
         ];

@@ -257,6 +257,53 @@ fn one_call_that_is_never_answered_is_no_outage() {
     }
 }
 
+/// Whose undo is broken, or whose database is away, says so itself, call by call: its sagas go
+/// on by their own pauses and attempts, and its other methods are called.
+#[test]
+fn who_answers_pings_is_not_held_back_for_what_it_says_of_calls() {
+    let mut desk = Desk::new(Places::new(64, 100), Timing::USUAL, PATIENCE_MS, 1);
+    let mut pings = 0;
+    for turn in 0..1_000 {
+        let now_ms = turn * 100;
+        let asked = desk.ask(of(Rank::Fresh, turn, Came::ByItself), now_ms);
+        let Asked::Go { round } = asked else { panic!("held back at {turn}: {asked:?}") };
+        desk.learn(Rank::Fresh, Word::Indefinite, round, turn, now_ms);
+        if desk.begin_ping(now_ms) {
+            pings += 1;
+            desk.pinged(Ping::Answered, now_ms);
+        }
+    }
+    assert_eq!(pings, 100, "it is asked once a second");
+}
+
+/// A proxy says that of each call, and has no other answer to a ping.
+#[test]
+fn a_proxy_with_nobody_behind_it_is_an_outage() {
+    let mut desk = Desk::new(Places::new(64, 100), Timing::USUAL, PATIENCE_MS, 1);
+    let asked = desk.ask(of(Rank::Fresh, 1, Came::ByItself), 1);
+    let Asked::Go { round } = asked else { panic!("{asked:?}") };
+    desk.learn(Rank::Fresh, Word::Indefinite, round, 1, 2);
+    assert!(desk.begin_ping(2), "it is news");
+    desk.pinged(Ping::Silent, 3);
+    assert_eq!(desk.view(3).held_since_ms, Some(3));
+    assert_eq!(desk.ask(of(Rank::Fresh, 2, Came::ByItself), 3), Asked::InLine);
+}
+
+/// Where there is no way to ping it, only calls tell.
+#[test]
+fn who_cannot_be_pinged_is_held_back_for_what_it_says_of_calls() {
+    let mut desk = Desk::new(Places::new(64, 100), Timing::USUAL, PATIENCE_MS, 1);
+    for turn in 0..6 {
+        let asked = desk.ask(of(Rank::Fresh, turn, Came::ByItself), turn);
+        let Asked::Go { round } = asked else { panic!("held back at {turn}: {asked:?}") };
+        desk.learn(Rank::Fresh, Word::Indefinite, round, turn, turn);
+        if desk.begin_ping(turn) {
+            desk.pinged(Ping::Unable, turn);
+        }
+    }
+    assert_eq!(desk.ask(of(Rank::Fresh, 9, Came::ByItself), 9), Asked::InLine);
+}
+
 #[test]
 fn who_declines_everybody_is_left_alone_for_as_long_as_it_asks() {
     let mut desk = Desk::new(Places::new(64, 100), Timing::USUAL, PATIENCE_MS, 1);

@@ -7,12 +7,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use saga_core::{NotDone, Outcome, Resolution, SagaId};
+use saga_core::{NotDone, Outcome, Resolution, SagaId, UnknownCause};
 use saga_governor::{Rank, Word};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Governor, SentAway, Turned};
-use crate::participants::outcome::is_of_this_call;
+use crate::participants::outcome::is_status;
 
 /// Leave to make one call. Given back when it is dropped.
 #[derive(Debug)]
@@ -41,8 +41,9 @@ impl Place {
             Outcome::NotDone { cause: NotDone::Busy, retry_after_ms, .. } => {
                 Word::Declined { retry_after_ms: *retry_after_ms }
             }
-            // No outage: others' calls go through.
-            Outcome::Unknown { .. } if is_of_this_call(outcome) => Word::Answered,
+            Outcome::Unknown { cause: UnknownCause::Status | UnknownCause::BadReply, .. } => {
+                Word::Indefinite
+            }
             Outcome::Unknown { .. } => Word::Unknown,
             Outcome::Applied { .. }
             | Outcome::AppliedUnread { .. }
@@ -55,6 +56,7 @@ impl Place {
     /// The inquiry came to this. Its place is free.
     pub(crate) fn inquired(mut self, resolution: &Resolution) {
         self.word = match resolution {
+            Resolution::Unanswered { message } if is_status(message) => Word::Indefinite,
             Resolution::Unanswered { .. } => Word::Unknown,
             _ => Word::Answered,
         };

@@ -99,14 +99,12 @@ pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
     }
 }
 
-/// Whether an outcome that is unknown was said of this one call and not of the participant:
-/// libraries answer so to a request that is over a server's limit.
+/// Whether what is said of an inquiry without an answer begins with the code of a status:
+/// something answered, and said nothing definite.
 #[must_use]
-pub(crate) fn is_of_this_call(outcome: &Outcome) -> bool {
-    let Outcome::Unknown { cause: UnknownCause::Status, message } = outcome else {
-        return false;
-    };
-    message.starts_with(code_name(Code::ResourceExhausted))
+pub(crate) fn is_status(message: &str) -> bool {
+    let code = message.split(':').next().unwrap_or_default();
+    (1..=16).any(|number| code_name(Code::from_i32(number)) == code)
 }
 
 /// What a fencing inquiry learned, by what was seen of it.
