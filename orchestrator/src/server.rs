@@ -36,7 +36,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
 mod listener;
 
-use listener::Listener;
+use listener::{Listener, Reserved};
 
 /// How often it is looked whether sagas can be started here.
 const READINESS_EVERY: Duration = Duration::from_millis(250);
@@ -87,11 +87,12 @@ impl Orchestrator {
         participants: Arc<Participants>,
         descriptors: Descriptors,
     ) -> anyhow::Result<Self> {
-        let listener = Listener::bind("listen", config.listen, config.server).await?;
-        let listener_operator = match config.listen_operator {
-            None => None,
-            Some(address) => Some(Listener::bind("listen_operator", address, config.server).await?),
-        };
+        // First, as a port that is in use is found at once; and opened last.
+        let reserved = Reserved::bind("listen", config.listen, config.server)?;
+        let operator = config
+            .listen_operator
+            .map(|address| Reserved::bind("listen_operator", address, config.server))
+            .transpose()?;
         let options = OpenOptions { migrate: config.migrate, ..OpenOptions::default() };
         let store = saga_log::open(&config.log, options).await.map_err(with_remedy)?;
         let parts = EngineParts {
@@ -106,6 +107,8 @@ impl Orchestrator {
             folder::register_all(&engine, folder, config.strict_definitions).await?;
         }
         let grace = Duration::from_millis(config.stop_grace_ms);
+        let listener = reserved.listen()?;
+        let listener_operator = operator.map(Reserved::listen).transpose()?;
         Ok(Self { engine, listener, listener_operator, grace })
     }
 

@@ -4,7 +4,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use saga_serve::{Connections, Front, Incoming, Limits};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tonic::{service::Routes, transport::Server};
 
 use crate::{api::DOMAIN, coalesce::Coalesced};
@@ -15,6 +15,17 @@ const WINDOW_BYTES: u32 = 1024 * 1024;
 /// Methods that take more than one message.
 const STREAMS: [&str; 1] = ["/saga.v1.OperatorService/RunParticipantCheck"];
 
+/// Connections that wait to be taken up.
+const BACKLOG: u32 = 1024;
+
+/// A port at which nobody listens, and at which nobody can knock yet: whoever connects to a
+/// program that does not start is refused, not kept waiting and cut off.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    socket: TcpSocket,
+    limits: Limits,
+}
+
 /// A socket that listens.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -22,14 +33,10 @@ pub(super) struct Listener {
     limits: Limits,
 }
 
-impl Listener {
-    /// Listens on `address`, which stands under `key` in the configuration.
-    pub(super) async fn bind(
-        key: &str,
-        address: SocketAddr,
-        limits: Limits,
-    ) -> anyhow::Result<Self> {
-        let socket = TcpListener::bind(address).await.with_context(|| {
+impl Reserved {
+    /// Takes `address`, which stands under `key` in the configuration.
+    pub(super) fn bind(key: &str, address: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
+        let socket = bound(address).with_context(|| {
             format!(
                 "{key}: cannot listen on {address}; end what uses the port, or give another one"
             )
@@ -45,6 +52,25 @@ impl Listener {
         Ok(Self { socket, limits })
     }
 
+    /// From now on others can connect.
+    pub(super) fn listen(self) -> anyhow::Result<Listener> {
+        let Self { socket, limits } = self;
+        let address = socket.local_addr()?;
+        let cannot = || format!("cannot listen on {address}; end what uses the port");
+        let socket = socket.listen(BACKLOG).with_context(cannot)?;
+        Ok(Listener { socket, limits })
+    }
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port that a program had a moment ago is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+impl Listener {
     pub(super) fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.socket.local_addr()
     }

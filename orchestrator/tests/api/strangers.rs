@@ -1,11 +1,11 @@
 //! Whoever connects may hold so much, and others are answered meanwhile (X10).
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io::ErrorKind, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
 use http_body_util::StreamBody;
-use orchestrator::config::Config;
+use orchestrator::{config::Config, server::Orchestrator};
 use saga_proto::saga::v1::{
     self as pb, operator_service_client::OperatorServiceClient,
     saga_service_client::SagaServiceClient,
@@ -13,7 +13,7 @@ use saga_proto::saga::v1::{
 use saga_serve::Limits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 use tonic::{Code, Status, body::Body, transport::Channel};
 use tower::ServiceExt;
@@ -204,4 +204,25 @@ async fn what_operators_do_has_a_listener_of_its_own() {
     let absent = SagaServiceClient::new(apart);
     let absent = { absent }.get_saga(pb::GetSagaRequest { name: named("k") }).await;
     assert_eq!(absent.unwrap_err().code(), Code::NotFound, "and sagas beside them");
+}
+
+/// A client of a program that does not start is refused, and asks another node.
+#[tokio::test]
+async fn nobody_can_connect_before_the_log_is_open() {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let free = TcpListener::bind(local).await.unwrap();
+    let listen = free.local_addr().unwrap();
+    drop(free);
+    // A database that takes connections and says nothing.
+    let mute = TcpListener::bind(local).await.unwrap();
+    let log = format!("postgres://nobody@{}/log", mute.local_addr().unwrap());
+    let starting = Orchestrator::start(Config { listen, log, ..Config::default() });
+    let refused = async {
+        let (_asked, _) = soon("the log is asked for", mute.accept()).await.unwrap();
+        TcpStream::connect(listen).await.unwrap_err()
+    };
+    tokio::select! {
+        started = starting => panic!("it does not wait for its log: {started:?}"),
+        refused = refused => assert_eq!(refused.kind(), ErrorKind::ConnectionRefused),
+    }
 }
