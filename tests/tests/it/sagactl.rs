@@ -157,6 +157,9 @@ async fn the_shipped_definitions_have_nothing_to_be_said_about() {
     let mut checked = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.to_str().unwrap().ends_with(".test.yaml") {
+            continue; // A scenario, which is played by the tests of sagactl.
+        }
         let finished = sagactl(&shop, &["definition", "check", path.to_str().unwrap()]).await;
         let said = format!("{}{}", finished.stdout, finished.stderr);
         assert_eq!(finished.code, Some(0), "{}: {said}", path.display());
