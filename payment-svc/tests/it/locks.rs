@@ -18,8 +18,9 @@ on_both_databases!(
     d18_no_row_is_locked_while_a_cancel_asks_the_provider,
 );
 
-/// How long the provider takes. The writes beside it take some milliseconds.
-const SLOW: Fault = Fault::Delay { before_ms: 2_000, after_commit_ms: 0 };
+/// How long the provider takes: half of the patience with it. The writes beside it take some
+/// milliseconds.
+const SLOW: Fault = Fault::Delay { before_ms: 1_500, after_commit_ms: 0 };
 
 async fn d18_no_row_is_locked_while_a_confirm_asks_the_provider(scratch: Scratch) {
     let shop = Arc::new(Shop::open(scratch).await);
