@@ -83,6 +83,8 @@ fn hurry(step: &[&str], hurried: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use orchestrator::definition::ScenarioFile;
+
     use super::*;
 
     /// Everything but times, attempts, comments and blank lines.
@@ -118,7 +120,7 @@ mod tests {
             .unwrap()
             .map(|it| it.unwrap().file_name().into_string().unwrap())
             // Scenarios stand beside what they play.
-            .filter(|it| !it.ends_with(".test.yaml"))
+            .filter(|it| !ScenarioFile::is_named(it))
             .collect();
         files.sort_unstable();
         let mut mine = SHIPPED.map(|(file, _)| file.to_owned());

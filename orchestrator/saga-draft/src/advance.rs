@@ -18,6 +18,9 @@ use crate::{gate::Admits, known::Known};
 /// moment may be several rows: ten replies side by side, or a reply and a request made of it.
 pub const ROW_SHARE_BYTES: usize = 256 * 1024;
 
+/// Bytes of a request at most, where nothing else is configured: what most gRPC servers take.
+pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

@@ -15,6 +15,7 @@ mod known;
 pub mod rehearsal;
 
 pub use advance::{
-    Advance, AdvanceError, Mode, Order, ROW_SHARE_BYTES, Rest, Subject, advance, labels,
+    Advance, AdvanceError, Mode, Order, REQUEST_BYTES_MAX, ROW_SHARE_BYTES, Rest, Subject, advance,
+    labels,
 };
 pub use gate::{Admits, AllLeave, NoCalls};

@@ -7,7 +7,7 @@ use saga_core::{
 use saga_definition::{Cancel, CompiledDefinition, Fate, Scenario};
 use uuid::Uuid;
 
-use crate::{AdvanceError, AllLeave, Mode, Order, Rest, Subject, advance};
+use crate::{AdvanceError, AllLeave, Mode, Order, REQUEST_BYTES_MAX, Rest, Subject, advance};
 
 mod answers;
 mod compare;
@@ -25,9 +25,6 @@ const WATCHED_MS: u64 = 7 * 86_400_000;
 
 /// Drafts of one rehearsal at most.
 const DRAFTS_MAX: usize = 20_000;
-
-/// The largest request, as the configuration's default.
-const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What came of a scenario.
 #[derive(Clone, Debug)]
@@ -279,7 +276,6 @@ fn signal(
 }
 
 fn step_named(definition: &CompiledDefinition, name: &str) -> Result<StepIndex, Unplayable> {
-    let core = &definition.core;
-    let found = core.indices().find(|it| core.step(*it).name == name);
+    let found = definition.core.index_of(name);
     found.ok_or_else(|| Unplayable::NoSuch { what: format!("step `{name}`") })
 }

@@ -42,7 +42,7 @@ impl Default for Limits {
             claim_ms: 150,
             start_timeout_ms: 5_000,
             input_bytes_max: 256 * 1024,
-            request_bytes_max: 4 * 1024 * 1024,
+            request_bytes_max: saga_draft::REQUEST_BYTES_MAX,
             restore_tolerance_ms: 30_000,
         }
     }

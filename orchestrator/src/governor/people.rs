@@ -44,7 +44,7 @@ impl Governor {
     pub(crate) fn obey(self: &Arc<Self>, acts: &[ParticipantAct]) {
         let mut desks = self.lock();
         let share = desks.share;
-        let mut told = Told::new();
+        let (mut told, mut is_news) = (Told::new(), false);
         for act in acts {
             let ParticipantAct { participant, version, is_paused, in_flight_max, .. } = act;
             let rule = Rule { version: *version, is_paused: *is_paused, limit: *in_flight_max };
@@ -52,6 +52,7 @@ impl Governor {
                 continue;
             }
             desks.rules.insert(participant.clone(), rule);
+            is_news = true;
             let Some((name, counter)) = desks.of(participant) else { continue };
             counter.limit = rule.limit.unwrap_or_else(|| self.caller.in_flight_max(participant));
             counter.desk.limit(share.of(counter.limit));
@@ -61,7 +62,9 @@ impl Governor {
         }
         drop(desks);
         tell(told);
-        self.changed.notify_one();
+        if is_news {
+            self.changed.notify_one();
+        }
     }
 
     /// What people are told of each participant.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{definitions::RegisterError, engine::Engine};
+use crate::{definition::ScenarioFile, definitions::RegisterError, engine::Engine};
 
 /// How often a definition is tried again whose participants cannot be asked.
 const REGISTER_AGAIN: Duration = Duration::from_secs(2);
@@ -46,8 +46,9 @@ fn files_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         // Scenarios beside a definition are played by `sagactl definition test`.
         let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
-        let is_scenario = name.ends_with(".test.yaml") || name.ends_with(".test.yml");
-        if !is_scenario && path.extension().is_some_and(|is| is == "yaml" || is == "yml") {
+        if !ScenarioFile::is_named(name)
+            && path.extension().is_some_and(|is| is == "yaml" || is == "yml")
+        {
             files.push(path);
         }
     }
@@ -114,5 +115,20 @@ async fn register(engine: &Engine, yaml: &str, file_name: &str) -> anyhow::Resul
             Ok(false)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_beside_definitions_are_no_definitions() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.yml", "a.yaml", "a.test.yaml", "b.test.yml", "notes.md"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = files_of(folder.path()).unwrap();
+        assert_eq!(found, ["a.yaml", "b.yml"].map(|name| folder.path().join(name)));
     }
 }

@@ -151,8 +151,7 @@ async fn stuck_for(reason: StuckReason) -> World {
 impl World {
     fn step(&self) -> StepIndex {
         let name = &self.snapshot.row.standing.stuck.as_ref().unwrap().step;
-        let core = &self.snapshot.definition.core;
-        core.indices().find(|index| core.step(*index).name == *name).unwrap()
+        self.snapshot.definition.core.index_of(name).unwrap()
     }
 
     /// Acts as a person does who has read the page, and answers how the saga ended.

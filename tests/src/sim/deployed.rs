@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use orchestrator::definition::{CompiledDefinition, Contracts, LANGUAGE_LEVEL, ServedTypes};
+use orchestrator::definition::{
+    CompiledDefinition, Contracts, LANGUAGE_LEVEL, ScenarioFile, ServedTypes,
+};
 use saga_core::{
     Definition, Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex,
 };
@@ -64,7 +66,7 @@ pub fn all() -> &'static [Deployed] {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|it| it == "yaml"))
-            .filter(|path| !path.to_string_lossy().ends_with(".test.yaml"))
+            .filter(|path| !ScenarioFile::is_named(&path.to_string_lossy()))
             .collect();
         files.sort();
         let all: Vec<Deployed> = files.iter().map(|path| read(path)).collect();

@@ -66,6 +66,12 @@ impl std::fmt::Display for CallName {
 }
 
 impl ScenarioFile {
+    /// Whether a file of this name holds scenarios, and no definition.
+    #[must_use]
+    pub fn is_named(file_name: &str) -> bool {
+        file_name.ends_with(".test.yaml") || file_name.ends_with(".test.yml")
+    }
+
     /// Reads a file of scenarios.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub(super) fn run(session: &Session, arguments: &Rehearse) -> Result<Exit, Failu
 fn scenarios_of(file: &Path) -> PathBuf {
     let name = file.file_name().and_then(|it| it.to_str()).unwrap_or_default();
     let beside = |stem: &str| file.with_file_name(format!("{stem}.test.yaml"));
-    match name.strip_suffix(".yaml").filter(|stem| !stem.ends_with(".test")) {
+    match name.strip_suffix(".yaml").filter(|_| !ScenarioFile::is_named(name)) {
         Some(stem) if beside(stem).exists() => beside(stem),
         _ => file.to_owned(),
     }
