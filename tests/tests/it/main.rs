@@ -12,6 +12,7 @@ mod conformance;
 mod crash;
 mod crowd;
 mod database;
+mod failover;
 mod liar;
 mod malformed;
 mod place_order;
