@@ -13,6 +13,7 @@ mod crash;
 mod crowd;
 mod database;
 mod failover;
+mod languages;
 mod liar;
 mod malformed;
 mod place_order;
