@@ -5,7 +5,8 @@
 //! Reading order: [`orders`], [`catalogue`], [`generate`] and `shopping` (what is bought and
 //! given back), [`books`] (where it is written down), `shop` and `node` (who does it),
 //! [`definition`], [`faults`] and `network` (what goes wrong), `buyer`, `place`, `cancel`
-//! and `errands` (the buyers), [`audit`] and [`summary`] (what it came to).
+//! and `errands` (the buyers), [`audit`] and [`summary`] (what it came to),
+//! [`example`] (what a person can do by hand afterwards).
 
 use std::{
     collections::BTreeSet,
@@ -27,6 +28,7 @@ mod cancel;
 pub mod catalogue;
 pub mod definition;
 mod errands;
+pub mod example;
 pub mod faults;
 pub mod generate;
 mod network;
@@ -145,6 +147,7 @@ impl Demo {
             .context("the orders")??;
         let books = Books::open(&options.data, options.log.as_deref(), options.earlier).await?;
         let mut shop = Shop::open(&options, &books, &shopping.catalogue).await?;
+        example::authenticate(&shop.simulator, &shopping.catalogue).await?;
 
         let (port, note) = shop::listen("the orchestrator", options.port_base, 0).await?;
         let listen = port.local_addr()?;
@@ -266,7 +269,10 @@ impl Demo {
     /// A book cannot be read.
     pub async fn audit(&self) -> anyhow::Result<audit::Audit> {
         let Shopping { catalogue, baskets, .. } = &*self.shopping;
-        let prices = baskets.iter().map(|it| (it.order.order_no.clone(), it.total_minor));
+        // Of those only what a person has placed by hand is in the books.
+        let by_hand = example::baskets(catalogue);
+        let prices = baskets.iter().chain(&by_hand);
+        let prices = prices.map(|it| (it.order.order_no.clone(), it.total_minor));
         let stock = catalogue.iter().map(|(id, item)| (id.clone(), item.initial_stock));
         let agreed = Agreed {
             prices_minor: prices.collect(),

@@ -181,6 +181,7 @@ async fn demo(flags: Flags) -> anyhow::Result<bool> {
         talk("interrupted: what was accepted has ended; add --resume to place the rest");
     } else if !flags.exit {
         talk("serving until Ctrl-C; `--exit` ends after the summary");
+        talk(&by_hand(&demo));
         ctrl_c().await.context("Ctrl-C")?;
     }
     demo.stop().await?;
@@ -265,6 +266,17 @@ fn announce(demo: &Demo) {
         addresses.simulator.port(),
     ));
     talk(&format!("  books and logs in {}", books.folder.display()));
+}
+
+/// One command that places an order, to be pasted where the demo was started.
+fn by_hand(demo: &Demo) -> String {
+    let order_no = saga_demo::example::order_no(1);
+    format!(
+        "to place an order by hand, in another terminal (examples/README.md tells the other sagas):\n\n  \
+         cargo run -p sagactl -- --address {} saga start place-order --key {order_no} --input \
+         @examples/place-order.json --wait 10s\n",
+        demo.listen(),
+    )
 }
 
 fn show(summary: &Summary, json: bool) -> anyhow::Result<()> {

@@ -52,11 +52,11 @@ impl Basket {
     }
 
     /// The provider's key of the payment.
-    fn payment_key(&self) -> String {
+    pub(crate) fn payment_key(&self) -> String {
         format!("pay_{}", self.order.order_no)
     }
 
-    fn input(&self, catalogue: &Catalogue) -> PlaceOrderInput {
+    pub(crate) fn input(&self, catalogue: &Catalogue) -> PlaceOrderInput {
         let lines = self.order.lines.iter().map(|line| OrderLine {
             item_id: line.item_id.clone(),
             qty: line.qty,

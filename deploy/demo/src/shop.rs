@@ -26,6 +26,7 @@ use crate::{
     Options,
     books::Books,
     catalogue::{CURRENCY, Catalogue},
+    example::OWNER,
     faults::{Faults, NetworkCounts, PROVIDER},
     network::{Relay, Weather},
 };
@@ -38,9 +39,6 @@ const SIMULATOR_PORT: u16 = 14;
 
 /// How long open calls may go on when the demo ends.
 const DRAIN_MAX_MS: u64 = 3_000;
-
-/// Whoever owns the items.
-const OWNER: &str = "the-shop";
 
 /// Where everything answers.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use crate::{
     buyer::Fate,
     cancel::{Cancel, Matching, NoteCounts},
     catalogue::{self, Catalogue},
-    generate, orders,
+    example, generate, orders,
     place::{Basket, Placed},
 };
 
@@ -53,6 +53,7 @@ impl Shopping {
             }
         };
         catalogue::complete(&mut catalogue, &file.orders);
+        example::stock(&mut catalogue);
 
         let mut plan = Plan::default();
         let mut credit_notes = file.credit_notes.iter().peekable();
