@@ -34,6 +34,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `DefinitionService` and `OperatorService` listen instead, beside everything else.
     pub listen_operator: Option<SocketAddr>,
+    /// Where `/livez`, `/readyz` and `/metrics` answer.
+    pub listen_ops: Option<SocketAddr>,
     /// The log: `postgres://…`, `sqlite:path` or `memory:`.
     pub log: String,
     /// Whether to bring the log's schema up to date at start.
@@ -84,6 +86,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             listen_operator: None,
+            listen_ops: None,
             log: "sqlite:amends.db".to_owned(),
             migrate: false,
             definitions: None,

@@ -24,15 +24,16 @@ use workspace::{dependencies, files, product, root, sources};
 const LINES_MAX: usize = 400;
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("saga-core", &[]),
     ("saga-definition", &["saga-core"]),
     ("saga-draft", &["saga-core", "saga-definition", "saga-governor"]),
     ("saga-governor", &[]),
     ("saga-proto", &[]),
-    ("saga-log", &["saga-core"]),
-    ("saga-serve", &[]),
-    ("saga-participant", &["saga-proto", "saga-serve"]),
+    ("saga-log", &["saga-core", "saga-metrics"]),
+    ("saga-metrics", &[]),
+    ("saga-serve", &["saga-metrics"]),
+    ("saga-participant", &["saga-metrics", "saga-proto", "saga-serve"]),
     (
         "orchestrator",
         &[
@@ -41,6 +42,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "saga-draft",
             "saga-governor",
             "saga-log",
+            "saga-metrics",
             "saga-proto",
             "saga-serve",
         ],
