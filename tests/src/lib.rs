@@ -4,7 +4,8 @@
 //! dies with its test), [`server`] (one that listens and can be started again), [`shop`]
 //! (all of them together), [`order`], [`buyer`] and [`sagas`] (what is bought, and what becomes of
 //! it), [`books`] (what it
-//! came to), [`postgres`] (a database server of one's own), [`condition`] (waiting), [`sim`] (the
+//! came to), [`postgres`] (a database server of one's own), [`relay`] (a name that leads
+//! elsewhere), [`condition`] (waiting), [`sim`] (the
 //! engine in a world that is simulated).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,6 +18,7 @@ pub mod order;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod relay;
 pub mod sagas;
 pub mod server;
 pub mod shop;

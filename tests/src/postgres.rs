@@ -1,7 +1,7 @@
 //! A private PostgreSQL server for one test or benchmark.
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -24,14 +24,49 @@ impl Cluster {
     /// Where PostgreSQL is not installed; `tests/run` installs it.
     #[must_use]
     pub fn start() -> Self {
+        let cluster = Self::empty();
+        run(cluster.server("initdb").args(["-A", "trust", "-U", "postgres"]));
+        cluster.start_server();
+        cluster
+    }
+
+    /// Starts a standby of the server at `primary`, which does not wait for it: what it
+    /// commits may be lost.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn standby_of(primary: SocketAddr) -> Self {
+        let cluster = Self::empty();
+        let (host, port) = (primary.ip().to_string(), primary.port().to_string());
+        let copy = ["-R", "-c", "fast", "-U", "postgres", "-h", &host, "-p", &port];
+        run(cluster.server("pg_basebackup").args(copy));
+        cluster.start_server();
+        cluster
+    }
+
+    fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("amends-pg-").tempdir().unwrap();
         // The server refuses to run as root; its user must be able to write here.
         run(Command::new("chmod").arg("777").arg(folder.path()));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { folder, port };
-        run(cluster.server("initdb").args(["-A", "trust", "-U", "postgres"]));
-        cluster.start_server();
-        cluster
+        Self { folder, port }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Makes a standby the primary of what it has, and waits until it takes writes.
+    ///
+    /// # Panics
+    ///
+    /// Where it is no standby.
+    pub fn promote(&self) {
+        run(self.server("pg_ctl").args(["-w", "promote"]));
     }
 
     /// Starts the server again after [`Cluster::kill`].

@@ -12,6 +12,8 @@ mod conformance;
 mod crash;
 mod crowd;
 mod database;
+mod failover;
+mod languages;
 mod liar;
 mod malformed;
 mod place_order;

@@ -52,10 +52,21 @@ const READER_SETTINGS: &str = "/* connect_reader */
     select set_config('synchronous_commit', 'on', false)
     where current_setting('synchronous_commit') = 'off'";
 
+/// Limits of time that a role or a database has as its default are meant for its people. How
+/// long a statement may take is decided here, and a connection that waits for work is not idle.
+/// By name, since a server knows some of them and not others.
+const NO_TIME_LIMITS: &str = "/* no_time_limits */
+    select set_config(name, '0', false) from pg_settings
+    where setting <> '0' and name in (
+        'statement_timeout', 'transaction_timeout', 'idle_session_timeout',
+        'idle_in_transaction_session_timeout'
+    )";
+
 impl Session {
     /// Makes the connection that appends.
     pub(super) async fn writer(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = options.clone().connect().await?;
+        connection.execute(NO_TIME_LIMITS).await?;
         refuse_read_only(&mut connection).await?;
         let backend = own_backend(&mut connection, options).await?;
         connection.execute(WRITER_SETTINGS).await?;
@@ -132,6 +143,7 @@ const BLOCKER: &str = "/* blocker */
 
 /// Sets up one of the other connections.
 pub(super) async fn reader(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(NO_TIME_LIMITS).await?;
     refuse_read_only(connection).await?;
     connection.execute(READER_SETTINGS).await.map(drop)
 }
@@ -141,6 +153,7 @@ pub(super) async fn check_database(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
 ) -> Result<(), OpenError> {
+    connection.execute(NO_TIME_LIMITS).await.map_err(unreachable)?;
     own_backend(connection, options).await.map_err(|error| match &error {
         sqlx::Error::Configuration(why) if why.is::<Pooled>() => OpenError::Pooled,
         _ => unreachable(error),

@@ -11,7 +11,7 @@ use saga_log::conformance::sample::{
 use saga_log::{
     DefinitionRow, ListQuery, Log, LogLimits, OpenError, OpenOptions, Store, StoreError, Written,
 };
-use sqlx::{Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::time::{Instant, timeout};
 
 use crate::database::TestDatabase;
@@ -133,6 +133,28 @@ async fn a_write_that_hangs_is_given_up_and_repeated() {
     log.close().await;
 }
 
+/// Administrators set limits of time for people, as defaults of a database or a role.
+#[tokio::test]
+async fn limits_of_time_that_are_meant_for_people_do_not_end_our_work() {
+    let database = TestDatabase::create().await;
+    let mut admin = database.connect().await;
+    let limits =
+        ["statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"];
+    for limit in limits {
+        let set = format!("alter database {} set {limit} = '30ms'", database.name);
+        admin.execute(AssertSqlSafe(set)).await.unwrap();
+    }
+    // They are in force: whoever comes now is held to them.
+    let slow = "/* slow */ select pg_sleep(1)";
+    assert!(database.connect().await.execute(slow).await.is_err());
+
+    let store = saga_log::open(&database.url, MIGRATE).await.unwrap();
+    write_new(&*store, &[start(1, running(None))]).await;
+    admin.execute("/* idle */ select pg_sleep(0.1)").await.unwrap();
+    write_new(&*store, &[step(1, 2)]).await;
+    assert_eq!(append_ids(&*store, 1).await.len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_became_read_only_is_left_until_it_is_not() {
     let database = TestDatabase::create().await;
@@ -140,7 +162,7 @@ async fn a_database_that_became_read_only_is_left_until_it_is_not() {
     write_new(&*store, &[start(1, running(None))]).await;
     let mut admin = database.connect().await;
     // As on a primary that was demoted: first the open connections, then new ones.
-    let read_only = sqlx::AssertSqlSafe(format!(
+    let read_only = AssertSqlSafe(format!(
         "alter database {} set default_transaction_read_only = on",
         database.name
     ));
@@ -155,7 +177,7 @@ async fn a_database_that_became_read_only_is_left_until_it_is_not() {
         refused += 1;
     }
     assert_eq!(refused, 3);
-    let writable = sqlx::AssertSqlSafe(format!(
+    let writable = AssertSqlSafe(format!(
         "begin read write; alter database {} reset default_transaction_read_only; commit",
         database.name
     ));
