@@ -36,7 +36,8 @@ pub struct Config {
     pub listen_operator: Option<SocketAddr>,
     /// Where `/livez`, `/readyz` and `/metrics` answer.
     pub listen_ops: Option<SocketAddr>,
-    /// The log: `postgres://…`, `sqlite:path` or `memory:`.
+    /// The log: `postgres://…`, `sqlite:path` or `memory:`, or the file that holds it.
+    #[serde(deserialize_with = "saga_serve::text_or_file")]
     pub log: String,
     /// Whether to bring the log's schema up to date at start.
     pub migrate: bool,

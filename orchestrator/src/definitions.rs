@@ -170,6 +170,12 @@ impl Definitions {
         refused.insert(file.to_owned(), why.to_owned());
     }
 
+    /// Forgets that a file was refused: it is stored now, or gone.
+    pub(crate) fn take_back(&self, file: &str) {
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        refused.remove(file);
+    }
+
     /// The files that were refused, each with why.
     pub(crate) fn refused(&self) -> Vec<String> {
         let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);

@@ -76,6 +76,16 @@ impl Process {
         assert!(sent.unwrap().success(), "SIGTERM was not sent to {}", self.name);
     }
 
+    /// Its arguments and its environment, as other programs of its user read them.
+    #[must_use]
+    pub fn seen_by_others(&self) -> String {
+        let pid = self.child.id().unwrap_or_else(|| panic!("{} has ended", self.name));
+        let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).unwrap();
+        ["cmdline", "environ"]
+            .map(|file| String::from_utf8_lossy(&read(file)).into_owned())
+            .concat()
+    }
+
     /// Waits until it ends by itself.
     pub async fn exit(&mut self) -> ExitStatus {
         within(&format!("the end of {}", self.name), self.child.wait()).await.unwrap()

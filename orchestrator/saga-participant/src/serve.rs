@@ -21,7 +21,7 @@ mod config;
 
 pub use command::main;
 pub use config::{Config, DatabaseUrl, LogConfig, LogFormat, ServerLimits, Service};
-pub use saga_serve::{Ops, OpsPort};
+pub use saga_serve::{Ops, OpsPort, text_or_file};
 
 /// The longest message that a service takes or sends. Set it on every generated server.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;

@@ -10,7 +10,8 @@
 //! `stream` (the bytes of one connection), `incoming` (the listener), `call` (what one call
 //! holds), `messages` (a request is handed on only as a whole), `layer` (around all methods),
 //! `answer` (refusals with their reasons), `process` (descriptors and files), `quiet` (warnings
-//! of libraries), `ops` (a port of its own, for the machinery around a program).
+//! of libraries), `ops` (a port of its own, for the machinery around a program), and `secret`,
+//! which keeps passwords out of what others may read.
 
 mod answer;
 mod call;
@@ -22,6 +23,7 @@ mod messages;
 mod ops;
 mod process;
 mod quiet;
+mod secret;
 mod stream;
 
 pub use connections::Connections;
@@ -31,4 +33,5 @@ pub use limits::{Limits, WrongLimit};
 pub use ops::{Ops, OpsPort};
 pub use process::prepare_process;
 pub use quiet::Quiet;
+pub use secret::text_or_file;
 pub use stream::{Guarded, Peer};

@@ -31,6 +31,7 @@ pub struct PortOneConfig {
     /// The shop's REST API key.
     pub imp_key: String,
     /// Its secret.
+    #[serde(deserialize_with = "saga_participant::serve::text_or_file")]
     pub imp_secret: SecretString,
     /// How long a connection may take to be made.
     #[serde(default = "connect_timeout_ms")]

@@ -43,6 +43,7 @@ pub struct TossConfig {
     /// Where the API is, such as `http://127.0.0.1:7414`. This build speaks no TLS.
     pub base_url: String,
     /// The shop's secret key.
+    #[serde(deserialize_with = "saga_participant::serve::text_or_file")]
     pub secret_key: SecretString,
     /// How long a connection may take to be made.
     #[serde(default = "connect_timeout_ms")]

@@ -3,8 +3,12 @@
 
 use std::fs;
 
+use std::os::unix::fs::symlink;
+
 use saga_tests::{
+    condition::eventually,
     process::run,
+    programs,
     shop::{Database, Shop},
 };
 
@@ -135,4 +139,50 @@ async fn a_stored_version_never_changes() {
 
     fs::write(&file, SOUND.replace("version: 1", "version: 2")).unwrap();
     shop.orchestrator.start().await;
+}
+
+/// As Kubernetes exchanges what a ConfigMap holds: each file is a link into a folder that is
+/// exchanged as a whole.
+#[tokio::test]
+async fn a_folder_is_read_again_while_the_orchestrator_runs() {
+    let mut shop = Shop::closed(Database::Sqlite).await;
+    let folder = shop.definitions();
+    shop.forget_definitions();
+    let exchange = |name: &str, text: &str| {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("take.yaml"), text).unwrap();
+        symlink(name, folder.join("..new")).unwrap();
+        fs::rename(folder.join("..new"), folder.join("..data")).unwrap();
+    };
+    exchange("..1", &SOUND.replace("input.lines", "input.lyness"));
+    symlink("..data/take.yaml", folder.join("take.yaml")).unwrap();
+    shop.inventory.start().await;
+    shop.orchestrator.start().await;
+    let told = server_info(&shop).await;
+    assert!(told.contains("take.yaml: the definition is not valid"), "{told}");
+
+    exchange("..2", SOUND);
+
+    shop.orchestrator.process().says("definition registered").await;
+    eventually("what was refused is taken back", async || {
+        (!server_info(&shop).await.contains("take.yaml")).then_some(())
+    })
+    .await;
+
+    exchange("..3", &SOUND.replace("timeout: 2s", "timeout: 3s"));
+    shop.orchestrator.process().says("stored with other contents").await;
+    fs::remove_file(folder.join("take.yaml")).unwrap();
+    eventually("what is gone is not refused", async || {
+        (!server_info(&shop).await.contains("take.yaml")).then_some(())
+    })
+    .await;
+}
+
+async fn server_info(shop: &Shop) -> String {
+    let mut command = programs::command("sagactl");
+    let server = shop.orchestrator.address().to_string();
+    command.args(["--address", &server, "server", "info", "-o", "json"]);
+    let told = run(command).await;
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    told.stdout
 }

@@ -21,6 +21,7 @@ mod python;
 mod readme;
 mod refund;
 mod sagactl;
+mod secrets;
 mod settle;
 mod shutdown;
 mod stock;

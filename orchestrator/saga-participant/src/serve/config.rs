@@ -53,7 +53,9 @@ pub struct Config<C> {
     /// Where `/livez`, `/readyz` and `/metrics` answer. None: nowhere.
     #[serde(default)]
     pub listen_ops: Option<SocketAddr>,
-    /// `postgres://USER@HOST/NAME` or `sqlite://PATH`. The database is the service's own.
+    /// `postgres://USER@HOST/NAME` or `sqlite://PATH`, or the file that holds it. The database is
+    /// the service's own.
+    #[serde(deserialize_with = "saga_serve::text_or_file")]
     pub database_url: DatabaseUrl,
     /// How much the database is asked to do at once.
     #[serde(default)]
@@ -146,9 +148,14 @@ pub enum LogFormat {
 }
 
 /// The URL of a database. Its `Debug` hides it, because it may hold a password.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 pub struct DatabaseUrl(String);
+
+impl From<String> for DatabaseUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
 
 impl DatabaseUrl {
     /// The URL itself. Not for logs.
@@ -184,10 +191,11 @@ impl<C: DeserializeOwned> Config<C> {
             .merge(Serialized::default("listen", sources.listen_default))
             .merge(Serialized::default("service", std::collections::BTreeMap::<(), ()>::new()));
         if let Some(file) = sources.file {
-            let text = std::fs::read_to_string(file).map_err(|source| {
+            std::fs::read_to_string(file).map_err(|source| {
                 anyhow::anyhow!("--config {}: the file cannot be read: {source}", file.display())
             })?;
-            figment = figment.merge(Toml::string(&text));
+            // By its name, as paths in it are beside it.
+            figment = figment.merge(Toml::file_exact(file));
         }
         let env = Env::prefixed(sources.env_prefix).ignore(&["config"]).split("__");
         figment = figment.merge(env);
