@@ -23,6 +23,7 @@ mod participant;
 mod request;
 mod saga;
 mod signal;
+mod start;
 mod view;
 mod why;
 

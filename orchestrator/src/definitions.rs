@@ -43,6 +43,8 @@ impl Default for Definitions {
 struct Known {
     compiled: HashMap<(String, u32), Arc<CompiledDefinition>>,
     newest: HashMap<String, u32>,
+    /// By name, the version up to which none is started any more. It only grows.
+    retired: HashMap<String, u32>,
 }
 
 /// Why a definition cannot be had.
@@ -148,6 +150,19 @@ impl Definitions {
         definition
     }
 
+    /// Whether a newer version has retired this one: no new saga is started by it. What runs by
+    /// it goes on.
+    pub(crate) fn is_retired(&self, name: &str, version: u32) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.retired.get(name).is_some_and(|retired| version <= *retired)
+    }
+
+    fn retire(&self, name: String, version: u32) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let retired = known.retired.entry(name).or_default();
+        *retired = version.max(*retired);
+    }
+
     /// Remembers for `server info` that a file is not what is stored. Sagas and starts go by
     /// what is.
     pub(crate) fn refuse(&self, file: &str, why: &str) {
@@ -167,8 +182,12 @@ impl Definitions {
         refused.iter().map(|(file, why)| format!("{file}: {why}")).collect()
     }
 
-    /// Learns of versions that other nodes have stored.
+    /// Learns of versions that other nodes have stored, and of those that they have retired.
     pub(crate) async fn refresh(&self, shared: &Shared) -> Result<(), StoreError> {
+        // Whether or not this program can read the version that retires them.
+        for (name, version) in shared.log.store().retired().await? {
+            self.retire(name, version);
+        }
         for row in shared.log.store().definitions().await? {
             if self.known(&row.name, row.version).is_none() {
                 self.learn(shared, &row).await;
@@ -275,6 +294,7 @@ impl Definitions {
             descriptors: definition.types(),
             registered_at_ms: shared.clock.now_ms(),
             language_level: LANGUAGE_LEVEL,
+            retires: definition.retires,
         };
         let stored = shared.log.store().put_definition(&row).await.map_err(RegisterError::Log)?;
         if stored.hash != row.hash {
@@ -287,6 +307,7 @@ impl Definitions {
     /// Keeps a definition as every other node has it: with the types that are stored, not with
     /// all that its participants serve, which may make another message of the same bytes.
     async fn learn(&self, shared: &Shared, row: &DefinitionRow) {
+        self.retire(row.name.clone(), row.retires);
         if let Err(error) = self.find(shared, &row.name, row.version).await {
             tracing::warn!(%error, "a stored definition cannot be used");
         }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     Orders, delivery,
     history::{self, Change, illegal},
-    limits::LINES_MAX,
+    limits::{LINES_MAX, check_customer},
     line::{self, Line, Move, state_text},
     order::{Hold, Order, check_order_no},
 };
@@ -33,6 +33,7 @@ impl Operation<Orders> for CancelLineRequest {
         fields::refuse(check_order_no(&self.order_no))?;
         let line_no_max = i64::try_from(LINES_MAX).unwrap_or(i64::MAX);
         fields::refuse(fields::within("line_no", self.line_no, 1..=line_no_max))?;
+        fields::refuse(check_customer(&self.customer_id))?;
         let order = Order::hold(tx, &self.order_no, Hold::All).await?;
         order.check_owner(&self.customer_id)?;
         let to = OrderStatus::PartiallyCanceled;

@@ -119,6 +119,7 @@ fn make(
     Some(CompiledDefinition {
         core: core.clone(),
         hash: draft.hash(),
+        retires: file.retires,
         input: input?,
         names,
         plans: plans.into_iter().collect::<Option<_>>()?,

@@ -33,6 +33,8 @@ const LABELS_MAX: usize = 16;
 pub(crate) struct DefinitionFile {
     pub(crate) name: Spanned<String>,
     pub(crate) version: u32,
+    /// Versions up to this one are started no more. 0: none.
+    pub(crate) retires: u32,
     /// Full name of the input type.
     pub(crate) input: Spanned<String>,
     pub(crate) deadline_ms: Option<Spanned<u64>>,
@@ -44,7 +46,7 @@ pub(crate) struct DefinitionFile {
 /// or wrong; the findings say what.
 pub(crate) fn read(root: &Node, findings: &mut Findings) -> Option<DefinitionFile> {
     let top = Span { offset: 0, len: 0, line: 1, column: 1 };
-    let known = ["kind", "name", "version", "input", "deadline", "labels", "steps"];
+    let known = ["kind", "name", "version", "retires", "input", "deadline", "labels", "steps"];
     let mut fields = Fields::read(root, "a definition", &known, findings)?;
     fields.place(top);
 
@@ -62,19 +64,10 @@ pub(crate) fn read(root: &Node, findings: &mut Findings) -> Option<DefinitionFil
                       64 at most";
         findings.error("name", name.span, format!("`{}` is not a name", name.value), remedy);
     }
-    let version = fields.text("version", findings).and_then(|version| {
-        let number = version.value.parse::<u32>().ok().filter(|it| 1 <= *it);
-        if number.is_none() {
-            let message = format!("version `{}` is not a whole number from 1", version.value);
-            findings.error("shape", version.span, message, "write `version: 1`, then 2, 3, ...");
-        }
-        // Written in another way it is another text, and yet the same version.
-        if number.is_some_and(|it| it.to_string() != version.value.trim()) {
-            let message = format!("version `{}` is not written as a number is", version.value);
-            findings.error("shape", version.span, message, "write `version: 1`, then 2, 3, ...");
-        }
-        number
+    let version = fields.text("version", findings).and_then(|it| {
+        read_version("version", &it, "write `version: 1`, then 2, 3, ...", findings)
     });
+    let retires = read_retires(&fields, version, findings);
     let input = fields.text("input", findings);
     let deadline_ms = fields.optional_duration("deadline", findings);
     let labels = fields.optional("labels").map(|node| read_labels(node, findings));
@@ -82,11 +75,46 @@ pub(crate) fn read(root: &Node, findings: &mut Findings) -> Option<DefinitionFil
     Some(DefinitionFile {
         name: name?,
         version: version?,
+        retires,
         input: input?,
         deadline_ms,
         labels: labels.unwrap_or_default(),
         steps: steps?,
     })
+}
+
+/// A whole number from 1. One that is written in another way is reported, and taken for what it
+/// says: it is another text, and yet the same version.
+fn read_version(
+    key: &str,
+    text: &Spanned<String>,
+    remedy: &str,
+    findings: &mut Findings,
+) -> Option<u32> {
+    let number = text.value.parse::<u32>().ok().filter(|it| 1 <= *it);
+    let wrong = match number {
+        None => "is not a whole number from 1",
+        Some(number) if number.to_string() != text.value.trim() => "is not written as a number is",
+        Some(_) => return number,
+    };
+    let message = format!("{key} `{}` {wrong}", text.value);
+    findings.error("shape", text.span, message, remedy);
+    number
+}
+
+/// The versions before this one that are started no more. 0: none.
+fn read_retires(fields: &Fields<'_>, version: Option<u32>, findings: &mut Findings) -> u32 {
+    let Some(text) = fields.optional_text("retires", findings) else {
+        return 0;
+    };
+    let remedy = "write the number of an earlier version: it and all before it are started no more";
+    let retires = read_version("retires", &text, remedy, findings).unwrap_or(0);
+    if version.is_some_and(|version| version <= retires) {
+        let message = format!("retires `{retires}` is not a version before this one");
+        findings.error("shape", text.span, message, remedy);
+        return 0;
+    }
+    retires
 }
 
 fn read_labels(node: &Node, findings: &mut Findings) -> Vec<(Spanned<String>, Spanned<String>)> {

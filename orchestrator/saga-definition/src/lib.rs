@@ -67,6 +67,8 @@ pub struct CompiledDefinition {
     pub core: Definition,
     /// SHA-256 of the canonical form: comments and formatting do not change it.
     pub hash: [u8; 32],
+    /// Versions of its name up to this one are started no more once it is stored. 0: none.
+    pub retires: u32,
     input: MessageDescriptor,
     /// Names of the steps.
     names: Vec<String>,

@@ -74,6 +74,7 @@ macro_rules! conformance_suite {
             registry: owners_that_are_not_known_are_listed;
             registry: a_definition_version_never_changes;
             registry: the_newest_definition_is_found;
+            registry: what_any_version_retires_stays_retired;
             writing: concurrent_appends_share_transactions;
             writing: a_rejected_append_does_not_touch_its_batch;
             writing: an_append_whose_caller_has_gone_is_written;

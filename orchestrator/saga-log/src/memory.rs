@@ -371,4 +371,13 @@ impl Store for MemoryStore {
             tables.definitions.values().map(|row| (row.name.as_str(), row)).collect();
         Ok(newest.into_values().cloned().collect())
     }
+
+    async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError> {
+        let mut retired: BTreeMap<String, u32> = BTreeMap::new();
+        for row in self.tables().definitions.values().filter(|row| 0 < row.retires) {
+            let highest = retired.entry(row.name.clone()).or_default();
+            *highest = row.retires.max(*highest);
+        }
+        Ok(retired.into_iter().collect())
+    }
 }

@@ -35,6 +35,8 @@ pub enum Fault {
     DefinitionVersionZero,
     #[error("language level 0 is none")]
     LanguageLevelZero,
+    #[error("a definition retires versions before its own only")]
+    RetiresItself,
 }
 
 impl Append {
@@ -102,6 +104,9 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
     }
     if row.language_level == 0 {
         return Err(Fault::LanguageLevelZero);
+    }
+    if row.version <= row.retires {
+        return Err(Fault::RetiresItself);
     }
     text("yaml", &row.yaml, usize::MAX)?;
     number("registered_at_ms", row.registered_at_ms)

@@ -70,6 +70,7 @@ pub(crate) struct DefinitionRecord {
     descriptors: Vec<u8>,
     registered_at_ms: i64,
     language_level: i64,
+    retires: i64,
 }
 
 #[derive(FromRow)]
@@ -240,8 +241,21 @@ impl DefinitionRecord {
                 .map_err(|_| damaged("registered_at_ms"))?,
             language_level: u32::try_from(self.language_level)
                 .map_err(|_| damaged("language_level"))?,
+            retires: u32::try_from(self.retires).map_err(|_| damaged("retires"))?,
         })
     }
+}
+
+/// The highest version of a name that is retired.
+pub(crate) fn retired(
+    (name, version): (String, i64),
+    operation: &'static str,
+) -> Result<(String, u32), StoreError> {
+    let Ok(version) = u32::try_from(version) else {
+        let what = format!("definition {name}: column retires");
+        return Err(StoreError::Damaged { operation, what });
+    };
+    Ok((name, version))
 }
 
 /// Puts together what is held up by the same thing, at whatever step.

@@ -207,19 +207,22 @@ pub(crate) const NODES: &str = "/* nodes */
 
 pub(crate) const PUT_DEFINITION: &str = "/* put_definition */
     insert into definition
-        (name, version, hash, yaml, descriptors, registered_at_ms, language_level)
-    values ($1, $2, $3, $4, $5, $6, $7)
+        (name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)
     on conflict do nothing";
 
 pub(crate) const DEFINITION: &str = "/* definition */
-    select name, version, hash, yaml, descriptors, registered_at_ms, language_level
+    select name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires
     from definition
     where name = $1 and version between $2 and $3
     order by version desc
     limit 1";
 
 pub(crate) const DEFINITIONS: &str = "/* definitions */
-    select name, version, hash, yaml, descriptors, registered_at_ms, language_level
+    select name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires
     from definition
     where version = (select max(version) from definition as other
         where other.name = definition.name)";
+
+pub(crate) const RETIRED: &str = "/* retired */
+    select name, max(retires) from definition where retires > 0 group by name order by name";

@@ -253,6 +253,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: ask again.
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError>;
+
+    /// By name, the highest version that any other version of the name retires. Names of which
+    /// none is retired are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError>;
 }
 
 /// Why the store could not do what it was asked. One variant for each thing a caller

@@ -56,6 +56,14 @@ impl From<StartError> for Status {
     fn from(error: StartError) -> Self {
         match error {
             StartError::KeyReused { business_key, other } => key_reused(&business_key, &other),
+            StartError::Retired { name, version } => status(
+                Code::FailedPrecondition,
+                "DEFINITION_RETIRED",
+                format!(
+                    "definition {name} version {version} is retired by a newer one; nothing was \
+                     accepted: leave definition_version out, and give the input of the newest"
+                ),
+            ),
             StartError::Overloaded => later(
                 "OVERLOADED",
                 "this node drives as many sagas as it may; nothing was accepted, try again later",

@@ -1,25 +1,20 @@
 //! `SagaService`: starts sagas and shows where they stand.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use saga_core::{SagaId, StepIndex, encoding};
 use saga_log::{ListQuery, SagaRow, Status as RowStatus};
-use saga_proto::saga::v1::{
-    self as pb, SagaState, saga_name, saga_service_server::SagaService, start_saga_request::Input,
-};
+use saga_proto::saga::v1::{self as pb, SagaState, saga_name, saga_service_server::SagaService};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
     api::{
         cancel, detached,
-        error::{echo, input_invalid, invalid, status},
-        events, field, in_turn, page,
-        request::Asked,
-        signal, view,
+        error::{echo, invalid, status},
+        events, field, in_turn, page, signal, start, view,
     },
-    definition::CompiledDefinition,
-    engine::{Engine, ReachError, Snapshot, StartError, StartSaga, StartedSaga},
+    engine::{Engine, ReachError, Snapshot},
 };
 
 /// Characters of a business key or a namespace at most.
@@ -42,7 +37,7 @@ impl SagaService for SagaApi {
         request: Request<pb::StartSagaRequest>,
     ) -> Result<Response<pb::StartSagaResponse>, Status> {
         // Not detached: the engine finishes what it has begun, whoever waits for it.
-        start(&self.engine, request.into_inner()).await.map(Response::new)
+        start::start(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_saga(
@@ -123,123 +118,18 @@ impl SagaService for SagaApi {
     }
 }
 
-async fn start(
-    engine: &Engine,
-    request: pb::StartSagaRequest,
-) -> Result<pb::StartSagaResponse, Status> {
-    check_key("business_key", &request.business_key)?;
-    check_namespace("namespace", &request.namespace)?;
-    field::name("definition", &request.definition)?;
-    if request.definition.is_empty() {
-        let missing = "name the definition to run, as in place-order";
-        return Err(invalid("DEFINITION_MISSING", "definition", missing));
-    }
-    let wait = span("wait", request.wait)?;
-    let definition = engine.definition(&request.definition, request.definition_version).await?;
-    let input = input(engine, &definition, request.input)?;
-    let (name, version) = (request.definition.as_str(), request.definition_version);
-    let asked = Asked { name, version, definition: &definition, input: &input };
-    let (namespace, business_key) = (request.namespace, request.business_key);
-    let start = StartSaga {
-        namespace: namespace.clone(),
-        business_key: business_key.clone(),
-        request_hash: asked.hash(),
-        definition: Arc::clone(&definition),
-        input: input.clone(),
-    };
-    let (saga, end, existed) = match engine.start_saga(start).await {
-        Ok(StartedSaga::New { saga, end }) => (saga, Some(end), false),
-        Ok(StartedSaga::Existing(row)) => (row.saga, None, true),
-        Err(StartError::KeyReused { other, .. }) if asked.was_before(engine, &other).await? => {
-            (other.saga, None, true)
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
-        let saga = accepted(saga, namespace, business_key, &definition);
-        return Ok(pb::StartSagaResponse { saga: Some(saga), existed });
-    };
-    if let Some(mut end) = end {
-        let told = tokio::time::timeout(wait, end.wait_for(Option::is_some)).await;
-        if let Ok(Ok(told)) = told
-            && let Some(end) = told.as_ref()
-        {
-            let saga = view::ended(saga, namespace, business_key, definition, end);
-            return Ok(pb::StartSagaResponse { saga: Some(saga), existed });
-        }
-    } else {
-        engine.wait_end(saga, wait).await?;
-    }
-    let snapshot = engine.snapshot(saga).await?;
-    let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
-    Ok(pb::StartSagaResponse { saga, existed })
-}
-
-/// A saga of which nothing more is known than that it is durable: where it stands is
-/// for `GetSaga` to say, and costs a read of the log.
-fn accepted(
-    saga: SagaId,
-    namespace: String,
-    business_key: String,
-    definition: &CompiledDefinition,
-) -> pb::Saga {
-    pb::Saga {
-        saga_id: saga.to_string(),
-        namespace,
-        business_key,
-        definition: definition.core.name.clone(),
-        definition_version: definition.core.version,
-        state: SagaState::Running.into(),
-        ..pb::Saga::default()
-    }
-}
-
-fn input(
-    engine: &Engine,
-    definition: &CompiledDefinition,
-    input: Option<Input>,
-) -> Result<bytes::Bytes, Status> {
-    let bytes_max = engine.limits().input_bytes_max;
-    let given = match &input {
-        Some(Input::Json(json)) => json.len(),
-        Some(Input::Message(message)) => message.value.len(),
-        None => 0,
-    };
-    // JSON takes more room than the bytes it stands for; what counts is the bytes.
-    if given > bytes_max.saturating_mul(4) {
-        return Err(too_large(given, bytes_max));
-    }
-    let encoded = match input {
-        Some(Input::Json(json)) => definition.encode_input_json(&json),
-        Some(Input::Message(any)) => {
-            let type_name = any.type_url.rsplit('/').next().unwrap_or_default();
-            definition.check_input_bytes(type_name, &any.value)
-        }
-        None => definition.encode_input_json("{}"),
-    };
-    let encoded = encoded.map_err(|error| input_invalid(&error))?;
-    if encoded.len() > bytes_max {
-        return Err(too_large(encoded.len(), bytes_max));
-    }
-    Ok(encoded)
-}
-
-fn too_large(bytes: usize, bytes_max: usize) -> Status {
-    invalid("INPUT_TOO_LARGE", "input", format!("{bytes} bytes, at most {bytes_max}; send less"))
-}
-
 fn too_long(field: &str) -> Status {
     invalid("BUSINESS_KEY_INVALID", field, format!("at most {KEY_CHARS_MAX} characters"))
 }
 
-fn check_namespace(field: &str, namespace: &str) -> Result<(), Status> {
+pub(super) fn check_namespace(field: &str, namespace: &str) -> Result<(), Status> {
     if namespace.chars().nth(KEY_CHARS_MAX).is_some() {
         return Err(too_long(field));
     }
     Ok(())
 }
 
-fn check_key(field: &str, key: &str) -> Result<(), Status> {
+pub(super) fn check_key(field: &str, key: &str) -> Result<(), Status> {
     if key.is_empty() {
         let missing = "missing; give what makes this saga one, such as an order number";
         return Err(invalid("BUSINESS_KEY_MISSING", field, missing));

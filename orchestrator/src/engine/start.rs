@@ -46,6 +46,10 @@ pub enum StartError {
     /// The key belongs to a saga with another request. Nothing was done.
     #[error("business key {business_key} is in use")]
     KeyReused { business_key: String, other: Box<SagaRow> },
+    /// A newer version of the definition has retired this one, and no saga has the business
+    /// key. Nothing was done; start it by a newer version.
+    #[error("definition {name} version {version} is retired")]
+    Retired { name: String, version: u32 },
     /// This node drives as many sagas as it may, or its log's queue is full. Nothing
     /// was done; ask again in a while.
     #[error("this node is at its limit")]
@@ -107,6 +111,10 @@ impl Engine {
         if !shared.continuity.holds() {
             return Err(StartError::LogUnavailable);
         }
+        let core = &start.definition.core;
+        if shared.definitions.is_retired(&core.name, core.version) {
+            return self.find_started(start).await;
+        }
         let saga = SagaId(shared.clock.new_id());
         let place = shared.places.for_start().ok_or(StartError::Overloaded)?;
         // A new id is nobody's.
@@ -148,6 +156,24 @@ impl Engine {
             Err(AppendError::Closed) => Err(StartError::Stopping),
             Err(AppendError::Unavailable) => Err(StartError::LogUnavailable),
             Err(refused) => Err(StartError::Refused(refused)),
+        }
+    }
+
+    /// A start by a version that is retired: it is a repeat, or it comes too late.
+    async fn find_started(&self, start: StartSaga) -> Result<StartedSaga, StartError> {
+        let StartSaga { namespace, business_key, definition, request_hash, .. } = start;
+        let turn = self.shared.visits.acquire().await;
+        let found = self.shared.log.store().saga_by_key(&namespace, &business_key).await;
+        drop(turn);
+        match found.map_err(|_| StartError::LogUnavailable)? {
+            Some(row) if row.request_hash == request_hash => {
+                Ok(StartedSaga::Existing(Box::new(row)))
+            }
+            Some(row) => Err(StartError::KeyReused { business_key, other: Box::new(row) }),
+            None => {
+                let (name, version) = (definition.core.name.clone(), definition.core.version);
+                Err(StartError::Retired { name, version })
+            }
         }
     }
 }

@@ -149,3 +149,39 @@ async fn a_start_of_before_an_upgrade_is_compared_by_its_own_form() {
     let (_, reused) = reason(&server.sagas.start_saga(request).await.unwrap_err());
     assert_eq!(reused, "BUSINESS_KEY_REUSED");
 }
+
+#[tokio::test]
+async fn a_start_without_a_version_is_the_same_start_whatever_was_registered_since() {
+    let mut server = Server::start().await;
+    server.register(LOOSE).await.unwrap();
+    let json = r#"{"labels": {"a": "1"}}"#;
+    let first = start(&mut server, "key", json).await.unwrap().saga.unwrap();
+    // The newest takes no such input, and is not the first one's.
+    let newest = LOOSE
+        .replace("version: 1", "version: 2\nretires: 1")
+        .replace("input: loose.All", "input: google.protobuf.StringValue")
+        .replace("text: input.text", "text: input.value");
+    server.register(&newest).await.unwrap();
+    for _ in 0..2 {
+        let again = start(&mut server, "key", json).await.unwrap();
+        assert!(again.existed);
+        let again = again.saga.unwrap();
+        assert_eq!((again.saga_id, again.definition_version), (first.saga_id.clone(), 1));
+    }
+    // What is no repeat is judged by the newest.
+    for (key, json) in [("key", r#"{"labels": {"a": "2"}}"#), ("other", json)] {
+        let (_, refused) = reason(&start(&mut server, key, json).await.unwrap_err());
+        assert_eq!(refused, "INPUT_INVALID", "{key}");
+    }
+    let (_, refused) = reason(&start(&mut server, "key", "\"a\"").await.unwrap_err());
+    assert_eq!(refused, "BUSINESS_KEY_REUSED");
+    let named = pb::StartSagaRequest {
+        definition: "loose".to_owned(),
+        definition_version: 1,
+        business_key: "another".to_owned(),
+        ..pb::StartSagaRequest::default()
+    };
+    let (code, refused) = reason(&server.sagas.start_saga(named).await.unwrap_err());
+    assert_eq!((code, &*refused), (tonic::Code::FailedPrecondition, "DEFINITION_RETIRED"));
+    start(&mut server, "new", "\"a\"").await.unwrap();
+}

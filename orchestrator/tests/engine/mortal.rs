@@ -237,4 +237,8 @@ impl Store for MortalStore {
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         self.inner.definitions().await
     }
+
+    async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError> {
+        self.inner.retired().await
+    }
 }

@@ -30,13 +30,13 @@ async fn states(shop: &Shop, order_no: &str) -> Vec<LineState> {
 async fn s1_8_one_line_is_cancelled_by_its_owner_and_the_rest_stays(scratch: Scratch) {
     let shop = Shop::open(scratch).await;
     shop.insert(paid("order-1")).await.unwrap();
-    let stranger = CancelLineRequest {
-        order_no: "order-1".to_owned(),
-        line_no: 1,
-        customer_id: "customer-2".to_owned(),
-    };
-    let status = shop.client().cancel_line(with_op_id(new_op_id(), stranger)).await.unwrap_err();
-    is(&status, Code::FailedPrecondition, "NOT_OWNER");
+    for (customer_id, reason) in [("customer-2", "NOT_OWNER"), ("", "INPUT_INVALID")] {
+        let (order_no, customer_id) = ("order-1".to_owned(), customer_id.to_owned());
+        let stranger = CancelLineRequest { order_no, line_no: 1, customer_id };
+        let request = with_op_id(new_op_id(), stranger);
+        let status = shop.client().cancel_line(request).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, reason);
+    }
     assert_eq!(states(&shop, "order-1").await, [Active, Active]);
 
     let cancel = new_op_id();

@@ -32,6 +32,12 @@ async fn s1_8_a_whole_order_is_cancelled_by_its_owner_with_all_its_lines(scratch
     };
     let status = shop.change(new_op_id(), by("customer-2")).await.unwrap_err();
     is(&status, Code::FailedPrecondition, "NOT_OWNER");
+    for to in [OrderStatus::CancelRequested, OrderStatus::RefundRequested] {
+        let nobody = TransitionRequest { to: to.into(), ..by("") };
+        let status = shop.change(new_op_id(), nobody).await.unwrap_err();
+        is(&status, Code::FailedPrecondition, "INPUT_INVALID");
+        assert_eq!(fact(&status, "field"), "customer_id");
+    }
     assert_eq!(shop.order("order-1").await.unwrap().status_id, head);
 
     let requested = shop.change(new_op_id(), by("customer-1")).await.unwrap();

@@ -123,7 +123,7 @@ impl Subject for LineCancels {
             Body::Other => 2,
             Body::Refused => 3,
         };
-        let request = CancelLineRequest { order_no, line_no, customer_id: String::new() };
+        let request = CancelLineRequest { order_no, line_no, customer_id: "customer-1".to_owned() };
         answer(self.0.client().cancel_line(with_op_id(op_id, request)).await)
     }
 

@@ -101,6 +101,7 @@ fn read(path: &Path) -> Deployed {
         descriptors: compiled.types(),
         registered_at_ms: 0,
         language_level: LANGUAGE_LEVEL,
+        retires: compiled.retires,
     };
     Deployed { name: row.name.clone(), compiled, row }
 }

@@ -276,4 +276,9 @@ impl Store for NodeStore {
         self.ready().await;
         Ok(Vec::new())
     }
+
+    async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError> {
+        self.ready().await;
+        self.shared.retired().await
+    }
 }

@@ -20,6 +20,7 @@ crate::on_both_databases!(
     a_cancelled_order_gives_back_money_and_goods,
     a_cancel_that_the_provider_refuses_changes_nothing_and_may_be_tried_again,
     of_two_cancels_at_once_one_loses_the_race,
+    who_names_no_customer_cancels_and_takes_back_nothing,
 );
 
 async fn a_cancelled_order_gives_back_money_and_goods(database: Database) {
@@ -146,4 +147,21 @@ fn cancel(expected_head: i64) -> Value {
 
 fn line_states(order: &GetOrderResponse) -> Vec<LineState> {
     order.line_states().collect()
+}
+
+/// An empty field is nobody's, and not the shop's own.
+async fn who_names_no_customer_cancels_and_takes_back_nothing(database: Database) {
+    let shop = Shop::open(database).await;
+    let order = placed(&shop, json!({})).await;
+    let nobody = json!({ "order_no": "order-1" });
+    let of_a_line = json!({ "order_no": "order-1", "line_no": 1 });
+    for (definition, input) in
+        [("cancel-order", &nobody), ("cancel-order-item", &of_a_line), ("refund", &nobody)]
+    {
+        let saga = shop.run_saga(definition, definition, input).await;
+        assert_compensated(&saga, "INPUT_INVALID");
+    }
+    assert_eq!(shop.history_of("order-1").await, [OrderStatus::PaymentSuccess]);
+    assert_eq!(shop.money("order-1").await, (5_500, 0, 1));
+    shop.assert_integrity(&[order]).await;
 }

@@ -50,7 +50,7 @@ async fn a_paid_order_is_settled(database: Database) {
     shop.assert_integrity(&orders).await;
 
     // It is an order like any other from now on.
-    let cancel = json!({ "orderNo": "order-1" });
+    let cancel = json!({ "orderNo": "order-1", "customerId": CUSTOMER });
     assert_completed(&shop.run_saga("cancel-order", "cancel-1", &cancel).await);
     assert_eq!(shop.money("order-1").await, (1_350, 1_350, 1));
     assert_eq!(shop.credit_of(CUSTOMER).await, 30);

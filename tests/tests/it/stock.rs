@@ -3,7 +3,7 @@
 
 use saga_proto::{saga::v1::Saga, shop::order::v1::OrderStatus};
 use saga_tests::{
-    order::{LAMP, MUG, OWNER, Order},
+    order::{CUSTOMER, LAMP, MUG, OWNER, Order},
     sagas::{assert_compensated, assert_completed},
     shop::{Database, Shop},
 };
@@ -76,7 +76,7 @@ async fn a_delivery_is_prepared_once_and_not_of_what_does_not_exist() {
     assert_eq!(status, OrderStatus::DeliveryPreparation);
 
     // What is packed can be cancelled, and the delivery with it.
-    let cancel = json!({ "orderNo": "order-1" });
+    let cancel = json!({ "orderNo": "order-1", "customerId": CUSTOMER });
     assert_completed(&shop.run_saga("cancel-order", "cancel-1", &cancel).await);
     assert_eq!(shop.stock(MUG).await, (1_000, 0, 0));
     shop.assert_integrity(&[order]).await;

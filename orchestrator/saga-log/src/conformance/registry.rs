@@ -65,6 +65,7 @@ pub async fn a_definition_version_never_changes(first: Arc<dyn Store>, second: A
     for refused in [
         definition("place-order", 0, 1),
         DefinitionRow { language_level: 0, ..definition("place-order", 2, 1) },
+        DefinitionRow { retires: 2, ..definition("place-order", 2, 1) },
         definition("a\0b", 1, 1),
         DefinitionRow { yaml: "\0".to_owned(), ..definition("nul", 1, 1) },
     ] {
@@ -91,4 +92,17 @@ pub async fn the_newest_definition_is_found(first: Arc<dyn Store>, second: Arc<d
     assert_eq!(find("c", 0).await, None);
     let newest = second.definitions().await.expect("definitions");
     assert_eq!(newest, [rows[2].clone(), rows[0].clone()]);
+}
+
+pub async fn what_any_version_retires_stays_retired(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    assert_eq!(second.retired().await.expect("retired"), []);
+    let retires =
+        |name, version, retires| DefinitionRow { retires, ..definition(name, version, 1) };
+    for row in [retires("b", 1, 0), retires("c", 9, 8), retires("a", 4, 3), retires("a", 5, 1)] {
+        assert_eq!(first.put_definition(&row).await.expect("put"), row);
+    }
+    // As a newer one says that does not name them again.
+    first.put_definition(&retires("a", 6, 0)).await.expect("put");
+    let retired = second.retired().await.expect("retired");
+    assert_eq!(retired, [("a".to_owned(), 3), ("c".to_owned(), 8)]);
 }

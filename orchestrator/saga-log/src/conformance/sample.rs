@@ -171,5 +171,6 @@ pub fn definition(name: &str, version: u32, hash: u8) -> DefinitionRow {
         descriptors: Bytes::from_static(&[0, 1, 255, 0]),
         registered_at_ms: 77,
         language_level: 3,
+        retires: 0,
     }
 }

@@ -143,6 +143,9 @@ where
     async fn definitions(&self) -> Result<Vec<DefinitionRow>, StoreError> {
         self.inner.definitions().await
     }
+    async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError> {
+        self.inner.retired().await
+    }
 }
 
 /// Holds the first write up until others are queued: how many a fast store would meet

@@ -337,6 +337,7 @@ macro_rules! sql_store {
                                 .bind(row.descriptors.to_vec())
                                 .bind(to_i64(row.registered_at_ms))
                                 .bind(i64::from(row.language_level))
+                                .bind(i64::from(row.retires))
                                 .execute(&mut *connection)
                                 .await?;
                             sqlx::query_as(sql::DEFINITION)
@@ -385,6 +386,13 @@ macro_rules! sql_store {
                 let mut rows: Vec<DefinitionRow> = rows.collect::<Result<_, _>>()?;
                 rows.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(rows)
+            }
+
+            async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError> {
+                let read = self.read("retired", |connection| {
+                    sqlx::query_as(sql::RETIRED).fetch_all(connection).boxed()
+                });
+                read.await?.into_iter().map(|it| rows::retired(it, "retired")).collect()
             }
         }
     };

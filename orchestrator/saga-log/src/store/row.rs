@@ -273,6 +273,8 @@ pub struct DefinitionRow {
     pub registered_at_ms: u64,
     /// The language that it was checked in, from 1.
     pub language_level: u32,
+    /// Versions up to this one are started no more since this one is stored. 0: none.
+    pub retires: u32,
 }
 
 /// Which log this is, and how far it is known to be durable.
