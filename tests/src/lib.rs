@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`programs`] (the workspace's binaries), [`process`] (one that runs, and
 //! dies with its test), [`server`] (one that listens and can be started again), [`shop`]
-//! (all of them together), [`order`], [`buyer`] and [`sagas`] (what is bought, and what becomes of
+//! (all of them together), [`secured`] (with TLS on every hop), [`order`], [`buyer`] and [`sagas`] (what is bought, and what becomes of
 //! it), [`books`] (what it
 //! came to), [`postgres`] (a database server of one's own), [`condition`] (waiting), [`sim`] (the
 //! engine in a world that is simulated).
@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod sagas;
+pub mod secured;
 pub mod server;
 pub mod shop;
 pub mod sim;

@@ -19,6 +19,7 @@ mod python;
 mod readme;
 mod refund;
 mod sagactl;
+mod secured;
 mod settle;
 mod shutdown;
 mod stock;

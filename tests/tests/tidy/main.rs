@@ -24,15 +24,16 @@ use workspace::{dependencies, files, product, root, sources};
 const LINES_MAX: usize = 400;
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("saga-core", &[]),
     ("saga-definition", &["saga-core"]),
     ("saga-draft", &["saga-core", "saga-definition", "saga-governor"]),
     ("saga-governor", &[]),
     ("saga-proto", &[]),
     ("saga-log", &["saga-core"]),
-    ("saga-serve", &[]),
-    ("saga-participant", &["saga-proto", "saga-serve"]),
+    ("saga-tls", &[]),
+    ("saga-serve", &["saga-tls"]),
+    ("saga-participant", &["saga-proto", "saga-serve", "saga-tls"]),
     (
         "orchestrator",
         &[
@@ -43,9 +44,10 @@ const EDGES: [(&str, &[&str]); 13] = [
             "saga-log",
             "saga-proto",
             "saga-serve",
+            "saga-tls",
         ],
     ),
-    ("sagactl", &["saga-definition", "saga-draft", "saga-proto"]),
+    ("sagactl", &["saga-definition", "saga-draft", "saga-proto", "saga-tls"]),
     ("inventory-svc", &["saga-participant", "saga-proto"]),
     ("order-svc", &["saga-participant", "saga-proto"]),
     ("payment-svc", &["saga-participant", "saga-proto"]),
