@@ -35,6 +35,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `DefinitionService` and `OperatorService` listen instead, beside everything else.
     pub listen_operator: Option<SocketAddr>,
+    /// Where `/livez`, `/readyz` and `/metrics` answer.
+    pub listen_ops: Option<SocketAddr>,
     /// The files of TLS at both of them. Absent: plain text.
     pub tls: Option<ServerFiles>,
     /// Whether plain text may be spoken with other machines.
@@ -92,6 +94,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             listen_operator: None,
+            listen_ops: None,
             tls: None,
             allow_plaintext: false,
             allow_insecure_database: false,

@@ -50,6 +50,7 @@ mod orphans;
 mod places;
 mod quarantine;
 mod reach;
+mod ready;
 mod signal;
 mod start;
 mod steer;
@@ -215,18 +216,6 @@ impl Engine {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.shared.limits
-    }
-
-    /// Whether the log can be written, as far as the last write knows.
-    #[must_use]
-    pub fn log_available(&self) -> bool {
-        *self.shared.log.available().borrow()
-    }
-
-    /// Whether sagas can be started here: the log can be written, answers, and is what it was.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.log_available() && self.shared.continuity.is_fine()
     }
 
     /// Who is called from here, and who is held back.

@@ -127,6 +127,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(address) = orchestrator.operator_addr()? {
         tracing::info!(%address, "listening for operators");
     }
+    if let Some(address) = orchestrator.ops_addr() {
+        tracing::info!(%address, "listening for the machinery");
+    }
     let served = orchestrator.run(told).await;
     telemetry.stop();
     served

@@ -9,7 +9,7 @@ use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
     operator_service_server::OperatorServiceServer, saga_service_server::SagaServiceServer,
 };
-use saga_serve::Wire;
+use saga_serve::{Ops, OpsPort, Wire};
 use saga_tls::Strangers;
 use tonic::service::Routes;
 use tonic_health::{
@@ -50,6 +50,8 @@ pub struct Orchestrator {
     listener: Listener,
     /// Where definitions and acts of operators are served, where that is apart.
     listener_operator: Option<Listener>,
+    ops: Ops,
+    ops_port: Option<OpsPort>,
     grace: Duration,
 }
 
@@ -89,6 +91,9 @@ impl Orchestrator {
         participants: Arc<Participants>,
         descriptors: Descriptors,
     ) -> anyhow::Result<Self> {
+        let ops = Ops::new("orchestrator", env!("CARGO_PKG_VERSION"));
+        let ops_port = config.listen_ops.map(|listen| ops.open(listen)).transpose()?;
+        ops.not_ready("starting: the log is opened, and definitions are registered");
         // First, as a port that is in use is found at once; and opened last.
         let (tls, plain) = (config.tls.as_ref(), config.allow_plaintext);
         let wire = Wire::configured(tls, plain, Strangers::KeptOut)?;
@@ -114,7 +119,7 @@ impl Orchestrator {
         let grace = Duration::from_millis(config.stop_grace_ms);
         let listener = reserved.listen()?;
         let listener_operator = operator.map(Reserved::listen).transpose()?;
-        Ok(Self { engine, listener, listener_operator, grace })
+        Ok(Self { engine, listener, listener_operator, ops, ops_port, grace })
     }
 
     /// The engine behind the API.
@@ -141,15 +146,21 @@ impl Orchestrator {
         self.listener_operator.as_ref().map(Listener::local_addr).transpose()
     }
 
+    /// Where the ops port is, if there is one.
+    #[must_use]
+    pub fn ops_addr(&self) -> Option<SocketAddr> {
+        self.ops_port.as_ref().map(OpsPort::local_addr)
+    }
+
     /// Serves until `shutdown` ends, then hands the sagas over.
     ///
     /// # Errors
     ///
     /// The server cannot go on. The sagas are handed over all the same.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
-        let Self { engine, listener, listener_operator, grace } = self;
+        let Self { engine, listener, listener_operator, ops, ops_port, grace } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
-        engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone()));
+        engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone(), ops));
         let until_told = async {
             shutdown.await;
             tracing::info!("stopping");
@@ -179,6 +190,7 @@ impl Orchestrator {
             () = stopping => Ok(()),
         };
         engine.stop(grace).await;
+        drop(ops_port);
         served.context("the gRPC server ended")
     }
 }
@@ -214,10 +226,15 @@ fn reflection<'b>() -> Builder<'b> {
 }
 
 /// Says that this server is ready for as long as sagas can be started here.
-async fn report_readiness(engine: Engine, reporter: HealthReporter) {
+async fn report_readiness(engine: Engine, reporter: HealthReporter, ops: Ops) {
     let mut said = None;
     while !engine.shared.is_stopping() {
-        let is_ready = engine.is_ready();
+        let unready = engine.unready();
+        let is_ready = unready.is_none();
+        match unready {
+            None => ops.ready(),
+            Some(why) => ops.not_ready(why),
+        }
         if said.replace(is_ready) != Some(is_ready) {
             match is_ready {
                 true => reporter.set_serving::<SagaServiceServer<SagaApi>>().await,
@@ -229,6 +246,7 @@ async fn report_readiness(engine: Engine, reporter: HealthReporter) {
             () = engine.shared.stopping() => {}
         }
     }
+    ops.not_ready("stopping: sagas are handed over, and none is started");
 }
 
 /// Says how to mend a schema with this program.

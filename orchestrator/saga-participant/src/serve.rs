@@ -19,6 +19,7 @@ mod config;
 
 pub use command::main;
 pub use config::{Config, DatabaseUrl, LogConfig, LogFormat, ServerLimits, Service};
+pub use saga_serve::{Ops, OpsPort};
 
 /// The longest message that a service takes or sends. Set it on every generated server.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -75,6 +76,7 @@ pub struct Server {
     local_addr: SocketAddr,
     limits: ServerLimits,
     wire: Wire,
+    ops: Option<Ops>,
 }
 
 impl Server {
@@ -96,7 +98,13 @@ impl Server {
             .map_err(|source| ServeError::Listen { listen, source })?;
         let local_addr =
             listener.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
-        Ok(Self { listener, local_addr, limits, wire })
+        Ok(Self { listener, local_addr, limits, wire, ops: None })
+    }
+
+    /// Tells `ops` whether it is ready.
+    #[must_use]
+    pub fn with_ops(self, ops: Ops) -> Self {
+        Self { ops: Some(ops), ..self }
     }
 
     /// Where it listens.
@@ -123,8 +131,9 @@ impl Server {
             .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
 
         let stop = CancellationToken::new();
-        report(&health, service_names, database.answers().await).await;
-        let probe = tokio::spawn(probe(health, service_names, database.clone(), stop.clone()));
+        let told = Told { health, service_names, ops: self.ops };
+        told.report(database.answers().await).await;
+        let probe = tokio::spawn(probe(told, database.clone(), stop.clone()));
         let (stopped, draining) = oneshot::channel();
         let connections = Connections::new(self.limits.of_strangers());
         let stopping = connections.clone();
@@ -211,27 +220,49 @@ impl ServerLimits {
     }
 }
 
-/// Tells the health service from time to time whether the database answers, and after
-/// `stop` that nothing is served, so that nobody sends new calls.
-async fn probe(
+/// Who is told whether calls are taken.
+#[derive(Debug)]
+struct Told {
     health: HealthReporter,
     service_names: &'static [&'static str],
-    database: Database,
-    stop: CancellationToken,
-) {
+    ops: Option<Ops>,
+}
+
+impl Told {
+    async fn report(&self, answers: bool) {
+        if let Some(ops) = &self.ops {
+            match answers {
+                true => ops.ready(),
+                false => ops.not_ready("the database does not answer"),
+            }
+        }
+        self.health(answers).await;
+    }
+
+    async fn stopping(&self) {
+        if let Some(ops) = &self.ops {
+            ops.not_ready("stopping: open calls are finished, and no new ones taken");
+        }
+        self.health(false).await;
+    }
+
+    async fn health(&self, serves: bool) {
+        let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in self.service_names.iter().copied().chain([""]) {
+            self.health.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Tells from time to time whether the database answers, and after `stop` that nothing is
+/// served, so that nobody sends new calls.
+async fn probe(told: Told, database: Database, stop: CancellationToken) {
     let every_so_often = async {
         loop {
             tokio::time::sleep(PROBE_EVERY).await;
-            report(&health, service_names, database.answers().await).await;
+            told.report(database.answers().await).await;
         }
     };
     stop.run_until_cancelled(every_so_often).await;
-    report(&health, service_names, false).await;
-}
-
-async fn report(health: &HealthReporter, service_names: &'static [&'static str], answers: bool) {
-    let status = if answers { ServingStatus::Serving } else { ServingStatus::NotServing };
-    for name in service_names.iter().copied().chain([""]) {
-        health.set_service_status(name, status).await;
-    }
+    told.stopping().await;
 }

@@ -10,7 +10,7 @@
 //! `stream` (the bytes of one connection), `incoming` (the listener), `call` (what one call
 //! holds), `messages` (a request is handed on only as a whole), `layer` (around all methods),
 //! `answer` (refusals with their reasons), `process` (descriptors and files), `quiet` (warnings
-//! of libraries).
+//! of libraries), `ops` (a port of its own, for the machinery around a program).
 
 mod answer;
 mod call;
@@ -19,6 +19,7 @@ mod incoming;
 mod layer;
 mod limits;
 mod messages;
+mod ops;
 mod process;
 mod quiet;
 mod stream;
@@ -28,6 +29,7 @@ pub use connections::Connections;
 pub use incoming::Incoming;
 pub use layer::{Front, FrontService};
 pub use limits::{Limits, WrongLimit};
+pub use ops::{Ops, OpsPort};
 pub use process::prepare_process;
 pub use quiet::Quiet;
 pub use stream::{Guarded, Peer};

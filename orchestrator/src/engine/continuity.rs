@@ -147,9 +147,9 @@ impl Continuity {
         self.lock().rows_gone_in = Some(epoch);
     }
 
-    /// Whether the log answers and is what it was.
-    pub(crate) fn is_fine(&self) -> bool {
-        self.lock().answers && self.holds()
+    /// All of it, as it is now.
+    pub(crate) fn known(&self) -> Known {
+        self.lock().clone()
     }
 
     /// Whether the log has answered just now.

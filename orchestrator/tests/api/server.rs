@@ -30,6 +30,7 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) address: String,
     pub(crate) operator_address: Option<SocketAddr>,
+    pub(crate) ops_address: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     run: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
@@ -64,6 +65,7 @@ impl Server {
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();
         let address = format!("http://{}", server.local_addr().unwrap());
         let operator_address = server.operator_addr().unwrap();
+        let ops_address = server.ops_addr();
         let engine = server.engine().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async {
@@ -74,6 +76,7 @@ impl Server {
         Self {
             address,
             operator_address,
+            ops_address,
             sagas: SagaServiceClient::new(channel.clone()),
             operator: OperatorServiceClient::new(channel.clone()),
             definitions: DefinitionServiceClient::new(channel),
@@ -88,9 +91,14 @@ impl Server {
         Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap()
     }
 
+    /// Tells it to stop.
+    pub(crate) fn tell_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
     /// Tells it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) {
-        drop(self.stop.take());
+        self.tell_to_stop();
         self.run.await.unwrap().unwrap();
     }
 

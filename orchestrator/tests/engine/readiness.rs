@@ -39,6 +39,8 @@ async fn a_node_whose_log_cannot_be_written_is_not_ready_until_it_can() {
     };
     set(&mut admin, "set").await;
     until(false).await;
+    let why = node.unready().unwrap();
+    assert!(why.starts_with("the log "), "{why}");
     set(&mut admin, "reset").await;
     until(true).await;
     let saga = start(&node, "key").await;

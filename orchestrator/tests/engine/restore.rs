@@ -99,7 +99,8 @@ async fn a_log_that_participants_are_far_ahead_of_is_not_gone_on_with_until_it_i
         ])
     };
     let engine = node(&store, who()).await;
-    assert!(!engine.is_ready());
+    let why = engine.unready().unwrap();
+    assert!(why.contains("3600000 ms") && why.contains("acknowledge-restore"), "{why}");
     assert_eq!(refused(&engine, "one").await, Some(HOUR_MS));
     // Nobody forgets it by starting again.
     engine.stop(Duration::ZERO).await;

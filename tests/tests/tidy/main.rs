@@ -24,16 +24,17 @@ use workspace::{dependencies, files, product, root, sources};
 const LINES_MAX: usize = 400;
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("saga-core", &[]),
     ("saga-definition", &["saga-core"]),
     ("saga-draft", &["saga-core", "saga-definition", "saga-governor"]),
     ("saga-governor", &[]),
     ("saga-proto", &[]),
-    ("saga-log", &["saga-core"]),
+    ("saga-log", &["saga-core", "saga-metrics"]),
+    ("saga-metrics", &[]),
     ("saga-tls", &[]),
-    ("saga-serve", &["saga-tls"]),
-    ("saga-participant", &["saga-proto", "saga-serve", "saga-tls"]),
+    ("saga-serve", &["saga-metrics", "saga-tls"]),
+    ("saga-participant", &["saga-metrics", "saga-proto", "saga-serve", "saga-tls"]),
     (
         "orchestrator",
         &[
@@ -42,6 +43,7 @@ const EDGES: [(&str, &[&str]); 14] = [
             "saga-draft",
             "saga-governor",
             "saga-log",
+            "saga-metrics",
             "saga-proto",
             "saga-serve",
             "saga-tls",

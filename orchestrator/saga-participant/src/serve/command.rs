@@ -4,6 +4,7 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use saga_serve::Ops;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -114,6 +115,13 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
     };
     let config = settings.read::<S>()?;
     start_log(&config.log)?;
+    // Open before everything else, and closed behind it.
+    let ops = Ops::new(S::NAME, env!("CARGO_PKG_VERSION"));
+    let listen_ops = config.listen_ops.filter(|_| serve);
+    let ops_port = listen_ops.map(|listen| ops.open(listen)).transpose()?;
+    if let Some(port) = &ops_port {
+        tracing::info!(listen_ops = %port.local_addr(), "the ops port is open");
+    }
     if !config.allow_insecure_database {
         Database::check_secret(config.database_url.expose())?;
     }
@@ -129,7 +137,7 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
     schema::check(&database, &S::SCHEMA).await?;
     config.server.check()?;
     let wire = Wire::configured(config.tls.as_ref(), config.allow_plaintext, Strangers::KeptOut)?;
-    let server = Server::bind(config.listen, config.server, wire)?;
+    let server = Server::bind(config.listen, config.server, wire)?.with_ops(ops);
     let app = S::app(database, config.service).await?;
     tracing::info!(listen = %server.local_addr(), "{} serves", S::NAME);
     server.run(app, asked_to_stop()?).await?;

@@ -55,6 +55,9 @@ pub trait Service: Sized + 'static {
 pub struct Config<C> {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where `/livez`, `/readyz` and `/metrics` answer. None: nowhere.
+    #[serde(default)]
+    pub listen_ops: Option<SocketAddr>,
     /// `postgres://USER@HOST/NAME` or `sqlite://PATH`. The database is the service's own.
     pub database_url: DatabaseUrl,
     /// The files of TLS at `listen`. Absent: plain text.

@@ -1,8 +1,8 @@
 //! Checks a service's real binary: commands, configuration, health, reflection, stopping.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    net::SocketAddr,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -30,6 +30,8 @@ pub struct Binary {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its ops port.
+    pub ops: SocketAddr,
     child: Child,
 }
 
@@ -82,21 +84,25 @@ impl Binary {
     ///
     /// It does not say where it listens.
     pub fn serve(&self, url: &str) -> Running {
-        let args = ["serve", "--migrate", "--listen", "127.0.0.1:0", "--database-url", url];
+        let listen = ["--listen", "127.0.0.1:0", "--set", "listen_ops=127.0.0.1:0"];
+        let args = [&["serve", "--migrate", "--database-url", url][..], &listen].concat();
         let mut child = self.command(&args).spawn().expect("the binary can be run");
         let mut log = BufReader::new(child.stderr.take().expect("standard error is piped"));
         let mut read = String::new();
+        let mut ops = None;
         let address = loop {
             let from = read.len();
             let count = log.read_line(&mut read).expect("a log is text");
             assert!(count > 0, "it ended without listening: {read}");
-            if let Some(address) = listen_of(&read[from..]) {
+            ops = ops.or_else(|| address_in(&read[from..], "listen_ops"));
+            if let Some(address) = address_in(&read[from..], "listen") {
                 break address;
             }
         };
+        let ops = ops.expect("the ops port is open before calls are taken");
         // A full pipe would stop it.
         std::thread::spawn(move || std::io::copy(&mut log.by_ref(), &mut std::io::sink()));
-        Running { address, child }
+        Running { address, ops, child }
     }
 
     /// Checks everything that each service's binary promises.
@@ -119,6 +125,7 @@ impl Binary {
         let channel = wire::connect(running.address).await;
         self.check_health(channel.clone()).await;
         self.check_reflection(channel).await;
+        check_ops(running.ops);
         assert!(running.terminate(), "SIGTERM ends it in good order");
     }
 
@@ -204,7 +211,25 @@ impl Drop for RemovedAtEnd {
     }
 }
 
-fn listen_of(line: &str) -> Option<SocketAddr> {
+/// What the machinery around a service asks it.
+fn check_ops(ops: SocketAddr) {
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(ops).expect("the ops port is open");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: it\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers with text");
+        answer
+    };
+    assert!(get("/livez").ends_with("\r\n\r\nalive\n"));
+    assert!(get("/readyz").ends_with("\r\n\r\nready\n"), "{}", get("/readyz"));
+    let metrics = get("/metrics");
+    assert!(metrics.contains("saga_build_info{program=\""), "{metrics}");
+    assert!(get("/").starts_with("HTTP/1.1 404"));
+}
+
+/// The address in a line of the log, under this key.
+fn address_in(line: &str, key: &str) -> Option<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    line.get("fields")?.get("listen")?.as_str()?.parse().ok()
+    line.get("fields")?.get(key)?.as_str()?.parse().ok()
 }
