@@ -268,11 +268,7 @@ impl Client {
             Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::Unimplemented) => {
                 Err(self.no_orchestrator(doing))
             }
-            // One that has a source came from here, not from the server.
-            Ok(Err(status)) => Err(match status.source() {
-                Some(broken) => Failure::cut_off(doing, chain(broken), asked == Asked::Change),
-                None => Failure::refused(doing, &status),
-            }),
+            Ok(Err(status)) => Err(refused(doing, Asked::Read, &status)),
             Err(_) => Err(Failure::timed_out(doing, self.timeout, false)),
         }
     }
@@ -351,8 +347,16 @@ async fn answer<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(timeout, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(Failure::refused(doing, &status)),
+        Ok(Err(status)) => Err(refused(doing, asked, &status)),
         Err(_) => Err(Failure::timed_out(doing, timeout, asked == Asked::Change)),
+    }
+}
+
+/// A status that has a source came from here: the connection broke. The server's has none.
+fn refused(doing: &str, asked: Asked, status: &Status) -> Failure {
+    match status.source() {
+        Some(broken) => Failure::cut_off(doing, chain(broken), asked == Asked::Change),
+        None => Failure::refused(doing, status),
     }
 }
 
