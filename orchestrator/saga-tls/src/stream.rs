@@ -120,6 +120,23 @@ fn said(error: io::Error) -> io::Error {
     error
 }
 
+/// What the other end said before it closed the connection under our hands: writing to it fails
+/// before that is read.
+fn last_words<IO: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut TlsStream<IO>,
+    cx: &mut Context<'_>,
+    error: io::Error,
+) -> Poll<io::Error> {
+    let mut byte = [0; 1];
+    // A connection that cannot be written to any more is read to its end soon; until then
+    // whoever writes again fails again.
+    let read = ready!(Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut byte)));
+    Poll::Ready(match read.map_err(said) {
+        Err(told) if told.kind() == io::ErrorKind::ConnectionRefused => told,
+        _ => error,
+    })
+}
+
 fn over() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
@@ -148,7 +165,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<IO> {
         ready!(self.poll_open(cx))?;
         match &mut self.0 {
             State::Plain(io) => Pin::new(io).poll_write(cx, bytes),
-            State::Open(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+            State::Open(stream) => {
+                let done = ready!(Pin::new(stream.as_mut()).poll_write(cx, bytes));
+                match done {
+                    Ok(done) => Poll::Ready(Ok(done)),
+                    Err(error) => last_words(stream, cx, error).map(Err),
+                }
+            }
             State::Handshake(..) | State::Over => Poll::Ready(Err(over())),
         }
     }
@@ -161,7 +184,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<IO> {
         ready!(self.poll_open(cx))?;
         match &mut self.0 {
             State::Plain(io) => Pin::new(io).poll_write_vectored(cx, slices),
-            State::Open(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+            State::Open(stream) => {
+                let done = ready!(Pin::new(stream.as_mut()).poll_write_vectored(cx, slices));
+                match done {
+                    Ok(done) => Poll::Ready(Ok(done)),
+                    Err(error) => last_words(stream, cx, error).map(Err),
+                }
+            }
             State::Handshake(..) | State::Over => Poll::Ready(Err(over())),
         }
     }
@@ -178,7 +207,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<IO> {
         ready!(self.poll_open(cx))?;
         match &mut self.0 {
             State::Plain(io) => Pin::new(io).poll_flush(cx),
-            State::Open(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            State::Open(stream) => {
+                let done = ready!(Pin::new(stream.as_mut()).poll_flush(cx));
+                match done {
+                    Ok(done) => Poll::Ready(Ok(done)),
+                    Err(error) => last_words(stream, cx, error).map(Err),
+                }
+            }
             State::Handshake(..) | State::Over => Poll::Ready(Err(over())),
         }
     }

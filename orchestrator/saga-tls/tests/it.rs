@@ -147,6 +147,36 @@ async fn who_shows_nothing_or_the_wrong_thing_is_kept_out() {
     assert!(matches!(told.problem, Problem::Expired), "{told}");
 }
 
+/// As a client of HTTP/2 does, which writes first: over TCP that may fail before the alert is
+/// read.
+#[tokio::test]
+async fn who_writes_to_a_server_that_refused_is_told_why() {
+    let here = Folder::new();
+    let stranger = ClientFiles { certificate: None, key: None, ..here.client_files() };
+    let connector = Connector::open("x", &stranger).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = here.acceptor();
+    let server = async {
+        let mut server = acceptor
+            .accept(listener.accept().await.unwrap().0, Box::new(|met| assert!(met.is_err())));
+        assert!(server.flush().await.is_err());
+    };
+    let client = async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        connector.connect("localhost", stream).await.unwrap()
+    };
+    // The server is gone, with what it had not read, before the client writes.
+    let ((), mut client) = tokio::join!(server, client);
+    let refused = loop {
+        let written = client.write_all(b"hello").await;
+        if let Err(error) = written.and(client.flush().await) {
+            break error;
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{refused}");
+}
+
 #[tokio::test]
 async fn who_is_let_in_without_a_certificate_is_nobody() {
     let here = Folder::new();
