@@ -4,6 +4,7 @@
 //! connection is woken by the first of them and would write that one alone: a system call,
 //! and one more at the other side, for every message. Here a write lets those that are
 //! ready to run go first, once, and then carries what they had to send too.
+//! With TLS, they share a record as well.
 
 use std::{
     io::{self, IoSlice},
@@ -15,6 +16,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use saga_tls::Secured;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -24,7 +26,7 @@ use tokio::{
 /// delay where nothing else is ready.
 #[derive(Debug)]
 pub(crate) struct Coalesced {
-    stream: TcpStream,
+    stream: Secured<TcpStream>,
     turn: Turn,
     /// Counts that it is gone, where somebody wants to know.
     changes: Option<Arc<AtomicU64>>,
@@ -43,18 +45,19 @@ enum Turn {
 }
 
 impl Coalesced {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Secured<TcpStream>) -> Self {
         Self { stream, turn: Turn::Due, changes: None }
     }
 
     /// One that is counted: now, and when it is gone.
-    pub(crate) fn counted(stream: TcpStream, changes: Arc<AtomicU64>) -> Self {
+    pub(crate) fn counted(stream: Secured<TcpStream>, changes: Arc<AtomicU64>) -> Self {
         changes.fetch_add(1, Ordering::AcqRel);
         Self { stream, turn: Turn::Due, changes: Some(changes) }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Absent where its handshake of TLS came to nothing.
+    pub(crate) fn stream(&self) -> Option<&TcpStream> {
+        self.stream.io()
     }
 
     /// Pending where a turn is due; the task then stands behind those that are ready now.
@@ -149,7 +152,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
         let (stream, other) = tokio::join!(TcpStream::connect(to), listener.accept());
-        (Coalesced::new(stream.unwrap()), other.unwrap().0)
+        (Coalesced::new(Secured::plain(stream.unwrap())), other.unwrap().0)
     }
 
     #[tokio::test]

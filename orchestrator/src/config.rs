@@ -11,7 +11,8 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
-use serde::{Deserialize, Serialize};
+use saga_tls::ServerFiles;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{engine::Limits, participants::ParticipantConfig};
 
@@ -36,6 +37,13 @@ pub struct Config {
     pub listen_operator: Option<SocketAddr>,
     /// Where `/livez`, `/readyz` and `/metrics` answer.
     pub listen_ops: Option<SocketAddr>,
+    /// The files of TLS at both of them. Absent: plain text.
+    pub tls: Option<ServerFiles>,
+    /// Whether plain text may be spoken with other machines.
+    pub allow_plaintext: bool,
+    /// Whether the database of the log may be on another machine and not show a certificate
+    /// that is checked.
+    pub allow_insecure_database: bool,
     /// The log: `postgres://…`, `sqlite:path` or `memory:`, or the file that holds it.
     #[serde(deserialize_with = "saga_serve::text_or_file")]
     pub log: String,
@@ -88,6 +96,9 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             listen_operator: None,
             listen_ops: None,
+            tls: None,
+            allow_plaintext: false,
+            allow_insecure_database: false,
             log: "sqlite:amends.db".to_owned(),
             migrate: false,
             definitions: None,
@@ -148,9 +159,15 @@ pub enum ConfigError {
 /// Paths that a file says are beside it, whatever folder the program was started in.
 fn beside(file: &Path, said: &Figment, mut sources: Figment) -> Figment {
     let folder = file.parent().unwrap_or(Path::new(""));
-    for key in ["definitions", "descriptors"] {
-        if let Ok(path) = said.extract_inner::<PathBuf>(key) {
-            sources = sources.merge(Serialized::default(key, folder.join(path)));
+    let fixed = ["definitions", "descriptors", "tls.certificate", "tls.key", "tls.client_ca"];
+    let mut keys = fixed.map(str::to_owned).to_vec();
+    let participants = said.extract_inner::<BTreeMap<String, IgnoredAny>>("participants");
+    for name in participants.unwrap_or_default().into_keys() {
+        keys.extend(["ca", "certificate", "key"].map(|it| format!("participants.{name}.tls.{it}")));
+    }
+    for key in keys {
+        if let Ok(path) = said.extract_inner::<PathBuf>(&key) {
+            sources = sources.merge(Serialized::default(&key, folder.join(path)));
         }
     }
     sources

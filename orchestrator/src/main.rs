@@ -136,6 +136,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 async fn migrate(config: Config) -> anyhow::Result<()> {
-    saga_log::open(&config.log, OpenOptions { migrate: true, ..OpenOptions::default() }).await?;
+    let allow_insecure = config.allow_insecure_database;
+    let options = OpenOptions { migrate: true, allow_insecure, ..OpenOptions::default() };
+    saga_log::open(&config.log, options).await?;
     Ok(())
 }

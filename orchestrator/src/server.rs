@@ -9,7 +9,8 @@ use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
     operator_service_server::OperatorServiceServer, saga_service_server::SagaServiceServer,
 };
-use saga_serve::{Ops, OpsPort};
+use saga_serve::{Ops, OpsPort, Wire};
+use saga_tls::Strangers;
 use tonic::service::Routes;
 use tonic_health::{
     pb::health_server::{Health, HealthServer},
@@ -94,12 +95,15 @@ impl Orchestrator {
         let ops_port = config.listen_ops.map(|listen| ops.open(listen)).transpose()?;
         ops.not_ready("starting: the log is opened, and definitions are registered");
         // First, as a port that is in use is found at once; and opened last.
-        let reserved = Reserved::bind("listen", config.listen, config.server)?;
+        let (tls, plain) = (config.tls.as_ref(), config.allow_plaintext);
+        let wire = Wire::configured(tls, plain, Strangers::KeptOut)?;
+        let reserved = Reserved::bind("listen", config.listen, config.server, wire.clone())?;
         let operator = config
             .listen_operator
-            .map(|address| Reserved::bind("listen_operator", address, config.server))
+            .map(|address| Reserved::bind("listen_operator", address, config.server, wire))
             .transpose()?;
-        let options = OpenOptions { migrate: config.migrate, ..OpenOptions::default() };
+        let (migrate, allow_insecure) = (config.migrate, config.allow_insecure_database);
+        let options = OpenOptions { migrate, allow_insecure, ..OpenOptions::default() };
         let store = saga_log::open(&config.log, options).await.map_err(with_remedy)?;
         let parts = EngineParts {
             log: Log::start(store, log_limits(&config)),

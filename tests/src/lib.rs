@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`programs`] (the workspace's binaries), [`process`] (one that runs, and
 //! dies with its test), [`server`] (one that listens and can be started again), [`shop`]
-//! (all of them together), [`order`], [`buyer`] and [`sagas`] (what is bought, and what becomes of
+//! (all of them together), [`secured`] (with TLS on every hop), [`order`], [`buyer`] and [`sagas`] (what is bought, and what becomes of
 //! it), [`books`] (what it
 //! came to), [`postgres`] (a database server of one's own), [`relay`] (a name that leads
 //! elsewhere), [`condition`] (waiting), [`sim`] (the
@@ -20,6 +20,7 @@ pub mod process;
 pub mod programs;
 pub mod relay;
 pub mod sagas;
+pub mod secured;
 pub mod server;
 pub mod shop;
 pub mod sim;

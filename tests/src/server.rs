@@ -6,11 +6,14 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
+use hyper_util::rt::TokioIo;
+use saga_tls::Connector;
 use tokio::{net::TcpStream, process::Command};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tower::service_fn;
 
 use crate::{condition::eventually, process::Process, programs};
 
@@ -31,6 +34,8 @@ pub struct Server {
     pub arguments: Vec<String>,
     address: SocketAddr,
     protocol: Protocol,
+    /// What is spoken with it. Absent: plain text.
+    pub tls: Option<Connector>,
     process: Option<Process>,
 }
 
@@ -39,7 +44,7 @@ impl Server {
     #[must_use]
     pub fn new(name: &'static str, protocol: Protocol) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        Self { name, arguments: Vec::new(), address, protocol, process: None }
+        Self { name, arguments: Vec::new(), address, protocol, tls: None, process: None }
     }
 
     /// Where it listens, whether or not it runs.
@@ -51,13 +56,23 @@ impl Server {
     /// The same as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A channel to it, which connects when it is used.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        Endpoint::from_shared(self.url()).unwrap().connect_lazy()
+        match &self.tls {
+            None => Endpoint::from_shared(self.url()).unwrap().connect_lazy(),
+            Some(tls) => channel_with(tls, self.address),
+        }
+    }
+
+    /// What the process, which must have been started, wrote so far.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.process.as_ref().unwrap().output()
     }
 
     /// The process, which must have been started.
@@ -109,6 +124,22 @@ impl Server {
         process.terminate().await;
         process.exit().await
     }
+}
+
+/// A channel over TLS, which connects when it is used.
+#[must_use]
+pub fn channel_with(tls: &Connector, address: SocketAddr) -> Channel {
+    let tls = tls.clone();
+    let connector = service_fn(move |_: Uri| {
+        let tls = tls.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            tls.connect("127.0.0.1", stream).await.map(TokioIo::new)
+        }
+    });
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+    endpoint.connect_with_connector_lazy(connector)
 }
 
 /// Whether the health service says that `service` is served.

@@ -17,7 +17,7 @@ use payment_svc::{
 };
 use saga_participant::{
     Database, Limits, schema,
-    serve::{Server, ServerLimits, Service},
+    serve::{Server, ServerLimits, Service, Wire},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -207,14 +207,14 @@ impl Running {
         let public = self.listen(S::NAME, offset).await?;
         let address = public.local_addr()?;
         let (server, relay) = if self.faults == Faults::Heavy {
-            let server = Server::bind(loopback(0), limits)?;
+            let server = Server::bind(loopback(0), limits, Wire::Loopback)?;
             let relay = Arc::<Relay>::default();
             let relaying = Arc::clone(&relay).run(public, server.local_addr(), self.stop.clone());
             self.tasks.spawn(relaying);
             (server, Some(relay))
         } else {
             drop(public);
-            (Server::bind(address, limits)?, None)
+            (Server::bind(address, limits, Wire::Loopback)?, None)
         };
 
         let mut app = S::app(database, config).await?;

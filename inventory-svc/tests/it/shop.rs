@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr};
 use inventory_svc::{Config, SCHEMA, SeedItem, StockConfig, Strategy};
 use saga_participant::{
     Arg, Database, Limits, Row, Tx, schema,
-    serve::{Server, ServerLimits},
+    serve::{Server, ServerLimits, Wire},
     testkit::{self, Scratch, new_op_id, reason_of, with_op_id},
 };
 use saga_proto::shop::inventory::v1::{
@@ -142,7 +142,7 @@ impl Shop {
         let items = items.iter().map(|(item_id, stock)| seed_item(item_id, *stock)).collect();
         inventory_svc::seed(&database, items).await.unwrap();
         let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let server = Server::bind(listen, ServerLimits::default()).unwrap();
+        let server = Server::bind(listen, ServerLimits::default(), Wire::Loopback).unwrap();
         let address = server.local_addr();
         let app = inventory_svc::app(database.clone(), Config { stock });
         tokio::spawn(server.run(app, std::future::pending()));

@@ -16,6 +16,8 @@ pub struct OpenOptions {
     /// Bring the schema up to date first, and make the file of an SQLite log where there
     /// is none. Otherwise a schema that is not the one this program knows is an error.
     pub migrate: bool,
+    /// Take a database on another machine although its certificate is not checked.
+    pub allow_insecure: bool,
     /// Connections for everything but appends. Appends have one of their own.
     pub readers_max: u32,
     /// How long one attempt to write or to read may take before its connection is given
@@ -25,7 +27,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { migrate: false, readers_max: 8, watchdog_ms: 30_000 }
+        Self { migrate: false, allow_insecure: false, readers_max: 8, watchdog_ms: 30_000 }
     }
 }
 
@@ -36,6 +38,15 @@ pub enum OpenError {
     /// Correct the configuration.
     #[error("log URL: {what}; use postgres://.., sqlite:PATH or memory:")]
     UrlInvalid { what: String },
+
+    /// Have the database's certificate checked.
+    #[error(
+        "the log's database is at {host}, and its URL does not ask for its certificate to be \
+         checked: whoever is on the way could read and change every saga; add \
+         ?sslmode=verify-full&sslrootcert=CA.pem to the URL, or say allow_insecure_database = true \
+         where something else keeps others away"
+    )]
+    Insecure { host: String },
 
     /// Check that the database runs, that its address is right and that it lets us in.
     #[error(

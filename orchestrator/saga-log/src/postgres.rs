@@ -37,6 +37,7 @@ use crate::store::{
 };
 
 mod line;
+mod link;
 mod mute;
 mod session;
 mod write;
@@ -83,6 +84,7 @@ impl PostgresStore {
         let connect = PgConnectOptions::from_str(url)
             .map_err(|error| OpenError::UrlInvalid { what: error.to_string() })?
             .application_name("amends saga-log");
+        let connect = link::secured(connect, options.allow_insecure)?;
         let watchdog = Duration::from_millis(options.watchdog_ms);
         let opening = async {
             let mut connection = connect.connect().await.map_err(unreachable)?;

@@ -117,6 +117,16 @@ impl Database {
         Ok(Self { inner: Arc::new(Inner { pools, writes, reads, tasks: TaskTracker::new() }) })
     }
 
+    /// Whether nobody can listen to what is said with the database at `url`: it is on this
+    /// machine, or its certificate is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Insecure`] says what to do. Nobody was connected to.
+    pub fn check_secret(url: &str) -> Result<(), ConnectError> {
+        connect::check_secret(url)
+    }
+
     /// Whether this is PostgreSQL, where several transactions write at once.
     pub fn is_postgres(&self) -> bool {
         matches!(self.inner.pools, Pools::Postgres(_))

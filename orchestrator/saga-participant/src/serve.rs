@@ -6,10 +6,8 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use saga_serve::{Connections, Front, Incoming};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-};
+pub use saga_serve::{Plaintext, Wire};
+use tokio::{net::TcpListener, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server as GrpcServer};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -48,6 +46,10 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It could be reached from other machines without TLS, and nobody has said that this is
+    /// meant.
+    #[error(transparent)]
+    Plaintext(#[from] Plaintext),
     /// The descriptors that are built in cannot be served: a mistake of this program.
     #[error("the built-in descriptors cannot be served")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -73,6 +75,7 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     limits: ServerLimits,
+    wire: Wire,
     ops: Option<Ops>,
 }
 
@@ -81,8 +84,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServeError::PortInUse`] or [`ServeError::Listen`].
-    pub fn bind(listen: SocketAddr, limits: ServerLimits) -> Result<Self, ServeError> {
+    /// [`ServeError::Plaintext`], [`ServeError::PortInUse`] or [`ServeError::Listen`].
+    pub fn bind(listen: SocketAddr, limits: ServerLimits, wire: Wire) -> Result<Self, ServeError> {
+        wire.check("listen", listen)?;
         let failed = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AddrInUse => ServeError::PortInUse { listen },
             _ => ServeError::Listen { listen, source },
@@ -94,15 +98,7 @@ impl Server {
             .map_err(|source| ServeError::Listen { listen, source })?;
         let local_addr =
             listener.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
-        if !local_addr.ip().is_loopback() {
-            tracing::warn!(
-                listen = %local_addr,
-                "listen can be reached from other machines, and there is no TLS and no login yet: \
-                 whoever reaches it can do everything that it serves; listen on 127.0.0.1, or \
-                 keep others away with a firewall"
-            );
-        }
-        Ok(Self { listener, local_addr, limits, ops: None })
+        Ok(Self { listener, local_addr, limits, wire, ops: None })
     }
 
     /// Tells `ops` whether it is ready.
@@ -155,7 +151,7 @@ impl Server {
             .layer(RawLayer)
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                Incoming::<TcpStream>::new(self.listener, connections, |it| it),
+                Incoming::new(self.listener, connections, self.wire, |it| it),
                 signal,
             );
         let drain_max = Duration::from_millis(self.limits.drain_max_ms);

@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use futures::task::AtomicWaker;
+use saga_tls::{Identity, Told};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     /// As configured, or as many as there are descriptors for.
     connections_max: usize,
     open: Mutex<Open>,
+    /// Handshakes of TLS that came to nothing.
+    handshakes: Arc<Mutex<Seldom>>,
     /// Calls that all have open.
     pub(crate) calls: AtomicUsize,
     /// Bytes of requests that are counted.
@@ -55,8 +58,26 @@ pub(crate) struct Shared {
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
     next: u64,
-    told: Option<Instant>,
-    untold: u64,
+    turned_away: Seldom,
+}
+
+/// What is said once in a while, with how often it was so since.
+#[derive(Debug, Default)]
+struct Seldom {
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Seldom {
+    /// How often it was so, where it is time to say it.
+    fn again(&mut self) -> Option<u64> {
+        self.unsaid += 1;
+        if self.said.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+            return None;
+        }
+        self.said = Some(Instant::now());
+        Some(std::mem::take(&mut self.unsaid))
+    }
 }
 
 /// One connection.
@@ -64,7 +85,10 @@ struct Open {
 pub(crate) struct Connection {
     id: u64,
     opened_ms: u64,
-    /// Bytes that it has sent.
+    /// Whom its certificate names, once the handshake of TLS is made.
+    pub(crate) identity: OnceLock<Identity>,
+    handshakes: Arc<Mutex<Seldom>>,
+    /// Bytes that it has sent, without those of TLS.
     received: AtomicU64,
     /// Calls that it has open.
     pub(crate) calls: AtomicUsize,
@@ -91,6 +115,7 @@ impl Connections {
             limits,
             connections_max: limits.connections_max.min(descriptors()),
             open: Mutex::default(),
+            handshakes: Arc::default(),
             calls: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             stopping: CancellationToken::new(),
@@ -133,6 +158,8 @@ impl Connections {
         let connection = Arc::new(Connection {
             id,
             opened_ms: shared.now_ms(),
+            identity: OnceLock::new(),
+            handshakes: Arc::clone(&shared.handshakes),
             received: AtomicU64::new(0),
             calls: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -155,24 +182,19 @@ impl Connections {
 impl Open {
     /// Says once in a while that there are too many.
     fn tell(&mut self, connections_max: usize) {
-        self.untold += 1;
-        if self.told.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
-            return;
-        }
+        let Some(turned_away) = self.turned_away.again() else { return };
         tracing::warn!(
             connections_max,
-            turned_away = self.untold,
+            turned_away,
             "there are as many connections as there may be; for each new one, the one that was \
              idle for longest is closed"
         );
-        (self.told, self.untold) = (Some(Instant::now()), 0);
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Open> {
-        // Nothing panics while the lock is held, and the map is whole at every moment.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     /// Since the beginning, from 1.
@@ -201,6 +223,11 @@ impl Shared {
     }
 }
 
+/// Nothing panics while one of these locks is held, and what is in it is whole at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Connection {
     fn is_idle(&self) -> bool {
         self.calls.load(Relaxed) == 0
@@ -213,6 +240,29 @@ impl Connection {
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
         self.waker.wake();
+    }
+
+    /// Hears how its handshake of TLS went.
+    pub(crate) fn told(self: &Arc<Self>) -> Told {
+        let connection = Arc::clone(self);
+        Box::new(move |made| match made {
+            Ok(Some(identity)) => {
+                // Told once.
+                let _ = connection.identity.set(identity);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let mut handshakes = lock(&connection.handshakes);
+                if let Some(refused) = handshakes.again() {
+                    tracing::warn!(
+                        %error,
+                        refused,
+                        "a connection was not made: there is no TLS with its client, or its \
+                         certificate is none of those that are taken"
+                    );
+                }
+            }
+        })
     }
 
     pub(crate) fn receive(&self, bytes: usize) {

@@ -8,12 +8,13 @@ use std::{
 };
 
 use futures::Stream;
+use saga_tls::Secured;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{Sleep, sleep},
 };
 
-use crate::{Connections, Guarded};
+use crate::{Connections, Guarded, Wire};
 
 /// How long nobody is taken in after the system refused to: without a descriptor to spare, the
 /// same refusal would come again and again, and take a processor.
@@ -23,15 +24,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Incoming<IO> {
     listener: TcpListener,
     connections: Connections,
-    wrap: fn(TcpStream) -> IO,
+    wire: Wire,
+    wrap: fn(Secured<TcpStream>) -> IO,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<IO> Incoming<IO> {
     /// What connects to `listener`.
     #[must_use]
-    pub fn new(listener: TcpListener, connections: Connections, wrap: fn(TcpStream) -> IO) -> Self {
-        Self { listener, connections, wrap, pause: None }
+    pub fn new(
+        listener: TcpListener,
+        connections: Connections,
+        wire: Wire,
+        wrap: fn(Secured<TcpStream>) -> IO,
+    ) -> Self {
+        Self { listener, connections, wire, wrap, pause: None }
     }
 }
 
@@ -54,11 +61,14 @@ impl<IO> Stream for Incoming<IO> {
                 Ok((stream, _)) => {
                     // What it costs is a packet more now and then.
                     let _ = stream.set_nodelay(true);
-                    let io = (self.wrap)(stream);
                     // One without a place is closed where it is dropped.
-                    if let Some(guarded) = Guarded::admit(io, &self.connections) {
-                        return Poll::Ready(Some(Ok(guarded)));
-                    }
+                    let Some(guard) = self.connections.admit() else { continue };
+                    let stream = match &self.wire {
+                        Wire::Loopback | Wire::Open => Secured::plain(stream),
+                        Wire::Tls(acceptor) => acceptor.accept(stream, guard.told()),
+                    };
+                    let io = (self.wrap)(stream);
+                    return Poll::Ready(Some(Ok(Guarded::new(io, guard, &self.connections))));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be taken in now");

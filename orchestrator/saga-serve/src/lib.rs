@@ -6,7 +6,7 @@
 //! limit of descriptors, calls, requests that are on their way, and the bytes in them. What is
 //! refused is taken from whoever holds most, so that a call of somebody else is still answered.
 //!
-//! Reading order: [`limits`](Limits), `connections` (who is connected, and who has to go),
+//! Reading order: [`limits`](Limits), [`wire`](Wire) (TLS, or none), `connections` (who is connected, and who has to go),
 //! `stream` (the bytes of one connection), `incoming` (the listener), `call` (what one call
 //! holds), `messages` (a request is handed on only as a whole), `layer` (around all methods),
 //! `answer` (refusals with their reasons), `process` (descriptors and files), `quiet` (warnings
@@ -25,6 +25,7 @@ mod process;
 mod quiet;
 mod secret;
 mod stream;
+mod wire;
 
 pub use connections::Connections;
 pub use incoming::Incoming;
@@ -35,3 +36,4 @@ pub use process::prepare_process;
 pub use quiet::Quiet;
 pub use secret::text_or_file;
 pub use stream::{Guarded, Peer};
+pub use wire::{Plaintext, Wire};

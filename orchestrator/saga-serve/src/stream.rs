@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use saga_tls::Identity;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
@@ -27,10 +28,17 @@ pub struct Peer {
 }
 
 impl<IO> Guarded<IO> {
-    /// Takes a new connection in. `None`: there is no room for it.
-    pub(crate) fn admit(io: IO, connections: &Connections) -> Option<Self> {
-        let connection = connections.admit()?;
-        Some(Self { io, peer: Peer { connection, connections: connections.clone() } })
+    /// The bytes of a connection that was taken in.
+    pub(crate) fn new(io: IO, connection: Arc<Connection>, connections: &Connections) -> Self {
+        Self { io, peer: Peer { connection, connections: connections.clone() } }
+    }
+}
+
+impl Peer {
+    /// Whom its certificate names. `None`: it has shown none, or there is no TLS.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.connection.identity.get()
     }
 }
 

@@ -9,9 +9,11 @@ use crate::name::{BusinessKey, business_key, saga_name};
 
 mod change;
 mod service;
+mod tls;
 
 pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
 pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
+pub(crate) use tls::Tls;
 
 /// The operator's command line of the saga engine.
 #[derive(Debug, Parser)]
@@ -36,6 +38,8 @@ pub(crate) struct Global {
     // Not clap's `env`: an error's usage line would show the flag as one that is required.
     #[arg(long, global = true, default_value_t = address(), hide_default_value = true)]
     pub(crate) address: String,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
     /// How the reply is written to standard output.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

@@ -5,6 +5,7 @@
 //! [`Exit::Unavailable`] the server may have done it; every one of them may be repeated.
 
 mod definition;
+mod dial;
 mod operator;
 mod participant;
 mod running;
@@ -24,6 +25,7 @@ use saga_proto::saga::v1::{
     definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
+use saga_tls::ClientFiles;
 use tonic::{
     Code, Response, Status,
     transport::{Channel, Endpoint},
@@ -65,23 +67,25 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none.
-    pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<Self, Failure> {
-        if address.starts_with("https:") {
-            return Err(Failure::usage(
-                format!("{address}: this sagactl speaks plain gRPC only"),
-                "an http:// address, or a TLS proxy beside sagactl",
-            ));
-        }
+    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none, or
+    /// a file of TLS cannot be used.
+    pub(crate) async fn connect(
+        address: &str,
+        timeout: Duration,
+        tls: Option<&ClientFiles>,
+    ) -> Result<Self, Failure> {
         let endpoint = Endpoint::from_shared(address.to_owned())
             .map_err(|_| Failure::usage(format!("{address} is no address"), "http://HOST:PORT"))?;
+        let tls = dial::tls(address, tls)?;
         let channel =
-            endpoint.connect_timeout(timeout).connect().await.map_err(|error| Failure {
-                exit: Exit::Unavailable,
-                what: format!("no orchestrator answers at {address}"),
-                code: None,
-                why: chain(&error),
-                remedies: vec![format!("start it, or {OTHER_ADDRESS}")],
+            dial::connect(endpoint.connect_timeout(timeout), tls).await.map_err(|error| {
+                Failure {
+                    exit: Exit::Unavailable,
+                    what: format!("no orchestrator answers at {address}"),
+                    code: None,
+                    why: chain(&error),
+                    remedies: vec![format!("start it, or {OTHER_ADDRESS}")],
+                }
             })?;
         Ok(Self { channel, timeout, address: address.to_owned() })
     }
@@ -264,7 +268,7 @@ impl Client {
             Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::Unimplemented) => {
                 Err(self.no_orchestrator(doing))
             }
-            Ok(Err(status)) => Err(Failure::refused(doing, &status)),
+            Ok(Err(status)) => Err(refused(doing, Asked::Read, &status)),
             Err(_) => Err(Failure::timed_out(doing, self.timeout, false)),
         }
     }
@@ -343,8 +347,16 @@ async fn answer<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(timeout, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(Failure::refused(doing, &status)),
+        Ok(Err(status)) => Err(refused(doing, asked, &status)),
         Err(_) => Err(Failure::timed_out(doing, timeout, asked == Asked::Change)),
+    }
+}
+
+/// A status that has a source came from here: the connection broke. The server's has none.
+fn refused(doing: &str, asked: Asked, status: &Status) -> Failure {
+    match status.source() {
+        Some(broken) => Failure::cut_off(doing, chain(broken), asked == Asked::Change),
+        None => Failure::refused(doing, status),
     }
 }
 

@@ -78,6 +78,21 @@ impl Failure {
         }
     }
 
+    /// The connection broke before `doing` was answered. A change may have been made all the
+    /// same.
+    pub(crate) fn cut_off(doing: &str, mut why: String, is_change: bool) -> Self {
+        if is_change {
+            why.push_str("; the server may have done it all the same");
+        }
+        Self {
+            exit: Exit::Unavailable,
+            what: format!("cannot {doing}"),
+            code: Some("UNAVAILABLE".to_owned()),
+            why,
+            remedies: vec!["sagactl server health".to_owned()],
+        }
+    }
+
     /// No answer to `doing` came within `timeout`. A change may have been made all the same.
     pub(crate) fn timed_out(doing: &str, timeout: Duration, is_change: bool) -> Self {
         let mut why = format!("no answer came within {}", spelled(timeout));

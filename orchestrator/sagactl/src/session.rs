@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use saga_tls::ClientFiles;
 
 use crate::{
     cli::{Color, Global, Output},
@@ -30,6 +31,7 @@ pub(crate) struct Session {
     pub(crate) timeout: Option<Duration>,
     output: Output,
     address: String,
+    tls: Option<ClientFiles>,
 }
 
 impl Session {
@@ -42,7 +44,9 @@ impl Session {
         };
         let (ascii, utc, width) = (global.ascii, global.utc, terminal_width());
         let look = Look { color, ascii, utc, width, now: Timestamp::now() };
-        Self { look, timeout: global.timeout, output: global.output, address: address(global) }
+        let tls = global.tls.files();
+        let address = address(&global.address, tls.is_some());
+        Self { look, timeout: global.timeout, output: global.output, address, tls }
     }
 
     /// Connects to the server.
@@ -51,7 +55,8 @@ impl Session {
     ///
     /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
-        Client::connect(&self.address, self.timeout.unwrap_or(ANSWER_TIMEOUT)).await
+        let timeout = self.timeout.unwrap_or(ANSWER_TIMEOUT);
+        Client::connect(&self.address, timeout, self.tls.as_ref()).await
     }
 
     /// Writes a reply to standard output, in the form that was asked for.
@@ -164,18 +169,19 @@ fn no_color() -> bool {
     set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
-/// `host` is meant as `http://host:7400`, and `host:port` as `http://host:port`.
-fn address(global: &Global) -> String {
-    let typed = &global.address;
+/// `host` is meant as `http://host:7400`, and `host:port` as `http://host:port`; with an
+/// authority, as `https`.
+fn address(typed: &str, has_authority: bool) -> String {
     if typed.contains("://") {
-        return typed.clone();
+        return typed.to_owned();
     }
+    let scheme = if has_authority { "https" } else { "http" };
     // An address of IPv6 has colons of its own, and stands in brackets before a port.
     let has_port = match typed.rsplit_once(']') {
         Some((_, rest)) => rest.starts_with(':'),
         None => typed.contains(':'),
     };
-    if has_port { format!("http://{typed}") } else { format!("http://{typed}:{PORT}") }
+    if has_port { format!("{scheme}://{typed}") } else { format!("{scheme}://{typed}:{PORT}") }
 }
 
 #[cfg(test)]
@@ -195,7 +201,11 @@ mod tests {
             ("http://h", "http://h"),
         ] {
             let cli = Cli::parse_from(["sagactl", "--address", typed, "stuck"]);
-            assert_eq!(address(&cli.global), meant);
+            assert_eq!(address(&cli.global.address, false), meant);
+            if !typed.contains("://") {
+                let secret = meant.replace("http:", "https:");
+                assert_eq!(address(&cli.global.address, true), secret);
+            }
         }
     }
 }

@@ -21,8 +21,9 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
+use saga_tls::{ClientFiles, Secured, TlsError};
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tonic::body::Body;
 use tower::Service;
 
@@ -60,8 +61,11 @@ const STREAMS_FIRST: usize = 1;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParticipantConfig {
-    /// Where it answers, as `http://host:port`. Several: calls go to each in turn.
+    /// Where it answers, as `http://host:port`, or `https://host:port` with `tls`. Several:
+    /// calls go to each in turn.
     pub addresses: Vec<String>,
+    /// The files of TLS. Absent: plain text.
+    pub tls: Option<ClientFiles>,
     /// Connections per address. One carries many calls at once; two keep a lost packet
     /// from holding up all of them.
     pub connections: usize,
@@ -86,6 +90,7 @@ impl Default for ParticipantConfig {
     fn default() -> Self {
         Self {
             addresses: Vec::new(),
+            tls: None,
             connections: 2,
             in_flight_max: 256,
             connect_timeout_ms: 1_000,
@@ -103,8 +108,25 @@ pub enum ConfigError {
     #[error("participant {participant}: no addresses, or a limit that is 0")]
     Empty { participant: String },
     /// Not `http://host:port`.
-    #[error("participant {participant}: address {address}: write http://host:port")]
+    #[error(
+        "participant {participant}: address {address}: write http://host:port or https://host:port"
+    )]
     Address { participant: String, address: String },
+    /// There is nobody to trust.
+    #[error(
+        "participant {participant}: address {address} speaks TLS: name the authority of its \
+         certificate in participants.{participant}.tls.ca"
+    )]
+    NoAuthority { participant: String, address: String },
+    /// Calls would go out in plain text, although there are files of TLS.
+    #[error(
+        "participant {participant}: address {address} speaks no TLS, and there is \
+         participants.{participant}.tls: write https://host:port, or take the section out"
+    )]
+    Plaintext { participant: String, address: String },
+    /// A file of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// One participant.
@@ -131,10 +153,17 @@ impl Entry {
         {
             return Err(ConfigError::Empty { participant: name.to_owned() });
         }
+        let tls = config.tls.as_ref().map(|files| {
+            let tls = saga_tls::Connector::open(&format!("participants.{name}.tls"), files)?;
+            tls.look_after();
+            Ok::<_, TlsError>(tls)
+        });
+        let tls = tls.transpose()?;
         let mut channels = Vec::with_capacity(connections * config.addresses.len());
         for _ in 0..connections {
             for address in &config.addresses {
-                channels.push(Channel::new(authority(name, address)?, config));
+                let authority = authority(name, address, tls.is_some())?;
+                channels.push(Channel::new(authority, config, tls.clone()));
             }
         }
         let addresses = config.addresses.len();
@@ -151,47 +180,69 @@ impl Entry {
 }
 
 /// Where `address` leads, if it is one.
-fn authority(name: &str, address: &str) -> Result<Authority, ConfigError> {
-    let refused =
-        || ConfigError::Address { participant: name.to_owned(), address: address.to_owned() };
+fn authority(name: &str, address: &str, has_tls: bool) -> Result<Authority, ConfigError> {
+    let names = || (name.to_owned(), address.to_owned());
+    let refused = || {
+        let (participant, address) = names();
+        ConfigError::Address { participant, address }
+    };
     let uri: Uri = address.parse().map_err(|_| refused())?;
     let authority = uri.authority().ok_or_else(refused)?;
     let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
-    let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
-    if !bare || !plain || authority.port_u16().is_none() {
+    let is_secret = uri.scheme() == Some(&Scheme::HTTPS);
+    let known = is_secret || uri.scheme() == Some(&Scheme::HTTP);
+    if !bare || !known || authority.as_str().contains('@') || authority.port_u16().is_none() {
         return Err(refused());
     }
-    Ok(authority.clone())
+    let (participant, address) = names();
+    match (is_secret, has_tls) {
+        (true, false) => Err(ConfigError::NoAuthority { participant, address }),
+        (false, true) => Err(ConfigError::Plaintext { participant, address }),
+        (true, true) | (false, false) => Ok(authority.clone()),
+    }
 }
 
 /// Makes connections whose writes are shared by the calls that are ready, and counts them.
 #[derive(Clone, Debug)]
 struct Connector {
     http: HttpConnector,
+    tls: Option<saga_tls::Connector>,
+    /// How long the handshake of TLS may take.
+    patience: Duration,
     changes: Arc<AtomicU64>,
 }
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Coalesced>;
-    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.http.poll_ready(cx)
+        self.http.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let (connecting, changes) = (self.http.call(to), Arc::clone(&self.changes));
+        let Self { tls, patience, changes, .. } = self.clone();
+        let host = to.host().unwrap_or_default().to_owned();
+        let connecting = self.http.call(to);
         Box::pin(async move {
             let stream: TokioIo<TcpStream> = connecting.await?;
-            Ok(TokioIo::new(Coalesced::counted(stream.into_inner(), changes)))
+            let stream = stream.into_inner();
+            let stream = match tls {
+                None => Secured::plain(stream),
+                Some(tls) => {
+                    let made = timeout(patience, tls.connect(&host, stream)).await;
+                    made.map_err(|_| format!("no TLS with {host} within {patience:?}"))??
+                }
+            };
+            Ok(TokioIo::new(Coalesced::counted(stream, changes)))
         })
     }
 }
 
 impl Connection for Coalesced {
     fn connected(&self) -> Connected {
-        self.stream().connected()
+        self.stream().map_or_else(Connected::new, Connection::connected)
     }
 }
 
@@ -201,6 +252,7 @@ pub(super) struct Channel {
     client: RwLock<Pinged>,
     authority: Authority,
     config: ParticipantConfig,
+    tls: Option<saga_tls::Connector>,
     /// Goes up whenever its connection is made or gone.
     changes: Arc<AtomicU64>,
     /// What `changes` was when the participant's types were last looked at over it.
@@ -215,15 +267,22 @@ struct Pinged {
 }
 
 impl Pinged {
-    fn new(every: Duration, config: &ParticipantConfig, changes: &Arc<AtomicU64>) -> Self {
+    fn new(
+        every: Duration,
+        config: &ParticipantConfig,
+        tls: Option<saga_tls::Connector>,
+        changes: &Arc<AtomicU64>,
+    ) -> Self {
+        let patience = Duration::from_millis(config.connect_timeout_ms);
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_keepalive(Some(SILENCE));
         connector.set_keepalive_interval(Some(SILENCE));
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(DEAD_PEER));
         connector.set_keepalive_retries(Some(RETRIES));
-        connector.set_connect_timeout(Some(Duration::from_millis(config.connect_timeout_ms)));
+        connector.set_connect_timeout(Some(patience));
         // Each client has a pool of its own, and a pool has one HTTP/2 connection per
         // address.
         let client = Client::builder(TokioExecutor::new())
@@ -238,18 +297,22 @@ impl Pinged {
             .http2_initial_max_send_streams(STREAMS_FIRST)
             // Trying again is the saga's business, and stands in its log.
             .retry_canceled_requests(false)
-            .build(Connector { http: connector, changes: Arc::clone(changes) });
+            .build(Connector { http: connector, tls, patience, changes: Arc::clone(changes) });
         Self { client, every }
     }
 }
 
 impl Channel {
-    fn new(authority: Authority, config: &ParticipantConfig) -> Self {
+    fn new(
+        authority: Authority,
+        config: &ParticipantConfig,
+        tls: Option<saga_tls::Connector>,
+    ) -> Self {
         let changes = Arc::new(AtomicU64::new(1));
         let every = Duration::from_millis(config.keepalive_ms);
-        let client = RwLock::new(Pinged::new(every, config, &changes));
+        let client = RwLock::new(Pinged::new(every, config, tls.clone(), &changes));
         let config = config.clone();
-        Self { client, authority, config, changes, seen: AtomicU64::new(0) }
+        Self { client, authority, config, tls, changes, seen: AtomicU64::new(0) }
     }
 
     /// Whether it may lead to another program than when the types were last looked at.
@@ -276,7 +339,7 @@ impl Channel {
             keepalive_ms = every.as_millis(),
             "the participant was pinged more often than it allows; it is pinged half as often now"
         );
-        *client = Pinged::new(every, &self.config, &self.changes);
+        *client = Pinged::new(every, &self.config, self.tls.clone(), &self.changes);
     }
 
     /// Sends `request` to the method at `path`. The reply's head has come when this ends.
@@ -286,7 +349,7 @@ impl Channel {
         mut request: Request<Body>,
     ) -> Result<Response<hyper::body::Incoming>, Error> {
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path);
         *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are given");

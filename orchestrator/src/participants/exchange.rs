@@ -276,6 +276,11 @@ fn is_refused_unprocessed(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
+            // A server that does not take our certificate reads nothing behind it.
+            let kind = error.get_io().map(std::io::Error::kind);
+            if kind == Some(std::io::ErrorKind::ConnectionRefused) {
+                return true;
+            }
             let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
             return error.is_remote() && (refused || error.is_go_away());
         }

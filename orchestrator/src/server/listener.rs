@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use saga_serve::{Connections, Front, Incoming, Limits};
+use saga_serve::{Connections, Front, Incoming, Limits, Wire};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::{service::Routes, transport::Server};
 
@@ -24,6 +24,7 @@ const BACKLOG: u32 = 1024;
 pub(super) struct Reserved {
     socket: TcpSocket,
     limits: Limits,
+    wire: Wire,
 }
 
 /// A socket that listens.
@@ -31,34 +32,33 @@ pub(super) struct Reserved {
 pub(super) struct Listener {
     socket: TcpListener,
     limits: Limits,
+    wire: Wire,
 }
 
 impl Reserved {
     /// Takes `address`, which stands under `key` in the configuration.
-    pub(super) fn bind(key: &str, address: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
+    pub(super) fn bind(
+        key: &'static str,
+        address: SocketAddr,
+        limits: Limits,
+        wire: Wire,
+    ) -> anyhow::Result<Self> {
+        wire.check(key, address)?;
         let socket = bound(address).with_context(|| {
             format!(
                 "{key}: cannot listen on {address}; end what uses the port, or give another one"
             )
         })?;
-        if !address.ip().is_loopback() {
-            tracing::warn!(
-                %address,
-                "{key} can be reached from other machines, and there is no TLS and no login yet: \
-                 whoever reaches it can do everything that it serves; listen on 127.0.0.1, or \
-                 keep others away with a firewall"
-            );
-        }
-        Ok(Self { socket, limits })
+        Ok(Self { socket, limits, wire })
     }
 
     /// From now on others can connect.
     pub(super) fn listen(self) -> anyhow::Result<Listener> {
-        let Self { socket, limits } = self;
+        let Self { socket, limits, wire } = self;
         let address = socket.local_addr()?;
         let cannot = || format!("cannot listen on {address}; end what uses the port");
         let socket = socket.listen(BACKLOG).with_context(cannot)?;
-        Ok(Listener { socket, limits })
+        Ok(Listener { socket, limits, wire })
     }
 }
 
@@ -82,7 +82,7 @@ impl Listener {
         routes: Routes,
         stop: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
-        let Self { socket, limits } = self;
+        let Self { socket, limits, wire } = self;
         let connections = Connections::new(limits);
         let stopping = connections.clone();
         Server::builder()
@@ -96,7 +96,7 @@ impl Listener {
             .layer(Front::new(connections.clone(), DOMAIN, &STREAMS))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                Incoming::new(socket, connections, Coalesced::new),
+                Incoming::new(socket, connections, wire, Coalesced::new),
                 async move {
                     stop.await;
                     stopping.stop();

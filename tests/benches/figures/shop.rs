@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use saga_participant::{
     Database, Limits, schema,
-    serve::{Server, ServerLimits, Service},
+    serve::{Server, ServerLimits, Service, Wire},
 };
 use saga_tests::postgres::Cluster;
 use tokio::task::JoinHandle;
@@ -62,7 +62,7 @@ impl Served {
     /// Serves a service on a free port of the loopback.
     pub(crate) async fn start<S: Service>(database: Database, config: S::Config) -> Self {
         let limits = ServerLimits { drain_max_ms: 3_000, ..ServerLimits::default() };
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits, Wire::Loopback).unwrap();
         let address = server.local_addr();
         let app = S::app(database, config).await.unwrap();
         let stop = CancellationToken::new();

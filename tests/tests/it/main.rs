@@ -22,6 +22,7 @@ mod readme;
 mod refund;
 mod sagactl;
 mod secrets;
+mod secured;
 mod settle;
 mod shutdown;
 mod stock;

@@ -24,7 +24,7 @@ use workspace::{dependencies, files, product, root, sources};
 const LINES_MAX: usize = 400;
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("saga-core", &[]),
     ("saga-definition", &["saga-core"]),
     ("saga-draft", &["saga-core", "saga-definition", "saga-governor"]),
@@ -32,8 +32,9 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("saga-proto", &[]),
     ("saga-log", &["saga-core", "saga-metrics"]),
     ("saga-metrics", &[]),
-    ("saga-serve", &["saga-metrics"]),
-    ("saga-participant", &["saga-metrics", "saga-proto", "saga-serve"]),
+    ("saga-tls", &[]),
+    ("saga-serve", &["saga-metrics", "saga-tls"]),
+    ("saga-participant", &["saga-metrics", "saga-proto", "saga-serve", "saga-tls"]),
     (
         "orchestrator",
         &[
@@ -45,9 +46,10 @@ const EDGES: [(&str, &[&str]); 14] = [
             "saga-metrics",
             "saga-proto",
             "saga-serve",
+            "saga-tls",
         ],
     ),
-    ("sagactl", &["saga-definition", "saga-draft", "saga-proto"]),
+    ("sagactl", &["saga-definition", "saga-draft", "saga-proto", "saga-tls"]),
     ("inventory-svc", &["saga-participant", "saga-proto"]),
     ("order-svc", &["saga-participant", "saga-proto"]),
     ("payment-svc", &["saga-participant", "saga-proto"]),

@@ -12,7 +12,7 @@ use figment::{
 use saga_participant::serve::Config as ServiceConfig;
 use serde::de::DeserializeOwned;
 
-const SERVICE_SECTIONS: [&str; 4] = ["", "database", "server", "log"];
+const SERVICE_SECTIONS: [&str; 5] = ["", "tls", "database", "server", "log"];
 
 fn file(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config").join(name);
@@ -62,7 +62,8 @@ fn check<C: DeserializeOwned>(name: &str, sections: &[&str]) {
 
 #[test]
 fn the_orchestrator_reads_its_file_and_every_key_is_explained() {
-    let sections = ["", "limits", "telemetry", "participants.inventory"];
+    let participant = ["participants.inventory", "participants.inventory.tls"];
+    let sections = [&["", "tls", "limits", "telemetry"][..], &participant].concat();
     check::<orchestrator::config::Config>("orchestrator.toml", &sections);
 }
 

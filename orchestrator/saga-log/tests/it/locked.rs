@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use crate::database::TestDatabase;
 
-const MIGRATE: OpenOptions = OpenOptions { migrate: true, readers_max: 2, watchdog_ms: 30_000 };
+const MIGRATE: OpenOptions =
+    OpenOptions { migrate: true, allow_insecure: false, readers_max: 2, watchdog_ms: 30_000 };
 
 /// Long enough for what does not wait for the lock, and nothing ever frees it by itself.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -15,7 +15,8 @@ use sqlx::postgres::PgConnectOptions;
 use crate::database::TestDatabase;
 
 /// A watchdog that would let the test wait for far too long.
-const MIGRATE: OpenOptions = OpenOptions { migrate: true, readers_max: 4, watchdog_ms: 300_000 };
+const MIGRATE: OpenOptions =
+    OpenOptions { migrate: true, allow_insecure: false, readers_max: 4, watchdog_ms: 300_000 };
 
 /// Half of what a person would wait, and a tenth of the watchdog.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,7 +13,8 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::database::TestDatabase;
 
-const MIGRATE: OpenOptions = OpenOptions { migrate: true, readers_max: 2, watchdog_ms: 10_000 };
+const MIGRATE: OpenOptions =
+    OpenOptions { migrate: true, allow_insecure: false, readers_max: 2, watchdog_ms: 10_000 };
 
 /// PgBouncer in front of one database.
 struct Pooler {

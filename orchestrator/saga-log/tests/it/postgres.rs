@@ -16,7 +16,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::database::TestDatabase;
 
-const MIGRATE: OpenOptions = OpenOptions { migrate: true, readers_max: 2, watchdog_ms: 30_000 };
+const MIGRATE: OpenOptions =
+    OpenOptions { migrate: true, allow_insecure: false, readers_max: 2, watchdog_ms: 30_000 };
 
 /// Terminates every connection of the store to its database. Answers how many.
 const TERMINATE: &str = "/* terminate */

@@ -10,7 +10,8 @@ use saga_log::{DefinitionRow, OpenError, OpenOptions, Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor, SqliteConnection};
 
-const MIGRATE: OpenOptions = OpenOptions { migrate: true, readers_max: 2, watchdog_ms: 5_000 };
+const MIGRATE: OpenOptions =
+    OpenOptions { migrate: true, allow_insecure: false, readers_max: 2, watchdog_ms: 5_000 };
 
 async fn open(path: &Path, migrate: bool) -> Result<Arc<dyn Store>, OpenError> {
     let url = format!("sqlite:{}", path.display());

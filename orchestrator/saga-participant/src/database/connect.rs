@@ -1,10 +1,10 @@
 //! How connections are made, and what is checked before one is used.
 
-use std::{str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use sqlx::{
     Connection as _, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -19,6 +19,17 @@ pub enum ConnectError {
         /// What is wrong with it. Never the URL itself: it may hold a password.
         problem: String,
     },
+    /// The database is on another machine, and its certificate would not be checked.
+    #[error(
+        "database_url: the database is at {host}, and its certificate is not checked: whoever is \
+         on the way could read and change everything; add \
+         ?sslmode=verify-full&sslrootcert=CA.pem to the URL, or say allow_insecure_database = true \
+         where something else keeps others away"
+    )]
+    Insecure {
+        /// Where it is.
+        host: String,
+    },
     /// The server did not answer, or the file cannot be opened.
     #[error(
         "the database cannot be reached; check that it runs, that database_url names it, \
@@ -27,8 +38,31 @@ pub enum ConnectError {
     Unreachable(#[source] sqlx::Error),
 }
 
-pub(super) async fn postgres(url: &str, limits: Limits) -> Result<PgPool, ConnectError> {
+/// Whether what is said with the database at `url` stays between the two (X24): it is on this
+/// machine, or its certificate is checked.
+pub(super) fn check_secret(url: &str) -> Result<(), ConnectError> {
+    if url.starts_with("sqlite:") {
+        return Ok(());
+    }
     let options = PgConnectOptions::from_str(url).map_err(url_invalid)?;
+    if is_here(&options) || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
+        return Ok(());
+    }
+    Err(ConnectError::Insecure { host: options.get_host().to_owned() })
+}
+
+fn is_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback());
+    options.get_socket().is_some() || host.eq_ignore_ascii_case("localhost") || is_loopback()
+}
+
+pub(super) async fn postgres(url: &str, limits: Limits) -> Result<PgPool, ConnectError> {
+    let mut options = PgConnectOptions::from_str(url).map_err(url_invalid)?;
+    if is_here(&options) && matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow) {
+        // A database that offers TLS on this machine would be asked for it, and it costs.
+        options = options.ssl_mode(PgSslMode::Disable);
+    }
     let lock_wait = format!("{}ms", limits.lock_wait_max_ms);
     PgPoolOptions::new()
         .max_connections(limits.connections_max)
@@ -98,4 +132,26 @@ pub(super) async fn sqlite(url: &str, limits: Limits) -> Result<Pools, ConnectEr
 
 fn url_invalid(source: sqlx::Error) -> ConnectError {
     ConnectError::UrlInvalid { problem: source.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_elsewhere_shows_a_certificate_that_is_checked() {
+        for host in ["db.internal", "10.0.0.7:5432", "[fd00::1]"] {
+            for mode in ["", "?sslmode=disable", "?sslmode=require", "?sslmode=verify-ca"] {
+                let url = format!("postgres://shop:canary@{host}/stock{mode}");
+                let told = check_secret(&url).unwrap_err().to_string();
+                assert!(told.contains("verify-full") && !told.contains("canary"), "{told}");
+            }
+            let url = format!("postgres://shop@{host}/stock?sslmode=verify-full");
+            check_secret(&url).unwrap();
+        }
+        let here = ["postgres://127.0.0.1/x", "postgres://localhost/x", "postgres://%2Frun%2Fpg/x"];
+        for url in here.into_iter().chain(["postgres:///x?host=/run/pg", "sqlite://x.db"]) {
+            check_secret(url).unwrap();
+        }
+    }
 }

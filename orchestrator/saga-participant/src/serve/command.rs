@@ -10,8 +10,10 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
+use saga_tls::Strangers;
+
 use super::{
-    Server,
+    Server, Wire,
     config::{Config, LogConfig, LogFormat, Service, Sources},
 };
 use crate::{database::Database, schema};
@@ -120,6 +122,9 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
     if let Some(port) = &ops_port {
         tracing::info!(listen_ops = %port.local_addr(), "the ops port is open");
     }
+    if !config.allow_insecure_database {
+        Database::check_secret(config.database_url.expose())?;
+    }
     let database = Database::connect(config.database_url.expose(), config.database).await?;
     if migrate {
         let applied = schema::migrate(&database, &S::SCHEMA).await?;
@@ -131,7 +136,8 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
     }
     schema::check(&database, &S::SCHEMA).await?;
     config.server.check()?;
-    let server = Server::bind(config.listen, config.server)?.with_ops(ops);
+    let wire = Wire::configured(config.tls.as_ref(), config.allow_plaintext, Strangers::KeptOut)?;
+    let server = Server::bind(config.listen, config.server, wire)?.with_ops(ops);
     let app = S::app(database, config.service).await?;
     tracing::info!(listen = %server.local_addr(), "{} serves", S::NAME);
     server.run(app, asked_to_stop()?).await?;

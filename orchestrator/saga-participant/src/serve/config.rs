@@ -1,6 +1,10 @@
 //! Configuration: defaults, then a TOML file, then the environment, then flags.
 
-use std::{fmt, net::SocketAddr, path::Path};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -8,6 +12,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
     value::Value,
 };
+use saga_tls::ServerFiles;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::App;
@@ -57,6 +62,15 @@ pub struct Config<C> {
     /// the service's own.
     #[serde(deserialize_with = "saga_serve::text_or_file")]
     pub database_url: DatabaseUrl,
+    /// The files of TLS at `listen`. Absent: plain text.
+    #[serde(default)]
+    pub tls: Option<ServerFiles>,
+    /// Whether plain text may be spoken with other machines.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    /// Whether a database on another machine may be one whose certificate is not checked.
+    #[serde(default)]
+    pub allow_insecure_database: bool,
     /// How much the database is asked to do at once.
     #[serde(default)]
     pub database: Limits,
@@ -195,7 +209,15 @@ impl<C: DeserializeOwned> Config<C> {
                 anyhow::anyhow!("--config {}: the file cannot be read: {source}", file.display())
             })?;
             // By its name, as paths in it are beside it.
-            figment = figment.merge(Toml::file_exact(file));
+            let said = Figment::from(Toml::file_exact(file));
+            figment = figment.merge(&said);
+            // A path in the file is beside it, whatever folder the program was started in.
+            let folder = file.parent().unwrap_or(Path::new(""));
+            for key in ["tls.certificate", "tls.key", "tls.client_ca"] {
+                if let Ok(path) = said.extract_inner::<PathBuf>(key) {
+                    figment = figment.merge(Serialized::default(key, folder.join(path)));
+                }
+            }
         }
         let env = Env::prefixed(sources.env_prefix).ignore(&["config"]).split("__");
         figment = figment.merge(env);

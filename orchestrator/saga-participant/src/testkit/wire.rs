@@ -12,7 +12,7 @@ use tonic::{
 };
 use uuid::Uuid;
 
-use crate::serve::{App, Server, ServerLimits};
+use crate::serve::{App, Server, ServerLimits, Wire};
 
 /// Serves `app` on a free port for as long as the test runs.
 ///
@@ -21,7 +21,8 @@ use crate::serve::{App, Server, ServerLimits};
 /// There is no free port, or the server does not answer.
 pub async fn serve(app: App) -> Channel {
     let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let server = Server::bind(listen, ServerLimits::default()).expect("there is a free port");
+    let server = Server::bind(listen, ServerLimits::default(), Wire::Loopback)
+        .expect("there is a free port");
     let address = server.local_addr();
     tokio::spawn(server.run(app, std::future::pending()));
     connect(address).await

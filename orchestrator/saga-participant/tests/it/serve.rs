@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use saga_participant::{
     ParticipantApi,
-    serve::{App, Ops, OpsPort, Server, ServerLimits},
+    serve::{App, Ops, OpsPort, Server, ServerLimits, Wire},
     testkit::{Scratch, new_op_id},
 };
 use saga_proto::saga::participant::v1::{
@@ -26,10 +26,12 @@ async fn a_server_answers_is_healthy_and_stops() {
     let scratch = Scratch::sqlite();
     let participant = participant(scratch.open(&SCHEMA).await);
     let database = participant.database().clone();
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), ServerLimits::default()).unwrap();
+    let server =
+        Server::bind("127.0.0.1:0".parse().unwrap(), ServerLimits::default(), Wire::Loopback)
+            .unwrap();
     let address = server.local_addr();
 
-    let taken = Server::bind(address, ServerLimits::default()).unwrap_err();
+    let taken = Server::bind(address, ServerLimits::default(), Wire::Loopback).unwrap_err();
     assert!(
         taken
             .to_string()
@@ -68,7 +70,9 @@ async fn the_ops_port_says_that_a_server_drains_while_it_does() {
     let database = participant.database().clone();
     let ops = Ops::new("counter", "0");
     let port = ops.open("127.0.0.1:0".parse().unwrap()).unwrap();
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), ServerLimits::default()).unwrap();
+    let server =
+        Server::bind("127.0.0.1:0".parse().unwrap(), ServerLimits::default(), Wire::Loopback)
+            .unwrap();
     let address = server.local_addr();
     assert_eq!(readiness(&port).await, "not ready: starting\n");
 
