@@ -16,6 +16,7 @@ pub mod config;
 pub mod conformance;
 pub mod definitions;
 pub mod descriptors;
+pub mod doctor;
 mod driver;
 pub mod engine;
 pub mod governor;

@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
-use orchestrator::{config::Config, runtime, server::Orchestrator, telemetry};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use orchestrator::{config::Config, doctor, runtime, server::Orchestrator, telemetry};
 use saga_log::OpenOptions;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +26,22 @@ enum Command {
     Serve(Options),
     /// Bring the log's schema up to date, and end.
     Migrate(Options),
+    /// Say what is safe about the configuration, the log's database and the machine, what is
+    /// not, and what to do. Changes nothing. Exits with 0 nothing is unsafe, 1 something is, 2 it
+    /// could not look.
+    Doctor {
+        #[command(flatten)]
+        options: Options,
+        /// How the report is written to standard output.
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +97,13 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => run(options, serve),
         Command::Migrate(options) => run(options, migrate),
+        Command::Doctor { options, output } => {
+            return doctor(options, output).unwrap_or_else(|error| {
+                complain(&error);
+                // Apart from what is unsafe.
+                ExitCode::from(2)
+            });
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -133,6 +156,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let served = orchestrator.run(told).await;
     telemetry.stop();
     served
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what was asked for")]
+fn doctor(options: Options, output: Output) -> anyhow::Result<ExitCode> {
+    let config = Config::load(options.config.as_deref(), options.flags)?;
+    let report = runtime::build(config.threads)?.block_on(doctor::examine(&config))?;
+    match output {
+        Output::Text => print!("{}", report.as_text()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(if report.safe { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn migrate(config: Config) -> anyhow::Result<()> {

@@ -109,6 +109,18 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{port}/{name}")
     }
 
+    /// Its port at 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where the programs of its version are.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        programs()
+    }
+
     /// The process whose children do the server's work.
     ///
     /// # Panics

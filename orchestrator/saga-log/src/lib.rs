@@ -37,7 +37,7 @@
 //!
 //! Reading order: [`store`] (the contract of a database), `chain` (what ties a row to those
 //! before it), `plan` (what all stores refuse, and in what order they write), `writer` (group
-//! commit), `open`, `sql` (the queries that PostgreSQL and SQLite share), `postgres`,
+//! commit), `open`, [`inspect`](inspect()) (what the database is), `sql` (the queries that PostgreSQL and SQLite share), `postgres`,
 //! `sqlite`, `memory`, and `conformance`, the suite that all three pass.
 
 pub mod store;
@@ -46,6 +46,7 @@ mod chain;
 mod plan;
 mod writer;
 
+mod inspect;
 mod memory;
 mod open;
 mod postgres;
@@ -57,6 +58,7 @@ mod sqlite;
 pub mod conformance;
 
 pub use chain::{Chain, Draft, Link, Tip};
+pub use inspect::{Inspection, PostgresFacts, SqliteFacts, inspect};
 pub use memory::MemoryStore;
 pub use open::{OpenError, OpenOptions, open};
 pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, NAME_BYTES_MAX};

@@ -31,6 +31,15 @@ impl Default for OpenOptions {
     }
 }
 
+impl OpenOptions {
+    /// What one node has open with PostgreSQL: its readers, the writer, and one that asks
+    /// whether the server is still there.
+    #[must_use]
+    pub fn connections_max(&self) -> u32 {
+        self.readers_max + 2
+    }
+}
+
 /// Why a log could not be opened. One variant for each thing an operator can do about it.
 /// The texts hold no password.
 #[derive(Debug, thiserror::Error)]
@@ -116,13 +125,18 @@ pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, Ope
 /// Compares what is in a database with what this program knows. `found` is the newest
 /// migration applied, `None` where there was none.
 pub(crate) fn check_schema(migrator: &Migrator, found: Option<i64>) -> Result<(), OpenError> {
-    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let known = newest(migrator);
     match found {
         None => Err(OpenError::SchemaMissing),
         Some(found) if found < known => Err(OpenError::SchemaTooOld { found, known }),
         Some(found) if found > known => Err(OpenError::SchemaTooNew { found, known }),
         Some(_) => Ok(()),
     }
+}
+
+/// The newest schema that this program knows.
+pub(crate) fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 pub(crate) fn unreachable<E>(source: E) -> OpenError

@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use tokio::time;
 use uuid::Uuid;
 
+pub(crate) use self::inspect::inspect;
 use self::line::Line;
 use self::mute::{Mute, SILENT, Trust};
 use self::session::Session;
@@ -36,6 +37,7 @@ use crate::store::{
     NodeRow, ParticipantAct, SagaRow, Status, StoreError, Written,
 };
 
+mod inspect;
 mod line;
 mod link;
 mod mute;

@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use self::file::{LogFile, Replaced, WriteAhead};
+pub(crate) use self::inspect::inspect;
 use crate::open::{OpenError, OpenOptions, check_schema, unreachable};
 use crate::plan::{self, Plan};
 use crate::rows::{
@@ -32,6 +33,7 @@ use crate::store::{
 };
 
 mod file;
+mod inspect;
 mod write;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {

@@ -20,10 +20,6 @@ const REST_BYTES: u64 = 128 << 20;
 /// `max_connections` of PostgreSQL's packages, less those that it keeps for its superuser.
 const DATABASE_CONNECTIONS: u64 = 97;
 
-/// Connections of a node beside its readers: one that writes, and one that asks whether the
-/// server is still there.
-const NODE_CONNECTIONS: u64 = 2;
-
 fn programs() -> Vec<(Manifests, &'static str)> {
     OVERLAYS.iter().map(|it| (Manifests::of(it), *it)).collect()
 }
@@ -139,7 +135,7 @@ fn one_may_go_and_the_others_go_on() {
     assert_eq!(scaler["minReplicas"], replicas, "an apply must not take one away");
     // With one more while a version is exchanged.
     let most = scaler["maxReplicas"].as_u64().unwrap() + 1;
-    let each = u64::from(OpenOptions::default().readers_max) + NODE_CONNECTIONS;
+    let each = u64::from(OpenOptions::default().connections_max());
     assert!(most * each <= DATABASE_CONNECTIONS, "{most} nodes with {each} connections each");
 }
 

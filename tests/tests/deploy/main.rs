@@ -9,6 +9,7 @@ mod images;
 mod in_image;
 mod kubernetes;
 mod manifests;
+mod manual;
 mod network;
 mod settings;
 mod systemd;

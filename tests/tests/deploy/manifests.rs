@@ -41,7 +41,9 @@ impl Manifests {
     /// `prod` with a component that it does not have.
     pub(crate) fn prod_with(component: &str) -> Self {
         // Kustomize knows relative paths only, and follows no link out of a folder.
-        let folder = tempfile::tempdir_in(repository().join("target")).unwrap();
+        let target = repository().join("target");
+        fs::create_dir_all(&target).unwrap();
+        let folder = tempfile::tempdir_in(target).unwrap();
         let root = "../../deploy/kubernetes";
         let text = format!(
             "resources: [{root}/overlays/prod]\ncomponents: [{root}/components/{component}]\n"

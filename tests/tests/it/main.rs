@@ -12,6 +12,7 @@ mod conformance;
 mod crash;
 mod crowd;
 mod database;
+mod doctor;
 mod failover;
 mod languages;
 mod liar;

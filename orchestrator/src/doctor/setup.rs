@@ -1,0 +1,100 @@
+//! Whether the configuration lets in whom it should, and keeps its secrets.
+
+use std::{fs, net::SocketAddr};
+
+use super::Finding;
+use crate::config::Config;
+
+/// Variables that may hold the log's URL.
+const LOG_VARIABLE: &str = "AMENDS_ORCHESTRATOR_LOG";
+
+pub(super) fn judge(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![listeners(config), participants(config)];
+    findings.extend(definitions(config));
+    if std::env::var(LOG_VARIABLE).is_ok_and(|url| has_password(&url)) {
+        findings.push(Finding::not_safe(
+            "secrets",
+            format!("{LOG_VARIABLE} holds a password: variables are in the process table"),
+            format!("write the URL to a file, and name it in {LOG_VARIABLE}__FILE"),
+        ));
+    } else if has_password(&config.log) {
+        findings.push(Finding::safe("secrets", "no variable holds the database's password"));
+    }
+    findings
+}
+
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next());
+    let login = authority.and_then(|it| it.rsplit_once('@'));
+    login.is_some_and(|(login, _)| login.contains(':'))
+}
+
+fn listeners(config: &Config) -> Finding {
+    let all = [("listen", Some(config.listen)), ("listen_operator", config.listen_operator)];
+    let open = all.iter().find_map(|(key, address)| {
+        address.filter(|it: &SocketAddr| !it.ip().is_loopback()).map(|it| (key, it))
+    });
+    match open {
+        None => Finding::safe("listeners", "only this machine reaches them"),
+        Some((key, address)) => Finding::not_safe(
+            "listeners",
+            format!("{key} {address} can be reached by other machines, in plain text"),
+            "listen at 127.0.0.1",
+        ),
+    }
+}
+
+fn participants(config: &Config) -> Finding {
+    let is_near = |address: &str| {
+        let host = address.split_once("://").map_or("", |(_, rest)| rest);
+        ["127.", "localhost", "[::1]"].iter().any(|it| host.starts_with(it))
+    };
+    let far = config.participants.iter().find_map(|(name, it)| {
+        it.addresses
+            .iter()
+            .find(|it| it.starts_with("http://") && !is_near(it))
+            .map(|it| (name, it))
+    });
+    match far {
+        _ if config.participants.is_empty() => Finding::note(
+            "participants",
+            "there are none: no definition can be registered",
+            "add [participants.NAME]",
+        ),
+        None => Finding::safe("participants", "all are called on this machine, or over TLS"),
+        Some((name, address)) => Finding::not_safe(
+            "participants",
+            format!("{name} is called at {address}, in plain text"),
+            "give it a certificate, and name it as https://",
+        ),
+    }
+}
+
+fn definitions(config: &Config) -> Option<Finding> {
+    let folder = config.definitions.as_ref()?;
+    Some(match fs::read_dir(folder) {
+        Ok(_) => Finding::safe("definitions", format!("{} is read", folder.display())),
+        Err(error) => Finding::not_safe(
+            "definitions",
+            format!("{} cannot be read: {error}; the program will not start", folder.display()),
+            "make it, or correct its path: it is beside the configuration file",
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_seen_where_there_is_one() {
+        for (url, has) in [
+            ("postgres://app:secret@db/log", true),
+            ("postgres://app@db/log?x=a:b@c", false),
+            ("postgres://db:5432/log", false),
+            ("sqlite:a:b@c", false),
+        ] {
+            assert_eq!(has_password(url), has, "{url}");
+        }
+    }
+}
