@@ -32,7 +32,7 @@ pub(crate) async fn inspect(path: &Path) -> Result<SqliteFacts, OpenError> {
     };
     let seen = statfs(folder).map_err(io::Error::from).map_err(unreachable)?;
     // Signed, and as wide as the machine's words, or not.
-    let magic = u64::from_ne_bytes(i64::from(seen.f_type).to_ne_bytes()) & 0xffff_ffff;
+    let magic = u64::from_ne_bytes(seen.f_type.to_ne_bytes()) & 0xffff_ffff;
     let file_system = FILE_SYSTEMS.iter().find(|(it, _)| *it == magic).map(|(_, name)| *name);
     let block = u64::try_from(seen.f_bsize).unwrap_or(0);
     let mode = match fs::metadata(path) {
