@@ -19,6 +19,7 @@ pub mod descriptors;
 mod driver;
 pub mod engine;
 pub mod governor;
+mod metrics;
 pub mod participants;
 pub mod runtime;
 pub mod server;

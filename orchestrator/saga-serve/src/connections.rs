@@ -41,7 +41,7 @@ pub struct Connections {
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// As configured, or as many as there are descriptors for.
-    connections_max: usize,
+    pub(crate) connections_max: usize,
     open: Mutex<Open>,
     /// Calls that all have open.
     pub(crate) calls: AtomicUsize,

@@ -4,4 +4,5 @@
 
 mod broken_books;
 mod config;
+mod monitoring;
 mod runs;

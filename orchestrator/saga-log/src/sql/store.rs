@@ -19,6 +19,14 @@ macro_rules! sql_store {
                 Self::EXCLUSIVE
             }
 
+            fn connections(&self) -> Option<$crate::Connections> {
+                Some($crate::Connections {
+                    open: self.readers.size(),
+                    idle: u32::try_from(self.readers.num_idle()).unwrap_or(u32::MAX),
+                    most: self.readers.options().get_max_connections(),
+                })
+            }
+
             async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
                 self.write_batch(batch).await
             }
