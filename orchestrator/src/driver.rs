@@ -96,6 +96,7 @@ pub(crate) struct Run {
     pub(crate) saga: SagaId,
     pub(crate) business_key: String,
     pub(crate) definition: Arc<CompiledDefinition>,
+    pub(crate) course: Arc<crate::metrics::Course>,
     pub(crate) state: State,
     /// The last row of its log that `state` holds. `None`: it has no row yet.
     pub(crate) tip: Option<Tip>,
@@ -171,6 +172,7 @@ impl Run {
         Box::new(Self {
             saga: state.saga(),
             moved_ms: shared.time.moment().moved_ms,
+            course: shared.metrics.course(&definition),
             shared,
             business_key,
             definition,
@@ -242,8 +244,8 @@ impl Run {
 
             let changed = differs(self.written.as_ref(), &standing);
             if pending.create.is_some() || changed || !advance.events.is_empty() {
-                let standing_to_write = changed.then(|| standing.clone());
-                match self.append(&advance, standing_to_write, pending.create.take()).await? {
+                let to_write = changed.then_some(&standing);
+                match self.append(&advance, to_write, pending.create.take()).await? {
                     Row::Durable(tip) => {
                         self.tip = Some(tip);
                         self.written = Some(standing);

@@ -38,6 +38,7 @@ use crate::{
         watchers::Watchers,
     },
     governor::{Governor, ParticipantView},
+    metrics::Metrics,
     participants::Caller,
 };
 
@@ -51,6 +52,7 @@ mod places;
 mod quarantine;
 mod reach;
 mod ready;
+mod sample;
 mod signal;
 mod start;
 mod steer;
@@ -109,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) governor: Arc<Governor>,
     pub(crate) places: Places,
     pub(crate) orphans: Orphans,
+    pub(crate) metrics: Metrics,
     crashes: Mutex<HashMap<SagaId, u32>>,
     /// When it was told to stop.
     stop: watch::Sender<Option<Instant>>,
@@ -150,6 +153,7 @@ impl Engine {
             governor,
             places: Places::new(limits.sagas_max),
             orphans: Orphans::default(),
+            metrics: Metrics::default(),
             crashes: Mutex::default(),
             stop: watch::Sender::new(None),
             drained: CancellationToken::new(),

@@ -20,6 +20,7 @@ pub mod doctor;
 mod driver;
 pub mod engine;
 pub mod governor;
+mod metrics;
 pub mod participants;
 pub mod runtime;
 pub mod server;

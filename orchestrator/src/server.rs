@@ -9,7 +9,7 @@ use saga_proto::saga::v1::{
     definition_service_server::DefinitionServiceServer,
     operator_service_server::OperatorServiceServer, saga_service_server::SagaServiceServer,
 };
-use saga_serve::{Ops, OpsPort, Wire};
+use saga_serve::{Ops, OpsPort, Requests, Wire};
 use saga_tls::Strangers;
 use tonic::service::Routes;
 use tonic_health::{
@@ -31,6 +31,8 @@ use crate::{
 mod folder;
 
 const SAGA_SERVICE: &str = "saga.v1.SagaService";
+/// Those whose methods are counted.
+const SERVICES: [&str; 3] = [SAGA_SERVICE, "saga.v1.DefinitionService", "saga.v1.OperatorService"];
 const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 
 /// Above what `server.request_bytes_max` may be: that one is what counts.
@@ -116,6 +118,10 @@ impl Orchestrator {
         if let Some(folder) = &config.definitions {
             folder::register_all(&engine, folder, config.strict_definitions).await?;
         }
+        if ops_port.is_some() {
+            ops.show(|registry| engine.show(registry));
+            engine.keep_sampling();
+        }
         let grace = Duration::from_millis(config.stop_grace_ms);
         let listener = reserved.listen()?;
         let listener_operator = operator.map(Reserved::listen).transpose()?;
@@ -146,6 +152,12 @@ impl Orchestrator {
         self.listener_operator.as_ref().map(Listener::local_addr).transpose()
     }
 
+    /// What is shown at the ops port, if there is one.
+    #[must_use]
+    pub fn ops(&self) -> &Ops {
+        &self.ops
+    }
+
     /// Where the ops port is, if there is one.
     #[must_use]
     pub fn ops_addr(&self) -> Option<SocketAddr> {
@@ -160,7 +172,8 @@ impl Orchestrator {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let Self { engine, listener, listener_operator, ops, ops_port, grace } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
-        engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone(), ops));
+        engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone(), ops.clone()));
+        let requests = Requests::of(saga_proto::FILE_DESCRIPTOR_SET, &SERVICES);
         let until_told = async {
             shutdown.await;
             tracing::info!("stopping");
@@ -171,12 +184,14 @@ impl Orchestrator {
         let stopped = engine.shared.stopping();
         let served = async {
             let Some(listener_operator) = listener_operator else {
-                listener.serve(every_service(&engine, health)?, until_told).await?;
+                let every = every_service(&engine, health)?;
+                listener.serve(every, requests, Some(&ops), until_told).await?;
                 return anyhow::Ok(());
             };
             let clients = client_services(&engine, health.clone())?;
-            let clients = listener.serve(clients, until_told);
-            let people = listener_operator.serve(every_service(&engine, health)?, stopped);
+            let clients = listener.serve(clients, requests.clone(), Some(&ops), until_told);
+            let every = every_service(&engine, health)?;
+            let people = listener_operator.serve(every, requests, None, stopped);
             tokio::try_join!(clients, people)?;
             Ok(())
         };

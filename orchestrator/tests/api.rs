@@ -10,6 +10,7 @@ mod api {
     mod causes;
     mod errors;
     mod lists;
+    mod metrics;
     mod ops;
     mod participants;
     mod server;

@@ -37,12 +37,14 @@
 //!
 //! Reading order: [`store`] (the contract of a database), `chain` (what ties a row to those
 //! before it), `plan` (what all stores refuse, and in what order they write), `writer` (group
-//! commit), `open`, [`inspect`](inspect()) (what the database is), `sql` (the queries that PostgreSQL and SQLite share), `postgres`,
+//! commit), `metrics`, `open`, [`inspect`](inspect()) (what the database is), `sql` (the queries
+//! that PostgreSQL and SQLite share), `postgres`,
 //! `sqlite`, `memory`, and `conformance`, the suite that all three pass.
 
 pub mod store;
 
 mod chain;
+mod metrics;
 mod plan;
 mod writer;
 
@@ -65,8 +67,8 @@ pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, NAME_BYTES_MAX};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Append, CLOCKS_APART_MS, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow,
-    Held, IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct, SagaRow,
-    Standing, Status, Store, StoreError, StuckRow, Written,
+    Append, CLOCKS_APART_MS, CauseGroup, CausePlace, CauseRow, ClaimQuery, Connections,
+    DefinitionRow, EpochRow, Held, IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow,
+    ParticipantAct, SagaRow, Standing, Status, Store, StoreError, StuckRow, Written,
 };
 pub use writer::{AppendError, Log, LogLimits};

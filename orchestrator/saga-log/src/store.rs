@@ -35,6 +35,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// How its connections are used, as far as it has several. Asks nobody.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
+
     /// Writes a batch in one transaction and answers, for each append in order, what
     /// became of it. One append that is not written does not touch the others. When this
     /// returns `Ok`, everything that is [`Written::Done`] is durable.
@@ -261,6 +266,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: ask again.
     async fn retired(&self) -> Result<Vec<(String, u32)>, StoreError>;
+}
+
+/// The connections of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that there are.
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+    /// As many as there may be.
+    pub most: u32,
 }
 
 /// Why the store could not do what it was asked. One variant for each thing a caller

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
+use crate::metrics::LogMetrics;
 use crate::store::{Append, Store, StoreError, Written};
 use batches::Batches;
 
@@ -85,10 +87,12 @@ pub enum AppendError {
 /// Writes to the log. Clones share one queue and one writer.
 #[derive(Clone, Debug)]
 pub struct Log {
-    store: Arc<dyn Store>,
-    limits: LogLimits,
-    queue: mpsc::Sender<Entry>,
-    queue_bytes: Arc<Semaphore>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) limits: LogLimits,
+    pub(crate) queue: mpsc::Sender<Entry>,
+    pub(crate) queue_bytes: Arc<Semaphore>,
+    pub(crate) queue_bytes_max: usize,
+    pub(crate) metrics: LogMetrics,
     available: watch::Receiver<bool>,
     /// Set to true to ask the writer to stop.
     closing: Arc<watch::Sender<bool>>,
@@ -98,8 +102,10 @@ pub struct Log {
 
 /// An append on its way to the writer.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     append: Append,
+    /// When it came to wait.
+    at: Instant,
     /// What the append takes of the queue. Given back when it is answered.
     bytes: OwnedSemaphorePermit,
     done: oneshot::Sender<Result<Written, AppendError>>,
@@ -117,17 +123,25 @@ impl Log {
         let (available_now, available) = watch::channel(true);
         let (closing, close_asked) = watch::channel(false);
         let (running, stopped) = watch::channel(());
-        let batches = Batches { store: store.clone(), limits, available: available_now };
+        let metrics = LogMetrics::default();
+        let batches = Batches {
+            store: store.clone(),
+            limits,
+            available: available_now,
+            metrics: metrics.clone(),
+        };
         tokio::spawn(async move {
             batches.write_all(waiting, close_asked).await;
             drop(running);
         });
-        let queue_bytes = limits.queue_bytes_max.max(limits.row_bytes_max);
+        let queue_bytes_max = limits.queue_bytes_max.max(limits.row_bytes_max) as usize;
         Self {
             store,
             limits,
             queue,
-            queue_bytes: Arc::new(Semaphore::new(queue_bytes as usize)),
+            queue_bytes: Arc::new(Semaphore::new(queue_bytes_max)),
+            queue_bytes_max,
+            metrics,
             available,
             closing: Arc::new(closing),
             stopped,
@@ -148,7 +162,7 @@ impl Log {
         let permit = self.queue_bytes.clone().acquire_many_owned(bytes).await;
         let permit = permit.map_err(|_| AppendError::Closed)?;
         let (done, written) = oneshot::channel();
-        let entry = Entry { append, bytes: permit, done };
+        let entry = Entry { append, at: Instant::now(), bytes: permit, done };
         self.queue.send(entry).await.map_err(|_| AppendError::Closed)?;
         written.await.unwrap_or(Err(AppendError::Closed))
     }
@@ -174,7 +188,7 @@ impl Log {
         let permit = self.queue_bytes.clone().try_acquire_many_owned(bytes);
         let permit = permit.map_err(|_| AppendError::Overloaded { rows_max })?;
         let (done, written) = oneshot::channel();
-        let entry = Entry { append, bytes: permit, done };
+        let entry = Entry { append, at: Instant::now(), bytes: permit, done };
         self.queue.try_send(entry).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AppendError::Overloaded { rows_max },
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,

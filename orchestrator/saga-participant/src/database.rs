@@ -15,6 +15,7 @@ use crate::error::OperationError;
 
 mod connect;
 mod gate;
+mod metrics;
 mod sql;
 mod statement;
 mod tx;
@@ -22,6 +23,7 @@ mod tx;
 pub use connect::ConnectError;
 use gate::Gate;
 pub(crate) use gate::Permit;
+use metrics::Metrics;
 pub use sql::{Arg, Row, Sql};
 pub use tx::Tx;
 use tx::TxOf;
@@ -66,6 +68,7 @@ struct Inner {
     pools: Pools,
     writes: Gate,
     reads: Gate,
+    metrics: Arc<Metrics>,
     tasks: TaskTracker,
 }
 
@@ -97,14 +100,15 @@ impl Database {
     ///
     /// [`ConnectError`] says what to correct. Nothing was changed.
     pub async fn connect(url: &str, limits: Limits) -> Result<Self, ConnectError> {
+        let metrics = Arc::<Metrics>::default();
         let writes;
         let pools;
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             pools = Pools::Postgres(connect::postgres(url, limits).await?);
-            writes = Gate::new(limits.connections_max, limits);
+            writes = Gate::new(limits.connections_max, limits, &metrics);
         } else if url.starts_with("sqlite:") {
             pools = connect::sqlite(url, limits).await?;
-            writes = Gate::new(1, limits);
+            writes = Gate::new(1, limits, &metrics);
         } else {
             let problem = "it begins with neither postgres:// nor sqlite:".to_owned();
             return Err(ConnectError::UrlInvalid { problem });
@@ -112,9 +116,10 @@ impl Database {
         // PostgreSQL's readers and writers share the connections and so the gate.
         let reads = match pools {
             Pools::Postgres(_) => writes.clone(),
-            Pools::Sqlite { .. } => Gate::new(limits.connections_max, limits),
+            Pools::Sqlite { .. } => Gate::new(limits.connections_max, limits, &metrics),
         };
-        Ok(Self { inner: Arc::new(Inner { pools, writes, reads, tasks: TaskTracker::new() }) })
+        let tasks = TaskTracker::new();
+        Ok(Self { inner: Arc::new(Inner { pools, writes, reads, metrics, tasks }) })
     }
 
     /// Whether nobody can listen to what is said with the database at `url`: it is on this
@@ -254,7 +259,8 @@ impl Database {
                 writer.begin_with(begin).await.map(TxOf::Sqlite)
             }
         };
-        Ok(Tx::new(of.map_err(OperationError::not_begun)?, permit))
+        let of = of.map_err(OperationError::not_begun)?;
+        Ok(Tx::new(of, permit, &self.inner.metrics))
     }
 
     async fn begin_read(&self, permit: Permit) -> Result<Tx, OperationError> {
@@ -265,6 +271,7 @@ impl Database {
             }
             Pools::Sqlite { readers, .. } => readers.begin_with("begin").await.map(TxOf::Sqlite),
         };
-        Ok(Tx::new(of.map_err(OperationError::not_begun)?, permit))
+        let of = of.map_err(OperationError::not_begun)?;
+        Ok(Tx::new(of, permit, &self.inner.metrics))
     }
 }

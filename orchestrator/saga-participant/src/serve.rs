@@ -5,7 +5,7 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
-use saga_serve::{Connections, Front, Incoming};
+use saga_serve::{Connections, Front, Incoming, Requests};
 pub use saga_serve::{Plaintext, Wire};
 use tokio::{net::TcpListener, sync::oneshot};
 use tokio_util::sync::CancellationToken;
@@ -131,12 +131,20 @@ impl Server {
             .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
 
         let stop = CancellationToken::new();
+        let ops = self.ops.clone();
         let told = Told { health, service_names, ops: self.ops };
         told.report(database.answers().await).await;
         let probe = tokio::spawn(probe(told, database.clone(), stop.clone()));
         let (stopped, draining) = oneshot::channel();
         let connections = Connections::new(self.limits.of_strangers());
         let stopping = connections.clone();
+        let requests = Requests::of(saga_proto::FILE_DESCRIPTOR_SET, service_names);
+        if let Some(ops) = &ops {
+            ops.show(|registry| {
+                requests.show(&connections, registry);
+                database.show(registry);
+            });
+        }
         let signal = async move {
             shutdown.await;
             tracing::info!("draining");
@@ -147,7 +155,7 @@ impl Server {
         let serving = self
             .limits
             .server()
-            .layer(Front::new(connections.clone(), DOMAIN, &[]))
+            .layer(Front::new(connections.clone(), DOMAIN, &[]).counted_by(requests))
             .layer(RawLayer)
             .add_routes(routes)
             .serve_with_incoming_shutdown(

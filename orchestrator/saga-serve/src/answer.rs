@@ -26,6 +26,33 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Every word of [`limit`](Self::limit).
+    pub(crate) const LIMITS: [&str; 8] = [
+        "calls_max",
+        "requests_under_way",
+        "lasting_streams",
+        "requests_bytes_max",
+        "request_bytes_max",
+        "request_timeout_ms",
+        "cut_off",
+        "stopping",
+    ];
+
+    /// What the call was over, in one word: a key of the configuration where there is one.
+    pub(crate) fn limit(self) -> &'static str {
+        let at = match self {
+            Self::TooManyCalls => 0,
+            Self::TooManyWaiting => 1,
+            Self::TooManyLasting => 2,
+            Self::TooManyBytes => 3,
+            Self::TooLarge { .. } => 4,
+            Self::TooSlow => 5,
+            Self::CutOff => 6,
+            Self::Stopping => 7,
+        };
+        Self::LIMITS[at]
+    }
+
     pub(crate) fn status(self, domain: &str) -> Status {
         let busy = |message: &str| {
             let mut details = ErrorDetails::with_error_info("OVERLOADED", domain, HashMap::new());

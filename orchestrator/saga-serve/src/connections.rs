@@ -42,7 +42,7 @@ pub struct Connections {
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// As configured, or as many as there are descriptors for.
-    connections_max: usize,
+    pub(crate) connections_max: usize,
     open: Mutex<Open>,
     /// Handshakes of TLS that came to nothing.
     handshakes: Arc<Mutex<Seldom>>,

@@ -15,10 +15,11 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use crate::{
-    Peer,
+    Peer, Requests,
     answer::{Refusal, with_reason},
     call::Call,
     messages::Messages,
+    requests::UnderWay,
 };
 
 /// The layer. Around everything else of a server whose connections come from
@@ -28,6 +29,7 @@ pub struct Front {
     domain: &'static str,
     streams: &'static [&'static str],
     connections: crate::Connections,
+    requests: Option<Requests>,
 }
 
 impl Front {
@@ -39,7 +41,13 @@ impl Front {
         domain: &'static str,
         streams: &'static [&'static str],
     ) -> Self {
-        Self { domain, streams, connections }
+        Self { domain, streams, connections, requests: None }
+    }
+
+    /// Has all calls counted.
+    #[must_use]
+    pub fn counted_by(self, requests: Requests) -> Self {
+        Self { requests: Some(requests), ..self }
     }
 }
 
@@ -76,26 +84,33 @@ where
         // The one that is ready goes, its clone stays.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let Front { domain, streams, connections } = self.front.clone();
+        let Front { domain, streams, connections, requests } = self.front.clone();
         let Some(peer) = request.extensions_mut().remove::<Peer>() else {
             // Inside one process nobody is a stranger.
             return Box::pin(inner.call(request));
         };
+        let mut under_way = requests.as_ref().map(|it| it.begin(request.uri().path()));
         Box::pin(async move {
             let opened = open(&connections, &peer, request.uri().path()).await;
             let (call, place) = match opened {
                 Ok(opened) => opened,
-                Err(refusal) => return Ok(refusal.status(domain).into_http()),
+                Err(refusal) => {
+                    if let Some(requests) = &requests {
+                        requests.refused(refusal);
+                    }
+                    return Ok(told(refusal.status(domain), &mut under_way));
+                }
             };
             let (parts, body) = request.into_parts();
             let is_stream = match &place {
                 Place::Lasting(_) => true,
                 Place::Read | Place::Free => streams.contains(&parts.uri.path()),
             };
-            let mut messages = Messages::new(body, Arc::clone(&call), domain, is_stream);
+            let mut messages =
+                Messages::new(body, Arc::clone(&call), domain, is_stream).counted_by(requests);
             let first = match messages.first().await {
                 Ok(first) => first,
-                Err(status) => return Ok(status.into_http()),
+                Err(status) => return Ok(told(status, &mut under_way)),
             };
             let path = parts.uri.path().to_owned();
             let place = match place {
@@ -108,9 +123,22 @@ where
             };
             let request = Request::from_parts(parts, messages.behind(first));
             let response = with_reason(inner.call(request).await?, &path, domain);
-            Ok(response.map(|body| Body::new(Answer { body, _call: call, _place: place })))
+            if let Some(under_way) = &mut under_way {
+                under_way.learn(response.headers());
+            }
+            Ok(response
+                .map(|body| Body::new(Answer { body, under_way, _call: call, _place: place })))
         })
     }
+}
+
+/// The answer of a call that ends here.
+fn told(status: Status, under_way: &mut Option<UnderWay>) -> Response<Body> {
+    let response = status.into_http();
+    if let Some(under_way) = under_way {
+        under_way.learn(response.headers());
+    }
+    response
 }
 
 /// What a call needs beside a place among the calls.
@@ -143,6 +171,8 @@ async fn open(
 /// The body of an answer. The call ends with it.
 struct Answer {
     body: Body,
+    /// It ends with the answer, and is counted then.
+    under_way: Option<UnderWay>,
     _call: Arc<Call>,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -155,7 +185,13 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(Ok(frame)), Some(under_way)) = (&frame, &mut self.under_way)
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            under_way.learn(trailers);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

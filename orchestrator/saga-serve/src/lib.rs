@@ -9,9 +9,9 @@
 //! Reading order: [`limits`](Limits), [`wire`](Wire) (TLS, or none), `connections` (who is connected, and who has to go),
 //! `stream` (the bytes of one connection), `incoming` (the listener), `call` (what one call
 //! holds), `messages` (a request is handed on only as a whole), `layer` (around all methods),
-//! `answer` (refusals with their reasons), `process` (descriptors and files), `quiet` (warnings
-//! of libraries), `ops` (a port of its own, for the machinery around a program), and `secret`,
-//! which keeps passwords out of what others may read.
+//! `answer` (refusals with their reasons), `requests` (what is counted of calls), `process`
+//! (descriptors and files), `quiet` (warnings of libraries), `ops` (a port of its own, for the
+//! machinery around a program), and `secret`, which keeps passwords out of what others may read.
 
 mod answer;
 mod call;
@@ -23,6 +23,7 @@ mod messages;
 mod ops;
 mod process;
 mod quiet;
+mod requests;
 mod secret;
 mod stream;
 mod wire;
@@ -34,6 +35,7 @@ pub use limits::{Limits, WrongLimit};
 pub use ops::{Ops, OpsPort};
 pub use process::prepare_process;
 pub use quiet::Quiet;
+pub use requests::Requests;
 pub use secret::text_or_file;
 pub use stream::{Guarded, Peer};
 pub use wire::{Plaintext, Wire};

@@ -19,6 +19,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, body::Body};
 
 use crate::{
+    Requests,
     answer::Refusal,
     call::{Call, Waiting},
 };
@@ -39,6 +40,8 @@ pub(crate) struct Messages {
     /// What came behind a message that was whole.
     rest: Bytes,
     patience: Option<Patience>,
+    /// Where it is counted that it is refused.
+    requests: Option<Requests>,
     /// Whether the first message was handed on.
     is_begun: bool,
     is_over: bool,
@@ -69,9 +72,14 @@ impl Messages {
             begun: BytesMut::new(),
             rest: Bytes::new(),
             patience: None,
+            requests: None,
             is_begun: false,
             is_over: false,
         }
+    }
+
+    pub(crate) fn counted_by(self, requests: Option<Requests>) -> Self {
+        Self { requests, ..self }
     }
 
     /// The first message, or `None` where the request has none.
@@ -91,6 +99,9 @@ impl Messages {
     fn refuse(&mut self, refusal: Refusal) -> Status {
         self.is_over = true;
         self.begun = BytesMut::new();
+        if let Some(requests) = &self.requests {
+            requests.refused(refusal);
+        }
         refusal.status(self.domain)
     }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use saga_core::{Direction, Event, OperationId, Outcome, Resolution, SagaId, StepIndex};
 use saga_draft::Order;
+use tokio::time::Instant;
 use tracing::{Instrument, field, info_span};
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     driver::{Answer, Answered, Run},
     engine::Shared,
     governor::Place,
+    metrics::Course,
     participants::CallRequest,
 };
 
@@ -26,6 +28,7 @@ pub(super) fn make(run: &Run, order: Order, place: Option<Place>) -> Answer {
     let caller = Caller {
         shared: Arc::clone(&run.shared),
         definition: Arc::clone(&run.definition),
+        course: Arc::clone(&run.course),
         saga: run.saga,
         operation,
         place,
@@ -54,6 +57,7 @@ struct Attempt {
 struct Caller {
     shared: Arc<Shared>,
     definition: Arc<CompiledDefinition>,
+    course: Arc<Course>,
     saga: SagaId,
     /// What is called or inquired into.
     operation: OperationId,
@@ -73,6 +77,7 @@ impl Caller {
             step.attempt = attempt,
             step.outcome = field::Empty,
         );
+        let began = Instant::now();
         let outcome = async {
             let outcome = match self.definition.call(step, direction) {
                 Some(spec) => {
@@ -101,6 +106,7 @@ impl Caller {
         }
         .instrument(span)
         .await;
+        self.course.called((step, direction), attempt, &outcome, began.elapsed());
         if let Some(place) = self.place {
             place.called(&outcome);
         }
@@ -119,6 +125,7 @@ impl Caller {
             }
             None => Resolution::Unsupported { message: format!("{name} has no call") },
         };
+        self.course.inquired((step, direction), &resolution);
         if let Some(place) = self.place {
             place.inquired(&resolution);
         }

@@ -12,7 +12,28 @@ use crate::engine::claim::Loaded;
 const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 impl Run {
+    /// Writes the row, and counts what is in it once it is durable.
     pub(super) async fn append(
+        &mut self,
+        advance: &Advance,
+        standing: Option<&Standing>,
+        creation: Option<Box<Creation>>,
+    ) -> Result<Row, DriveError> {
+        let is_new = creation.is_some();
+        let row = self.write(advance, standing.cloned(), creation).await?;
+        if matches!(row, Row::Durable(_)) {
+            if is_new {
+                self.course.started();
+            }
+            self.course.recorded(&self.state, advance);
+            if let Some(standing) = standing {
+                self.course.stands(standing);
+            }
+        }
+        Ok(row)
+    }
+
+    async fn write(
         &mut self,
         advance: &Advance,
         standing: Option<Standing>,

@@ -39,6 +39,7 @@ async fn beat_once(shared: &Shared) -> Result<(), StoreError> {
         tracing::warn!(node.id = %shared.node, "this node was taken for dead");
         store.register_node(shared.node, now_ms).await?;
     }
+    shared.metrics.beaten();
     shared.mark_log(now_ms).await
 }
 

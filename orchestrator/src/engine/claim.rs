@@ -93,7 +93,11 @@ async fn pause(shared: &Shared, pause_ms: u64) -> bool {
 async fn claim(shared: Arc<Shared>) {
     let mut watch = DeathWatch::new(&shared.limits);
     loop {
-        let pause_ms = match round(&shared, &mut watch).await {
+        let looked = round(&shared, &mut watch).await;
+        if looked.is_ok() {
+            shared.metrics.looked();
+        }
+        let pause_ms = match looked {
             Ok(Round { more: true, taken: 1.. }) => 1,
             Ok(Round { more: true, taken: 0 }) => BEHIND_MS.min(shared.limits.claim_ms),
             Ok(Round { more: false, .. }) => shared.limits.claim_ms,
@@ -195,6 +199,7 @@ impl Shared {
         };
         if let Some(Seat { mailbox, end }) = self.live.enter(saga) {
             self.orphans.take(saga);
+            self.metrics.took_over(found.word());
             let driven = take_over(Arc::clone(self), saga, found, mailbox);
             self.supervise(saga, end, place, driven);
         }
@@ -211,6 +216,16 @@ enum Found {
     Claimable,
     /// It waits for a participant that has room for it.
     Held,
+}
+
+impl Found {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Undriven => "undriven",
+            Self::Claimable => "claimable",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// Loads a saga, says in its log that it is ours now, and drives it.

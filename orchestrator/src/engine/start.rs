@@ -77,6 +77,23 @@ pub enum StartError {
     Refused(#[source] AppendError),
 }
 
+impl StartError {
+    /// Why, in one word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::KeyReused { .. } => "key_reused",
+            Self::Retired { .. } => "retired",
+            Self::Overloaded => "overloaded",
+            Self::Stopping => "stopping",
+            Self::WentBack { .. } => "log_went_back",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unknown => "log_slow",
+            Self::LogUnavailable => "log_unavailable",
+            Self::Refused(_) => "log_refuses",
+        }
+    }
+}
+
 impl Engine {
     /// The definition of this name; version 0 is the newest.
     ///
@@ -101,6 +118,14 @@ impl Engine {
     /// [`StartError`] says whether anything was done. Only after
     /// [`StartError::Unknown`] the saga may exist.
     pub async fn start_saga(&self, start: StartSaga) -> Result<StartedSaga, StartError> {
+        let started = self.accept(start).await;
+        if let Err(error) = &started {
+            self.shared.metrics.refused(error.word());
+        }
+        started
+    }
+
+    async fn accept(&self, start: StartSaga) -> Result<StartedSaga, StartError> {
         let shared = &self.shared;
         if shared.is_stopping() {
             return Err(StartError::Stopping);

@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use saga_serve::{Connections, Front, Incoming, Limits, Wire};
+use saga_serve::{Connections, Front, Incoming, Limits, Ops, Requests, Wire};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::{service::Routes, transport::Server};
 
@@ -75,16 +75,23 @@ impl Listener {
         self.socket.local_addr()
     }
 
+    /// Calls are counted by `requests`, which `ops` shows with what is held here.
+    ///
     /// Serves until `stop` ends and what was called by then is answered. Nobody who only
     /// holds a connection is waited for.
     pub(super) async fn serve(
         self,
         routes: Routes,
+        requests: Requests,
+        ops: Option<&Ops>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
         let Self { socket, limits, wire } = self;
         let connections = Connections::new(limits);
         let stopping = connections.clone();
+        if let Some(ops) = ops {
+            ops.show(|registry| requests.show(&connections, registry));
+        }
         Server::builder()
             .max_concurrent_streams(limits.streams_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_millis(limits.keepalive_interval_ms)))
@@ -93,7 +100,7 @@ impl Listener {
             .initial_stream_window_size(Some(WINDOW_BYTES))
             .initial_connection_window_size(Some(WINDOW_BYTES))
             .http2_max_header_list_size(limits.header_bytes_max)
-            .layer(Front::new(connections.clone(), DOMAIN, &STREAMS))
+            .layer(Front::new(connections.clone(), DOMAIN, &STREAMS).counted_by(requests))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 Incoming::new(socket, connections, wire, Coalesced::new),

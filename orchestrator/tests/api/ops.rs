@@ -41,7 +41,7 @@ async fn says(ops: SocketAddr, path: &str, wanted: &str) -> u16 {
     }
 }
 
-fn watched() -> Config {
+pub(crate) fn watched() -> Config {
     Config { listen_ops: Some(ANY_PORT), ..Config::default() }
 }
 

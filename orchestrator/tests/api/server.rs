@@ -109,12 +109,20 @@ impl Server {
     }
 
     pub(crate) async fn start_saga(&mut self, definition: &str, key: &str) {
+        self.try_start_saga(definition, key).await.unwrap();
+    }
+
+    pub(crate) async fn try_start_saga(
+        &mut self,
+        definition: &str,
+        key: &str,
+    ) -> Result<(), Status> {
         let request = pb::StartSagaRequest {
             definition: definition.to_owned(),
             business_key: key.to_owned(),
             ..pb::StartSagaRequest::default()
         };
-        self.sagas.start_saga(request).await.unwrap();
+        self.sagas.start_saga(request).await.map(|_| ())
     }
 
     pub(crate) async fn saga(&mut self, key: &str) -> pb::Saga {

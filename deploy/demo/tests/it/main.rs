@@ -5,4 +5,5 @@
 mod broken_books;
 mod config;
 mod examples;
+mod monitoring;
 mod runs;

@@ -19,6 +19,14 @@ macro_rules! sql_store {
                 Self::EXCLUSIVE
             }
 
+            fn connections(&self) -> Option<$crate::Connections> {
+                Some($crate::Connections {
+                    open: self.readers.size(),
+                    idle: u32::try_from(self.readers.num_idle()).unwrap_or(u32::MAX),
+                    most: self.readers.options().get_max_connections(),
+                })
+            }
+
             async fn write(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
                 self.write_batch(batch).await
             }
@@ -198,12 +206,8 @@ macro_rules! sql_store {
             async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
                 self.edit("register_node", move |connection| {
                     async move {
-                        sqlx::query(sql::REGISTER_NODE)
-                            .bind(node.0)
-                            .bind(to_i64(now_ms))
-                            .execute(connection)
-                            .await
-                            .map(drop)
+                        let new = sqlx::query(sql::REGISTER_NODE).bind(node.0).bind(to_i64(now_ms));
+                        new.execute(connection).await.map(drop)
                     }
                     .boxed()
                 })
@@ -213,12 +217,8 @@ macro_rules! sql_store {
             async fn beat(&self, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
                 self.edit("beat", move |connection| {
                     async move {
-                        let beaten = sqlx::query(sql::BEAT)
-                            .bind(node.0)
-                            .bind(to_i64(now_ms))
-                            .execute(connection)
-                            .await?;
-                        Ok(beaten.rows_affected() == 1)
+                        let beat = sqlx::query(sql::BEAT).bind(node.0).bind(to_i64(now_ms));
+                        Ok(beat.execute(connection).await?.rows_affected() == 1)
                     }
                     .boxed()
                 })
@@ -240,11 +240,8 @@ macro_rules! sql_store {
             async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
                 self.edit("forget_node", move |connection| {
                     async move {
-                        sqlx::query(sql::FORGET_NODE)
-                            .bind(node.0)
-                            .execute(connection)
-                            .await
-                            .map(drop)
+                        let gone = sqlx::query(sql::FORGET_NODE).bind(node.0);
+                        gone.execute(connection).await.map(drop)
                     }
                     .boxed()
                 })

@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
 use super::aside::Aside;
 use super::{AppendError, Entry, LogLimits};
+use crate::metrics::LogMetrics;
 use crate::store::{Append, Store, StoreError, Written};
 
 pub(super) struct Batches {
     pub(super) store: Arc<dyn Store>,
     pub(super) limits: LogLimits,
     pub(super) available: watch::Sender<bool>,
+    pub(super) metrics: LogMetrics,
 }
 
 /// Turns of the runtime that others have before a batch is closed: fewer and larger batches
@@ -34,8 +37,8 @@ fn turns() -> usize {
     }
 }
 
-/// What an append holds of the queue, and who waits for it.
-type Rest = (OwnedSemaphorePermit, oneshot::Sender<Result<Written, AppendError>>);
+/// What an append holds of the queue, since when, and who waits for it.
+type Rest = (OwnedSemaphorePermit, Instant, oneshot::Sender<Result<Written, AppendError>>);
 
 /// Locked rows of one batch that are set aside, each found at the price of a wait.
 const LOCKED_MAX: usize = 4;
@@ -108,10 +111,11 @@ impl Batches {
     async fn write_batch(&self, batch: Vec<Entry>, aside: &mut Aside) {
         let mut appends = Vec::with_capacity(batch.len());
         let mut rest = Vec::with_capacity(batch.len());
-        for Entry { append, bytes, done } in batch {
+        self.metrics.rows.observe(batch.len() as u64);
+        for Entry { append, at, bytes, done } in batch {
             appends.push(append);
             // The bytes are held until the batch is done: what is being written takes memory.
-            rest.push(Some((bytes, done)));
+            rest.push(Some((bytes, at, done)));
         }
         let whole = 0..appends.len();
         let (mut parts, mut locked) = (vec![whole], 0);
@@ -119,7 +123,7 @@ impl Batches {
             match self.write_until_known(&appends[part.clone()], locked < LOCKED_MAX).await {
                 Ok(written) => {
                     for (rest, written) in rest[part].iter_mut().zip(written) {
-                        send(rest.take(), Ok(written));
+                        self.send(rest.take(), Ok(written));
                     }
                 }
                 Err(error) if 1 < part.len() => {
@@ -130,13 +134,13 @@ impl Batches {
                 }
                 Err(StoreError::Locked { by, .. }) => {
                     locked += 1;
-                    if let Some((bytes, done)) = rest[part.start].take() {
+                    if let Some((bytes, at, done)) = rest[part.start].take() {
                         let append = appends[part.start].clone();
-                        aside.put(Entry { append, bytes, done }, &by);
+                        aside.put(Entry { append, at, bytes, done }, &by);
                     }
                 }
                 Err(source) => {
-                    send(rest[part.start].take(), Err(AppendError::Rejected { source }));
+                    self.send(rest[part.start].take(), Err(AppendError::Rejected { source }));
                 }
             }
         }
@@ -165,6 +169,7 @@ impl Batches {
                     } else {
                         debug!(error = chain(&error), delay_ms, "the log still cannot be written");
                     }
+                    self.metrics.repeated.inc();
                     time::sleep(Duration::from_millis(delay_ms)).await;
                     delay_ms = (delay_ms * 2).min(self.limits.delay_max_ms);
                 }
@@ -181,6 +186,13 @@ impl Batches {
     /// Writes once. Says that the log is not available where that takes long, as it does
     /// when a synchronous standby is gone, and goes on waiting.
     async fn write_watched(&self, appends: &[Append]) -> Result<Vec<Written>, StoreError> {
+        let began = Instant::now();
+        let written = self.write_patiently(appends).await;
+        self.metrics.write.took(began.elapsed());
+        written
+    }
+
+    async fn write_patiently(&self, appends: &[Append]) -> Result<Vec<Written>, StoreError> {
         let mut write = pin!(self.store.write(appends));
         let slow = Duration::from_millis(self.limits.write_slow_ms);
         if let Ok(done) = time::timeout(slow, &mut write).await {
@@ -191,12 +203,13 @@ impl Batches {
         }
         write.await
     }
-}
 
-/// Whoever waited may be gone. The append is in the log all the same.
-fn send(rest: Option<Rest>, result: Result<Written, AppendError>) {
-    if let Some((_bytes, answer)) = rest {
-        let _gone = answer.send(result);
+    /// Whoever waited may be gone. The append is in the log all the same.
+    fn send(&self, rest: Option<Rest>, result: Result<Written, AppendError>) {
+        if let Some((_bytes, at, answer)) = rest {
+            self.metrics.append.took(at.elapsed());
+            let _gone = answer.send(result);
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! An open transaction and its statements.
 
+use std::sync::Arc;
+
 use sqlx::{Postgres, Sqlite, Transaction};
+use tokio::time::Instant;
 
 use super::{
     gate::Permit,
+    metrics::Metrics,
     sql::{self, Arg, Row, Sql},
     statement::{Dialect, refuse_control},
 };
@@ -17,7 +21,35 @@ pub struct Tx {
     /// even where the database would let it (SQLite) or would roll back and call that a
     /// success (PostgreSQL).
     failed: bool,
+    ended: Ended,
     _permit: Permit,
+}
+
+/// Counts a transaction at its end: rolled back, unless something else is said before.
+#[derive(Debug)]
+struct Ended {
+    metrics: Arc<Metrics>,
+    began: Instant,
+    how: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    RolledBack,
+    Committed,
+    Unknown,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let Self { metrics, began, how } = self;
+        metrics.took.took(began.elapsed());
+        match how {
+            End::RolledBack => metrics.rolled_back.inc(),
+            End::Committed => metrics.committed.inc(),
+            End::Unknown => metrics.unknown.inc(),
+        };
+    }
 }
 
 #[derive(Debug)]
@@ -27,8 +59,10 @@ pub(super) enum TxOf {
 }
 
 impl Tx {
-    pub(super) fn new(of: TxOf, permit: Permit) -> Self {
-        Self { of, failed: false, _permit: permit }
+    pub(super) fn new(of: TxOf, permit: Permit, metrics: &Arc<Metrics>) -> Self {
+        let metrics = Arc::clone(metrics);
+        let ended = Ended { metrics, began: Instant::now(), how: End::RolledBack };
+        Self { of, failed: false, ended, _permit: permit }
     }
 
     /// Whether this is a transaction of PostgreSQL.
@@ -138,7 +172,7 @@ impl Tx {
     /// # Errors
     ///
     /// [`OperationError::Unknown`]: nobody knows whether the changes were made durable.
-    pub async fn commit(self) -> Result<(), OperationError> {
+    pub async fn commit(mut self) -> Result<(), OperationError> {
         if self.failed {
             tracing::error!("a transaction went on after a statement was refused");
             self.rollback().await;
@@ -148,6 +182,7 @@ impl Tx {
             TxOf::Postgres(tx) => tx.commit().await,
             TxOf::Sqlite(tx) => tx.commit().await,
         };
+        self.ended.how = if committed.is_ok() { End::Committed } else { End::Unknown };
         committed.map_err(|source| {
             tracing::warn!(error = %source, "a commit was not answered");
             OperationError::commit_unknown()
