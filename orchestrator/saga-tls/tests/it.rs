@@ -10,7 +10,6 @@ use std::{
 
 use saga_tls::{
     Acceptor, ClientFiles, Connector, Identity, Looked, Problem, Secured, ServerFiles, Strangers,
-    TlsError,
     testkit::{Authority, Issued, Valid},
 };
 use tokio::{
@@ -305,76 +304,63 @@ async fn a_link_that_was_turned_is_a_change() {
     assert!(matches!(acceptor.look(), Looked::Same));
 }
 
+/// What is said of a listener's files after `change`: it names `file` with its key.
+fn refused(file: &str, change: impl Fn(&Folder)) -> String {
+    let here = Folder::new();
+    change(&here);
+    let told = Acceptor::open("tls", &here.server_files(), Strangers::KeptOut).unwrap_err();
+    let told = told.to_string();
+    let key = match file {
+        "server.pem" => "tls.certificate: ",
+        "server.key" => "tls.key: ",
+        _ => "tls.client_ca: ",
+    };
+    assert!(told.starts_with(key) && told.contains(file), "{file}: {told}");
+    told
+}
+
 #[test]
-fn every_bad_file_is_named_with_its_key_and_what_to_do() {
-    let refused = |change: &dyn Fn(&Folder)| -> TlsError {
-        let here = Folder::new();
-        change(&here);
-        Acceptor::open("tls", &here.server_files(), Strangers::KeptOut).unwrap_err()
-    };
-    let write = |name: &'static str, text: String| {
-        move |here: &Folder| fs::write(here.path(name), &text).unwrap()
-    };
-    let valid = |valid: Valid| {
-        move |here: &Folder| here.put("server", &here.authority.issue_valid(&[SERVER], valid))
-    };
+fn a_file_that_is_not_there_is_named_with_its_key() {
+    for file in ["server.pem", "server.key", "ca.pem"] {
+        let told = refused(file, |here| fs::remove_file(here.path(file)).unwrap());
+        assert!(told.contains("cannot be read"), "{told}");
+    }
+}
+
+#[test]
+fn a_file_with_something_else_in_it_is_named_with_its_key_and_what_is_wrong() {
     let old = Authority::valid("old", Valid::Before).pem();
     let secret = Authority::new("x").issue(&["x"]).key;
     let torn = secret.replace("-----END", "-----EN");
-    let cases: [(&dyn Fn(&Folder), &str, &str, &str); 12] = [
-        (
-            &|it| fs::remove_file(it.path("server.pem")).unwrap(),
-            "tls.certificate",
-            "server.pem",
-            "cannot be read",
-        ),
-        (
-            &|it| fs::remove_file(it.path("server.key")).unwrap(),
-            "tls.key",
-            "server.key",
-            "cannot be read",
-        ),
-        (
-            &|it| fs::remove_file(it.path("ca.pem")).unwrap(),
-            "tls.client_ca",
-            "ca.pem",
-            "cannot be read",
-        ),
-        (
-            &write("server.pem", "no PEM".into()),
-            "tls.certificate",
-            "server.pem",
-            "no certificate is in",
-        ),
-        (&write("ca.pem", String::new()), "tls.client_ca", "ca.pem", "no certificate is in"),
-        (&write("server.key", "no PEM".into()), "tls.key", "server.key", "no key is in"),
-        (&write("server.key", torn), "tls.key", "server.key", "not PEM to its end"),
-        (
-            &write("server.key", Authority::new("x").issue(&["x"]).key),
-            "tls.key",
-            "server.key",
-            "not that of the certificate",
-        ),
-        (&write("ca.pem", old), "tls.client_ca", "ca.pem", "has expired"),
-        (&valid(Valid::Before), "tls.certificate", "server.pem", "has expired"),
-        (&valid(Valid::Later), "tls.certificate", "server.pem", "not valid yet"),
-        (
-            &write(
-                "server.pem",
-                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
-            ),
-            "tls.certificate",
-            "server.pem",
-            "cannot be used",
-        ),
-    ];
-    for (change, key, file, words) in cases {
-        let told = refused(change).to_string();
-        assert!(told.starts_with(&format!("{key}: ")), "{told}");
-        assert!(told.contains(file) && told.contains(words), "{words}: {told}");
+    let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (file, text, words) in [
+        ("server.pem", "no PEM", "no certificate is in"),
+        ("server.pem", garbage, "cannot be used"),
+        ("ca.pem", "", "no certificate is in"),
+        ("ca.pem", &old, "has expired"),
+        ("server.key", "no PEM", "no key is in"),
+        ("server.key", &torn, "not PEM to its end"),
+        ("server.key", &secret, "not that of the certificate"),
+    ] {
+        let told = refused(file, |here| fs::write(here.path(file), text).unwrap());
+        assert!(told.contains(words), "{words}: {told}");
         let line = secret.lines().nth(1).unwrap();
         assert!(!told.contains(line), "a key is not shown: {told}");
     }
+}
+
+#[test]
+fn a_certificate_is_not_taken_before_and_after_its_time() {
+    for (valid, words) in [(Valid::Before, "has expired"), (Valid::Later, "not valid yet")] {
+        let told = refused("server.pem", |here| {
+            here.put("server", &here.authority.issue_valid(&[SERVER], valid));
+        });
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn half_a_client_and_a_name_that_is_none_are_refused() {
     let here = Folder::new();
     for half in [
         ClientFiles { certificate: None, ..here.client_files() },
