@@ -8,8 +8,9 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use saga_proto::{
     FILE_DESCRIPTOR_SET,
     shop::order::v1::{
-        CancelOrderInput, CancelOrderItemInput, ItemQuantity, PrepareDeliveryInput, RefundInput,
-        RestockInput, SetStockInput,
+        CancelOrderInput, CancelOrderItemInput, ItemQuantity, PlaceOrderInput,
+        PlacePendingOrderInput, PrepareDeliveryInput, RefundInput, RestockInput, SetStockInput,
+        SettlePaidOrderInput,
     },
 };
 
@@ -27,6 +28,8 @@ const STOCK: i64 = 1_000;
 const CUSTOMER: &str = "customer-1";
 /// Orders that have a payment, `example-1` and on.
 const ORDERS: usize = 9;
+/// The one of them whose buyer has paid already: it is made pending, and settled.
+const PAID: usize = 5;
 /// Whose the goods are.
 pub(crate) const OWNER: &str = "the-shop";
 
@@ -35,7 +38,7 @@ pub(crate) const OWNER: &str = "the-shop";
 pub struct Example {
     /// Its definition, and the name of its file in `examples/`.
     pub definition: &'static str,
-    /// The order that it is about. It has to be placed before, but for `place-order`.
+    /// The order that it is about. It has to be there before, but for the sagas that make one.
     pub order_no: String,
     /// Its input in proto-JSON.
     pub input: String,
@@ -81,11 +84,12 @@ pub(crate) async fn authenticate(
     simulator: &Simulator,
     catalogue: &Catalogue,
 ) -> anyhow::Result<()> {
+    let paid = order_no(PAID);
     let sessions = baskets(catalogue).into_iter().map(|basket| Session {
         payment_key: basket.payment_key(),
         order_no: basket.order.order_no.clone(),
         amount_minor: basket.total_minor,
-        stage: Stage::Authenticated,
+        stage: if basket.order.order_no == paid { Stage::Paid } else { Stage::Authenticated },
         faults: Some(FaultScript::default()),
     });
     simulator.authenticate_many(sessions.collect()).await?;
@@ -100,7 +104,8 @@ pub(crate) async fn authenticate(
 pub fn examples() -> anyhow::Result<Vec<Example>> {
     let mut catalogue = Catalogue::new();
     stock(&mut catalogue);
-    let basket = baskets(&catalogue).into_iter().next().context("an order of the examples")?;
+    let baskets = baskets(&catalogue);
+    let basket = baskets.first().context("an order of the examples")?;
     let (customer_id, reason) = (CUSTOMER.to_owned(), "changed my mind".to_owned());
     let (item_id, qty) = (ITEMS[0].0.to_owned(), 1);
     let made = |definition, number, input: &dyn Json| {
@@ -127,10 +132,35 @@ pub fn examples() -> anyhow::Result<Vec<Example>> {
     let lines = vec![ItemQuantity { item_id: item_id.clone(), qty }];
     let input = RestockInput { order_no: by(4).0, lines };
     examples.push(made("restock", 4, &("RestockInput", input))?);
+    examples.extend(paid_later(&baskets[PAID - 1].input(&catalogue))?);
     let owner_id = OWNER.to_owned();
     let input = SetStockInput { item_id, on_hand: STOCK, owner_id, ..SetStockInput::default() };
     examples.push(made("set-stock", 1, &("SetStockInput", input))?);
     Ok(examples)
+}
+
+/// The same order, of a buyer who pays at the provider first: made, and settled.
+fn paid_later(order: &PlaceOrderInput) -> anyhow::Result<[Example; 2]> {
+    let payment = order.payment.clone().context("its payment")?;
+    let pending = PlacePendingOrderInput {
+        order_no: order.order_no.clone(),
+        customer_id: order.customer_id.clone(),
+        lines: order.lines.clone(),
+        expected_minor: payment.amount_minor,
+        credit_account: String::new(),
+    };
+    let settle = SettlePaidOrderInput {
+        order_no: order.order_no.clone(),
+        provider: payment.provider,
+        provider_key: payment.provider_key,
+        customer_id: order.customer_id.clone(),
+    };
+    let made =
+        |definition, input: String| Example { definition, order_no: order.order_no.clone(), input };
+    Ok([
+        made("place-pending-order", ("PlacePendingOrderInput", pending).json()?),
+        made("settle-paid-order", ("SettlePaidOrderInput", settle).json()?),
+    ])
 }
 
 /// A message of the order service, by its name.

@@ -89,6 +89,9 @@ pub async fn inspect(url: &str, now_ms: impl Fn() -> i64 + Send) -> Result<Inspe
         let path = path.strip_prefix("//").unwrap_or(path);
         return Ok(Inspection::Sqlite(sqlite::inspect(Path::new(path)).await?));
     }
+    if !["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it)) {
+        return Err(OpenError::UrlInvalid { what: "unknown kind of database".to_owned() });
+    }
     let looking = postgres::inspect(url, now_ms);
     let facts = tokio::time::timeout(INSPECT_MAX, looking).await.map_err(unreachable)??;
     Ok(Inspection::Postgres(Box::new(facts)))

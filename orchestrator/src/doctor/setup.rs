@@ -32,14 +32,27 @@ fn has_password(url: &str) -> bool {
 fn listeners(config: &Config) -> Finding {
     let all = [("listen", Some(config.listen)), ("listen_operator", config.listen_operator)];
     let open = all.iter().find_map(|(key, address)| {
-        address.filter(|it: &SocketAddr| !it.ip().is_loopback()).map(|it| (key, it))
+        address.filter(|it: &SocketAddr| !it.ip().to_canonical().is_loopback()).map(|it| (key, it))
     });
-    match open {
-        None => Finding::safe("listeners", "only this machine reaches them"),
-        Some((key, address)) => Finding::not_safe(
+    let Some((key, address)) = open else {
+        return Finding::safe("listeners", "only this machine reaches them");
+    };
+    match &config.tls {
+        Some(tls) if tls.client_ca.is_some() => Finding::safe(
+            "listeners",
+            format!("{key} {address} speaks TLS with whoever shows a certificate of client_ca"),
+        ),
+        Some(_) => Finding::not_safe(
+            "listeners",
+            format!(
+                "{key} {address} speaks TLS with anybody: whoever reaches it may do everything"
+            ),
+            "set tls.client_ca, and give clients certificates of it",
+        ),
+        None => Finding::not_safe(
             "listeners",
             format!("{key} {address} can be reached by other machines, in plain text"),
-            "listen at 127.0.0.1",
+            "set tls.certificate, tls.key and tls.client_ca, or listen at 127.0.0.1",
         ),
     }
 }
@@ -65,7 +78,7 @@ fn participants(config: &Config) -> Finding {
         Some((name, address)) => Finding::not_safe(
             "participants",
             format!("{name} is called at {address}, in plain text"),
-            "give it a certificate, and name it as https://",
+            "give it a certificate, name it as https://, and its authority in participants.NAME.tls.ca",
         ),
     }
 }
@@ -85,6 +98,30 @@ fn definitions(config: &Config) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_listener_that_others_reach_is_safe_where_they_show_certificates() {
+        let files = |client_ca: Option<&str>| saga_tls::ServerFiles {
+            certificate: "a.pem".into(),
+            key: "a.key".into(),
+            client_ca: client_ca.map(Into::into),
+        };
+        let told = |listen: &str, tls| {
+            let config = Config { listen: listen.parse().unwrap(), tls, ..Config::default() };
+            listeners(&config)
+        };
+        for (listen, tls, is_safe) in [
+            ("127.0.0.1:1", None, true),
+            ("[::ffff:127.0.0.1]:1", None, true),
+            ("0.0.0.0:1", None, false),
+            ("0.0.0.0:1", Some(files(None)), false),
+            ("0.0.0.0:1", Some(files(Some("ca.pem"))), true),
+        ] {
+            let found = told(listen, tls);
+            assert_eq!(found.verdict == Verdict::Safe, is_safe, "{listen}: {found:?}");
+        }
+    }
 
     #[test]
     fn a_password_is_seen_where_there_is_one() {

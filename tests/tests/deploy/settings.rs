@@ -11,9 +11,6 @@ use serde_json::Value;
 
 use crate::manifests::{Manifests, Workload, list, text};
 
-/// Keys that are understood from the next slices on.
-const NOT_YET: [&str; 2] = ["allow_plaintext", "tls"];
-
 /// A program's configuration in a cluster.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -126,8 +123,7 @@ fn every_key_is_known() {
                 let path = anonymous(&key);
                 let is_secret = path.ends_with(".file");
                 let path = path.trim_end_matches(".file");
-                let is_known = find(&settings.explained, path).is_some()
-                    || NOT_YET.iter().any(|it| path.split('.').any(|part| part == *it));
+                let is_known = find(&settings.explained, path).is_some();
                 assert!(is_known, "{overlay}: {}: {key}", workload.name());
                 looked_at += 1;
                 if is_secret {

@@ -48,10 +48,11 @@ const SETTINGS: &str = "/* inspect */
         current_user::text as role,
         (select rolsuper from pg_roles where rolname = current_user) as is_superuser,
         coalesce(has_schema_privilege(current_schema(), 'create'), false) as may_create,
-        (select bool_and(has_table_privilege(oid, 'select, insert, update, delete'))
-            from (select to_regclass(name) as oid
-                from unnest(array['saga', 'saga_event', 'node']) as name) as tables
-            where oid is not null) as may_write,
+        (select bool_and(has_table_privilege(to_regclass(name)::oid, needs))
+            from (values ('saga', 'select'), ('saga', 'insert'), ('saga', 'update'),
+                ('saga_event', 'select'), ('saga_event', 'insert'), ('node', 'select'),
+                ('node', 'insert'), ('node', 'update'), ('node', 'delete')) as work (name, needs)
+            where to_regclass(name) is not null) as may_write,
         current_setting('max_connections')::bigint as connections_max,
         current_setting('superuser_reserved_connections')::bigint as connections_reserved,
         (select rolconnlimit::bigint from pg_roles where rolname = current_user)
