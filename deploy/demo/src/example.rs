@@ -10,7 +10,6 @@ use saga_proto::{
     shop::order::v1::{
         CancelOrderInput, CancelOrderItemInput, ItemQuantity, PlaceOrderInput,
         PlacePendingOrderInput, PrepareDeliveryInput, RefundInput, RestockInput, SetStockInput,
-        SettlePaidOrderInput,
     },
 };
 
@@ -28,8 +27,8 @@ const STOCK: i64 = 1_000;
 const CUSTOMER: &str = "customer-1";
 /// Orders that have a payment, `example-1` and on.
 const ORDERS: usize = 9;
-/// The one of them whose buyer has paid already: it is made pending, and settled.
-const PAID: usize = 5;
+/// The one of them that is made now and paid later.
+const PENDING: usize = 5;
 /// Whose the goods are.
 pub(crate) const OWNER: &str = "the-shop";
 
@@ -84,12 +83,11 @@ pub(crate) async fn authenticate(
     simulator: &Simulator,
     catalogue: &Catalogue,
 ) -> anyhow::Result<()> {
-    let paid = order_no(PAID);
     let sessions = baskets(catalogue).into_iter().map(|basket| Session {
         payment_key: basket.payment_key(),
         order_no: basket.order.order_no.clone(),
         amount_minor: basket.total_minor,
-        stage: if basket.order.order_no == paid { Stage::Paid } else { Stage::Authenticated },
+        stage: Stage::Authenticated,
         faults: Some(FaultScript::default()),
     });
     simulator.authenticate_many(sessions.collect()).await?;
@@ -132,35 +130,25 @@ pub fn examples() -> anyhow::Result<Vec<Example>> {
     let lines = vec![ItemQuantity { item_id: item_id.clone(), qty }];
     let input = RestockInput { order_no: by(4).0, lines };
     examples.push(made("restock", 4, &("RestockInput", input))?);
-    examples.extend(paid_later(&baskets[PAID - 1].input(&catalogue))?);
+    examples.push(paid_later(&baskets[PENDING - 1].input(&catalogue))?);
     let owner_id = OWNER.to_owned();
     let input = SetStockInput { item_id, on_hand: STOCK, owner_id, ..SetStockInput::default() };
     examples.push(made("set-stock", 1, &("SetStockInput", input))?);
     Ok(examples)
 }
 
-/// The same order, of a buyer who pays at the provider first: made, and settled.
-fn paid_later(order: &PlaceOrderInput) -> anyhow::Result<[Example; 2]> {
-    let payment = order.payment.clone().context("its payment")?;
-    let pending = PlacePendingOrderInput {
+/// The same order, of a buyer who pays later.
+fn paid_later(order: &PlaceOrderInput) -> anyhow::Result<Example> {
+    let payment = order.payment.as_ref().context("its payment")?;
+    let input = PlacePendingOrderInput {
         order_no: order.order_no.clone(),
         customer_id: order.customer_id.clone(),
         lines: order.lines.clone(),
         expected_minor: payment.amount_minor,
         credit_account: String::new(),
     };
-    let settle = SettlePaidOrderInput {
-        order_no: order.order_no.clone(),
-        provider: payment.provider,
-        provider_key: payment.provider_key,
-        customer_id: order.customer_id.clone(),
-    };
-    let made =
-        |definition, input: String| Example { definition, order_no: order.order_no.clone(), input };
-    Ok([
-        made("place-pending-order", ("PlacePendingOrderInput", pending).json()?),
-        made("settle-paid-order", ("SettlePaidOrderInput", settle).json()?),
-    ])
+    let input = ("PlacePendingOrderInput", input).json()?;
+    Ok(Example { definition: "place-pending-order", order_no: order.order_no.clone(), input })
 }
 
 /// A message of the order service, by its name.

@@ -25,7 +25,8 @@ fn file(name: &str) -> String {
 
 #[test]
 fn the_files_are_what_the_demo_has_goods_for() {
-    let mut shown = BTreeSet::new();
+    // It wants a buyer who has paid at the provider: money that no order has until then.
+    let mut shown = BTreeSet::from(["settle-paid-order.yaml".to_owned()]);
     for example in examples().unwrap() {
         let name = format!("{}.json", example.definition);
         assert_eq!(file(&name), example.input, "examples/{name}");
