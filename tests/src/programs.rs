@@ -1,7 +1,9 @@
 //! The programs of the workspace, as Cargo built them.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process,
     sync::LazyLock,
@@ -11,6 +13,9 @@ use tokio::process::Command;
 
 /// Set by `tests/run`, which has built everything before the first test begins.
 const BUILT: &str = "AMENDS_TEST_PROGRAMS_BUILT";
+
+/// Set by `tests/run`, which makes an environment with what the tests need.
+const PYTHON: &str = "AMENDS_TEST_PYTHON";
 
 /// Set by nextest: the same for all tests of a run, each of which is a process.
 const RUN_ID: &str = "NEXTEST_RUN_ID";
@@ -50,6 +55,12 @@ pub fn command(name: &str) -> Command {
         }
     }
     command
+}
+
+/// The Python of the tests, with the packages of `tests/python/requirements.txt`.
+#[must_use]
+pub fn python() -> OsString {
+    env::var_os(PYTHON).unwrap_or_else(|| panic!("no Python: run tests/run, or set {PYTHON}"))
 }
 
 /// The folder of the programs.

@@ -12,7 +12,7 @@ use saga_tests::{
     condition::eventually,
     order::MUG,
     process::{Process, run},
-    programs::repository,
+    programs::{python, repository},
     sagas::{assert_compensated, assert_completed},
     server::free_port,
     shop::{Database, Node, Shop},
@@ -64,10 +64,6 @@ impl Stranger {
 
 fn sources() -> PathBuf {
     repository().join("tests/participants")
-}
-
-fn python() -> String {
-    env::var("AMENDS_TEST_PYTHON").expect("no Python: run tests/run, or set AMENDS_TEST_PYTHON")
 }
 
 /// The Python types of the wallet and of `ParticipantService`.

@@ -1,11 +1,9 @@
 //! A client in another language that knows nothing but the server's reflection.
 
-use std::env;
-
 use saga_tests::{
     order::{LAMP, MUG, Order},
     process::{Finished, run},
-    programs::repository,
+    programs::{python, repository},
     shop::{Database, Shop},
 };
 use serde_json::Value;
@@ -51,9 +49,7 @@ async fn a_python_client_sees_refusals() {
 }
 
 async fn client(shop: &Shop, key: &str, input: &str) -> Finished {
-    let python = env::var("AMENDS_TEST_PYTHON")
-        .unwrap_or_else(|_| panic!("no Python: run tests/run, or set AMENDS_TEST_PYTHON"));
-    let mut client = Command::new(python);
+    let mut client = Command::new(python());
     client
         .arg(repository().join("tests/python/client.py"))
         .arg(shop.orchestrator.address().to_string())
