@@ -58,7 +58,8 @@ pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
 /// 3. Types of each participant by themselves; `string` of an enum is its name; a map literal
 ///    leaves out what is not set where it comes from; `refused_when`, `headers`, and a request that
 ///    is one expression.
-pub const LANGUAGE_LEVEL: u32 = 3;
+/// 4. What may have no value where that leaves a saga in limbo is refused.
+pub const LANGUAGE_LEVEL: u32 = 4;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]

@@ -90,8 +90,12 @@ fn span(ms: u64) -> String {
 
 /// Why an applied or skipped step may have no reply, where it may not.
 pub(super) fn may_lack_its_reply(step: &Step) -> Option<&'static str> {
+    if step.conditional { Some("may be skipped") } else { may_go_on_alone(step) }
+}
+
+/// Why an applied step may have no reply, where it may not.
+pub(super) fn may_go_on_alone(step: &Step) -> Option<&'static str> {
     match step.kind {
-        _ if step.conditional => Some("may be skipped"),
         StepKind::Wait { timer: Some(Timer { then: OnTimeout::Accept, .. }) } => {
             Some("may go on without a signal")
         }
