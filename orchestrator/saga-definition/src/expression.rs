@@ -26,6 +26,7 @@ mod loops;
 mod names;
 mod operators;
 mod parts;
+mod path;
 mod patterns;
 mod reserved;
 mod shape;
@@ -51,6 +52,7 @@ pub(crate) use facts::Facts;
 pub(crate) use failing::{Danger, Flaw, Judge};
 pub(crate) use names::by_name;
 pub(crate) use walk::{operations, walk};
+pub(crate) use written::written;
 
 /// Bytes of an expression at most.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;

@@ -24,6 +24,7 @@ mod refusals;
 mod request;
 mod rules;
 mod run;
+mod told;
 mod value_type;
 mod yaml;
 
@@ -341,6 +342,12 @@ impl CompiledDefinition {
             let wait = self.wait(step)?;
             Some(SignalSpec { step, name: &wait.signal, of: &wait.of })
         })
+    }
+
+    /// Whether the signal of a step may be refused for what it says.
+    #[must_use]
+    pub fn may_refuse(&self, step: StepIndex) -> bool {
+        self.wait(step).is_some_and(|it| it.accept.is_some())
     }
 
     fn wait(&self, step: StepIndex) -> Option<&WaitPlan> {

@@ -4,6 +4,7 @@
 mod echo;
 mod json;
 mod required;
+mod told;
 mod values;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};

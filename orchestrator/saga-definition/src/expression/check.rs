@@ -7,7 +7,7 @@ use cel::{
 use prost_reflect::{MessageDescriptor, Value};
 use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
-use super::{EXPRESSION_BYTES_MAX, Expression, Ir, Reads, reserved};
+use super::{EXPRESSION_BYTES_MAX, Expression, Ir, Reads, path::path, reserved};
 use crate::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
 
 /// Brackets and prefix operators inside one another at most: the parser is recursive.
@@ -94,6 +94,13 @@ fn compile_text(text: &str, scope: &Scope<'_>) -> Result<(Ir, Type, Reads), Flaw
         let message = format!("nested more than {NESTING_MAX} deep");
         return Err(flaw("expression-too-large", message, "compute it in the participant"));
     }
+    let parsed = path(text).map_or_else(|| parsed(text), Ok)?;
+    let mut checker = Checker { scope, reads: Reads::default(), locals: Vec::new(), depth: 0 };
+    let (root, of) = checker.check(&parsed)?;
+    Ok((root, of, checker.reads))
+}
+
+fn parsed(text: &str) -> Result<Expr, Flaw> {
     let parsed = Parser::new().parse(&reserved::hidden(text)).map_err(|errors| {
         let first = errors.errors.first();
         let message = first.map_or("no expression", |it| it.msg.as_str());
@@ -102,9 +109,7 @@ fn compile_text(text: &str, scope: &Scope<'_>) -> Result<(Ir, Type, Reads), Flaw
         let remedy = "the syntax is that of CEL; text stands in quotes: \"'text'\"";
         flaw("expression-syntax", format!("not an expression: {message}"), remedy)
     })?;
-    let mut checker = Checker { scope, reads: Reads::default(), locals: Vec::new(), depth: 0 };
-    let (root, of) = checker.check(&parsed.expr)?;
-    Ok((root, of, checker.reads))
+    Ok(parsed.expr)
 }
 
 /// How deep a recursive parser would go at most: brackets, runs of prefix operators, and

@@ -203,15 +203,15 @@ impl Judge<'_> {
                 let range = self.size(of, facts);
                 Shape::Whole { range, is_unsigned: false }
             }
-            Function::ToInt => self.to_whole(ir, of, first, false, facts),
-            Function::ToUInt => self.to_whole(ir, of, first, true, facts),
+            Function::ToInt => self.read_whole(ir, of, first, false, facts),
+            Function::ToUInt => self.read_whole(ir, of, first, true, facts),
             Function::ToDouble => {
                 if matches!(first, Shape::Text(text) if text.number.is_none()) {
                     self.unreadable(ir, of, "a number", NUMBER, facts);
                 }
                 Shape::Real
             }
-            Function::ToString => self.to_text(ir, of, first, facts),
+            Function::ToString => self.read_text(ir, of, first, facts),
             Function::ToBytes => Shape::Bytes,
             Function::ToTimestamp | Function::ToDuration => {
                 // A constant was read when the definition was checked.
@@ -254,7 +254,7 @@ impl Judge<'_> {
         self.data_flaw(ir, format!("`{text}` may not be {what}"), guard, facts);
     }
 
-    fn to_whole(
+    fn read_whole(
         &mut self,
         ir: &Ir,
         of: &Ir,
@@ -281,7 +281,7 @@ impl Judge<'_> {
         self.whole(ir, range.unwrap_or(bounds), is_unsigned, facts)
     }
 
-    fn to_text(&mut self, ir: &Ir, of: &Ir, from: &Shape, facts: &Facts<'_>) -> Shape {
+    fn read_text(&mut self, ir: &Ir, of: &Ir, from: &Shape, facts: &Facts<'_>) -> Shape {
         Shape::Text(match from {
             Shape::Text(text) => *text,
             Shape::Bytes => {

@@ -6,7 +6,7 @@ use prost_reflect::Value;
 use super::{Arithmetic, Comparison, Function, Ir, Loop, LoopKind};
 
 /// An expression as text. `own` is how the signal or the reply is called that is judged.
-pub(super) fn written(ir: &Ir, steps: &[String], own: Option<&str>) -> String {
+pub(crate) fn written(ir: &Ir, steps: &[String], own: Option<&str>) -> String {
     Writer { steps, own }.text(ir)
 }
 

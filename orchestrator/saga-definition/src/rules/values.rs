@@ -15,13 +15,12 @@ const REASONS: [&str; 5] =
     ["DEADLINE", "CANCELLED", "ATTEMPTS_EXHAUSTED", "UNRENDERABLE", "UNDONE_IN_LOST_ROWS"];
 
 /// What people write for them.
-const MISSPELT: [(&str, &str); 6] = [
+const MISSPELT: [(&str, &str); 5] = [
     ("CANCELED", "CANCELLED"),
     ("CANCEL", "CANCELLED"),
     ("DEADLINE_EXCEEDED", "DEADLINE"),
     ("DEADLINE_PASSED", "DEADLINE"),
     ("TIMEOUT", "DEADLINE"),
-    ("RETRIES_EXHAUSTED", "ATTEMPTS_EXHAUSTED"),
 ];
 
 /// The rules about values that there are not.

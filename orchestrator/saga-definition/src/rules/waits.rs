@@ -5,6 +5,7 @@ use saga_core::{Definition, OnTimeout, Step, StepIndex, StepKind, Timer};
 use crate::{
     file::{DefinitionFile, WaitFile},
     finding::Findings,
+    told::span,
 };
 
 /// The rules about signals and timers.
@@ -79,13 +80,6 @@ fn check_refusal(core: &Definition, index: StepIndex, wait: &WaitFile, findings:
         let remedy = "write `on_timeout: accept`, or wait before the pivot";
         findings.error("refusal-after-pivot", timer.span, message, remedy);
     }
-}
-
-/// A duration in the largest unit that leaves nothing over, as a definition writes it.
-fn span(ms: u64) -> String {
-    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.into_iter().find(|(_, unit_ms)| ms.is_multiple_of(*unit_ms));
-    whole.map_or_else(|| format!("{ms}ms"), |(unit, unit_ms)| format!("{}{unit}", ms / unit_ms))
 }
 
 /// Why an applied or skipped step may have no reply, where it may not.
