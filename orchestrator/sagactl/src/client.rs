@@ -153,11 +153,12 @@ impl Client {
             let missing = i32::try_from(limit - all.sagas.len()).unwrap_or(i32::MAX);
             request.page_size = missing.min(PAGE_SIZE);
             let page = self.read("list sagas", self.sagas().list_sagas(request.clone())).await?;
-            let empty = page.sagas.is_empty();
+            // A page may be empty where its sagas are not for whoever asks.
+            let no_further = page.next_page_token == request.page_token;
             all.sagas.extend(page.sagas);
             all.sagas.truncate(limit);
             all.next_page_token = page.next_page_token;
-            if all.next_page_token.is_empty() || empty || all.sagas.len() == limit {
+            if all.next_page_token.is_empty() || no_further || all.sagas.len() == limit {
                 return Ok(all);
             }
             request.page_token.clone_from(&all.next_page_token);
