@@ -16,6 +16,8 @@ mod definition;
 mod error;
 mod events;
 mod field;
+mod filter;
+mod list;
 mod log;
 mod operator;
 mod page;
