@@ -5,6 +5,7 @@
 
 #[path = "api"]
 mod api {
+    mod access;
     mod acts;
     mod cancels;
     mod causes;

@@ -5,7 +5,7 @@ use saga_participant::{
     OperationError, Query, Tx,
     audit::{Rule, violations},
 };
-use saga_proto::shop::order::v1::{AuditRequest, AuditResponse};
+use saga_proto::shop::order::v1::{AuditRequest, AuditResponse, CurrencyBalance};
 
 use crate::Orders;
 
@@ -144,16 +144,21 @@ impl Query<Orders> for AuditRequest {
         let violations = violations(tx, &RULES).await?;
         let counted = tx.row("/* audit: count */ select count(*) from orders", &[]).await?;
         let orders = counted.map_or(Ok(0), |row| row.int(0))?;
-        let summed = tx.row(BALANCE, &[]).await?;
-        let balance_minor = summed.map_or(Ok(0), |row| row.int(0))?;
-        Ok(AuditResponse { violations, orders, balance_minor })
+        let mut balances = Vec::new();
+        for row in tx.rows(BALANCES, &[]).await? {
+            balances.push(CurrencyBalance { currency: row.text(0)?, balance_minor: row.int(1)? });
+        }
+        Ok(AuditResponse { violations, orders, balances })
     }
 }
 
 /// What the shop should have: orders that are not paid yet, or not any more, owe nothing.
-const BALANCE: &str = "/* audit: balance */
-    select cast(coalesce(sum(price_minor * qty - discount_minor), 0) as bigint)
-    from order_lines join order_heads using (order_no)
-    where state <> 'CANCELED' and status not in ('PAYMENT_PENDING', 'PAYMENT_CONFIRM',
-        'PAYMENT_OUT_OF_STOCK', 'PAYMENT_NO_PAYMENT_INFO', 'PAYMENT_RETURNED',
-        'REFUND_COMPLETED')";
+const BALANCES: &str = "/* audit: balances */
+    select currency, cast(coalesce(sum(price_minor * qty - discount_minor), 0) as bigint)
+    from orders
+    left join order_heads on order_heads.order_no = orders.order_no
+        and status not in ('PAYMENT_PENDING', 'PAYMENT_CONFIRM', 'PAYMENT_OUT_OF_STOCK',
+            'PAYMENT_NO_PAYMENT_INFO', 'PAYMENT_RETURNED', 'REFUND_COMPLETED')
+    left join order_lines on order_lines.order_no = order_heads.order_no
+        and state <> 'CANCELED'
+    group by currency order by currency";

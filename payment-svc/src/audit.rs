@@ -7,7 +7,7 @@ use saga_participant::{
     OperationError, Query, Tx,
     audit::{Rule, violations},
 };
-use saga_proto::shop::payment::v1::{AuditRequest, AuditResponse};
+use saga_proto::shop::payment::v1::{AuditRequest, AuditResponse, CurrencyBalance};
 
 use crate::Payments;
 
@@ -163,17 +163,20 @@ impl Query<Payments> for AuditRequest {
     async fn answer(self, tx: &mut Tx) -> Result<AuditResponse, OperationError> {
         let violations = violations(tx, &RULES).await?;
         let totals = tx
-            .row(
+            .rows(
                 "/* audit: totals */
-                select count(*), cast(coalesce(sum(
+                select currency, count(*), cast(sum(
                     case when approved_at_ms is null then 0 else amount_minor - cancelled_minor end
-                ), 0) as bigint)
-                from payments",
+                ) as bigint)
+                from payments group by currency order by currency",
                 &[],
             )
-            .await?
-            .ok_or(sqlx::Error::RowNotFound)?;
-        let (payments, balance_minor) = (totals.int(0)?, totals.int(1)?);
-        Ok(AuditResponse { violations, payments, balance_minor })
+            .await?;
+        let (mut payments, mut balances) = (0, Vec::with_capacity(totals.len()));
+        for row in totals {
+            payments += row.int(1)?;
+            balances.push(CurrencyBalance { currency: row.text(0)?, balance_minor: row.int(2)? });
+        }
+        Ok(AuditResponse { violations, payments, balances })
     }
 }

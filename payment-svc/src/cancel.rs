@@ -58,6 +58,9 @@ pub struct CancelPlan {
     /// Whether our tables do not know the payment.
     #[prost(bool, tag = "8")]
     pub is_stray: bool,
+    /// Currency of the payment. Of a stray, and in plans of before there was one: empty.
+    #[prost(string, tag = "9")]
+    pub currency: String,
 }
 
 /// What the provider said of a payment of ours, or of a stray.
@@ -140,8 +143,9 @@ impl ProviderOperation<Payments> for CancelRequest {
 
 impl From<CancelPlan> for Refund {
     fn from(plan: CancelPlan) -> Self {
-        let CancelPlan { provider_key, order_no, balance_minor, amount_minor, reason, .. } = plan;
-        Self { provider_key, order_no, balance_minor, amount_minor, reason }
+        let CancelPlan { provider_key, order_no, balance_minor, amount_minor, .. } = plan;
+        let CancelPlan { reason, currency, .. } = plan;
+        Self { provider_key, order_no, balance_minor, amount_minor, currency, reason }
     }
 }
 
@@ -204,6 +208,7 @@ async fn intend_ours(
         intended_at_ms: database_ms(tx).await?,
         provider: payment.provider,
         is_stray: false,
+        currency: payment.currency,
     }))
 }
 

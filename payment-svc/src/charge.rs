@@ -3,7 +3,7 @@
 //! intent without an answer asks again in the same way.
 
 use prost_types::Timestamp;
-use saga_participant::{OperationError, OperationMeta, Refusal, Tx, fields};
+use saga_participant::{OperationError, OperationMeta, Refusal, Settled, Tx, fields};
 use saga_proto::shop::payment::v1::{ConfirmRequest, VerifyRequest};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
         self, Payment,
         attempts::{self, Ended},
     },
-    provider::{Charge, ConfirmAnswer, ConfirmRefusal},
+    provider::{Charge, ConfirmAnswer, ConfirmRefusal, Provider},
     reason::{self, refusal},
 };
 
@@ -124,6 +124,16 @@ fn check(purchase: &Purchase<'_>) -> Result<(), OperationError> {
     check_currency("currency", purchase.currency)
 }
 
+/// Whether the provider is not to be asked at all: nobody has a contract with it for the
+/// currency. Of a charge that it may have been asked for already, it is asked what became.
+pub(crate) fn is_refused(provider: &dyn Provider, plan: &ChargePlan, op: &OperationMeta) -> bool {
+    !op.asked_before && !provider.takes(&plan.currency)
+}
+
+pub(crate) fn not_taken() -> Settled<ConfirmAnswer> {
+    Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::CurrencyNotTaken))
+}
+
 /// Writes what the provider answered. `refuse` says it in the words of the RPC.
 pub(crate) async fn record(
     purchase: Purchase<'_>,
@@ -186,6 +196,11 @@ pub(crate) fn refusal_of(purchase: &Purchase<'_>, refused: ConfirmRefusal) -> Re
         ConfirmRefusal::NotPaid { status } => {
             let message = format!("payment {provider_key} is {status} at the provider, not paid");
             refusal(reason::NOT_PAID, message, vec![("status", status.to_owned())])
+        }
+        ConfirmRefusal::CurrencyNotTaken => {
+            let provider = purchase.provider;
+            let message = format!("{provider} takes no payments in {currency} for this shop");
+            refusal(reason::CURRENCY_NOT_TAKEN, message, vec![("currency", currency.to_owned())])
         }
         ConfirmRefusal::NotFound => {
             let message = format!("the provider knows of no payment {provider_key}");

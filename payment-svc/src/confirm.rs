@@ -7,7 +7,7 @@ use saga_proto::shop::payment::v1::{ConfirmRequest, ConfirmResponse};
 
 use crate::{
     Payments,
-    charge::{self, ChargePlan, refusal_of},
+    charge::{self, ChargePlan, is_refused, not_taken, refusal_of},
     provider::ConfirmAnswer,
 };
 
@@ -32,6 +32,7 @@ impl ProviderOperation<Payments> for ConfirmRequest {
     ) -> Settled<ConfirmAnswer> {
         let asking = service.asking(op, plan.intended_at_ms).await;
         match service.provider(&plan.provider) {
+            Ok(provider) if is_refused(provider.as_ref(), &plan, op) => not_taken(),
             Ok(provider) => provider.confirm(&plan.into(), &asking).await,
             Err(unconfigured) => unconfigured,
         }

@@ -39,11 +39,6 @@ pub fn is_reason(text: &str) -> bool {
     (1..=REASON_CHARS_MAX).contains(&text.chars().count()) && !text.contains('\0')
 }
 
-/// Whether `text` has the shape of an ISO 4217 currency.
-pub fn is_currency(text: &str) -> bool {
-    text.len() == 3 && text.bytes().all(|it| it.is_ascii_uppercase())
-}
-
 // The checks below answer with `OperationError::Invalid`, which names the field, what it
 // held and what it may be. Nothing was done.
 
@@ -61,7 +56,7 @@ pub(crate) fn check_amount(field: &str, amount_minor: i64) -> Result<(), Operati
 }
 
 pub(crate) fn check_currency(field: &str, currency: &str) -> Result<(), OperationError> {
-    check(is_currency(currency), field, currency, "three capital letters of ISO 4217, such as KRW")
+    fields::currency(field, currency)
 }
 
 pub(crate) fn check_provider(field: &str, provider: &str) -> Result<(), OperationError> {

@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use saga_participant::Settled;
 
+pub(crate) mod amount;
 mod http;
 pub mod portone;
 pub mod toss;
@@ -24,6 +25,9 @@ pub const NAMES: [&str; 2] = [toss::NAME, portone::NAME];
 pub trait Provider: fmt::Debug + Send + Sync {
     /// Its name in requests and in the database, such as `toss`.
     fn name(&self) -> &'static str;
+
+    /// Whether it is configured for payments in that currency.
+    fn takes(&self, currency: &str) -> bool;
 
     /// Captures the buyer's payment, or finds out that it is captured, or refused. Where
     /// buyers pay without the shop it only finds out. Comes to an end by itself. May be
@@ -139,8 +143,26 @@ pub struct Refund {
     /// How much to give back, in minor units, from 1 to the balance. All of the balance
     /// means: whatever is left, also where the provider holds less than we think.
     pub amount_minor: i64,
+    /// Currency of the payment, ISO 4217.
+    pub currency: String,
     /// Why, 1 to 200 characters.
     pub reason: String,
+}
+
+/// The currencies that a provider takes where nothing is configured: both are Korean, and take
+/// a payment that names no currency for one in won.
+pub(crate) const CURRENCY_DEFAULT: &str = "KRW";
+
+pub(crate) fn currencies_default() -> Vec<String> {
+    vec![CURRENCY_DEFAULT.to_owned()]
+}
+
+/// Refuses a configuration that names what is no currency.
+pub(crate) fn check_currencies(currencies: &[String]) -> Result<(), ProviderConfigError> {
+    match currencies.iter().find(|it| amount::decimals(it).is_none()) {
+        None => Ok(()),
+        Some(currency) => Err(ProviderConfigError::Currency { currency: currency.clone() }),
+    }
 }
 
 impl Charge {
@@ -153,8 +175,7 @@ impl Charge {
 
     /// Whether `seen` has this amount.
     pub(crate) fn has_amount_of(&self, seen: &Seen) -> bool {
-        seen.amount_minor == self.amount_minor
-            && seen.currency.as_ref().is_none_or(|it| *it == self.currency)
+        seen.amount_minor == self.amount_minor && seen.currency == self.currency
     }
 }
 
@@ -206,8 +227,8 @@ pub struct Seen {
     pub order_no: String,
     /// Its amount, in minor units.
     pub amount_minor: i64,
-    /// Its currency, where the provider tells.
-    pub currency: Option<String>,
+    /// Its currency, ISO 4217.
+    pub currency: String,
     /// What the provider holds for us, in minor units. Only of use after the capture.
     pub balance_minor: i64,
     /// Where it stands.
@@ -280,6 +301,8 @@ pub enum ConfirmRefusal {
         /// `OPEN`, `FAILED`, `EXPIRED` or `CANCELLED`.
         status: &'static str,
     },
+    /// The provider is not configured for the currency. It was not asked.
+    CurrencyNotTaken,
     /// The provider knows of no such payment.
     NotFound,
     /// The buyer's payment is for another order, or the order is paid with another payment.

@@ -19,6 +19,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::Number;
 use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 
@@ -46,7 +47,7 @@ pub use ledger::LedgerPage;
 pub use session::{Session, Stage};
 pub use webhook::{WebhookOrder, WebhookScript, WebhookWire, WebhooksSent};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, provider::amount};
 use book::Payment;
 use connection::{Scissors, SeverableListener};
 use lane::Lane;
@@ -73,6 +74,21 @@ impl Default for SimulatorConfig {
             mix: FaultMix::default(),
             duplicate_orders: DuplicateOrders::default(),
         }
+    }
+}
+
+impl SimulatorConfig {
+    fn decimals(&self) -> u32 {
+        amount::decimals(&self.currency).unwrap_or(0)
+    }
+
+    /// What a client wrote, in minor units. `None`: the currency has no such amount.
+    fn read(&self, written: &Number) -> Option<i64> {
+        amount::read(written, self.decimals())
+    }
+
+    fn written(&self, amount_minor: i64) -> Number {
+        amount::written(amount_minor, self.decimals())
     }
 }
 

@@ -7,7 +7,7 @@ use saga_proto::shop::payment::v1::{VerifyRequest, VerifyResponse};
 
 use crate::{
     Payments,
-    charge::{self, ChargePlan, Purchase},
+    charge::{self, ChargePlan, Purchase, is_refused, not_taken},
     provider::{self, ConfirmAnswer, ConfirmRefusal},
     reason::{self, refusal},
 };
@@ -29,9 +29,10 @@ impl ProviderOperation<Payments> for VerifyRequest {
     async fn call(
         plan: ChargePlan,
         service: &Payments,
-        _: &OperationMeta,
+        op: &OperationMeta,
     ) -> Settled<ConfirmAnswer> {
         match service.provider(&plan.provider) {
+            Ok(provider) if is_refused(provider.as_ref(), &plan, op) => not_taken(),
             Ok(provider) => provider::verify(provider.as_ref(), &plan.into()).await,
             Err(unconfigured) => unconfigured,
         }

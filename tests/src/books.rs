@@ -88,8 +88,8 @@ impl Shop {
     }
 
     /// Asks every service for what in its books breaks a rule. Returns the balances of the
-    /// orders and of the payments.
-    pub async fn assert_no_violations(&self) -> (i64, i64) {
+    /// orders and of the payments, by currency.
+    pub async fn assert_no_violations(&self) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
         let mut client = InventoryServiceClient::new(self.inventory.channel());
         let stock = client.audit(inventory::AuditRequest {}).await.unwrap().into_inner();
         let mut client = OrderServiceClient::new(self.order.channel());
@@ -98,7 +98,10 @@ impl Shop {
         let payments = client.audit(payments::AuditRequest {}).await.unwrap().into_inner();
         let violations = [stock.violations, orders.violations, payments.violations].concat();
         assert!(violations.is_empty(), "{violations:?}");
-        (orders.balance_minor, payments.balance_minor)
+        let of_orders = orders.balances.into_iter().map(|it| (it.currency, it.balance_minor));
+        let of_payments = payments.balances.into_iter().map(|it| (it.currency, it.balance_minor));
+        let is_some = |(_, minor): &(String, i64)| *minor != 0;
+        (of_orders.filter(is_some).collect(), of_payments.filter(is_some).collect())
     }
 
     /// Holds the books of the services and the provider's ledger against each other and

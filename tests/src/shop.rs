@@ -118,7 +118,11 @@ impl Shop {
         let url = shop.provider.url();
         let (toss, portone) =
             (format!("service.toss.base_url={url}"), format!("service.portone.base_url={url}"));
+        let [of_toss, of_portone] =
+            ["toss", "portone"].map(|it| format!(r#"service.{it}.currencies=["{CURRENCY}"]"#));
         let providers = [
+            ["--set", &of_toss],
+            ["--set", &of_portone],
             ["--set", &toss],
             ["--set", "service.toss.secret_key=test_sk_tests"],
             ["--set", &portone],

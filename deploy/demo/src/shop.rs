@@ -126,7 +126,10 @@ impl Shop {
             )
             .await?;
 
-        let toss = TossConfig::new(&format!("http://{provider}"), "test_sk_of_the_demo");
+        let toss = TossConfig {
+            currencies: vec![CURRENCY.to_owned()],
+            ..TossConfig::new(&format!("http://{provider}"), "test_sk_of_the_demo")
+        };
         let payment = connect::<PaymentService>(&books.payment).await?;
         let config =
             PaymentConfig { toss, portone: None, webhooks: None, ledger: LedgerConfig::off() };

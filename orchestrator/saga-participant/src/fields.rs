@@ -88,15 +88,15 @@ pub fn within<N: PartialOrd + Display>(
     Err(OperationError::invalid(field, value, remedy))
 }
 
-/// A currency, as in ISO 4217: three capital letters.
+/// A currency of ISO 4217 that has units to pay with, as `KRW` has.
 ///
 /// # Errors
 ///
 /// [`OperationError::Invalid`].
 pub fn currency(field: &str, value: &str) -> Result<(), OperationError> {
-    if value.len() == 3 && value.bytes().all(|it| it.is_ascii_uppercase()) {
+    if iso_currency::Currency::from_code(value).is_some_and(|it| it.exponent().is_some()) {
         return Ok(());
     }
-    let remedy = "three capital letters of ISO 4217, such as KRW";
+    let remedy = "a currency of ISO 4217 in capital letters, such as KRW";
     Err(OperationError::invalid(field, value.escape_debug(), remedy))
 }

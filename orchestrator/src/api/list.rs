@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::{
+    access::Principal,
     api::{error::invalid, field, filter, page, view},
     engine::{Engine, ReachError},
 };
@@ -23,13 +24,14 @@ const LOOKING_MAX: Duration = Duration::from_secs(1);
 
 pub(super) async fn list(
     engine: &Engine,
+    principal: &Principal,
     request: &pb::ListSagasRequest,
 ) -> Result<pb::ListSagasResponse, Status> {
     let pb::ListSagasRequest { state, definition, filter, .. } = request;
     let list = page::of("sagas", &[&state.to_string(), definition, filter]);
     let before = page::position(&list, &request.page_token)?.map(SagaId);
     let rows_max = page::size(request.page_size)?;
-    let filter = asked(engine, *state, definition, filter)?;
+    let filter = asked(engine, principal, *state, definition, filter)?;
     let mut query = ListQuery { before, rows_max, looks_max: LOOKS_MAX, filter };
     let began = Instant::now();
     let mut rows = Vec::new();
@@ -51,12 +53,13 @@ pub(super) async fn list(
 
 pub(super) async fn count(
     engine: &Engine,
+    principal: &Principal,
     request: &pb::CountSagasRequest,
 ) -> Result<pb::CountSagasResponse, Status> {
     let pb::CountSagasRequest { state, definition, filter, page_token } = request;
     let list = page::of("count", &[&state.to_string(), definition, filter]);
     let before = page::position(&list, page_token)?.map(SagaId);
-    let filter = asked(engine, *state, definition, filter)?;
+    let filter = asked(engine, principal, *state, definition, filter)?;
     let mut query = ListQuery { before, rows_max: 0, looks_max: LOOKS_MAX, filter };
     let began = Instant::now();
     let mut sagas = 0;
@@ -75,11 +78,22 @@ pub(super) async fn count(
     })
 }
 
-fn asked(engine: &Engine, state: i32, definition: &str, filter: &str) -> Result<Filter, Status> {
+/// What is asked for, of the sagas that are there for whoever asks.
+fn asked(
+    engine: &Engine,
+    principal: &Principal,
+    state: i32,
+    definition: &str,
+    filter: &str,
+) -> Result<Filter, Status> {
     field::name("definition", definition)?;
     let now_ms = engine.shared.clock.now_ms();
     let wrong = |message| invalid("FILTER_INVALID", "filter", message);
     let mut all = vec![filter::in_state(field::known("state", state)?)];
+    if let Some(own) = principal.namespaces() {
+        let own = own.into_iter().map(|it| Filter::is(TextColumn::Namespace, it));
+        all.push(Filter::Any(own.collect()));
+    }
     if !definition.is_empty() {
         all.push(Filter::is(TextColumn::Definition, definition));
     }

@@ -9,7 +9,9 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
+    access::Principal,
     api::{
+        admit::{admitted, admitted_act},
         cancel, detached,
         error::{echo, invalid, status},
         events, in_turn, list, page, signal, start, view,
@@ -36,8 +38,11 @@ impl SagaService for SagaApi {
         &self,
         request: Request<pb::StartSagaRequest>,
     ) -> Result<Response<pb::StartSagaResponse>, Status> {
+        let principal = Principal::of(&request)?;
+        let request = request.into_inner();
+        principal.check_in(&request.namespace)?;
         // Not detached: the engine finishes what it has begun, whoever waits for it.
-        start::start(&self.engine, request.into_inner()).await.map(Response::new)
+        start::start(&self.engine, request).await.map(Response::new)
     }
 
     async fn get_saga(
@@ -46,7 +51,7 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::GetSagaResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            let row = find_row(&engine, request.into_inner().name).await?;
+            let row = find_row(&engine, admitted(&engine, request).await?.name).await?;
             let snapshot = engine.snapshot_of(row).await?;
             let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
             Ok(Response::new(pb::GetSagaResponse { saga }))
@@ -60,7 +65,7 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::WaitSagaResponse>, Status> {
         let engine = self.engine.clone();
         detached(async move {
-            let request = request.into_inner();
+            let request = admitted(&engine, request).await?;
             let patience = span("timeout", request.timeout)?.unwrap_or(WAIT_DEFAULT);
             let saga = find(&engine, request.name).await?;
             let ended = engine.wait_end(saga, patience).await?;
@@ -79,7 +84,8 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::ListSagasResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            list::list(&engine, &request.into_inner()).await.map(Response::new)
+            let principal = Principal::of(&request)?;
+            list::list(&engine, &principal, &request.into_inner()).await.map(Response::new)
         })
         .await
     }
@@ -90,7 +96,8 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::CountSagasResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            list::count(&engine, &request.into_inner()).await.map(Response::new)
+            let principal = Principal::of(&request)?;
+            list::count(&engine, &principal, &request.into_inner()).await.map(Response::new)
         })
         .await
     }
@@ -101,7 +108,8 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            list_events(&engine, request.into_inner()).await.map(Response::new)
+            let request = admitted(&engine, request).await?;
+            list_events(&engine, request).await.map(Response::new)
         })
         .await
     }
@@ -111,9 +119,9 @@ impl SagaService for SagaApi {
         request: Request<pb::CancelSagaRequest>,
     ) -> Result<Response<pb::CancelSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(
-            async move { cancel::cancel(&engine, request.into_inner()).await.map(Response::new) },
-        )
+        detached(async move {
+            cancel::cancel(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
         .await
     }
 
@@ -122,9 +130,9 @@ impl SagaService for SagaApi {
         request: Request<pb::SignalSagaRequest>,
     ) -> Result<Response<pb::SignalSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(
-            async move { signal::signal(&engine, request.into_inner()).await.map(Response::new) },
-        )
+        detached(async move {
+            signal::signal(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
         .await
     }
 }
@@ -180,26 +188,40 @@ pub(super) async fn find_row(
     let pb::SagaName { name, namespace } = name.ok_or_else(missing)?;
     check_namespace("name.namespace", &namespace)?;
     let store = engine.shared.log.store();
-    let (row, absent) = match name.ok_or_else(missing)? {
+    let name = name.ok_or_else(missing)?;
+    let row = match &name {
         saga_name::Name::SagaId(id) => {
-            let saga = Uuid::try_parse(&id).map_err(|_| {
-                let told = format!("{:?} is not a UUID", echo(&id));
+            let saga = Uuid::try_parse(id).map_err(|_| {
+                let told = format!("{:?} is not a UUID", echo(id));
                 invalid("SAGA_ID_INVALID", "name.saga_id", told)
             })?;
-            (store.saga(SagaId(saga)).await, format!("no saga has the id {saga}"))
+            store.saga(SagaId(saga)).await
         }
         saga_name::Name::BusinessKey(key) => {
-            check_key("name.business_key", &key)?;
-            let scope = match namespace.as_str() {
-                "" => "the default namespace".to_owned(),
-                namespace => format!("namespace {}", echo(namespace)),
-            };
-            let absent = format!("no saga has the key {} in {scope}", echo(&key));
-            (store.saga_by_key(&namespace, &key).await, absent)
+            check_key("name.business_key", key)?;
+            store.saga_by_key(&namespace, key).await
         }
     };
     let row = row.map_err(ReachError::from)?;
-    row.ok_or_else(|| status(Code::NotFound, "SAGA_NOT_FOUND", absent))
+    row.ok_or_else(|| absent(&pb::SagaName { name: Some(name), namespace }))
+}
+
+/// There is no saga of this name, for whoever asks.
+pub(super) fn absent(name: &pb::SagaName) -> Status {
+    let told = match (&name.name, name.namespace.as_str()) {
+        (Some(saga_name::Name::BusinessKey(key)), "") => {
+            format!("no saga has the key {} in the default namespace", echo(key))
+        }
+        (Some(saga_name::Name::BusinessKey(key)), namespace) => {
+            format!("no saga has the key {} in namespace {}", echo(key), echo(namespace))
+        }
+        (Some(saga_name::Name::SagaId(id)), _) => {
+            let id = Uuid::try_parse(id).map_or_else(|_| echo(id), |it| it.to_string());
+            format!("no saga has the id {id}")
+        }
+        (None, _) => "no saga has no name".to_owned(),
+    };
+    status(Code::NotFound, "SAGA_NOT_FOUND", told)
 }
 
 async fn list_events(

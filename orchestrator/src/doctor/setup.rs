@@ -12,6 +12,7 @@ const LOG_VARIABLE: &str = "AMENDS_ORCHESTRATOR_LOG";
 
 pub(super) fn judge(config: &Config) -> Vec<Finding> {
     let mut findings = vec![listeners(config), participants(config)];
+    findings.extend(roles(config));
     findings.extend(definitions(config));
     if std::env::var(LOG_VARIABLE).is_ok_and(|url| has_password(&url)) {
         findings.push(Finding::not_safe(
@@ -57,6 +58,23 @@ fn listeners(config: &Config) -> Finding {
             "set tls.certificate, tls.key and tls.client_ca, or listen at 127.0.0.1",
         ),
     }
+}
+
+/// Who may do what, where others get in.
+fn roles(config: &Config) -> Option<Finding> {
+    let all = [Some(config.listen), config.listen_operator];
+    all.into_iter().flatten().find(|it| !it.ip().to_canonical().is_loopback())?;
+    Some(match &config.auth {
+        Some(auth) => Finding::safe(
+            "roles",
+            format!("who gets in may do what auth grants them, in {} lines", auth.grants.len()),
+        ),
+        None => Finding::note(
+            "roles",
+            "whoever gets in may do everything: start, settle and close every saga",
+            "say in auth.grants who may do what",
+        ),
+    })
 }
 
 fn participants(config: &Config) -> Finding {
@@ -140,6 +158,19 @@ mod tests {
             let found = super::participants(&Config { participants, ..Config::default() });
             assert_eq!(found.verdict == Verdict::Safe, is_safe, "{address}: {found:?}");
         }
+    }
+
+    #[test]
+    fn that_everybody_may_do_everything_is_said_where_others_get_in() {
+        let told = |listen: &str, auth| {
+            let config = Config { listen: listen.parse().unwrap(), auth, ..Config::default() };
+            roles(&config).map(|it| it.verdict)
+        };
+        let auth = || Some(crate::access::AuthConfig::default());
+        assert_eq!(told("127.0.0.1:1", None), None);
+        assert_eq!(told("127.0.0.1:1", auth()), None);
+        assert_eq!(told("0.0.0.0:1", None), Some(Verdict::Note));
+        assert_eq!(told("0.0.0.0:1", auth()), Some(Verdict::Safe));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use saga_participant::{
     testkit::{Scratch, new_op_id, reason_of, with_op_id},
 };
 use saga_proto::shop::order::v1::{
-    AcceptOrderRequest, InsertOrderRequest, OrderLine, OrderStatus, PaymentInput,
+    AcceptOrderRequest, CurrencyBalance, InsertOrderRequest, OrderLine, OrderStatus, PaymentInput,
     WithdrawOrderRequest,
 };
 use tonic::Code;
@@ -24,6 +24,7 @@ on_both_databases!(
     d4_order_numbers_that_are_made_never_meet,
     invalid_fields_are_named_with_value_and_remedy,
     a_total_beyond_the_limit_is_refused,
+    what_orders_owe_in_several_currencies_is_not_added_up,
     a_number_is_taken_by_one_order_and_given_back,
     a_wrong_word_of_the_customer_is_refused_with_the_field,
     an_order_of_two_thousand_lines_comes_back_as_it_was,
@@ -168,8 +169,24 @@ async fn a_total_beyond_the_limit_is_refused(scratch: Scratch) {
     let most = InsertOrderRequest { lines, paid_minor: 1_000_000_000, ..paid("order-1") };
     shop.insert(most.clone()).await.unwrap();
     shop.insert(InsertOrderRequest { order_no: "order-2".to_owned(), ..most }).await.unwrap();
-    assert_eq!(shop.audit().await.balance_minor, 2_000_000_000);
+    assert_eq!(shop.balance("GBP").await, 2_000_000_000);
     shop.assert_sound().await;
+}
+
+async fn what_orders_owe_in_several_currencies_is_not_added_up(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    shop.insert(paid("order-1")).await.unwrap();
+    let won = InsertOrderRequest { currency: "KRW".to_owned(), ..paid("order-2") };
+    shop.insert(won).await.unwrap();
+    shop.pending("order-3").await;
+    let of = |currency: &str, balance_minor| CurrencyBalance {
+        currency: currency.to_owned(),
+        balance_minor,
+    };
+    let audit = shop.audit().await;
+    assert_eq!((audit.orders, audit.balances), (3, vec![of("GBP", 800), of("KRW", 800)]));
+    let none = InsertOrderRequest { currency: "ZZZ".to_owned(), ..paid("order-4") };
+    is(&shop.insert(none).await.unwrap_err(), Code::FailedPrecondition, "INPUT_INVALID");
 }
 
 /// One operation at a time has a number, from before anything is asked for its order.

@@ -163,7 +163,7 @@ async fn d14_what_was_undone_is_never_set_to_success(scratch: Scratch) {
         let order = shop.order(order_no).await.unwrap();
         assert_eq!((order.status(), order.payment_id.as_str()), (end, ""));
     }
-    assert_eq!(shop.audit().await.balance_minor, 0);
+    assert_eq!(shop.balance("GBP").await, 0);
     shop.assert_sound().await;
 }
 

@@ -179,6 +179,13 @@ impl Shop {
         self.client().audit(AuditRequest {}).await.unwrap().into_inner()
     }
 
+    /// What the audit finds in a currency.
+    pub(crate) async fn balance(&self, currency: &str) -> i64 {
+        let balances = self.audit().await.balances;
+        let found = balances.iter().find(|it| it.currency == currency);
+        found.map_or(0, |it| it.balance_minor)
+    }
+
     pub(crate) async fn assert_sound(&self) {
         assert_eq!(self.audit().await.violations, Vec::<String>::new());
     }

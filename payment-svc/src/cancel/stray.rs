@@ -68,6 +68,7 @@ pub(super) async fn intend(
         intended_at_ms: database_ms(tx).await?,
         provider: provider.to_owned(),
         is_stray: true,
+        currency: String::new(),
     })
 }
 
@@ -123,9 +124,15 @@ async fn refund(
     provider: &dyn Provider,
     asking: &Asking,
 ) -> Settled<CancelOutcome> {
-    let Seen { provider_key, order_no, amount_minor, balance_minor, .. } = seen;
-    let CancelPlan { reason, .. } = plan;
-    let all = Refund { provider_key, order_no, balance_minor, amount_minor: balance_minor, reason };
+    let Seen { provider_key, order_no, amount_minor, balance_minor, currency, .. } = seen;
+    let all = Refund {
+        provider_key,
+        order_no,
+        balance_minor,
+        amount_minor: balance_minor,
+        currency,
+        reason: plan.reason,
+    };
     let stray = match decided(provider.cancel(&all, asking).await) {
         Ok(CancelAnswer::Cancelled { balance_minor: 0 }) => {
             Stray::GivenBack { cancelled_minor: amount_minor }

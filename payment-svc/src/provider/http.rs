@@ -25,6 +25,12 @@ pub enum ProviderConfigError {
         /// The address.
         found: String,
     },
+    /// A currency is none of ISO 4217, or has no units to pay with.
+    #[error("`currencies` names {currency:?}; write codes of ISO 4217, such as KRW")]
+    Currency {
+        /// What is configured.
+        currency: String,
+    },
     /// The HTTP client refuses the configuration.
     #[error("the HTTP client cannot be made")]
     Client(#[source] reqwest::Error),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{
     Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, Provider, ProviderConfigError,
-    Refund, Seen, Wanted, decided, verify,
+    Refund, Seen, Wanted, amount, check_currencies, currencies_default, decided, verify,
 };
 
 mod token;
@@ -33,6 +33,9 @@ pub struct PortOneConfig {
     /// Its secret.
     #[serde(deserialize_with = "saga_participant::serve::text_or_file")]
     pub imp_secret: SecretString,
+    /// The currencies that the contract with the provider is for, ISO 4217.
+    #[serde(default = "currencies_default")]
+    pub currencies: Vec<String>,
     /// How long a connection may take to be made.
     #[serde(default = "connect_timeout_ms")]
     pub connect_timeout_ms: u64,
@@ -57,6 +60,7 @@ impl PortOneConfig {
             base_url: base_url.to_owned(),
             imp_key: imp_key.to_owned(),
             imp_secret: SecretString::from(imp_secret),
+            currencies: currencies_default(),
             connect_timeout_ms: connect_timeout_ms(),
             request_timeout_ms: request_timeout_ms(),
         }
@@ -67,6 +71,7 @@ impl PortOneConfig {
 #[derive(Debug)]
 pub struct PortOne {
     wire: Wire,
+    currencies: Vec<String>,
 }
 
 impl PortOne {
@@ -76,7 +81,8 @@ impl PortOne {
     ///
     /// [`ProviderConfigError`] says what to correct.
     pub fn new(config: &PortOneConfig) -> Result<Self, ProviderConfigError> {
-        Ok(Self { wire: Wire::new(config)? })
+        check_currencies(&config.currencies)?;
+        Ok(Self { wire: Wire::new(config)?, currencies: config.currencies.clone() })
     }
 }
 
@@ -86,18 +92,25 @@ impl Provider for PortOne {
         NAME
     }
 
+    fn takes(&self, currency: &str) -> bool {
+        self.currencies.iter().any(|it| it == currency)
+    }
+
     async fn confirm(&self, charge: &Charge, _: &Asking) -> Settled<ConfirmAnswer> {
         verify(self, charge).await
     }
 
     async fn cancel(&self, refund: &Refund, _: &Asking) -> Settled<CancelAnswer> {
         let mut checksum = refund.balance_minor;
+        // What is no currency was never scaled, and is in the plan of an operation of long ago.
+        let decimals = amount::decimals(&refund.currency).unwrap_or(0);
         // The second round is for money that somebody else gave back before us.
         for _ in 0..2 {
             let body = CancelBody {
                 imp_uid: &refund.provider_key,
-                amount: (!refund.is_whole()).then_some(refund.amount_minor),
-                checksum,
+                amount: (!refund.is_whole())
+                    .then(|| amount::written(refund.amount_minor, decimals)),
+                checksum: amount::written(checksum, decimals),
                 reason: &refund.reason,
             };
             match self.wire.cancel(&body).await {

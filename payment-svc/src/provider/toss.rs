@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{
     Asking, CancelAnswer, Charge, ConfirmAnswer, ConfirmRefusal, LedgerSpan, Movement, Provider,
-    ProviderConfigError, Refund, Seen, Standing, Wanted,
+    ProviderConfigError, Refund, Seen, Standing, Wanted, amount, check_currencies,
+    currencies_default,
 };
 
 mod codes;
@@ -45,6 +46,9 @@ pub struct TossConfig {
     /// The shop's secret key.
     #[serde(deserialize_with = "saga_participant::serve::text_or_file")]
     pub secret_key: SecretString,
+    /// The currencies that the contract with the provider is for, ISO 4217.
+    #[serde(default = "currencies_default")]
+    pub currencies: Vec<String>,
     /// How long a connection may take to be made.
     #[serde(default = "connect_timeout_ms")]
     pub connect_timeout_ms: u64,
@@ -68,6 +72,7 @@ impl TossConfig {
         Self {
             base_url: base_url.to_owned(),
             secret_key: SecretString::from(secret_key),
+            currencies: currencies_default(),
             connect_timeout_ms: connect_timeout_ms(),
             request_timeout_ms: request_timeout_ms(),
         }
@@ -78,6 +83,7 @@ impl TossConfig {
 #[derive(Debug)]
 pub struct Toss {
     wire: Wire,
+    currencies: Vec<String>,
 }
 
 impl Toss {
@@ -87,7 +93,8 @@ impl Toss {
     ///
     /// [`ProviderConfigError`] says what to correct.
     pub fn new(config: &TossConfig) -> Result<Self, ProviderConfigError> {
-        Ok(Self { wire: Wire::new(config)? })
+        check_currencies(&config.currencies)?;
+        Ok(Self { wire: Wire::new(config)?, currencies: config.currencies.clone() })
     }
 }
 
@@ -95,6 +102,10 @@ impl Toss {
 impl Provider for Toss {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn takes(&self, currency: &str) -> bool {
+        self.currencies.iter().any(|it| it == currency)
     }
 
     async fn confirm(&self, charge: &Charge, asking: &Asking) -> Settled<ConfirmAnswer> {
@@ -105,7 +116,7 @@ impl Provider for Toss {
         let body = ConfirmBody {
             payment_key: &charge.provider_key,
             order_id: &charge.order_no,
-            amount: charge.amount_minor,
+            amount: amount::written(charge.amount_minor, decimals(&charge.currency)),
         };
         let reply = self.wire.confirm(&body, &asking.idempotency_key).await;
         let (meaning, said) = match reply {
@@ -145,7 +156,8 @@ impl Provider for Toss {
         }
         let body = CancelBody {
             cancel_reason: &refund.reason,
-            cancel_amount: (!refund.is_whole()).then_some(refund.amount_minor),
+            cancel_amount: (!refund.is_whole())
+                .then(|| amount::written(refund.amount_minor, decimals(&refund.currency))),
         };
         let mut said = String::new();
         for number in 1..=CANCEL_KEYS_MAX {
@@ -221,6 +233,11 @@ fn is_done(seen: &Seen, charge: &Charge) -> bool {
     matches!(seen.standing, Standing::Captured { .. })
         && charge.agrees_with(seen)
         && seen.balance_minor == charge.amount_minor
+}
+
+/// What is no currency was never scaled, and is in the plan of an operation of long ago.
+fn decimals(currency: &str) -> u32 {
+    amount::decimals(currency).unwrap_or(0)
 }
 
 fn captured(seen: &Seen) -> Settled<ConfirmAnswer> {

@@ -2,7 +2,10 @@
 //! function runs inside the caller's transaction.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use sqlx::SqliteConnection;
+
+use crate::provider::amount;
 
 mod deposit;
 mod ledger;
@@ -82,6 +85,11 @@ pub(super) enum Standing {
 }
 
 impl Payment {
+    /// An amount of it as providers write it.
+    pub(super) fn written(&self, amount_minor: i64) -> Number {
+        amount::written(amount_minor, amount::decimals(&self.currency).unwrap_or(0))
+    }
+
     /// What is left of the captured money, in minor units. Before a capture: the amount.
     pub(super) fn balance_minor(&self) -> i64 {
         if self.is_withdrawn() {

@@ -12,9 +12,10 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
+use serde_json::Number;
 
 use super::{
-    Shared, Wanted, book,
+    Shared, SimulatorConfig, Wanted, book,
     connection::Scissors,
     exchange::{self, Execute, Reply, Subject},
     fault::{self, Operation},
@@ -47,8 +48,8 @@ struct CancelBody {
     imp_uid: Option<String>,
     merchant_uid: Option<String>,
     /// 0 or none: all that is left.
-    amount: Option<i64>,
-    checksum: Option<i64>,
+    amount: Option<Number>,
+    checksum: Option<Number>,
     reason: Option<String>,
 }
 
@@ -110,13 +111,17 @@ struct Cancel {
 
 impl Cancel {
     async fn execute(self, shared: Arc<Shared>) -> Result<Reply, LaneError> {
-        let now_ms = shared.clock.now_ms();
-        shared.lane.run(move |connection| Box::pin(self.move_money(connection, now_ms))).await
+        let (now_ms, config) = (shared.clock.now_ms(), shared.config.clone());
+        shared
+            .lane
+            .run(move |connection| Box::pin(self.move_money(connection, config, now_ms)))
+            .await
     }
 
     async fn move_money(
         self,
         connection: &mut sqlx::SqliteConnection,
+        config: SimulatorConfig,
         now_ms: i64,
     ) -> Result<Reply, sqlx::Error> {
         let Self { payment_key, body } = self;
@@ -125,10 +130,15 @@ impl Cancel {
         if let Some(code) = declined {
             return Ok(error_reply(200, 1, &code));
         }
+        let (Some(amount_minor), Some(checksum_minor)) =
+            (minor(&config, body.amount), minor(&config, body.checksum))
+        else {
+            return Ok(error_reply(400, -1, "the request cannot be read"));
+        };
         let wanted = book::Return {
             payment_key: &payment_key,
-            amount_minor: body.amount.filter(|it| *it != 0),
-            expected_balance_minor: body.checksum,
+            amount_minor: amount_minor.filter(|it| *it != 0),
+            expected_balance_minor: checksum_minor,
             reason: body.reason.as_deref().unwrap_or_default(),
         };
         Ok(match book::refund(connection, wanted, now_ms).await? {
@@ -136,6 +146,11 @@ impl Cancel {
             Err(refusal) => refusal_reply(refusal),
         })
     }
+}
+
+/// An amount that may be left out, in minor units. `None`: the currency has no such amount.
+fn minor(config: &SimulatorConfig, written: Option<Number>) -> Option<Option<i64>> {
+    written.map_or(Some(None), |it| config.read(&it).map(Some))
 }
 
 async fn by_key(

@@ -12,6 +12,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
+use serde_json::Number;
 
 use super::{
     Shared, Wanted, book,
@@ -43,14 +44,14 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
 struct ConfirmBody {
     payment_key: String,
     order_id: String,
-    amount: i64,
+    amount: Number,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CancelBody {
     cancel_reason: String,
-    cancel_amount: Option<i64>,
+    cancel_amount: Option<Number>,
 }
 
 /// What a POST asks for.
@@ -83,13 +84,12 @@ async fn confirm(
     body: Bytes,
 ) -> Response {
     let action = match serde_json::from_slice::<ConfirmBody>(&body) {
-        Ok(it)
-            if is_provider_key(&it.payment_key) && is_order_no(&it.order_id) && 1 <= it.amount =>
-        {
-            Some(Action::Confirm {
+        Ok(it) if is_provider_key(&it.payment_key) && is_order_no(&it.order_id) => {
+            let amount_minor = shared.config.read(&it.amount).filter(|it| 1 <= *it);
+            amount_minor.map(|amount_minor| Action::Confirm {
                 payment_key: it.payment_key,
                 order_no: it.order_id,
-                amount_minor: it.amount,
+                amount_minor,
             })
         }
         _ => None,
@@ -106,12 +106,15 @@ async fn cancel(
     body: Bytes,
 ) -> Response {
     let action = match serde_json::from_slice::<CancelBody>(&body) {
-        Ok(it) if is_reason(&it.cancel_reason) && it.cancel_amount.is_none_or(|it| 1 <= it) => {
-            Some(Action::Cancel {
-                payment_key,
-                amount_minor: it.cancel_amount,
-                reason: it.cancel_reason,
-            })
+        Ok(it) if is_reason(&it.cancel_reason) => {
+            let reason = it.cancel_reason;
+            match it.cancel_amount.map(|it| shared.config.read(&it)) {
+                None => Some(Action::Cancel { payment_key, amount_minor: None, reason }),
+                Some(Some(amount_minor)) if 1 <= amount_minor => {
+                    Some(Action::Cancel { payment_key, amount_minor: Some(amount_minor), reason })
+                }
+                Some(_) => None,
+            }
         }
         _ => None,
     };

@@ -63,12 +63,18 @@ impl Bank {
         StoppedBank { directory, address, config }
     }
 
+    fn currency(&self) -> String {
+        self.config.currency.clone()
+    }
+
     pub(crate) fn toss(&self) -> Toss {
-        Toss::new(&TossConfig::new(&self.url(""), SECRET_KEY)).unwrap()
+        let config = TossConfig::new(&self.url(""), SECRET_KEY);
+        Toss::new(&TossConfig { currencies: vec![self.currency()], ..config }).unwrap()
     }
 
     pub(crate) fn portone(&self) -> PortOne {
-        PortOne::new(&PortOneConfig::new(&self.url(""), "imp_key", IMP_SECRET)).unwrap()
+        let config = PortOneConfig::new(&self.url(""), "imp_key", IMP_SECRET);
+        PortOne::new(&PortOneConfig { currencies: vec![self.currency()], ..config }).unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -189,6 +195,7 @@ pub(crate) fn refund(charge: &Charge, balance_minor: i64, amount_minor: i64) -> 
         order_no: charge.order_no.clone(),
         balance_minor,
         amount_minor,
+        currency: charge.currency.clone(),
         reason: "a test".to_owned(),
     }
 }

@@ -98,7 +98,7 @@ impl Subject for VerifySubject {
     }
 
     async fn standing(&self) -> i64 {
-        self.0.audit().await.balance_minor / 700
+        self.0.balance("KRW").await / 700
     }
 }
 

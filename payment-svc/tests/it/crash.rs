@@ -54,6 +54,10 @@ impl Provider for Grave {
         "toss"
     }
 
+    fn takes(&self, _: &str) -> bool {
+        true
+    }
+
     async fn confirm(&self, charge: &Charge, asking: &Asking) -> Settled<ConfirmAnswer> {
         self.swallow(self.toss.confirm(charge, asking)).await
     }

@@ -85,7 +85,7 @@ async fn the_audit_finds_what_is_not_in_order(scratch: Scratch) {
     shop.confirm(new_op_id(), &request("pay-1", "order-1", 700)).await.unwrap();
     shop.cancel(new_op_id(), "pay-1", 100).await.unwrap();
     shop.assert_books_agree().await;
-    assert_eq!(shop.audit().await.balance_minor, 600);
+    assert_eq!(shop.balance("KRW").await, 600);
 
     for (harm, repair) in [
         ("update payments set cancelled_minor = 200", "update payments set cancelled_minor = 100"),

@@ -11,6 +11,7 @@ mod classification;
 mod confirm;
 mod crash;
 mod credit;
+mod currency;
 mod ledger;
 mod limits;
 mod locks;

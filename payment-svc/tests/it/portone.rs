@@ -84,7 +84,7 @@ async fn a_look_up_shows_the_payment_by_key_and_by_order_at_each_stage() {
     assert!(!bank.simulator.buyer_pays("imp-1").await.unwrap());
     let paid = seen().await;
     assert!(matches!(paid.standing, Standing::Captured { approved_at_ms } if 0 < approved_at_ms));
-    assert_eq!((paid.balance_minor, paid.currency.as_deref()), (700, Some("KRW")));
+    assert_eq!((paid.balance_minor, &*paid.currency), (700, "KRW"));
     let by_order = portone.look_up(Wanted::Order("order-1")).await;
     assert_eq!(by_order, Settled::Definite(Some(paid)));
     let it = charge("imp-1", "order-1", 700);
@@ -265,7 +265,7 @@ async fn s0_15_d6_odd_replies_to_a_look_up_are_unknown() {
         (ok(PAID.replace("paid\",\"amount", "cancelled\",\"amount")), "unknown"),
         (ok(PAID.replace("\"cancel_amount\":0", "\"cancel_amount\":900")), "unknown"),
         (ok(PAID.replace("\"cancel_amount\":0", "\"cancel_amount\":-1")), "unknown"),
-        (ok(PAID.replace("KRW", "USD")), "amount 700"),
+        (ok(PAID.replace("KRW", "USD")), "amount 70000"),
         (ok(PAID.replace("\"cancel_amount\":0", "\"cancel_amount\":100")), "amount 600"),
         (ok(PAID.replace("order-1", "order-2")), "used order-2"),
     ];

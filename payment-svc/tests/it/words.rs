@@ -16,6 +16,7 @@ pub(crate) fn confirmed(asked: &Settled<ConfirmAnswer>) -> String {
             ConfirmRefusal::AmountDiffers { actual_minor } => format!("amount {actual_minor}"),
             ConfirmRefusal::UsedElsewhere { order_no } => format!("used {order_no}"),
             ConfirmRefusal::NotPaid { status } => format!("not paid {status}"),
+            ConfirmRefusal::CurrencyNotTaken => "currency not taken".to_owned(),
             ConfirmRefusal::NotFound => "not found".to_owned(),
         },
         other => unanswered(other),

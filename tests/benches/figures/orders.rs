@@ -120,7 +120,10 @@ impl Shop {
         inventory_svc::seed(&inventory, items.collect()).await.unwrap();
         let inventory =
             Served::start::<Inventory>(inventory, inventory_svc::Config::default()).await;
-        let toss = TossConfig::new(&url, "test_sk_of_the_benchmark");
+        let toss = TossConfig {
+            currencies: vec![CURRENCY.to_owned()],
+            ..TossConfig::new(&url, "test_sk_of_the_benchmark")
+        };
         let config =
             PaymentConfig { toss, portone: None, webhooks: None, ledger: LedgerConfig::off() };
         let payment =

@@ -3,10 +3,11 @@
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use super::{PortOneConfig, token::Tokens};
 use crate::provider::{
-    ProviderConfigError, Seen, Standing, Wanted,
+    CURRENCY_DEFAULT, ProviderConfigError, Seen, Standing, Wanted, amount,
     http::{self, Address, Http, Lost, Received, escape, quoted},
 };
 
@@ -42,8 +43,8 @@ pub(super) struct CancelBody<'a> {
     pub(super) imp_uid: &'a str,
     /// None: all that is left.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) amount: Option<i64>,
-    pub(super) checksum: i64,
+    pub(super) amount: Option<Number>,
+    pub(super) checksum: Number,
     pub(super) reason: &'a str,
 }
 
@@ -62,9 +63,8 @@ struct PaymentBody {
     imp_uid: String,
     merchant_uid: String,
     status: String,
-    amount: i64,
-    #[serde(default)]
-    cancel_amount: i64,
+    amount: Number,
+    cancel_amount: Option<Number>,
     currency: Option<String>,
     /// Seconds since the Unix epoch; 0: never.
     #[serde(default)]
@@ -129,7 +129,7 @@ fn read(status: u16, body: &[u8]) -> Reply {
     }
     match serde_json::from_slice::<Envelope<PaymentBody>>(body) {
         Ok(Envelope { code: 0, response: Some(payment), .. }) if status == 200 => {
-            Reply::Payment(payment.into())
+            payment.seen().map_or_else(not_its_amount, Reply::Payment)
         }
         Ok(Envelope { code, message, response: None }) if code != 0 => {
             let message = quoted(&message.unwrap_or_default());
@@ -139,32 +139,42 @@ fn read(status: u16, body: &[u8]) -> Reply {
     }
 }
 
-impl From<PaymentBody> for Seen {
-    fn from(body: PaymentBody) -> Self {
-        let balance_minor = body.amount - body.cancel_amount.clamp(0, body.amount.max(0));
+fn not_its_amount() -> Reply {
+    let message = "the provider answered 200 with an amount that its currency cannot have";
+    Reply::Lost { message: message.to_owned() }
+}
+
+impl PaymentBody {
+    /// `None`: its amounts are none of its currency.
+    fn seen(self) -> Option<Seen> {
+        let body = self;
+        let currency = body.currency.unwrap_or_else(|| CURRENCY_DEFAULT.to_owned());
+        let decimals = amount::decimals(&currency)?;
+        let amount_minor = amount::read(&body.amount, decimals)?;
+        let cancelled_minor =
+            body.cancel_amount.map_or(Some(0), |it| amount::read(&it, decimals))?;
+        let balance_minor = amount_minor - cancelled_minor.clamp(0, amount_minor.max(0));
         let approved_at_ms = body.paid_at.saturating_mul(1000);
         // A status and amounts that contradict one another are believed neither.
-        let is_sound = (0..=body.amount).contains(&body.cancel_amount);
+        let is_sound = (0..=amount_minor).contains(&cancelled_minor);
         let standing = match body.status.as_str() {
-            "ready" if body.cancel_amount == 0 => Standing::Open,
+            "ready" if cancelled_minor == 0 => Standing::Open,
             "paid" if is_sound && 0 < balance_minor => Standing::Captured { approved_at_ms },
-            "cancelled" if is_sound && 0 < body.cancel_amount => {
-                Standing::Captured { approved_at_ms }
-            }
-            "failed" if body.cancel_amount == 0 => {
+            "cancelled" if is_sound && 0 < cancelled_minor => Standing::Captured { approved_at_ms },
+            "failed" if cancelled_minor == 0 => {
                 let reason = body.fail_reason.as_deref().map(quoted).unwrap_or_default();
                 let code = if reason.is_empty() { "failed".to_owned() } else { reason };
                 Standing::Refused { code }
             }
             other => Standing::Strange { status: quoted(other) },
         };
-        Self {
+        Some(Seen {
             provider_key: body.imp_uid,
             order_no: body.merchant_uid,
-            amount_minor: body.amount,
-            currency: body.currency,
+            amount_minor,
+            currency,
             balance_minor,
             standing,
-        }
+        })
     }
 }

@@ -5,10 +5,11 @@ use reqwest::{Method, RequestBuilder};
 use saga_participant::Settled;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use super::TossConfig;
 use crate::provider::{
-    ProviderConfigError, Seen, Standing, Wanted,
+    CURRENCY_DEFAULT, ProviderConfigError, Seen, Standing, Wanted, amount,
     http::{self, Address, Http, Lost, Received, escape, quoted},
 };
 
@@ -35,7 +36,7 @@ pub(super) enum Reply {
 pub(super) struct ConfirmBody<'a> {
     pub(super) payment_key: &'a str,
     pub(super) order_id: &'a str,
-    pub(super) amount: i64,
+    pub(super) amount: Number,
 }
 
 #[derive(Serialize)]
@@ -43,7 +44,7 @@ pub(super) struct ConfirmBody<'a> {
 pub(super) struct CancelBody<'a> {
     pub(super) cancel_reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cancel_amount: Option<i64>,
+    pub(super) cancel_amount: Option<Number>,
 }
 
 /// The fields of a payment that decide something. Fields that are not here are ignored.
@@ -53,8 +54,8 @@ struct PaymentBody {
     payment_key: String,
     order_id: String,
     status: String,
-    total_amount: i64,
-    balance_amount: i64,
+    total_amount: Number,
+    balance_amount: Number,
     currency: Option<String>,
     approved_at: Option<String>,
     failure: Option<ErrorBody>,
@@ -136,7 +137,7 @@ impl<A> From<Reply> for Settled<A> {
 fn read(status: u16, body: &[u8]) -> Reply {
     if status == 200 {
         return match serde_json::from_slice::<PaymentBody>(body) {
-            Ok(payment) => Reply::Payment(payment.into()),
+            Ok(payment) => payment.seen().map_or_else(not_its_amount, Reply::Payment),
             Err(_) => {
                 Reply::Lost { message: "the provider answered 200 without a payment".to_owned() }
             }
@@ -151,13 +152,23 @@ fn read(status: u16, body: &[u8]) -> Reply {
     }
 }
 
-impl From<PaymentBody> for Seen {
-    fn from(body: PaymentBody) -> Self {
+fn not_its_amount() -> Reply {
+    let message = "the provider answered 200 with an amount that its currency cannot have";
+    Reply::Lost { message: message.to_owned() }
+}
+
+impl PaymentBody {
+    /// `None`: its amounts are none of its currency.
+    fn seen(self) -> Option<Seen> {
+        let body = self;
+        let currency = body.currency.unwrap_or_else(|| CURRENCY_DEFAULT.to_owned());
+        let decimals = amount::decimals(&currency)?;
+        let total = amount::read(&body.total_amount, decimals)?;
+        let balance = amount::read(&body.balance_amount, decimals)?;
         let approved_at_ms = body
             .approved_at
             .and_then(|it| it.parse::<Timestamp>().ok())
             .map_or(0, Timestamp::as_millisecond);
-        let (total, balance) = (body.total_amount, body.balance_amount);
         // A status and a balance that contradict one another are believed neither.
         let standing = match body.status.as_str() {
             "READY" | "IN_PROGRESS" => Standing::Open,
@@ -175,14 +186,14 @@ impl From<PaymentBody> for Seen {
             "EXPIRED" => Standing::Expired,
             other => Standing::Strange { status: quoted(other) },
         };
-        Self {
+        Some(Seen {
             provider_key: body.payment_key,
             order_no: body.order_id,
-            amount_minor: body.total_amount,
-            currency: body.currency,
-            balance_minor: body.balance_amount,
+            amount_minor: total,
+            currency,
+            balance_minor: balance,
             standing,
-        }
+        })
     }
 }
 

@@ -30,20 +30,20 @@ fn payment_body(payment: &Payment, now_ms: i64) -> Value {
         "merchant_uid": payment.order_no,
         "pay_method": "card",
         "name": payment.order_no,
-        "amount": payment.amount_minor,
-        "cancel_amount": cancelled_minor,
+        "amount": payment.written(payment.amount_minor),
+        "cancel_amount": payment.written(cancelled_minor),
         "currency": payment.currency,
         "status": status(payment, now_ms),
         "paid_at": payment.approved_at_ms.unwrap_or(0) / 1000,
         "fail_reason": payment.failure_code,
-        "cancel_history": payment.refunds.iter().map(cancel).collect::<Value>(),
+        "cancel_history": payment.refunds.iter().map(|it| cancel(payment, it)).collect::<Value>(),
     })
 }
 
-fn cancel(refund: &Refund) -> Value {
+fn cancel(payment: &Payment, refund: &Refund) -> Value {
     json!({
         "pg_tid": format!("{:032X}", refund.seq),
-        "amount": refund.amount_minor,
+        "amount": payment.written(refund.amount_minor),
         "cancelled_at": refund.at_ms / 1000,
         "reason": refund.reason,
     })

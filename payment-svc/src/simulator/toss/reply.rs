@@ -30,7 +30,7 @@ pub(in crate::simulator) fn payment_body(payment: &Payment, now_ms: i64) -> Valu
     };
     let cancels = match payment.refunds.as_slice() {
         [] => Value::Null,
-        refunds => refunds.iter().map(cancel).collect(),
+        refunds => refunds.iter().map(|it| cancel(payment, it)).collect(),
     };
     let failure = match standing {
         Standing::Withdrawn => None,
@@ -46,8 +46,8 @@ pub(in crate::simulator) fn payment_body(payment: &Payment, now_ms: i64) -> Valu
         "currency": payment.currency,
         "method": "카드",
         "status": status,
-        "totalAmount": payment.amount_minor,
-        "balanceAmount": payment.balance_minor(),
+        "totalAmount": payment.written(payment.amount_minor),
+        "balanceAmount": payment.written(payment.balance_minor()),
         "requestedAt": seoul_time(payment.requested_at_ms),
         "approvedAt": payment.approved_at_ms.map(seoul_time),
         "cancels": cancels,
@@ -55,9 +55,9 @@ pub(in crate::simulator) fn payment_body(payment: &Payment, now_ms: i64) -> Valu
     })
 }
 
-fn cancel(refund: &Refund) -> Value {
+fn cancel(payment: &Payment, refund: &Refund) -> Value {
     json!({
-        "cancelAmount": refund.amount_minor,
+        "cancelAmount": payment.written(refund.amount_minor),
         "cancelReason": refund.reason,
         "canceledAt": seoul_time(refund.at_ms),
         "transactionKey": format!("{:032X}", refund.seq),

@@ -42,7 +42,7 @@ pub(super) async fn list(
     let read = |reads| async move { book::movements(&reads, wanted).await };
     let reply = match shared.read(read).await {
         Ok(movements) => {
-            let body: Value = movements.iter().map(transaction).collect();
+            let body: Value = movements.iter().map(|it| transaction(&shared, it)).collect();
             Reply { status: 200, body: Bytes::from(body.to_string()) }
         }
         Err(_) => status_reply(500),
@@ -77,7 +77,7 @@ fn moment(text: &str) -> Option<i64> {
     Some(at.to_zoned(TimeZone::fixed(offset(9))).ok()?.timestamp().as_millisecond())
 }
 
-fn transaction(movement: &Movement) -> Value {
+fn transaction(shared: &Shared, movement: &Movement) -> Value {
     let status = if movement.kind == "CAPTURE" { "DONE" } else { "CANCELED" };
     json!({
         "mId": "simulator",
@@ -87,6 +87,6 @@ fn transaction(movement: &Movement) -> Value {
         "method": "카드",
         "status": status,
         "transactionAt": seoul_time(movement.at_ms),
-        "amount": movement.amount_minor,
+        "amount": shared.config.written(movement.amount_minor),
     })
 }
