@@ -10,6 +10,7 @@ mod api {
     mod cancels;
     mod causes;
     mod errors;
+    mod finds;
     mod lists;
     mod metrics;
     mod ops;

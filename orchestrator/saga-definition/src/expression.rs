@@ -30,6 +30,7 @@ mod path;
 mod patterns;
 mod reserved;
 mod shape;
+mod syntax;
 mod text_calls;
 mod texts;
 mod time;
@@ -51,6 +52,7 @@ pub(crate) use eval::{EvalError, Frame};
 pub(crate) use facts::Facts;
 pub(crate) use failing::{Danger, Flaw, Judge};
 pub(crate) use names::by_name;
+pub use syntax::syntax_of;
 pub(crate) use walk::{operations, walk};
 pub(crate) use written::written;
 

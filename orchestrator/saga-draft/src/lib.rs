@@ -8,16 +8,17 @@
 //!
 //! This crate does no I/O, reads no clock and knows no async.
 //!
-//! Reading order: `advance`, `gate`, `known`, [`rehearsal`], [`proof`].
+//! Reading order: `advance`, `gate`, `known`, `labels`, [`rehearsal`], [`proof`].
 
 mod advance;
 mod gate;
 mod known;
+mod labels;
 pub mod proof;
 pub mod rehearsal;
 
 pub use advance::{
     Advance, AdvanceError, Mode, Order, REQUEST_BYTES_MAX, ROW_SHARE_BYTES, Rest, Subject, advance,
-    labels,
 };
 pub use gate::{Admits, AllLeave, NoCalls};
+pub use labels::labels;

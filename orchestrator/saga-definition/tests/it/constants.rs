@@ -112,5 +112,8 @@ fn a_request_of_many_fields_is_read_once() {
     assert_eq!(flaws(&format!("m: {{ {} }}", entries.join(", "))), [] as [&str; 0]);
     assert_eq!(flaws("i: 'input.i.'"), ["expression-syntax"]);
     assert_eq!(flaws("i: input.x"), ["unknown-field"]);
+    // As deep as a file has room for, and the stack has not.
+    assert_eq!(flaws(&format!("i: input{}", ".one".repeat(50_000))), ["expression-too-large"]);
+    assert_eq!(flaws(&format!("i: input{}", ".one".repeat(900))), ["expression-too-large"]);
     assert_eq!(flaws("i: input.one.i.y"), ["unknown-field"]);
 }
