@@ -134,6 +134,11 @@ impl Judge<'_> {
             let why = format!("it divides by `{by}`, which may be 0");
             self.data_flaw(ir, why, format!("{by} != 0"), facts);
         }
+        // The least number has no room for what it is modulo -1, as a machine of 64 bits has it.
+        let least = i128::from(i64::MIN);
+        if operator == Arithmetic::Modulo && x.min <= least && y.min <= -1 && -1 <= y.max {
+            self.huge(ir, facts);
+        }
         let corners = |of: fn(i128, i128) -> i128| {
             let all = [of(x.min, y.min), of(x.min, y.max), of(x.max, y.min), of(x.max, y.max)];
             Range::of(all.into_iter().min().unwrap_or(0), all.into_iter().max().unwrap_or(0))

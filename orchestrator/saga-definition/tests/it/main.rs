@@ -7,5 +7,6 @@ mod constants;
 mod expressions;
 mod limbo;
 mod participants;
+mod random;
 mod served;
 mod world;
