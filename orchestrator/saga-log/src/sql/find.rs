@@ -79,7 +79,10 @@ impl<'f> Find<'f> {
         let mut statement = Statement::default();
         statement.say("/* find: end */ select saga_id from (");
         self.each_range(&mut statement, |statement, range| {
-            statement.say("select saga_id from ").say(self.table(range)).say(" where ");
+            statement
+                .say("/* find: range */ select saga_id from ")
+                .say(self.table(range))
+                .say(" where ");
             self.within(statement, range, None);
             statement.say(" order by saga_id desc limit ").bind(Bind::Number(looks));
         });
@@ -108,7 +111,10 @@ impl<'f> Find<'f> {
         let mut statement = Statement::default();
         statement.say("/* find: count */ select count(*) from (");
         self.each_range(&mut statement, |statement, range| {
-            statement.say("select saga_id from ").say(self.looked_up_in(range)).say(" where ");
+            statement
+                .say("/* find: range */ select saga_id from ")
+                .say(self.looked_up_in(range))
+                .say(" where ");
             self.meant(statement, range, end, None);
         });
         statement.say(") as meant");
@@ -136,8 +142,8 @@ impl<'f> Find<'f> {
         mut select: impl FnMut(&mut Statement, Range<'f>),
     ) {
         for (at, range) in self.ranges.iter().enumerate() {
-            let all = if at == 0 { "select * from (" } else { " union all select * from (" };
-            statement.say(all);
+            statement.say(if at == 0 { "" } else { " union all " });
+            statement.say("/* find: each */ select * from (");
             select(statement, *range);
             let _ = write!(statement.text, ") as range_{at}");
         }
