@@ -9,6 +9,7 @@ mod bad_start;
 mod cancel_item;
 mod cancel_order;
 mod conformance;
+mod coupons;
 mod crash;
 mod crowd;
 mod database;

@@ -27,7 +27,7 @@ async fn tamper(folder: &Path, book: &str, sql: &'static str) {
 }
 
 async fn integrity(demo: &Demo) -> Integrity {
-    let Audit { integrity, findings } = demo.audit().await.unwrap();
+    let Audit { integrity, findings, .. } = demo.audit().await.unwrap();
     assert_eq!(integrity.holds(), findings.is_empty(), "{integrity:?} {findings:?}");
     integrity
 }
@@ -54,7 +54,21 @@ async fn each_number_rises_when_its_book_is_broken() {
     let summary = demo.place_orders(&progress, &CancellationToken::new()).await.unwrap();
     assert!(summary.is_sound() && 0 < summary.completed, "{summary:#?}");
 
+    assert!(0 < summary.coupons_used, "{summary:#?}");
+
     let mut expected = Integrity::default();
+    assert_eq!(integrity(&demo).await, expected);
+
+    // And the second order is not cheaper by it.
+    let used_twice = "/* tamper */
+        drop index coupon_uses_used;
+        insert into coupon_uses (use_op_id, coupon_id, order_no, line_no, taken_minor, state)
+        select x'00', coupon_id, (
+            select order_no from order_heads where status = 'PAYMENT_SUCCESS'
+                and order_no <> coupon_uses.order_no order by order_no desc limit 1
+        ), null, taken_minor, 'USED' from coupon_uses where state = 'USED' limit 1";
+    tamper(folder.path(), "order.db", used_twice).await;
+    expected.coupon_mismatches += 2;
     assert_eq!(integrity(&demo).await, expected);
 
     tamper(folder.path(), "simulator.db", CHARGED_TWICE).await;
