@@ -10,12 +10,15 @@ use tonic::Status;
 use crate::engine::Engine;
 
 mod acts;
+mod admit;
 mod cancel;
 mod check;
 mod definition;
-mod error;
+pub(crate) mod error;
 mod events;
 mod field;
+mod filter;
+mod list;
 mod log;
 mod operator;
 mod page;

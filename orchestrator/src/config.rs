@@ -14,7 +14,11 @@ use figment::{
 use saga_tls::ServerFiles;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use crate::{engine::Limits, participants::ParticipantConfig};
+use crate::{
+    access::{AuthConfig, AuthError},
+    engine::Limits,
+    participants::ParticipantConfig,
+};
 
 /// The largest row of the log. What may be in one is configured, and fits.
 const ROW_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -39,6 +43,8 @@ pub struct Config {
     pub listen_ops: Option<SocketAddr>,
     /// The files of TLS at both of them. Absent: plain text.
     pub tls: Option<ServerFiles>,
+    /// Who may do what. Absent: whoever gets in may do everything.
+    pub auth: Option<AuthConfig>,
     /// Whether plain text may be spoken with other machines.
     pub allow_plaintext: bool,
     /// Whether the database of the log may be on another machine and not show a certificate
@@ -97,6 +103,7 @@ impl Default for Config {
             listen_operator: None,
             listen_ops: None,
             tls: None,
+            auth: None,
             allow_plaintext: false,
             allow_insecure_database: false,
             log: "sqlite:amends.db".to_owned(),
@@ -135,6 +142,9 @@ pub enum ConfigError {
     /// Nothing could work with it.
     #[error("configuration: limits.{key} is {value}; give {least} to {most}")]
     LimitOutOfRange { key: &'static str, value: u64, least: u64, most: u64 },
+    /// Nobody could do anything, or not what is meant.
+    #[error("configuration")]
+    Auth(#[from] AuthError),
     /// Nobody could be served with it.
     #[error("configuration")]
     Server(#[from] saga_serve::WrongLimit),
@@ -225,6 +235,9 @@ impl Config {
 
     fn checked(self) -> Result<Self, ConfigError> {
         self.limits_make_sense()?;
+        if let Some(auth) = &self.auth {
+            auth.check(self.tls.as_ref().is_some_and(|it| it.client_ca.is_some()))?;
+        }
         let Limits { dead_after_ms, heartbeat_ms, input_bytes_max, .. } = self.limits;
         if dead_after_ms < heartbeat_ms.saturating_mul(3) {
             return Err(ConfigError::DeadTooSoon { dead_after_ms, heartbeat_ms });

@@ -7,8 +7,9 @@
 //! goes on.
 //!
 //! Reading order: [`engine`], `driver`, [`definition`], [`participants`], [`conformance`],
-//! `api`, `server`.
+//! `api`, [`access`], `server`.
 
+pub mod access;
 mod api;
 pub mod clock;
 mod coalesce;

@@ -19,6 +19,7 @@ use tonic_health::{
 use tonic_reflection::server::Builder;
 
 use crate::{
+    access::Gate,
     api::{DefinitionApi, OperatorApi, SagaApi},
     clock::SystemClock,
     config::Config,
@@ -52,6 +53,7 @@ pub struct Orchestrator {
     listener: Listener,
     /// Where definitions and acts of operators are served, where that is apart.
     listener_operator: Option<Listener>,
+    gate: Gate,
     ops: Ops,
     ops_port: Option<OpsPort>,
     grace: Duration,
@@ -125,7 +127,10 @@ impl Orchestrator {
         let grace = Duration::from_millis(config.stop_grace_ms);
         let listener = reserved.listen()?;
         let listener_operator = operator.map(Reserved::listen).transpose()?;
-        Ok(Self { engine, listener, listener_operator, ops, ops_port, grace })
+        let listeners = [Some(config.listen), config.listen_operator];
+        let listeners: Vec<_> = listeners.into_iter().flatten().collect();
+        let gate = Gate::configured(config.auth.as_ref(), &listeners);
+        Ok(Self { engine, listener, listener_operator, gate, ops, ops_port, grace })
     }
 
     /// The engine behind the API.
@@ -170,7 +175,7 @@ impl Orchestrator {
     ///
     /// The server cannot go on. The sagas are handed over all the same.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
-        let Self { engine, listener, listener_operator, ops, ops_port, grace } = self;
+        let Self { engine, listener, listener_operator, gate, ops, ops_port, grace } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone(), ops.clone()));
         let requests = Requests::of(saga_proto::FILE_DESCRIPTOR_SET, &SERVICES);
@@ -185,13 +190,14 @@ impl Orchestrator {
         let served = async {
             let Some(listener_operator) = listener_operator else {
                 let every = every_service(&engine, health)?;
-                listener.serve(every, requests, Some(&ops), until_told).await?;
+                listener.serve(every, requests, gate, Some(&ops), until_told).await?;
                 return anyhow::Ok(());
             };
             let clients = client_services(&engine, health.clone())?;
-            let clients = listener.serve(clients, requests.clone(), Some(&ops), until_told);
+            let clients =
+                listener.serve(clients, requests.clone(), gate.clone(), Some(&ops), until_told);
             let every = every_service(&engine, health)?;
-            let people = listener_operator.serve(every, requests, None, stopped);
+            let people = listener_operator.serve(every, requests, gate, None, stopped);
             tokio::try_join!(clients, people)?;
             Ok(())
         };

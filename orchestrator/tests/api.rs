@@ -5,10 +5,12 @@
 
 #[path = "api"]
 mod api {
+    mod access;
     mod acts;
     mod cancels;
     mod causes;
     mod errors;
+    mod finds;
     mod lists;
     mod metrics;
     mod ops;

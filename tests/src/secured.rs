@@ -1,4 +1,5 @@
-//! The shop with TLS on every hop: each program has a certificate of its own, and shows it.
+//! The shop with TLS on every hop: each program has a certificate of its own, shows it, and may
+//! do what that says.
 
 use std::{
     fmt::Write as _,
@@ -18,6 +19,9 @@ use crate::{
 
 /// Who the tests are.
 pub const TILL: &str = "spiffe://shop/till";
+
+/// Whom the services believe, beside the tests.
+const ORCHESTRATOR: &str = "spiffe://shop/orchestrator";
 
 /// The files of a shop's certificates.
 #[derive(Debug)]
@@ -85,6 +89,9 @@ impl Files {
             let path = self.path(&file).display().to_string();
             server.arguments.extend(["--set".to_owned(), format!("tls.{key}={path}")]);
         }
+        // The till puts items into stock, under operation ids of its own.
+        let engines = format!("engines=[\"{ORCHESTRATOR}\", \"{TILL}\"]");
+        server.arguments.extend(["--set".to_owned(), engines]);
         server.tls = Some(till.clone());
     }
 }
@@ -118,6 +125,8 @@ impl Shop {
                 "\n[tls]\ncertificate = \"tls/orchestrator.pem\"\n\
                  key = \"tls/orchestrator.key\"\nclient_ca = \"tls/ca.pem\"\n",
             );
+            let grant = format!("{{ identity = \"{TILL}\", role = \"admin\" }}");
+            write!(text, "\n[auth]\ngrants = [{grant}]\n").unwrap();
         });
         files
     }

@@ -20,6 +20,8 @@ use status::{invalid_status, retry_status, status};
 pub mod reason {
     /// A changing call without the metadata `saga-op-id`.
     pub const OP_ID_MISSING: &str = "OP_ID_MISSING";
+    /// Somebody who is no configured engine speaks like one. Nothing was done.
+    pub const ENGINE_UNKNOWN: &str = "ENGINE_UNKNOWN";
     /// An operation id that is not a UUID.
     pub const OP_ID_INVALID: &str = "OP_ID_INVALID";
     /// An operation id that came with another request before.

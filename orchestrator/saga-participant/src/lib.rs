@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod database;
+mod engines;
 pub mod error;
 pub mod fields;
 mod in_flight;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server as GrpcServer};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{database::Database, raw::RawLayer};
+use crate::{database::Database, engines::Engines, raw::RawLayer};
 
 mod command;
 mod config;
@@ -76,6 +76,7 @@ pub struct Server {
     local_addr: SocketAddr,
     limits: ServerLimits,
     wire: Wire,
+    engines: Engines,
     ops: Option<Ops>,
 }
 
@@ -98,13 +99,21 @@ impl Server {
             .map_err(|source| ServeError::Listen { listen, source })?;
         let local_addr =
             listener.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
-        Ok(Self { listener, local_addr, limits, wire, ops: None })
+        let engines = Engines::new(&[], DOMAIN);
+        Ok(Self { listener, local_addr, limits, wire, engines, ops: None })
     }
 
     /// Tells `ops` whether it is ready.
     #[must_use]
     pub fn with_ops(self, ops: Ops) -> Self {
         Self { ops: Some(ops), ..self }
+    }
+
+    /// From now on only these identities are believed what they say of operations, and may ask
+    /// what became of them. None: everybody is.
+    #[must_use]
+    pub fn trusting(self, engines: &[String]) -> Self {
+        Self { engines: Engines::new(engines, DOMAIN), ..self }
     }
 
     /// Where it listens.
@@ -156,6 +165,7 @@ impl Server {
             .limits
             .server()
             .layer(Front::new(connections.clone(), DOMAIN, &[]).counted_by(requests))
+            .layer(self.engines)
             .layer(RawLayer)
             .add_routes(routes)
             .serve_with_incoming_shutdown(

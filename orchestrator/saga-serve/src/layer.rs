@@ -80,12 +80,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         // The one that is ready goes, its clone stays.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let Front { domain, streams, connections, requests } = self.front.clone();
-        let Some(peer) = request.extensions_mut().remove::<Peer>() else {
+        let Some(peer) = request.extensions().get::<Peer>().cloned() else {
             // Inside one process nobody is a stranger.
             return Box::pin(inner.call(request));
         };

@@ -6,6 +6,7 @@
 
 mod definition;
 mod dial;
+mod list;
 mod operator;
 mod participant;
 mod running;
@@ -19,9 +20,9 @@ use std::{
 use saga_proto::saga::v1::{
     CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckParticipantRequest,
     CheckParticipantResponse, GetSagaRequest, GetSagaResponse, GetServerInfoRequest,
-    GetServerInfoResponse, ListEventsRequest, ListEventsResponse, ListSagasRequest,
-    ListSagasResponse, ListStuckRequest, ListStuckResponse, SagaName, SignalSagaRequest,
-    SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    GetServerInfoResponse, ListEventsRequest, ListEventsResponse, ListStuckRequest,
+    ListStuckResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
+    StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
     definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
@@ -138,29 +139,6 @@ impl Client {
             }
             // A server that is stopping may answer at once; it is not asked in a hot loop.
             tokio::time::sleep(ASK_AGAIN_AFTER.saturating_sub(asked_at.elapsed())).await;
-        }
-    }
-
-    /// Lists sagas over all pages, up to `limit`. The next page's token is left in the
-    /// reply where there are more.
-    pub(crate) async fn list(
-        &self,
-        mut request: ListSagasRequest,
-        limit: usize,
-    ) -> Result<ListSagasResponse, Failure> {
-        let mut all = ListSagasResponse::default();
-        loop {
-            let missing = i32::try_from(limit - all.sagas.len()).unwrap_or(i32::MAX);
-            request.page_size = missing.min(PAGE_SIZE);
-            let page = self.read("list sagas", self.sagas().list_sagas(request.clone())).await?;
-            let empty = page.sagas.is_empty();
-            all.sagas.extend(page.sagas);
-            all.sagas.truncate(limit);
-            all.next_page_token = page.next_page_token;
-            if all.next_page_token.is_empty() || empty || all.sagas.len() == limit {
-                return Ok(all);
-            }
-            request.page_token.clone_from(&all.next_page_token);
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) fn echo(given: &str) -> String {
 }
 
 /// A status with a reason code and, where known, the field it is about.
-pub(super) fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+pub(crate) fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
     Status::with_error_details(code, clipped(&message.into(), MESSAGE_CHARS_MAX), details)
 }

@@ -7,8 +7,14 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     api::{
-        acts, check, detached, error::status, field, in_turn, log, participant, saga::find_row,
-        view, why::why,
+        acts,
+        admit::{self, admitted, admitted_act},
+        check, detached,
+        error::status,
+        field, in_turn, log, participant,
+        saga::find_row,
+        view,
+        why::why,
     },
     engine::{Engine, ReachError},
 };
@@ -53,7 +59,10 @@ impl OperatorService for OperatorApi {
         request: Request<pb::RetrySagaRequest>,
     ) -> Result<Response<pb::RetrySagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { retry(&engine, request.into_inner()).await.map(Response::new) }).await
+        detached(async move {
+            retry(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
+        .await
     }
 
     async fn force_outcome(
@@ -61,8 +70,10 @@ impl OperatorService for OperatorApi {
         request: Request<pb::ForceOutcomeRequest>,
     ) -> Result<Response<pb::ForceOutcomeResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { acts::force(&engine, request.into_inner()).await.map(Response::new) })
-            .await
+        detached(async move {
+            acts::force(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
+        .await
     }
 
     async fn renew_operation(
@@ -70,8 +81,10 @@ impl OperatorService for OperatorApi {
         request: Request<pb::RenewOperationRequest>,
     ) -> Result<Response<pb::RenewOperationResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { acts::renew(&engine, request.into_inner()).await.map(Response::new) })
-            .await
+        detached(async move {
+            acts::renew(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
+        .await
     }
 
     async fn close_saga(
@@ -79,8 +92,10 @@ impl OperatorService for OperatorApi {
         request: Request<pb::CloseSagaRequest>,
     ) -> Result<Response<pb::CloseSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(async move { acts::close(&engine, request.into_inner()).await.map(Response::new) })
-            .await
+        detached(async move {
+            acts::close(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
+        .await
     }
 
     async fn check_participant(
@@ -129,7 +144,7 @@ impl OperatorService for OperatorApi {
         &self,
         request: Request<pb::PauseParticipantRequest>,
     ) -> Result<Response<pb::PauseParticipantResponse>, Status> {
-        let (engine, wanted) = (self.engine.clone(), request.into_inner());
+        let (engine, wanted) = (self.engine.clone(), admit::act(request)?);
         detached(async move { participant::pause(&engine, wanted).await.map(Response::new) }).await
     }
 
@@ -137,7 +152,7 @@ impl OperatorService for OperatorApi {
         &self,
         request: Request<pb::ResumeParticipantRequest>,
     ) -> Result<Response<pb::ResumeParticipantResponse>, Status> {
-        let (engine, wanted) = (self.engine.clone(), request.into_inner());
+        let (engine, wanted) = (self.engine.clone(), admit::act(request)?);
         detached(async move { participant::resume(&engine, wanted).await.map(Response::new) }).await
     }
 
@@ -145,7 +160,7 @@ impl OperatorService for OperatorApi {
         &self,
         request: Request<pb::LimitParticipantRequest>,
     ) -> Result<Response<pb::LimitParticipantResponse>, Status> {
-        let (engine, wanted) = (self.engine.clone(), request.into_inner());
+        let (engine, wanted) = (self.engine.clone(), admit::act(request)?);
         detached(async move { participant::limit(&engine, wanted).await.map(Response::new) }).await
     }
 
@@ -155,7 +170,7 @@ impl OperatorService for OperatorApi {
     ) -> Result<Response<pb::VerifySagaLogResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            log::verify(&engine, request.into_inner()).await.map(Response::new)
+            log::verify(&engine, admitted(&engine, request).await?).await.map(Response::new)
         })
         .await
     }
@@ -165,7 +180,7 @@ impl OperatorService for OperatorApi {
         request: Request<pb::AcknowledgeRestoreRequest>,
     ) -> Result<Response<pb::AcknowledgeRestoreResponse>, Status> {
         let engine = self.engine.clone();
-        let request = request.into_inner();
+        let request = admit::act(request)?;
         detached(async move { log::acknowledge(&engine, request).await.map(Response::new) }).await
     }
 

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use saga_core::{SagaId, StepIndex, encoding};
-use saga_log::{ListQuery, SagaRow, Status as RowStatus};
-use saga_proto::saga::v1::{self as pb, SagaState, saga_name, saga_service_server::SagaService};
+use saga_log::SagaRow;
+use saga_proto::saga::v1::{self as pb, saga_name, saga_service_server::SagaService};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
+    access::Principal,
     api::{
+        admit::{admitted, admitted_act},
         cancel, detached,
         error::{echo, invalid, status},
-        events, field, in_turn, page, signal, start, view,
+        events, in_turn, list, page, signal, start, view,
     },
     engine::{Engine, ReachError, Snapshot},
 };
@@ -36,8 +38,11 @@ impl SagaService for SagaApi {
         &self,
         request: Request<pb::StartSagaRequest>,
     ) -> Result<Response<pb::StartSagaResponse>, Status> {
+        let principal = Principal::of(&request)?;
+        let request = request.into_inner();
+        principal.check_in(&request.namespace)?;
         // Not detached: the engine finishes what it has begun, whoever waits for it.
-        start::start(&self.engine, request.into_inner()).await.map(Response::new)
+        start::start(&self.engine, request).await.map(Response::new)
     }
 
     async fn get_saga(
@@ -46,7 +51,7 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::GetSagaResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            let row = find_row(&engine, request.into_inner().name).await?;
+            let row = find_row(&engine, admitted(&engine, request).await?.name).await?;
             let snapshot = engine.snapshot_of(row).await?;
             let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
             Ok(Response::new(pb::GetSagaResponse { saga }))
@@ -60,7 +65,7 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::WaitSagaResponse>, Status> {
         let engine = self.engine.clone();
         detached(async move {
-            let request = request.into_inner();
+            let request = admitted(&engine, request).await?;
             let patience = span("timeout", request.timeout)?.unwrap_or(WAIT_DEFAULT);
             let saga = find(&engine, request.name).await?;
             let ended = engine.wait_end(saga, patience).await?;
@@ -79,7 +84,20 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::ListSagasResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            list(&engine, &request.into_inner()).await.map(Response::new)
+            let principal = Principal::of(&request)?;
+            list::list(&engine, &principal, &request.into_inner()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn count_sagas(
+        &self,
+        request: Request<pb::CountSagasRequest>,
+    ) -> Result<Response<pb::CountSagasResponse>, Status> {
+        let engine = self.engine.clone();
+        in_turn(&self.engine, async move {
+            let principal = Principal::of(&request)?;
+            list::count(&engine, &principal, &request.into_inner()).await.map(Response::new)
         })
         .await
     }
@@ -90,7 +108,8 @@ impl SagaService for SagaApi {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            list_events(&engine, request.into_inner()).await.map(Response::new)
+            let request = admitted(&engine, request).await?;
+            list_events(&engine, request).await.map(Response::new)
         })
         .await
     }
@@ -100,9 +119,9 @@ impl SagaService for SagaApi {
         request: Request<pb::CancelSagaRequest>,
     ) -> Result<Response<pb::CancelSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(
-            async move { cancel::cancel(&engine, request.into_inner()).await.map(Response::new) },
-        )
+        detached(async move {
+            cancel::cancel(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
         .await
     }
 
@@ -111,9 +130,9 @@ impl SagaService for SagaApi {
         request: Request<pb::SignalSagaRequest>,
     ) -> Result<Response<pb::SignalSagaResponse>, Status> {
         let engine = self.engine.clone();
-        detached(
-            async move { signal::signal(&engine, request.into_inner()).await.map(Response::new) },
-        )
+        detached(async move {
+            signal::signal(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+        })
         .await
     }
 }
@@ -169,60 +188,40 @@ pub(super) async fn find_row(
     let pb::SagaName { name, namespace } = name.ok_or_else(missing)?;
     check_namespace("name.namespace", &namespace)?;
     let store = engine.shared.log.store();
-    let (row, absent) = match name.ok_or_else(missing)? {
+    let name = name.ok_or_else(missing)?;
+    let row = match &name {
         saga_name::Name::SagaId(id) => {
-            let saga = Uuid::try_parse(&id).map_err(|_| {
-                let told = format!("{:?} is not a UUID", echo(&id));
+            let saga = Uuid::try_parse(id).map_err(|_| {
+                let told = format!("{:?} is not a UUID", echo(id));
                 invalid("SAGA_ID_INVALID", "name.saga_id", told)
             })?;
-            (store.saga(SagaId(saga)).await, format!("no saga has the id {saga}"))
+            store.saga(SagaId(saga)).await
         }
         saga_name::Name::BusinessKey(key) => {
-            check_key("name.business_key", &key)?;
-            let scope = match namespace.as_str() {
-                "" => "the default namespace".to_owned(),
-                namespace => format!("namespace {}", echo(namespace)),
-            };
-            let absent = format!("no saga has the key {} in {scope}", echo(&key));
-            (store.saga_by_key(&namespace, &key).await, absent)
+            check_key("name.business_key", key)?;
+            store.saga_by_key(&namespace, key).await
         }
     };
     let row = row.map_err(ReachError::from)?;
-    row.ok_or_else(|| status(Code::NotFound, "SAGA_NOT_FOUND", absent))
+    row.ok_or_else(|| absent(&pb::SagaName { name: Some(name), namespace }))
 }
 
-async fn list(
-    engine: &Engine,
-    request: &pb::ListSagasRequest,
-) -> Result<pb::ListSagasResponse, Status> {
-    field::name("definition", &request.definition)?;
-    let list = page::of("sagas", &[&request.state.to_string(), &request.definition]);
-    let before: Option<Uuid> = page::position(&list, &request.page_token)?;
-    let rows_max = page::size(request.page_size)?;
-    let (row_status, stuck) = match field::known("state", request.state)? {
-        SagaState::Unspecified => (None, None),
-        SagaState::Running => (Some(RowStatus::Running), Some(false)),
-        SagaState::Compensating => (Some(RowStatus::Compensating), Some(false)),
-        SagaState::Stuck => (None, Some(true)),
-        SagaState::Completed => (Some(RowStatus::Completed), None),
-        SagaState::Compensated => (Some(RowStatus::Compensated), None),
-        SagaState::Closed => (Some(RowStatus::Closed), None),
+/// There is no saga of this name, for whoever asks.
+pub(super) fn absent(name: &pb::SagaName) -> Status {
+    let told = match (&name.name, name.namespace.as_str()) {
+        (Some(saga_name::Name::BusinessKey(key)), "") => {
+            format!("no saga has the key {} in the default namespace", echo(key))
+        }
+        (Some(saga_name::Name::BusinessKey(key)), namespace) => {
+            format!("no saga has the key {} in namespace {}", echo(key), echo(namespace))
+        }
+        (Some(saga_name::Name::SagaId(id)), _) => {
+            let id = Uuid::try_parse(id).map_or_else(|_| echo(id), |it| it.to_string());
+            format!("no saga has the id {id}")
+        }
+        (None, _) => "no saga has no name".to_owned(),
     };
-    let query = ListQuery {
-        before: before.map(SagaId),
-        rows_max,
-        status: row_status,
-        stuck,
-        definition: Some(request.definition.clone()).filter(|name| !name.is_empty()),
-    };
-    let rows = engine.shared.log.store().list(&query).await.map_err(ReachError::from)?;
-    let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
-    let next_page_token = match rows.last() {
-        Some(last) if is_full => page::token(&list, last.saga),
-        _ => String::new(),
-    };
-    let sagas = rows.iter().map(view::saga_of_row).collect();
-    Ok(pb::ListSagasResponse { sagas, next_page_token })
+    status(Code::NotFound, "SAGA_NOT_FOUND", told)
 }
 
 async fn list_events(

@@ -7,7 +7,7 @@ use saga_serve::{Connections, Front, Incoming, Limits, Ops, Requests, Wire};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::{service::Routes, transport::Server};
 
-use crate::{api::DOMAIN, coalesce::Coalesced};
+use crate::{access::Gate, api::DOMAIN, coalesce::Coalesced};
 
 /// Bytes that a client may send ahead, per call and per connection.
 const WINDOW_BYTES: u32 = 1024 * 1024;
@@ -83,6 +83,7 @@ impl Listener {
         self,
         routes: Routes,
         requests: Requests,
+        gate: Gate,
         ops: Option<&Ops>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
@@ -101,6 +102,7 @@ impl Listener {
             .initial_connection_window_size(Some(WINDOW_BYTES))
             .http2_max_header_list_size(limits.header_bytes_max)
             .layer(Front::new(connections.clone(), DOMAIN, &STREAMS).counted_by(requests))
+            .layer(gate)
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 Incoming::new(socket, connections, wire, Coalesced::new),

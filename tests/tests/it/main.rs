@@ -6,6 +6,7 @@
 mod bad_definition;
 mod bad_input;
 mod bad_start;
+mod believed;
 mod cancel_item;
 mod cancel_order;
 mod conformance;

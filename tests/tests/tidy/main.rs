@@ -30,7 +30,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("saga-draft", &["saga-core", "saga-definition", "saga-governor"]),
     ("saga-governor", &[]),
     ("saga-proto", &[]),
-    ("saga-log", &["saga-core", "saga-metrics"]),
+    ("saga-log", &["saga-core", "saga-metrics", "saga-tls"]),
     ("saga-metrics", &[]),
     ("saga-tls", &[]),
     ("saga-serve", &["saga-metrics", "saga-tls"]),
@@ -67,8 +67,8 @@ const SQLX_USERS: [&str; 7] = [
 ];
 
 /// Modules of the orchestrator in which protobuf types may appear.
-const WIRE_MODULES: [&str; 6] =
-    ["api", "definitions", "descriptors", "main", "participants", "server"];
+const WIRE_MODULES: [&str; 7] =
+    ["access", "api", "definitions", "descriptors", "main", "participants", "server"];
 
 /// Where the participant kit names its reason codes.
 const KIT_REASONS: &str = "orchestrator/saga-participant/src/error.rs";

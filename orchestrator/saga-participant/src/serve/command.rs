@@ -137,7 +137,13 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
     schema::check(&database, &S::SCHEMA).await?;
     config.server.check()?;
     let wire = Wire::configured(config.tls.as_ref(), config.allow_plaintext, Strangers::KeptOut)?;
-    let server = Server::bind(config.listen, config.server, wire)?.with_ops(ops);
+    let shows_who = config.tls.as_ref().is_some_and(|it| it.client_ca.is_some());
+    anyhow::ensure!(
+        config.engines.is_empty() || shows_who,
+        "engines: nobody can say who they are: give tls.client_ca, or leave engines out"
+    );
+    let server = Server::bind(config.listen, config.server, wire)?;
+    let server = server.trusting(&config.engines).with_ops(ops);
     let app = S::app(database, config.service).await?;
     tracing::info!(listen = %server.local_addr(), "{} serves", S::NAME);
     server.run(app, asked_to_stop()?).await?;

@@ -65,6 +65,10 @@ pub struct Config<C> {
     /// The files of TLS at `listen`. Absent: plain text.
     #[serde(default)]
     pub tls: Option<ServerFiles>,
+    /// Who is believed what it says of operations: names in certificates, such as
+    /// `spiffe://shop/orchestrator`. Empty: everybody.
+    #[serde(default)]
+    pub engines: Vec<String>,
     /// Whether plain text may be spoken with other machines.
     #[serde(default)]
     pub allow_plaintext: bool,

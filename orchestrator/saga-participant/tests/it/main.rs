@@ -7,6 +7,7 @@ mod barrier;
 mod charge;
 mod counter;
 mod database;
+mod engines;
 mod lane;
 mod log_mark;
 mod provider;

@@ -1,0 +1,357 @@
+//! Who gets what done: every method, with every identity, against what the contracts say (X03,
+//! X05, X16).
+
+use std::{collections::BTreeMap, fs, future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use orchestrator::{
+    access::{AuthConfig, Grant, Policy, Role, Rule},
+    config::Config,
+    definition::ServedTypes,
+    descriptors::Descriptors,
+    participants::{ParticipantConfig, Participants},
+    server::Orchestrator,
+};
+use prost::Message;
+use saga_proto::saga::v1::{
+    self as pb, definition_service_client::DefinitionServiceClient,
+    operator_service_client::OperatorServiceClient, saga_name,
+    saga_service_client::SagaServiceClient,
+};
+use saga_tls::{
+    ClientFiles, Connector, ServerFiles,
+    testkit::{Authority, Issued, Valid},
+};
+use tokio::{net::TcpStream, sync::oneshot};
+use tonic::{
+    Code, Status,
+    body::Body,
+    transport::{Channel, Endpoint, Uri},
+};
+use tonic_types::StatusExt;
+use tower::{ServiceExt, service_fn};
+
+/// A namespace of sagas, and another one.
+const ORDERS: &str = "orders";
+const OTHER: &str = "other";
+
+/// What is said where somebody may not do something.
+const REFUSALS: [&str; 2] = ["CREDENTIALS_MISSING", "ROLE_MISSING"];
+
+struct Server {
+    folder: tempfile::TempDir,
+    authority: Authority,
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+fn everywhere(role: Role) -> String {
+    format!("spiffe://shop/{}", role.word())
+}
+
+fn within(namespace: &str, role: Role) -> String {
+    format!("spiffe://shop/{namespace}/{}", role.word())
+}
+
+fn grants() -> Vec<Grant> {
+    let of = |identity: String, role, namespace: Option<&str>| Grant {
+        identity,
+        role: Some(role),
+        namespace: namespace.map(str::to_owned),
+    };
+    let of_role = |role| {
+        let places = [ORDERS, OTHER].map(|it| of(within(it, role), role, Some(it)));
+        [vec![of(everywhere(role), role, None)], places.to_vec()].concat()
+    };
+    Role::ALL.into_iter().flat_map(of_role).collect()
+}
+
+impl Server {
+    async fn start() -> Self {
+        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("shop"));
+        let ca = folder.path().join("ca.pem");
+        fs::write(&ca, authority.pem()).unwrap();
+        let (certificate, key) = authority.issue(&["127.0.0.1"]).write(folder.path(), "server");
+        let nobody = ParticipantConfig {
+            addresses: vec!["http://127.0.0.1:1".into()],
+            ..Default::default()
+        };
+        let participants = BTreeMap::from([("order".to_owned(), nobody)]);
+        let config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log: "memory:".to_owned(),
+            participants: participants.clone(),
+            tls: Some(ServerFiles { certificate, key, client_ca: Some(ca) }),
+            auth: Some(AuthConfig { grants: grants() }),
+            ..Config::default()
+        };
+        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let types = Descriptors::Fixed(Arc::new(types));
+        let participants = Arc::new(Participants::new(&participants).unwrap());
+        let server = Orchestrator::start_with(config, participants, types).await.unwrap();
+        let address = server.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(server.run(async {
+            // An error says that the test has ended.
+            let _ = stopped.await;
+        }));
+        Self { folder, authority, address, _stop: stop }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A connection of whoever shows this. `None`: nothing.
+    fn shown(&self, issued: Option<&Issued>) -> Channel {
+        let pair = issued.map(|it| it.write(self.folder.path(), "client"));
+        let (certificate, key) = pair.unzip();
+        let files = ClientFiles { ca: self.path("ca.pem"), certificate, key, server_name: None };
+        let tls = Connector::open_of_any_time("test", &files).unwrap();
+        let address = self.address;
+        let connector = service_fn(move |_: Uri| {
+            let tls = tls.clone();
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                tls.connect("127.0.0.1", stream).await.map(TokioIo::new)
+            }
+        });
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+        endpoint.connect_with_connector_lazy(connector)
+    }
+
+    fn known(&self, name: &str) -> Channel {
+        self.shown(Some(&self.authority.issue(&[name])))
+    }
+}
+
+/// What somebody is told of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    NotConnected,
+    Refused(String),
+    LetIn,
+}
+
+async fn called(channel: Channel, path: &str, message: &[u8]) -> Told {
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    let request = http::Request::post(format!("https://test{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(Full::new(Bytes::from(frame)).map_err(|it| match it {})))
+        .unwrap();
+    let Ok(response) = channel.oneshot(request).await else { return Told::NotConnected };
+    let status = Status::from_header_map(response.headers());
+    let reason = status.and_then(|it| it.get_details_error_info()).map(|it| it.reason);
+    match reason.filter(|it| REFUSALS.contains(&it.as_str())) {
+        Some(reason) => Told::Refused(reason),
+        None => Told::LetIn,
+    }
+}
+
+/// What a method is called with: nothing that does anything, in the namespace that is meant.
+fn message(path: &str) -> Vec<u8> {
+    if path.ends_with("/StartSaga") {
+        let namespace = ORDERS.to_owned();
+        return pb::StartSagaRequest { namespace, ..Default::default() }.encode_to_vec();
+    }
+    Vec::new()
+}
+
+/// Every path of the server, with what it needs.
+fn paths() -> Vec<(String, Rule)> {
+    let policy = Policy::read();
+    let health = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+    let reflection = ["v1", "v1alpha"]
+        .map(|it| format!("/grpc.reflection.{it}.ServerReflection/ServerReflectionInfo"));
+    let more = health.map(str::to_owned).into_iter().chain(reflection);
+    let more = more.chain(["/no.Service/Nope".to_owned()]);
+    let more: Vec<_> = more.map(|path| (path.clone(), policy.of(&path))).collect();
+    policy.methods().map(|(path, rule)| (path.to_owned(), rule)).chain(more).collect()
+}
+
+#[tokio::test]
+async fn every_method_lets_in_whom_its_contract_says_and_nobody_else() {
+    let server = Server::start().await;
+    let mine = &server.authority;
+    let outside = [
+        ("nothing", None),
+        ("of another authority", Some(Authority::new("shop").issue(&[&everywhere(Role::Admin)]))),
+        ("expired", Some(mine.issue_valid(&[&everywhere(Role::Admin)], Valid::Before))),
+        ("of tomorrow", Some(mine.issue_valid(&[&everywhere(Role::Admin)], Valid::Later))),
+    ];
+    let mut pairs = 0;
+    for (path, rule) in paths() {
+        let message = message(&path);
+        let mut told = async |who: &str, channel: Channel, expected: Told| {
+            let told = called(channel, &path, &message).await;
+            assert_eq!(told, expected, "{path}, which needs {rule:?}, and {who}");
+            pairs += 1;
+        };
+        let judged = |may: bool| match may {
+            true => Told::LetIn,
+            false => Told::Refused("ROLE_MISSING".to_owned()),
+        };
+        for (who, shown) in &outside {
+            told(who, server.shown(shown.as_ref()), Told::NotConnected).await;
+        }
+        let is_open = rule == Rule::Open;
+        told("nobody of the grants", server.known("spiffe://shop/x"), judged(is_open)).await;
+        // Right name, and no certificate that says so: a name of a host is another name.
+        let role = everywhere(Role::Admin);
+        let nameless = server.shown(Some(&mine.issue(&["127.0.0.1"])));
+        let unknown = match is_open {
+            true => Told::LetIn,
+            false => Told::Refused("CREDENTIALS_MISSING".to_owned()),
+        };
+        told("nobody by name", nameless, unknown).await;
+        told("a part of a name", server.known(&role[..role.len() - 1]), judged(is_open)).await;
+        for role in Role::ALL {
+            let (all, one) = match rule {
+                Rule::Open => (true, true),
+                Rule::InNamespace(needs) => (needs <= role, needs <= role),
+                Rule::Everywhere(needs) => (needs <= role, false),
+            };
+            told("everywhere", server.known(&everywhere(role)), judged(all)).await;
+            told("in a namespace", server.known(&within(ORDERS, role)), judged(one)).await;
+        }
+    }
+    assert!(400 < pairs, "{pairs} pairs were tried");
+}
+
+const DEFINITION: &str = "
+kind: Saga
+name: rest
+version: 1
+input: shop.order.v1.RefundInput
+steps:
+  - name: rest
+    wait: { signal: go, type: shop.order.v1.RefundApproval, timeout: 7d }
+";
+
+fn named(namespace: &str, key: &str) -> Option<pb::SagaName> {
+    let name = Some(saga_name::Name::BusinessKey(key.to_owned()));
+    Some(pb::SagaName { name, namespace: namespace.to_owned() })
+}
+
+fn start(namespace: &str, key: &str) -> pb::StartSagaRequest {
+    pb::StartSagaRequest {
+        definition: "rest".to_owned(),
+        namespace: namespace.to_owned(),
+        business_key: key.to_owned(),
+        ..Default::default()
+    }
+}
+
+async fn refused<T: std::fmt::Debug>(
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> (Code, String, String) {
+    let status = call.await.unwrap_err();
+    let reason = status.get_details_error_info().map(|it| it.reason).unwrap_or_default();
+    (status.code(), reason, status.message().to_owned())
+}
+
+#[tokio::test]
+async fn a_saga_of_another_namespace_is_not_there() {
+    let server = Server::start().await;
+    let admin = server.known(&everywhere(Role::Admin));
+    let yaml = DEFINITION.to_owned();
+    let request = pb::RegisterDefinitionRequest { yaml, file_name: "rest.yaml".to_owned() };
+    DefinitionServiceClient::new(admin.clone()).register_definition(request).await.unwrap();
+    let mut sagas = SagaServiceClient::new(admin.clone());
+    let started = sagas.start_saga(start(ORDERS, "1")).await.unwrap().into_inner().saga.unwrap();
+
+    let stranger = server.known(&within(OTHER, Role::Admin));
+    let mut sagas = SagaServiceClient::new(stranger.clone());
+    let mut operator = OperatorServiceClient::new(stranger);
+    let by_id = Some(saga_name::Name::SagaId(started.saga_id.clone()));
+    let by_id = Some(pb::SagaName { name: by_id, namespace: String::new() });
+    for name in [named(ORDERS, "1"), by_id] {
+        let get = refused(sagas.get_saga(pb::GetSagaRequest { name: name.clone() })).await;
+        let same = |told: (Code, String, String)| assert_eq!(told, get);
+        assert_eq!((get.0, get.1.as_str()), (Code::NotFound, "SAGA_NOT_FOUND"), "{get:?}");
+        let n = || name.clone();
+        let (reason, request_id) = (|| "r".to_owned(), "q".to_owned());
+        same(
+            refused(sagas.wait_saga(pb::WaitSagaRequest { name: n(), ..Default::default() })).await,
+        );
+        same(
+            refused(sagas.list_events(pb::ListEventsRequest { name: n(), ..Default::default() }))
+                .await,
+        );
+        same(
+            refused(sagas.cancel_saga(pb::CancelSagaRequest { name: n(), ..Default::default() }))
+                .await,
+        );
+        let signal = pb::SignalSagaRequest {
+            name: n(),
+            request_id,
+            signal: "s".to_owned(),
+            ..Default::default()
+        };
+        same(refused(sagas.signal_saga(signal)).await);
+        let retry = pb::RetrySagaRequest { name: n(), reason: reason(), ..Default::default() };
+        same(refused(operator.retry_saga(retry)).await);
+        let force = pb::ForceOutcomeRequest { name: n(), reason: reason(), ..Default::default() };
+        same(refused(operator.force_outcome(force)).await);
+        let renew = pb::RenewOperationRequest { name: n(), reason: reason(), ..Default::default() };
+        same(refused(operator.renew_operation(renew)).await);
+        let close = pb::CloseSagaRequest { name: n(), reason: reason(), ..Default::default() };
+        same(refused(operator.close_saga(close)).await);
+        same(refused(operator.verify_saga_log(pb::VerifySagaLogRequest { name: n() })).await);
+    }
+    // What is not there is told in the same words.
+    let absent = refused(sagas.get_saga(pb::GetSagaRequest { name: named(ORDERS, "2") })).await;
+    let there = refused(sagas.get_saga(pb::GetSagaRequest { name: named(ORDERS, "1") })).await;
+    assert_eq!(absent.2.replace('2', "1"), there.2);
+    let list = sagas.list_sagas(pb::ListSagasRequest::default()).await.unwrap().into_inner();
+    assert!(list.sagas.is_empty(), "{list:?}");
+    // The same key is another saga there, and nobody starts one where they have no role.
+    let own = sagas.start_saga(start(OTHER, "1")).await.unwrap().into_inner();
+    assert!(!own.existed && own.saga.unwrap().saga_id != started.saga_id);
+    let told = refused(sagas.start_saga(start(ORDERS, "1"))).await;
+    assert_eq!((told.0, told.1.as_str()), (Code::PermissionDenied, "ROLE_MISSING"));
+
+    // Who may look and not act is told so, and the saga is as it was.
+    let mut viewer = SagaServiceClient::new(server.known(&within(ORDERS, Role::Viewer)));
+    let saga = viewer.get_saga(pb::GetSagaRequest { name: named(ORDERS, "1") }).await.unwrap();
+    assert_eq!(saga.into_inner().saga.unwrap().version, started_version(&admin).await);
+    let list = viewer.list_sagas(pb::ListSagasRequest::default()).await.unwrap().into_inner();
+    assert_eq!(list.sagas.len(), 1);
+    let told = refused(
+        viewer
+            .cancel_saga(pb::CancelSagaRequest { name: named(ORDERS, "1"), ..Default::default() }),
+    );
+    assert_eq!(told.await.1, "ROLE_MISSING");
+}
+
+async fn started_version(admin: &Channel) -> u64 {
+    let mut sagas = SagaServiceClient::new(admin.clone());
+    let request = pb::GetSagaRequest { name: named(ORDERS, "1") };
+    sagas.get_saga(request).await.unwrap().into_inner().saga.unwrap().version
+}
+
+#[tokio::test]
+async fn the_log_names_who_has_shown_who_they_are() {
+    let server = Server::start().await;
+    let mut operator = OperatorServiceClient::new(server.known(&everywhere(Role::Operator)));
+    for (said, written) in
+        [("", "spiffe://shop/operator"), ("the boss", "spiffe://shop/operator (said: the boss)")]
+    {
+        let request = pb::PauseParticipantRequest {
+            name: "order".to_owned(),
+            request_id: format!("request {said}"),
+            actor: said.to_owned(),
+            reason: "a test".to_owned(),
+            ..Default::default()
+        };
+        operator.pause_participant(request).await.unwrap();
+        let request = pb::GetParticipantRequest { name: "order".to_owned() };
+        let acts = operator.get_participant(request).await.unwrap().into_inner().acts;
+        assert!(acts.iter().any(|it| it.actor == written), "{written}: {acts:?}");
+    }
+}
