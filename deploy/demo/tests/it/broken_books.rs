@@ -45,6 +45,15 @@ const CHARGED_TWICE: &str = "/* tamper */
     select payment_key, order_no, 'CANCEL', amount_minor, reason, at_ms
     from book where payment_key = 'again'";
 
+/// A coupon of one order on another one, which is not cheaper by it.
+const COUPON_TWICE: &str = "/* tamper */
+    drop index coupon_uses_used;
+    insert into coupon_uses (use_op_id, coupon_id, order_no, line_no, taken_minor, state)
+    select x'00', coupon_id, (
+        select order_no from order_heads where status = 'PAYMENT_SUCCESS'
+            and order_no <> coupon_uses.order_no order by order_no desc limit 1
+    ), null, taken_minor, 'USED' from coupon_uses where state = 'USED' limit 1";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_number_rises_when_its_book_is_broken() {
     let folder = tempfile::tempdir().unwrap();
@@ -59,15 +68,7 @@ async fn each_number_rises_when_its_book_is_broken() {
     let mut expected = Integrity::default();
     assert_eq!(integrity(&demo).await, expected);
 
-    // And the second order is not cheaper by it.
-    let used_twice = "/* tamper */
-        drop index coupon_uses_used;
-        insert into coupon_uses (use_op_id, coupon_id, order_no, line_no, taken_minor, state)
-        select x'00', coupon_id, (
-            select order_no from order_heads where status = 'PAYMENT_SUCCESS'
-                and order_no <> coupon_uses.order_no order by order_no desc limit 1
-        ), null, taken_minor, 'USED' from coupon_uses where state = 'USED' limit 1";
-    tamper(folder.path(), "order.db", used_twice).await;
+    tamper(folder.path(), "order.db", COUPON_TWICE).await;
     expected.coupon_mismatches += 2;
     assert_eq!(integrity(&demo).await, expected);
 
