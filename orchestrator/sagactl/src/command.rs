@@ -12,7 +12,10 @@ use crate::{
 
 mod change;
 mod definition;
+mod drawn;
 mod log;
+mod offline;
+mod prove;
 mod rehearse;
 mod saga;
 mod server;
