@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Orders,
+    coupon::{self, Wish},
     limits::{
         CREDITS_MAX, LINES_MAX, QTY_MAX, TOTAL_MINOR_MAX, check_account, check_customer,
         check_payment,
@@ -53,6 +54,10 @@ impl Operation<Orders> for AcceptOrderRequest {
         if taken == 0 {
             return Err(taken_before(tx, &self).await?);
         }
+        // Behind the number: where an order has it, that is what is told.
+        let Self { customer_id, currency, lines, coupon_ids, .. } = &self;
+        let wish = Wish { customer_id, currency, lines, now_ms: op.at_ms };
+        coupon::check_usable(tx, &wish, coupon_ids).await?;
         let Self { order_no, customer_id, credit_account, .. } = self;
         let is_own = credit_account.is_empty();
         let credit_account = if is_own { customer_id.clone() } else { credit_account };
@@ -159,6 +164,7 @@ fn check(said: &AcceptOrderRequest) -> Result<(), OperationError> {
         fields::currency("currency", &said.currency)?;
     }
     check_no_discount("discount_minor", said.discount_minor)?;
+    coupon::check_ids(&said.coupon_ids)?;
     let Some(PaymentInput { provider, provider_key, amount_minor }) = &said.payment else {
         return Ok(());
     };

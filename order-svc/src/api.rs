@@ -4,9 +4,11 @@ use saga_participant::Participant;
 use saga_proto::shop::order::v1::{
     AcceptOrderRequest, AcceptOrderResponse, AuditRequest, AuditResponse, CancelLineRequest,
     CancelLineResponse, CreatePendingRequest, CreatePendingResponse, FinishCancelLineRequest,
-    FinishCancelLineResponse, GetOrderRequest, GetOrderResponse, InsertOrderRequest,
-    InsertOrderResponse, ListHistoryRequest, ListHistoryResponse, RestoreLineRequest,
-    RestoreLineResponse, TransitionRequest, TransitionResponse, WithdrawOrderRequest,
+    FinishCancelLineResponse, GetCouponRequest, GetCouponResponse, GetOrderRequest,
+    GetOrderResponse, InsertOrderRequest, InsertOrderResponse, IssueCouponRequest,
+    IssueCouponResponse, ListHistoryRequest, ListHistoryResponse, RestoreLineRequest,
+    RestoreLineResponse, ReturnCouponsRequest, ReturnCouponsResponse, TransitionRequest,
+    TransitionResponse, UseCouponsRequest, UseCouponsResponse, WithdrawOrderRequest,
     WithdrawOrderResponse, order_service_server::OrderService,
 };
 use tonic::{Request, Response, Status};
@@ -40,6 +42,34 @@ impl OrderService for Api {
         request: Request<WithdrawOrderRequest>,
     ) -> Result<Response<WithdrawOrderResponse>, Status> {
         self.participant.apply(request).await
+    }
+
+    async fn use_coupons(
+        &self,
+        request: Request<UseCouponsRequest>,
+    ) -> Result<Response<UseCouponsResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn return_coupons(
+        &self,
+        request: Request<ReturnCouponsRequest>,
+    ) -> Result<Response<ReturnCouponsResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn issue_coupon(
+        &self,
+        request: Request<IssueCouponRequest>,
+    ) -> Result<Response<IssueCouponResponse>, Status> {
+        self.participant.apply(request).await
+    }
+
+    async fn get_coupon(
+        &self,
+        request: Request<GetCouponRequest>,
+    ) -> Result<Response<GetCouponResponse>, Status> {
+        self.participant.answer(request).await
     }
 
     async fn insert_order(

@@ -9,7 +9,7 @@ use saga_proto::shop::order::v1::{AuditRequest, AuditResponse, CurrencyBalance};
 
 use crate::Orders;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 15] = [
     Rule::new(
         "I6: an order has one first status",
         "order",
@@ -61,7 +61,7 @@ const RULES: [Rule; 11] = [
         "/* audit: payments */
         select distinct orders.order_no, cast(0 as bigint), cast(1 as bigint)
         from orders join order_status using (order_no)
-        where status = 'PAYMENT_SUCCESS' and payment_id is null
+        where status = 'PAYMENT_SUCCESS' and payment_id is null and 0 < total_minor
         order by orders.order_no limit 100",
     ),
     Rule::new(
@@ -134,6 +134,54 @@ const RULES: [Rule; 11] = [
         from orders join order_lines using (order_no)
         where credits <> 0 and credit_account is null
         order by orders.order_no limit 100",
+    ),
+    Rule::new(
+        "I14: a coupon is used by an order that is there, or about to be",
+        "coupon",
+        "/* audit: coupons */
+        select coupon_id, cast(0 as bigint), cast(1 as bigint) from coupon_uses
+        where not exists (select 1 from orders where orders.order_no = coupon_uses.order_no)
+            and not exists (
+                select 1 from order_claims where order_claims.order_no = coupon_uses.order_no)
+        order by coupon_id limit 100",
+    ),
+    Rule::new(
+        "I14: a coupon is used by one order at a time",
+        "coupon",
+        "/* audit: coupons that are used */
+        select coupon_id, count(*), cast(1 as bigint) from coupon_uses where state = 'USED'
+        group by coupon_id having 1 < count(*) order by coupon_id limit 100",
+    ),
+    Rule::new(
+        "I14: coupons are given back where their order or line is cancelled, and only there",
+        "coupon",
+        "/* audit: coupons of cancelled orders */
+        select coupon_id, returned, expected from (
+            select coupon_id,
+                cast(case when coupon_uses.state = 'RETURNED' then 1 else 0 end as bigint)
+                    as returned,
+                cast(case when status = 'CANCELED' or order_lines.state = 'CANCELED' then 1
+                    else 0 end as bigint) as expected
+            from coupon_uses
+            join order_heads on order_heads.order_no = coupon_uses.order_no
+            left join order_lines on order_lines.order_no = coupon_uses.order_no
+                and order_lines.line_no = coupon_uses.line_no
+        ) as it where returned <> expected order by coupon_id limit 100",
+    ),
+    Rule::new(
+        "I12: an order with coupons is cheaper by what they took off, and by nothing else",
+        "order",
+        "/* audit: discounts */
+        select order_no, discounts, taken from (
+            select orders.order_no, (
+                select cast(coalesce(sum(discount_minor), 0) as bigint)
+                from order_lines where order_lines.order_no = orders.order_no
+            ) as discounts, (
+                select cast(sum(taken_minor) as bigint)
+                from coupon_uses where coupon_uses.order_no = orders.order_no
+            ) as taken
+            from orders
+        ) as it where discounts <> taken order by order_no limit 100",
     ),
 ];
 

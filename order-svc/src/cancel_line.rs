@@ -14,7 +14,9 @@ use saga_proto::shop::order::v1::{
 use uuid::Uuid;
 
 use crate::{
-    Orders, delivery,
+    Orders,
+    coupon::{self, Cancelled},
+    delivery,
     history::{self, Change, illegal},
     limits::{LINES_MAX, check_customer},
     line::{self, Line, Move, state_text},
@@ -102,6 +104,8 @@ impl Operation<Orders> for FinishCancelLineRequest {
         let cancel_op_id = Some(cancel_op_id);
         let to = Move { line_no, state: LineState::Canceled, cancel_op_id };
         line::change(tx, &order.order_no, &to).await?;
+        let cancelled = if is_last { Cancelled::Order } else { Cancelled::Line(line_no) };
+        coupon::give_back(tx, &order.order_no, cancelled).await?;
         delivery::end(tx, &order.order_no, DeliveryState::Canceled).await?;
         let (order_no, status) = (order.order_no, status.into());
         Ok(FinishCancelLineResponse { order_no, line_no, status_id, status })

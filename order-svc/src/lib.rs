@@ -4,9 +4,10 @@
 //! new row that names the row it follows, and only one row may follow another: of
 //! simultaneous changes exactly one wins, without a lock and without a clock.
 //!
-//! Reading order: [`api`] (the RPCs), `accept` (what customers say), `place` (new orders), `history` (the chain of status
-//! rows), `transition` (changes of a whole order), `cancel_line` (of one line), `order`,
-//! `line` and `delivery` (their rows), `read`, `audit`.
+//! Reading order: [`api`] (the RPCs), `accept` (what customers say), `coupon` (what they pay
+//! less), `place` (new orders), `history` (the chain of status rows), `transition` (changes of
+//! a whole order), `cancel_line` (of one line), `order`, `line` and `delivery` (their rows),
+//! `read`, `audit`.
 
 use saga_participant::{
     Database, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
@@ -21,6 +22,7 @@ mod accept;
 pub mod api;
 mod audit;
 mod cancel_line;
+mod coupon;
 mod delivery;
 mod history;
 mod limits;
@@ -29,6 +31,8 @@ mod order;
 mod place;
 mod read;
 mod transition;
+
+pub use coupon::issue as issue_coupons;
 
 /// The service.
 #[derive(Debug)]
@@ -62,6 +66,13 @@ pub const SCHEMA: Schema = Schema {
             script: Sql {
                 postgres: include_str!("../migrations/postgres/0003_accept.sql"),
                 sqlite: include_str!("../migrations/sqlite/0003_accept.sql"),
+            },
+        },
+        Migration {
+            name: "0004_coupons",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0004_coupons.sql"),
+                sqlite: include_str!("../migrations/sqlite/0004_coupons.sql"),
             },
         },
     ],

@@ -12,6 +12,9 @@ pub(crate) const QTY_MAX: i64 = 1_000_000;
 /// 64 bits. The other services have the same limit.
 pub(crate) const TOTAL_MINOR_MAX: i64 = 1_000_000_000;
 
+/// Coupons that one order may use.
+pub(crate) const COUPONS_MAX: usize = 100;
+
 /// Credits that one order may grant: as many as a payment may be granted for.
 pub(crate) const CREDITS_MAX: i64 = 1_000_000;
 

@@ -25,13 +25,17 @@ impl Operation<Orders> for InsertOrderRequest {
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<InsertOrderResponse, OperationError> {
-        fields::text("payment_id", &self.payment_id, 1..=64)?;
+        match self.paid_minor {
+            // A coupon covers all of it.
+            0 if self.payment_id.is_empty() => {}
+            _ => fields::text("payment_id", &self.payment_id, 1..=64)?,
+        }
         let order = NewOrder {
             order_no: self.order_no,
             customer_id: self.customer_id,
             currency: self.currency,
             lines: self.lines,
-            payment_id: Some(self.payment_id),
+            payment_id: Some(self.payment_id).filter(|it| !it.is_empty()),
             credit_account: self.credit_account,
         };
         let total_minor = fields::refuse(order.checked_total_minor())?;
@@ -99,14 +103,7 @@ impl NewOrder {
         check_order_no(&self.order_no)?;
         check_customer(&self.customer_id)?;
         fields::currency("currency", &self.currency)?;
-        fields::within("lines", self.lines.len(), 1..=LINES_MAX)?;
-        let mut total_minor = 0_i64;
-        for (index, line) in self.lines.iter().enumerate() {
-            let line_minor = checked_line_minor(index, line)?;
-            // 2,000 lines of at most a thousand million each.
-            total_minor += line_minor;
-        }
-        fields::within("total of all lines", total_minor, 0..=TOTAL_MINOR_MAX)?;
+        let total_minor = checked_lines_minor(&self.lines)?;
         check_account(&self.credit_account)?;
         fields::within("credits of all lines", self.credits(), 0..=CREDITS_MAX)?;
         if self.credit_account.is_empty() && self.credits() != 0 {
@@ -153,6 +150,18 @@ impl NewOrder {
         line::insert(tx, &self.order_no, &self.lines).await?;
         history::insert_first(tx, op, &self.order_no, status).await
     }
+}
+
+/// Checks every field of the lines; returns what they cost together.
+pub(crate) fn checked_lines_minor(lines: &[OrderLine]) -> Result<i64, OperationError> {
+    fields::within("lines", lines.len(), 1..=LINES_MAX)?;
+    let mut total_minor = 0_i64;
+    for (index, line) in lines.iter().enumerate() {
+        // 2,000 lines of at most a thousand million each.
+        total_minor += checked_line_minor(index, line)?;
+    }
+    fields::within("total of all lines", total_minor, 0..=TOTAL_MINOR_MAX)?;
+    Ok(total_minor)
 }
 
 /// Price times quantity, less the discount (S1-7).

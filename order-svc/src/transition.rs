@@ -10,7 +10,9 @@ use saga_proto::shop::order::v1::{
 use uuid::Uuid;
 
 use crate::{
-    Orders, delivery,
+    Orders,
+    coupon::{self, Cancelled},
+    delivery,
     history::{self, Change, Head, lost_race, status_of},
     limits::{check_customer, check_payment},
     line::{self, Line},
@@ -71,6 +73,7 @@ impl Operation<Orders> for TransitionRequest {
             }
             OrderStatus::Canceled => {
                 line::cancel_all(tx, &order.order_no, op.op_id).await?;
+                coupon::give_back(tx, &order.order_no, Cancelled::Order).await?;
                 delivery::end(tx, &order.order_no, DeliveryState::Canceled).await?;
                 lines = line::read(tx, &order.order_no).await?;
             }

@@ -90,6 +90,10 @@ impl ProviderOperation<Payments> for CancelRequest {
         tx: &mut Tx,
         op: &OperationMeta,
     ) -> Result<Intent<CancelPlan, CancelResponse>, OperationError> {
+        if self.nothing_to_return {
+            fields::within("amount_minor", self.amount_minor, 0..=0)?;
+            return Ok(Intent::Answer(CancelResponse::default()));
+        }
         if self.amount_minor < 0 {
             let remedy = "0 for the whole balance, or the amount to give back";
             return Err(OperationError::invalid("amount_minor", self.amount_minor, remedy));

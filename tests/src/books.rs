@@ -21,7 +21,7 @@ use tonic::Status;
 
 use crate::{
     order::{ITEMS, Item, Order},
-    shop::Shop,
+    shop::{Shop, with_op_id},
 };
 
 impl Shop {
@@ -87,6 +87,20 @@ impl Shop {
         reply.changes.iter().map(StatusChange::status).collect()
     }
 
+    /// Issues a coupon, as the shop does.
+    pub async fn issue(&self, coupon: orders::Coupon) {
+        let mut client = OrderServiceClient::new(self.order.channel());
+        let request = with_op_id(orders::IssueCouponRequest { coupon: Some(coupon) });
+        client.issue_coupon(request).await.unwrap();
+    }
+
+    /// The order that uses a coupon, or an empty text.
+    pub async fn user_of(&self, coupon_id: &str) -> String {
+        let mut client = OrderServiceClient::new(self.order.channel());
+        let request = orders::GetCouponRequest { coupon_id: coupon_id.to_owned() };
+        client.get_coupon(request).await.unwrap().into_inner().order_no
+    }
+
     /// Asks every service for what in its books breaks a rule. Returns the balances of the
     /// orders and of the payments, by currency.
     pub async fn assert_no_violations(&self) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
@@ -105,7 +119,7 @@ impl Shop {
     }
 
     /// Holds the books of the services and the provider's ledger against each other and
-    /// against what was agreed with the buyers: all five integrity numbers are 0.
+    /// against what was agreed with the buyers: all six integrity numbers are 0.
     pub async fn assert_integrity(&self, placed: &[Order]) {
         let (ordered_minor, paid_minor) = self.assert_no_violations().await;
         assert_eq!(ordered_minor, paid_minor, "I7: the shop has what its orders are worth");
@@ -115,7 +129,7 @@ impl Shop {
             Agreed { prices_minor: prices.collect(), stock: stock.collect(), ..Agreed::default() };
         let config = SimulatorConfig::default();
         let ledger = Simulator::open(&self.books.simulator, config).await.unwrap();
-        let Audit { integrity, findings } = audit(&self.books, &ledger, &agreed).await.unwrap();
+        let Audit { integrity, findings, .. } = audit(&self.books, &ledger, &agreed).await.unwrap();
         ledger.close().await;
         assert_eq!(integrity, Integrity::default(), "{findings:#?}");
     }

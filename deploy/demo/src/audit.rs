@@ -1,6 +1,6 @@
 //! Holds the books against each other after a run: the inventory's, the orders', the
-//! payments' and the payment provider's. Nothing here is counted while orders are placed,
-//! and nothing is asked of the services: the tables are read.
+//! payments', the coupons' and the payment provider's. Nothing here is counted while orders are
+//! placed, and nothing is asked of the services: the tables are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use crate::books::Books;
 
+mod coupons;
 mod pages;
 use pages::{ItemBook, OrderBook, Pages};
 
 /// Findings that are put in words at most.
 const FINDINGS_MAX: usize = 20;
 
-/// The five numbers that must be 0. "What an order is worth" is what those of its lines cost
+/// The six numbers that must be 0. "What an order is worth" is what those of its lines cost
 /// that are not cancelled, once it is paid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Integrity {
@@ -31,10 +32,13 @@ pub struct Integrity {
     /// Orders that were written down and whose worth is not at the provider exactly, or not
     /// in the payment service's own books (I7).
     pub orders_without_payment: u64,
+    /// Coupons that two orders have, that an order has which does not stand, or that nobody
+    /// issued, and orders whose discount is not what their coupons took off.
+    pub coupon_mismatches: u64,
 }
 
 impl Integrity {
-    /// Whether all five are 0.
+    /// Whether all six are 0.
     pub fn holds(&self) -> bool {
         *self == Self::default()
     }
@@ -45,6 +49,10 @@ impl Integrity {
 pub struct Audit {
     /// The numbers.
     pub integrity: Integrity,
+    /// Coupons that were issued.
+    pub coupons: u64,
+    /// Of these, those that an order uses; the others are free.
+    pub coupons_used: u64,
     /// The first violations, in words.
     pub findings: Vec<String>,
 }
@@ -52,8 +60,12 @@ pub struct Audit {
 /// What was agreed with the buyers: what the books must come out at.
 #[derive(Clone, Debug, Default)]
 pub struct Agreed {
-    /// What each order costs, in minor units.
+    /// What each order costs with its coupon, in minor units.
     pub prices_minor: BTreeMap<String, i64>,
+    /// What the coupon of each order takes off, in minor units.
+    pub discounts_minor: BTreeMap<String, i64>,
+    /// The coupons that were issued.
+    pub coupons: BTreeSet<String>,
     /// How many there were of each item.
     pub stock: BTreeMap<String, i64>,
     /// Lines that buyers were told are cancelled: order number, and line from 1.
@@ -74,6 +86,7 @@ fn compare(pages: &Pages, agreed: &Agreed) -> Audit {
     compare_charges(pages, agreed, &mut audit);
     compare_orders(pages, &mut audit);
     compare_stock(pages, agreed, &mut audit);
+    coupons::compare(pages, agreed, &mut audit);
     audit
 }
 
@@ -182,7 +195,7 @@ mod tests {
             ..ItemBook::default()
         };
         let status = "PAYMENT_SUCCESS".to_owned();
-        let order = OrderBook { total_minor: 10, cancelled_minor: 0, status };
+        let order = OrderBook { total_minor: 10, status, ..OrderBook::default() };
         let ledger = OrderLedger {
             order_no: "order-1".to_owned(),
             captured_minor: 10,
@@ -194,13 +207,13 @@ mod tests {
             orders: BTreeMap::from([("order-1".to_owned(), order)]),
             ordered: BTreeMap::from([("a".to_owned(), Ordered { sold: 2, refunded: 0 })]),
             payments: BTreeMap::from([("order-1".to_owned(), 10)]),
-            cancelled: BTreeSet::new(),
             ledger: BTreeMap::from([("order-1".to_owned(), ledger)]),
+            ..Pages::default()
         };
         let agreed = Agreed {
             prices_minor: BTreeMap::from([("order-1".to_owned(), 10)]),
             stock: BTreeMap::from([("a".to_owned(), 10)]),
-            cancelled: BTreeSet::new(),
+            ..Agreed::default()
         };
         (pages, agreed)
     }

@@ -2,8 +2,8 @@
 //! over real gRPC, with real books. Orders are placed and cancelled, things go wrong, and at
 //! the end the books are held against each other.
 //!
-//! Reading order: [`orders`], [`catalogue`], [`generate`] and `shopping` (what is bought and
-//! given back), [`books`] (where it is written down), `shop` and `node` (who does it),
+//! Reading order: [`orders`], [`catalogue`], [`generate`], `coupons` and `shopping` (what is
+//! bought and given back), [`books`] (where it is written down), `shop` and `node` (who does it),
 //! [`definition`], [`faults`] and `network` (what goes wrong), `buyer`, `place`, `cancel`
 //! and `errands` (the buyers), [`audit`] and [`summary`] (what it came to),
 //! [`example`] (what a person can do by hand afterwards).
@@ -26,6 +26,7 @@ pub mod books;
 mod buyer;
 mod cancel;
 pub mod catalogue;
+mod coupons;
 pub mod definition;
 mod errands;
 pub mod example;
@@ -146,7 +147,7 @@ impl Demo {
             .await
             .context("the orders")??;
         let books = Books::open(&options.data, options.log.as_deref(), options.earlier).await?;
-        let mut shop = Shop::open(&options, &books, &shopping.catalogue).await?;
+        let mut shop = Shop::open(&options, &books, &shopping).await?;
         example::authenticate(&shop.simulator, &shopping.catalogue).await?;
 
         let (port, note) = shop::listen("the orchestrator", options.port_base, 0).await?;
@@ -268,14 +269,17 @@ impl Demo {
     ///
     /// A book cannot be read.
     pub async fn audit(&self) -> anyhow::Result<audit::Audit> {
-        let Shopping { catalogue, baskets, .. } = &*self.shopping;
+        let Shopping { catalogue, baskets, coupons, .. } = &*self.shopping;
         // Of those only what a person has placed by hand is in the books.
         let by_hand = example::baskets(catalogue);
-        let prices = baskets.iter().chain(&by_hand);
-        let prices = prices.map(|it| (it.order.order_no.clone(), it.total_minor));
+        let all = || baskets.iter().chain(&by_hand);
+        let prices = all().map(|it| (it.order.order_no.clone(), it.to_pay_minor()));
+        let discounts = all().map(|it| (it.order.order_no.clone(), it.discount_minor));
         let stock = catalogue.iter().map(|(id, item)| (id.clone(), item.initial_stock));
         let agreed = Agreed {
             prices_minor: prices.collect(),
+            discounts_minor: discounts.collect(),
+            coupons: coupons.iter().map(|it| it.coupon_id.clone()).collect(),
             stock: stock.collect(),
             cancelled: self.cancelled.clone(),
         };

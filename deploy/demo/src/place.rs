@@ -1,4 +1,4 @@
-//! Orders that are placed: at the shop's prices, and paid at the provider.
+//! Orders that are placed: at the shop's prices less coupons, and paid at the provider.
 
 use std::time::Duration;
 
@@ -24,7 +24,11 @@ const CUSTOMER_CHARS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Basket {
     pub(crate) order: Order,
+    /// What the lines cost.
     pub(crate) total_minor: i64,
+    pub(crate) coupon_id: Option<String>,
+    /// What the coupon takes off.
+    pub(crate) discount_minor: i64,
 }
 
 impl Basket {
@@ -48,7 +52,12 @@ impl Basket {
             return Err("QTY_INVALID");
         }
         let total_minor = total_minor(catalogue, order).ok_or("TOTAL_INVALID")?;
-        Ok(Self { order: order.clone(), total_minor })
+        Ok(Self { order: order.clone(), total_minor, coupon_id: None, discount_minor: 0 })
+    }
+
+    /// What is left to pay with the coupon.
+    pub(crate) fn to_pay_minor(&self) -> i64 {
+        self.total_minor - self.discount_minor
     }
 
     /// The provider's key of the payment.
@@ -67,11 +76,12 @@ impl Basket {
             order_no: self.order.order_no.clone(),
             customer_id: self.order.customer_id.clone(),
             lines: lines.collect(),
-            payment: Some(PaymentInput {
+            payment: (0 < self.to_pay_minor()).then(|| PaymentInput {
                 provider: "toss".to_owned(),
                 provider_key: self.payment_key(),
-                amount_minor: self.total_minor,
+                amount_minor: self.to_pay_minor(),
             }),
+            coupon_ids: self.coupon_id.iter().cloned().collect(),
             currency: CURRENCY.to_owned(),
             ..PlaceOrderInput::default()
         }
@@ -86,7 +96,7 @@ pub(crate) struct Placed {
     pub(crate) took: Duration,
 }
 
-/// The buyers authenticate their payments at the provider.
+/// The buyers authenticate their payments at the provider. What costs nothing has none.
 ///
 /// # Errors
 ///
@@ -95,10 +105,10 @@ pub(crate) async fn authenticate(
     simulator: &Simulator,
     baskets: impl Iterator<Item = &Basket>,
 ) -> anyhow::Result<()> {
-    let sessions = baskets.map(|basket| Session {
+    let sessions = baskets.filter(|it| 0 < it.to_pay_minor()).map(|basket| Session {
         payment_key: basket.payment_key(),
         order_no: basket.order.order_no.clone(),
-        amount_minor: basket.total_minor,
+        amount_minor: basket.to_pay_minor(),
         stage: Stage::Authenticated,
         // What the mix of the run says, by seed and key.
         faults: None,

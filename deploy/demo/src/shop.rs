@@ -25,10 +25,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Options,
     books::Books,
-    catalogue::{CURRENCY, Catalogue},
+    catalogue::CURRENCY,
     example::OWNER,
     faults::{Faults, NetworkCounts, PROVIDER},
     network::{Relay, Weather},
+    shopping::Shopping,
 };
 
 /// Offsets of the ports from the first one, which is the orchestrator's.
@@ -77,7 +78,7 @@ struct Running {
 }
 
 impl Shop {
-    /// Opens the shop and puts the catalogue on its shelves.
+    /// Opens the shop, puts the catalogue on its shelves and issues the coupons.
     ///
     /// # Errors
     ///
@@ -85,7 +86,7 @@ impl Shop {
     pub(crate) async fn open(
         options: &Options,
         books: &Books,
-        catalogue: &Catalogue,
+        Shopping { catalogue, coupons, .. }: &Shopping,
     ) -> anyhow::Result<Self> {
         let config = SimulatorConfig {
             currency: CURRENCY.to_owned(),
@@ -136,6 +137,9 @@ impl Shop {
         let payment = running.serve::<PaymentService>(payment, config, PAYMENT_PORT).await?;
 
         let order = connect::<order_svc::Orders>(&books.order).await?;
+        order_svc::issue_coupons(&order, coupons.clone())
+            .await
+            .context("the coupons cannot be issued")?;
         let config = order_svc::Config::default();
         let order = running.serve::<order_svc::Orders>(order, config, ORDER_PORT).await?;
 

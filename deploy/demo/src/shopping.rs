@@ -3,12 +3,14 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use saga_proto::shop::order::v1::Coupon;
+
 use crate::{
     Options,
     buyer::Fate,
     cancel::{Cancel, Matching, NoteCounts},
     catalogue::{self, Catalogue},
-    example, generate, orders,
+    coupons, example, generate, orders,
     place::{Basket, Placed},
 };
 
@@ -20,6 +22,8 @@ const ORDERS_GENERATED: usize = 300;
 pub(crate) struct Shopping {
     pub(crate) catalogue: Catalogue,
     pub(crate) baskets: Vec<Basket>,
+    /// What the customers were given before they ordered.
+    pub(crate) coupons: Vec<Coupon>,
     pub(crate) cancels: Vec<Cancel>,
     /// What is done, in the order of the file.
     pub(crate) errands: Vec<Errand>,
@@ -64,9 +68,10 @@ impl Shopping {
             plan.buy(order, &catalogue);
         }
         credit_notes.for_each(|note| plan.give_back(note));
-        let Plan { baskets, matching, errands, turned_away, .. } = plan;
+        let Plan { mut baskets, matching, errands, turned_away, .. } = plan;
+        let coupons = coupons::hand_out(&mut baskets, &catalogue, options.seed);
         let Matching { cancels, counts: notes, .. } = matching;
-        Ok(Self { catalogue, baskets, cancels, errands, turned_away, notes })
+        Ok(Self { catalogue, baskets, coupons, cancels, errands, turned_away, notes })
     }
 
     /// The basket that an errand is about.

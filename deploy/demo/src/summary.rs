@@ -55,7 +55,11 @@ pub struct Summary {
     pub cancels_compensated: u64,
     /// Of these, those that were not accepted.
     pub cancels_rejected: u64,
-    /// The five numbers that must be 0.
+    /// Coupons that were issued.
+    pub coupons: u64,
+    /// Of these, those that an order uses; the others are free.
+    pub coupons_used: u64,
+    /// The six numbers that must be 0.
     #[serde(flatten)]
     pub integrity: Integrity,
     /// From the first order to the end of the last order or cancel, in milliseconds.
@@ -105,6 +109,8 @@ impl Summary {
         let mut summary = Self {
             orders: parts.placed.len() as u64,
             integrity: parts.audit.integrity,
+            coupons: parts.audit.coupons,
+            coupons_used: parts.audit.coupons_used,
             cancels: parts.cancelled.len() as u64,
             cancels_matched: parts.notes.matched,
             cancels_partly_matched: parts.notes.partly,
@@ -319,6 +325,9 @@ mod tests {
             "stock_mismatches",
             "negative_stock",
             "orders_without_payment",
+            "coupon_mismatches",
+            "coupons",
+            "coupons_used",
             "elapsed_ms",
             "orders_per_s",
             "p50_ms",

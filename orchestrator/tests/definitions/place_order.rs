@@ -56,6 +56,8 @@ fn data() -> Data {
             None,
             Some(accepted.encode_to_vec().into()),
             Some(reserved.encode_to_vec().into()),
+            // No coupons.
+            None,
             Some(paid.encode_to_vec().into()),
             None,
             None,
@@ -64,12 +66,42 @@ fn data() -> Data {
     }
 }
 
+/// The same order with a coupon of 400.
+fn data_with_coupon() -> Data {
+    let line = |item_id: &str, qty, discount_minor| order::v1::OrderLine {
+        item_id: item_id.to_owned(),
+        qty,
+        price_minor: 300,
+        discount_minor,
+        ..Default::default()
+    };
+    let used = order::v1::UseCouponsResponse {
+        lines: vec![line("a", 2, 1), line("b", i64::MAX, 399)],
+        discount_minor: 400,
+        total_minor: 9_007_199_254_740_593,
+    };
+    let coupon_ids = vec!["k-1".to_owned()];
+    let input = order::v1::PlaceOrderInput { coupon_ids, ..input() };
+    let mut data = Data { input: input.encode_to_vec().into(), ..data() };
+    data.replies[3] = Some(used.encode_to_vec().into());
+    data
+}
+
 fn rendered<M: Message + Default>(
     definition: &CompiledDefinition,
     step: u8,
     direction: Direction,
 ) -> M {
-    match definition.render(StepIndex(step), direction, &data()).unwrap() {
+    rendered_of(definition, step, direction, &data())
+}
+
+fn rendered_of<M: Message + Default>(
+    definition: &CompiledDefinition,
+    step: u8,
+    direction: Direction,
+    data: &Data,
+) -> M {
+    match definition.render(StepIndex(step), direction, data).unwrap() {
         Rendered::Request(bytes) => M::decode(bytes).unwrap(),
         Rendered::Skip => panic!("step {step} has no condition"),
     }
@@ -112,25 +144,48 @@ fn every_request_is_what_the_services_expect() {
     let release: inventory::v1::ReleaseRequest = rendered(&definition, 2, Direction::Backward);
     assert_eq!(release.reserve_op_id, op("reserve_stock"));
 
-    let confirm: payment::v1::ConfirmRequest = rendered(&definition, 3, Direction::Forward);
+    let confirm: payment::v1::ConfirmRequest = rendered(&definition, 4, Direction::Forward);
     // The server's price, never the client's (S4-2).
     assert_eq!(confirm.amount_minor, 9_007_199_254_740_993);
     assert_eq!((confirm.provider.as_str(), confirm.provider_key.as_str()), ("toss", "key-1"));
 
-    let cancel: payment::v1::CancelRequest = rendered(&definition, 3, Direction::Backward);
+    let cancel: payment::v1::CancelRequest = rendered(&definition, 4, Direction::Backward);
     assert_eq!(cancel.reverses_op_id, op("verify_payment"));
     assert_eq!((cancel.amount_minor, cancel.reason.as_str()), (0, "the order could not be placed"));
 
-    let insert: order::v1::InsertOrderRequest = rendered(&definition, 4, Direction::Forward);
+    let insert: order::v1::InsertOrderRequest = rendered(&definition, 5, Direction::Forward);
     // The catalogue's prices, whatever the customer says.
     let prices: Vec<i64> = insert.lines.iter().map(|it| it.price_minor).collect();
     assert_eq!((prices, insert.lines[1].credits), (vec![300, 300], 7));
     assert_eq!((insert.accept_op_id, &*insert.credit_account), (op("accept_order"), "c-1"));
     assert_eq!((insert.payment_id.as_str(), insert.paid_minor), ("p-1", 9_007_199_254_740_993));
 
-    let commit: inventory::v1::CommitRequest = rendered(&definition, 5, Direction::Forward);
+    let commit: inventory::v1::CommitRequest = rendered(&definition, 6, Direction::Forward);
     assert_eq!(commit.reserve_op_id, op("reserve_stock"));
-    assert!(definition.call(StepIndex(4), Direction::Backward).is_none());
+    assert!(definition.call(StepIndex(5), Direction::Backward).is_none());
+}
+
+#[test]
+fn what_coupons_leave_is_paid_and_written_down() {
+    let definition = compile(YAML, &pool()).unwrap().definition;
+    let data = data_with_coupon();
+    let forward = Direction::Forward;
+    let accept: order::v1::AcceptOrderRequest = rendered_of(&definition, 1, forward, &data);
+    assert_eq!(accept.coupon_ids, ["k-1"]);
+    // The rest is what the customer expects to pay, and not what the goods cost.
+    let reserve: inventory::v1::ReserveRequest = rendered_of(&definition, 2, forward, &data);
+    assert_eq!(reserve.expected_total_minor, 0);
+    let used: order::v1::UseCouponsRequest = rendered_of(&definition, 3, forward, &data);
+    assert_eq!((used.expected_minor, used.is_paid), (9_007_199_254_740_993, true));
+    assert_eq!((used.coupon_ids, used.lines[1].price_minor), (vec!["k-1".to_owned()], 300));
+    let confirm: payment::v1::ConfirmRequest = rendered_of(&definition, 4, forward, &data);
+    assert_eq!(confirm.amount_minor, 9_007_199_254_740_593);
+    let insert: order::v1::InsertOrderRequest = rendered_of(&definition, 5, forward, &data);
+    let discounts: Vec<i64> = insert.lines.iter().map(|it| it.discount_minor).collect();
+    assert_eq!(discounts, [1, 399]);
+    let back: order::v1::ReturnCouponsRequest =
+        rendered_of(&definition, 3, Direction::Backward, &data);
+    assert_eq!(back.use_op_id, data.operation(StepIndex(0), "use_coupons").to_string());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod audit;
 mod binary;
 mod cancel_line;
 mod cancel_order;
+mod coupons;
 mod history;
 mod migrate;
 mod participant;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use prost_types::Timestamp;
 use saga_participant::{
     on_both_databases,
     testkit::{
@@ -13,7 +14,8 @@ use saga_participant::{
 use saga_proto::{
     saga::participant::v1::{ResolveMode, resolve_response::Resolution},
     shop::order::v1::{
-        CancelLineRequest, InsertOrderRequest, OrderStatus, RestoreLineRequest, TransitionRequest,
+        CancelLineRequest, Coupon, CouponKind, InsertOrderRequest, IssueCouponRequest, OrderStatus,
+        RestoreLineRequest, ReturnCouponsRequest, TransitionRequest, UseCouponsRequest,
     },
 };
 use tonic::{Code, Status, async_trait};
@@ -25,6 +27,7 @@ on_both_databases!(
     the_suite_holds_for_inserts,
     the_suite_holds_for_transitions_and_their_undo,
     the_suite_holds_for_cancels_of_lines_and_their_undo,
+    the_suite_holds_for_uses_of_coupons_and_their_undo,
 );
 
 async fn the_suite_holds_for_inserts(scratch: Scratch) {
@@ -43,6 +46,11 @@ async fn the_suite_holds_for_cancels_of_lines_and_their_undo(scratch: Scratch) {
     let shop = Arc::new(Shop::open(scratch).await);
     certify(Arc::new(LineCancels(shop.clone()))).await.assert_all_hold();
     shop.assert_sound().await;
+}
+
+async fn the_suite_holds_for_uses_of_coupons_and_their_undo(scratch: Scratch) {
+    let shop = Arc::new(Shop::open(scratch).await);
+    certify(Arc::new(CouponUses(shop.clone()))).await.assert_all_hold();
 }
 
 struct Inserts(Arc<Shop>);
@@ -140,4 +148,63 @@ impl Subject for LineCancels {
         let sql = "/* standing */ select count(*) from order_lines where state = 'CANCELING'";
         self.0.number(sql).await
     }
+}
+
+/// Uses of a coupon that is issued by whoever comes first.
+struct CouponUses(Arc<Shop>);
+
+#[async_trait]
+impl Subject for CouponUses {
+    async fn act(&self, op_id: Uuid, body: Body) -> Result<Answer, Status> {
+        let coupon_id = op_id.to_string();
+        let issued = with_op_id(new_op_id(), issue_to_customer_1(&coupon_id));
+        self.0.client().issue_coupon(issued).await?;
+        let InsertOrderRequest { order_no, customer_id, currency, mut lines, .. } =
+            paid(&coupon_id);
+        lines.iter_mut().for_each(|it| it.discount_minor = 0);
+        let expected_minor = match body {
+            Body::Plain => 0,
+            Body::Other => 840,
+            Body::Refused => 1,
+        };
+        let request = UseCouponsRequest {
+            order_no,
+            customer_id,
+            currency,
+            lines,
+            coupon_ids: vec![coupon_id],
+            expected_minor,
+            is_paid: true,
+        };
+        answer(self.0.client().use_coupons(with_op_id(op_id, request)).await)
+    }
+
+    async fn undo(&self, op_id: Uuid, original: Uuid) -> Result<Answer, Status> {
+        let request = ReturnCouponsRequest { use_op_id: original.to_string() };
+        answer(self.0.client().return_coupons(with_op_id(op_id, request)).await)
+    }
+
+    async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
+        resolve(&self.0.channel, op_id, mode).await
+    }
+
+    async fn standing(&self) -> i64 {
+        self.0.number("/* standing */ select count(*) from coupon_uses").await
+    }
+}
+
+/// Ten off.
+fn issue_to_customer_1(coupon_id: &str) -> IssueCouponRequest {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let coupon = Coupon {
+        coupon_id: coupon_id.to_owned(),
+        customer_id: "customer-1".to_owned(),
+        item_id: String::new(),
+        kind: CouponKind::Amount.into(),
+        value: 10,
+        currency: "GBP".to_owned(),
+        valid_from: at(0),
+        valid_to: at(4_000_000_000),
+    };
+    IssueCouponRequest { coupon: Some(coupon) }
 }

@@ -28,6 +28,7 @@ on_both_databases!(
     what_was_not_captured_cannot_be_given_back,
     money_that_somebody_else_gave_back_is_in_the_books,
     a_cancel_names_one_payment,
+    nothing_to_return_is_not_the_whole_balance,
 );
 
 async fn paid(scratch: Scratch, cancel: Vec<Fault>) -> (Shop, uuid::Uuid) {
@@ -37,6 +38,26 @@ async fn paid(scratch: Scratch, cancel: Vec<Fault>) -> (Shop, uuid::Uuid) {
     let op_id = new_op_id();
     shop.confirm(op_id, &request("pay-1", "order-1", 700)).await.unwrap();
     (shop, op_id)
+}
+
+/// What coupons cover costs nothing, and no amount means all of a payment.
+async fn nothing_to_return_is_not_the_whole_balance(scratch: Scratch) {
+    let (shop, _) = paid(scratch, vec![]).await;
+    let payment_id = shop.payment("order-1").await.unwrap().payment_id;
+    for payment_id in [payment_id, String::new()] {
+        let nothing = CancelRequest {
+            payment: Some(cancel_request::Payment::PaymentId(payment_id)),
+            nothing_to_return: true,
+            ..CancelRequest::default()
+        };
+        let done = shop.cancel_as(new_op_id(), nothing.clone()).await.unwrap();
+        assert_eq!((done.cancelled_minor, done.balance_minor), (0, 0));
+        let some = CancelRequest { amount_minor: 1, ..nothing };
+        let wrong = shop.cancel_as(new_op_id(), some).await.unwrap_err();
+        assert_eq!(wrong.code(), Code::InvalidArgument);
+    }
+    assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
+    shop.assert_books_agree().await;
 }
 
 async fn a_cancel_twice_gives_the_money_back_once(scratch: Scratch) {

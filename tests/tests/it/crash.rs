@@ -120,6 +120,7 @@ async fn the_demo_survives_kills(database: Database) {
         "stock_mismatches",
         "negative_stock",
         "orders_without_payment",
+        "coupon_mismatches",
         "stuck",
         "not_ended",
         "rejected",

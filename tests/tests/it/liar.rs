@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
+use prost_types::Timestamp;
 use saga_proto::{
     saga::v1::{ListSagasRequest, Saga, SagaState},
-    shop::order::v1::{GetOrderResponse, LineState, OrderStatus},
+    shop::order::v1::{Coupon, CouponKind, GetOrderResponse, LineState, OrderStatus},
 };
 use saga_tests::{
     order::{BATTERIES, CUSTOMER, ITEMS, Item, LAMP, MUG},
@@ -25,11 +26,25 @@ const CROWD: u64 = 8;
 /// Words that a buyer may use for a number.
 const NUMBERS: [i64; 9] = [0, 1, -1, -5, 2, 449, 500, 1_000_000, i64::MAX];
 
+/// Coupons that a buyer may name: what of each is not so, and what it is worth to him.
+const COUPONS: [(&str, i64); 9] = [
+    ("k-1", 100),
+    ("k-2", 250),
+    ("k-3", 700),
+    ("k-4", 5_000),
+    ("of-mugs", 500),
+    ("theirs", 300),
+    ("late", 300),
+    ("won", 300),
+    ("none", 300),
+];
+
 /// Credits of an order go to one of these.
 const ACCOUNTS: [&str; 3] = [CUSTOMER, "thief", "account-of-somebody"];
 
 async fn whatever_a_buyer_says_he_pays_what_it_costs(database: Database) {
     let shop = Shop::open(database).await;
+    issue_coupons(&shop).await;
     let mut liar = Liar { dice: Dice::of(20_101), said: 0, order_nos: BTreeSet::new() };
     for round in 0..ROUNDS {
         let mut sagas = Vec::new();
@@ -56,11 +71,43 @@ async fn whatever_a_buyer_says_he_pays_what_it_costs(database: Database) {
     judge(&shop, &liar.order_nos).await;
 }
 
+async fn issue_coupons(shop: &Shop) {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    for (coupon_id, value) in COUPONS.into_iter().filter(|(it, _)| *it != "none") {
+        let customer_id = if coupon_id == "theirs" { "customer-2" } else { CUSTOMER };
+        let item_id = if coupon_id == "of-mugs" { MUG.item_id } else { "" };
+        shop.issue(Coupon {
+            coupon_id: coupon_id.to_owned(),
+            customer_id: customer_id.to_owned(),
+            item_id: item_id.to_owned(),
+            kind: CouponKind::Amount.into(),
+            value,
+            currency: if coupon_id == "won" { "KRW" } else { "GBP" }.to_owned(),
+            valid_from: at(0),
+            valid_to: at(if coupon_id == "late" { 1 } else { 4_000_000_000 }),
+        })
+        .await;
+    }
+}
+
+/// What an order's coupons are worth, and a coupon that nobody may use is used by nobody.
+async fn worth_of_coupons(shop: &Shop) -> BTreeMap<String, i64> {
+    let mut worth = BTreeMap::new();
+    for (coupon_id, value) in COUPONS.into_iter().filter(|(it, _)| *it != "none") {
+        let order_no = shop.user_of(coupon_id).await;
+        let is_good = coupon_id.starts_with("k-") || coupon_id == "of-mugs";
+        assert!(is_good || order_no.is_empty(), "{coupon_id} is used by {order_no}");
+        *worth.entry(order_no).or_default() += value;
+    }
+    worth
+}
+
 /// The books, by the catalogue and the provider's ledger alone.
 async fn judge(shop: &Shop, order_nos: &BTreeSet<String>) {
     let prices: BTreeMap<&str, Item> = ITEMS.iter().map(|it| (it.item_id, *it)).collect();
     let (mut sold, mut granted) = (BTreeMap::<String, i64>::new(), 0);
-    let mut paid_orders = 0;
+    let worth = worth_of_coupons(shop).await;
+    let (mut paid_orders, mut discounts_minor) = (0, 0);
     for order_no in order_nos.iter().filter(|it| 6 <= it.len()) {
         let (captured, cancelled, _) = shop.money(order_no).await;
         let kept_minor = captured - cancelled;
@@ -69,17 +116,22 @@ async fn judge(shop: &Shop, order_nos: &BTreeSet<String>) {
             continue;
         };
         paid_orders += 1;
-        let mut owed_minor = 0;
+        let (mut owed_minor, mut discount_minor) = (0, 0);
         for (line, state) in order.lines.iter().zip(order.line_states()) {
             if state != LineState::Canceled {
                 let item = prices[line.item_id.as_str()];
-                owed_minor += item.price_minor * line.qty;
+                owed_minor += item.price_minor * line.qty - line.discount_minor;
+                discount_minor += line.discount_minor;
                 granted += item.credits * line.qty;
                 *sold.entry(line.item_id.clone()).or_default() += line.qty;
             }
         }
         assert_eq!(kept_minor, owed_minor, "order {order_no}: {order:?}");
+        let worth_minor = worth.get(order_no).copied().unwrap_or(0);
+        assert!(discount_minor <= worth_minor, "I12: order {order_no}: {order:?}");
+        discounts_minor += discount_minor;
     }
+    assert!(0 < discounts_minor, "nobody has used a coupon");
     assert!(0 < paid_orders, "nobody has bought anything");
     for item in ITEMS {
         let (on_hand, reserved, gone) = shop.stock(item).await;
@@ -145,14 +197,22 @@ impl Liar {
                 ("cancel-order-item", input)
             }
             _ => {
-                let (provider, key) = self.payment(shop, &order_no, total).await;
-                let expected = self.or_number(total);
+                let coupon_ids = self.coupons();
+                let worth = |it: &&str| COUPONS.iter().find(|of| of.0 == *it).map_or(0, |of| of.1);
+                let total = (total - coupon_ids.iter().map(worth).sum::<i64>()).max(0);
+                // Who pays and does not say so has paid nobody.
+                let payment = if total == 0 && self.dice.chance(700) {
+                    Value::Null
+                } else {
+                    let (provider, key) = self.payment(shop, &order_no, total).await;
+                    let expected = self.or_number(total);
+                    json!({ "provider": provider, "providerKey": key, "amountMinor": expected })
+                };
                 let account = *self.dice.pick(&["", "thief", "account-of-somebody"]);
                 let input = json!({
                     "orderNo": order_no, "customerId": customer, "lines": lines,
-                    "payment": {
-                        "provider": provider, "providerKey": key, "amountMinor": expected,
-                    },
+                    "payment": payment,
+                    "couponIds": coupon_ids,
                     "currency": *self.dice.pick(&["GBP", "", "GBP", "GBP", "KRW", "gbp"]),
                     "creditAccount": account,
                     "discountMinor": if self.dice.chance(60) { 100 } else { 0 },
@@ -168,6 +228,12 @@ impl Liar {
             "orderNo": order_no, "customerId": customer, "lines": lines,
             "expectedMinor": expected,
         })
+    }
+
+    /// None, some, or one twice.
+    fn coupons(&mut self) -> Vec<&'static str> {
+        let count = *self.dice.pick(&[0, 0, 1, 1, 2]);
+        (0..count).map(|_| self.dice.pick(&COUPONS).0).collect()
     }
 
     /// The right number, or another word.

@@ -10,6 +10,7 @@ mod believed;
 mod cancel_item;
 mod cancel_order;
 mod conformance;
+mod coupons;
 mod crash;
 mod crowd;
 mod database;

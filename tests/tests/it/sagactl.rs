@@ -69,7 +69,7 @@ async fn sagas_are_started_and_looked_at() {
     assert!(said(&shop, &["saga", "wait", key]).await.contains(key));
     assert!(said(&shop, &["stuck"]).await.contains("nothing needs you"));
     assert!(said(&shop, &["definition", "list"]).await.contains("place-order"));
-    assert!(said(&shop, &["definition", "get", "place-order@4"]).await.contains("kind: Saga"));
+    assert!(said(&shop, &["definition", "get", "place-order@5"]).await.contains("kind: Saga"));
     said(&shop, &["server", "health"]).await;
     said(&shop, &["server", "info"]).await;
     shop.assert_integrity(&[order]).await;

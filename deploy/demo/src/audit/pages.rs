@@ -24,8 +24,22 @@ pub(super) struct OrderBook {
     pub(super) total_minor: i64,
     /// What its cancelled lines cost.
     pub(super) cancelled_minor: i64,
+    /// What all of its lines are cheaper by.
+    pub(super) discount_minor: i64,
     /// Its newest status.
     pub(super) status: String,
+}
+
+/// A coupon on an order, as the order service has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CouponUse {
+    pub(super) coupon_id: String,
+    pub(super) order_no: String,
+    /// The line that it was taken off. None: the whole order.
+    pub(super) line_no: Option<i64>,
+    pub(super) taken_minor: i64,
+    /// False: it was given back.
+    pub(super) is_used: bool,
 }
 
 impl OrderBook {
@@ -62,6 +76,9 @@ pub(super) struct Pages {
     pub(super) cancelled: BTreeSet<(String, i64)>,
     /// By item.
     pub(super) ordered: BTreeMap<String, Ordered>,
+    /// The coupons that were issued.
+    pub(super) coupons: BTreeSet<String>,
+    pub(super) coupon_uses: Vec<CouponUse>,
     /// What the payment service says that it has for each order.
     pub(super) payments: BTreeMap<String, i64>,
     /// What the provider says.
@@ -74,6 +91,8 @@ struct Orders {
     orders: BTreeMap<String, OrderBook>,
     cancelled: BTreeSet<(String, i64)>,
     ordered: BTreeMap<String, Ordered>,
+    coupons: BTreeSet<String>,
+    coupon_uses: Vec<CouponUse>,
 }
 
 impl Pages {
@@ -92,8 +111,9 @@ impl Pages {
         inventory.close().await;
         order.close().await;
         payment.close().await;
-        let Orders { orders, cancelled, ordered } = orders?;
-        Ok(Self { items: items?, orders, cancelled, ordered, payments: payments?, ledger })
+        let Orders { orders, cancelled, ordered, coupons, coupon_uses } = orders?;
+        let (items, payments) = (items?, payments?);
+        Ok(Self { items, orders, cancelled, ordered, coupons, coupon_uses, payments, ledger })
     }
 }
 
@@ -129,14 +149,21 @@ async fn read_orders(mut tx: Tx) -> Result<Orders, OperationError> {
     let orders = tx
         .rows(
             "/* read_orders */
-            select orders.order_no, total_minor, status
-            from orders join order_heads on order_heads.order_no = orders.order_no",
+            select orders.order_no, total_minor, status,
+                cast(coalesce(sum(discount_minor), 0) as bigint)
+            from orders join order_heads on order_heads.order_no = orders.order_no
+            left join order_lines on order_lines.order_no = orders.order_no
+            group by orders.order_no, total_minor, status",
             &[],
         )
         .await?;
     for row in &orders {
-        let order =
-            OrderBook { total_minor: row.int(1)?, cancelled_minor: 0, status: row.text(2)? };
+        let order = OrderBook {
+            total_minor: row.int(1)?,
+            cancelled_minor: 0,
+            discount_minor: row.int(3)?,
+            status: row.text(2)?,
+        };
         read.orders.insert(row.text(0)?, order);
     }
     let cancelled = tx
@@ -173,7 +200,33 @@ async fn read_orders(mut tx: Tx) -> Result<Orders, OperationError> {
             ordered.sold += units;
         }
     }
+    read_coupons(&mut tx, &mut read).await?;
     Ok(read)
+}
+
+async fn read_coupons(tx: &mut Tx, read: &mut Orders) -> Result<(), OperationError> {
+    let issued = tx.rows("/* read_coupons */ select coupon_id from coupons", &[]).await?;
+    for row in &issued {
+        read.coupons.insert(row.text(0)?);
+    }
+    let uses = tx
+        .rows(
+            "/* read_coupons: uses */
+            select coupon_id, order_no, cast(coalesce(line_no, 0) as bigint), taken_minor, state
+            from coupon_uses order by coupon_id, order_no",
+            &[],
+        )
+        .await?;
+    for row in &uses {
+        read.coupon_uses.push(CouponUse {
+            coupon_id: row.text(0)?,
+            order_no: row.text(1)?,
+            line_no: Some(row.int(2)?).filter(|it| *it != 0),
+            taken_minor: row.int(3)?,
+            is_used: row.text(4)? == "USED",
+        });
+    }
+    Ok(())
 }
 
 async fn read_payments(mut tx: Tx) -> Result<BTreeMap<String, i64>, OperationError> {

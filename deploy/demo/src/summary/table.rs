@@ -37,6 +37,11 @@ impl Summary {
                 row(&format!("    {reason}"), count.to_string());
             }
         }
+        if 0 < self.coupons {
+            row("coupons issued", self.coupons.to_string());
+            row("  used by an order", self.coupons_used.to_string());
+            row("  free", (self.coupons - self.coupons_used).to_string());
+        }
         row("stuck", paint.alarm(self.stuck));
         row("orders per second", format!("{:.1}", self.orders_per_s));
         row("half ended within", format!("{} ms", self.p50_ms));
@@ -73,11 +78,13 @@ impl Summary {
             stock_mismatches,
             negative_stock,
             orders_without_payment,
+            coupon_mismatches,
         } = self.integrity;
         for (name, count) in [
             ("charged twice", duplicate_charges),
             ("charged for nothing", orphan_charges),
             ("orders not paid", orders_without_payment),
+            ("coupons that do not add up", coupon_mismatches),
             ("stock that leaked", stock_mismatches),
             ("stock below zero", negative_stock),
         ] {

@@ -27,7 +27,7 @@ async fn tamper(folder: &Path, book: &str, sql: &'static str) {
 }
 
 async fn integrity(demo: &Demo) -> Integrity {
-    let Audit { integrity, findings } = demo.audit().await.unwrap();
+    let Audit { integrity, findings, .. } = demo.audit().await.unwrap();
     assert_eq!(integrity.holds(), findings.is_empty(), "{integrity:?} {findings:?}");
     integrity
 }
@@ -45,6 +45,15 @@ const CHARGED_TWICE: &str = "/* tamper */
     select payment_key, order_no, 'CANCEL', amount_minor, reason, at_ms
     from book where payment_key = 'again'";
 
+/// A coupon of one order on another one, which is not cheaper by it.
+const COUPON_TWICE: &str = "/* tamper */
+    drop index coupon_uses_used;
+    insert into coupon_uses (use_op_id, coupon_id, order_no, line_no, taken_minor, state)
+    select x'00', coupon_id, (
+        select order_no from order_heads where status = 'PAYMENT_SUCCESS'
+            and order_no <> coupon_uses.order_no order by order_no desc limit 1
+    ), null, taken_minor, 'USED' from coupon_uses where state = 'USED' limit 1";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_number_rises_when_its_book_is_broken() {
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +63,13 @@ async fn each_number_rises_when_its_book_is_broken() {
     let summary = demo.place_orders(&progress, &CancellationToken::new()).await.unwrap();
     assert!(summary.is_sound() && 0 < summary.completed, "{summary:#?}");
 
+    assert!(0 < summary.coupons_used, "{summary:#?}");
+
     let mut expected = Integrity::default();
+    assert_eq!(integrity(&demo).await, expected);
+
+    tamper(folder.path(), "order.db", COUPON_TWICE).await;
+    expected.coupon_mismatches += 2;
     assert_eq!(integrity(&demo).await, expected);
 
     tamper(folder.path(), "simulator.db", CHARGED_TWICE).await;
