@@ -10,6 +10,8 @@ mod api {
     mod cancels;
     mod causes;
     mod errors;
+    mod guarded;
+    mod issuer;
     mod lists;
     mod metrics;
     mod ops;
@@ -18,4 +20,5 @@ mod api {
     mod signals;
     mod starts;
     mod strangers;
+    mod tokens;
 }
