@@ -5,6 +5,7 @@
 mod advice;
 pub(crate) mod calls;
 pub(crate) mod causes;
+pub(crate) mod context;
 pub(crate) mod definition;
 pub(crate) mod describe;
 pub(crate) mod history;
