@@ -17,6 +17,8 @@ mod definition;
 pub(crate) mod error;
 mod events;
 mod field;
+mod filter;
+mod list;
 mod log;
 mod operator;
 mod page;

@@ -10,6 +10,7 @@ mod api {
     mod cancels;
     mod causes;
     mod errors;
+    mod finds;
     mod guarded;
     mod issuer;
     mod lists;

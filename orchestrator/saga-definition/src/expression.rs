@@ -23,6 +23,7 @@ mod loops;
 mod names;
 mod operators;
 mod reserved;
+mod syntax;
 mod text_calls;
 mod texts;
 mod time;
@@ -41,6 +42,7 @@ pub use eval::Failure;
 pub(crate) use eval::{EvalError, Frame};
 pub(crate) use failing::{may_fail, operations};
 pub(crate) use names::by_name;
+pub use syntax::syntax_of;
 
 /// Bytes of an expression at most.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;

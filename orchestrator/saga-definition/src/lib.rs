@@ -37,7 +37,7 @@ use saga_core::{Definition, Direction, StepIndex};
 pub use canonical::{has_maps, reordered};
 use descriptors::Pools;
 pub use descriptors::{Contracts, Inquiry, ServedTypes, Sizes, UnreadableFile, Unusable};
-pub use expression::{ConstantError, Failure, constant_of as constant};
+pub use expression::{ConstantError, Failure, constant_of as constant, syntax_of};
 use expression::{Expression, Reads};
 pub use file::{
     Answer, CallName, Cancel, Expect, ExpectedCall, Fate, Scenario, ScenarioFile, Sent,

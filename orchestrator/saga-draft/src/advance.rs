@@ -390,10 +390,3 @@ fn payload_bytes(event: &Event) -> usize {
 fn unrenderable(step: StepIndex, direction: Direction, error: &RenderError, at_ms: u64) -> Event {
     Event::Unrenderable { step, direction, message: error.to_string(), at_ms }
 }
-
-/// The labels of a saga, as its definition makes them of its input. None where one cannot be
-/// made of it.
-#[must_use]
-pub fn labels(subject: Subject<'_>, state: &State) -> Vec<(String, String)> {
-    subject.definition.labels(&Known { state, subject }).unwrap_or_default()
-}

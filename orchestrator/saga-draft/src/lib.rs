@@ -7,15 +7,16 @@
 //!
 //! This crate does no I/O, reads no clock and knows no async.
 //!
-//! Reading order: `advance`, `gate`, `known`, [`rehearsal`].
+//! Reading order: `advance`, `gate`, `known`, `labels`, [`rehearsal`].
 
 mod advance;
 mod gate;
 mod known;
+mod labels;
 pub mod rehearsal;
 
 pub use advance::{
     Advance, AdvanceError, Mode, Order, REQUEST_BYTES_MAX, ROW_SHARE_BYTES, Rest, Subject, advance,
-    labels,
 };
 pub use gate::{Admits, AllLeave, NoCalls};
+pub use labels::labels;

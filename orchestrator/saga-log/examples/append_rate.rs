@@ -82,6 +82,7 @@ fn new_saga(saga: SagaId, node: NodeId) -> NewSaga {
         definition_version: 1,
         request_hash: [7; 32],
         started_at_ms: 1,
+        labels: Vec::new(),
         standing: standing(Some(node), None),
     }
 }

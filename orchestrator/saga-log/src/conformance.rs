@@ -8,6 +8,7 @@
 
 pub mod appends;
 pub mod claims;
+pub mod finds;
 pub mod identity;
 pub mod lists;
 pub mod participants;
@@ -58,8 +59,8 @@ macro_rules! conformance_suite {
             claims: the_next_wake_is_that_of_an_unowned_live_saga;
             claims: of_two_that_take_a_saga_one_owns_it;
             lists: pages_have_no_gaps_and_no_repeats;
-            lists: filters_select;
-            lists: sagas_of_one_definition_are_listed_across_statuses;
+            finds: a_filter_finds_what_it_says;
+            finds: a_start_that_loses_its_key_has_no_labels;
             lists: stuck_sagas_are_grouped_by_cause;
             lists: waiting_sagas_are_grouped_by_cause;
             identity: a_log_has_one_identity;

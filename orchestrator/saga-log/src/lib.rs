@@ -63,12 +63,13 @@ pub use chain::{Chain, Draft, Link, Tip};
 pub use inspect::{Inspection, PostgresFacts, SqliteFacts, inspect};
 pub use memory::MemoryStore;
 pub use open::{OpenError, OpenOptions, open};
-pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, NAME_BYTES_MAX};
+pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, LABEL_BYTES_MAX, NAME_BYTES_MAX};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Append, CLOCKS_APART_MS, CauseGroup, CausePlace, CauseRow, ClaimQuery, Connections,
-    DefinitionRow, EpochRow, Held, IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow,
-    ParticipantAct, SagaRow, Standing, Status, Store, StoreError, StuckRow, Written,
+    Append, CLOCKS_APART_MS, CauseGroup, CausePart, CausePlace, CauseRow, ClaimQuery, Compare,
+    Connections, Count, DefinitionRow, EpochRow, Filter, Held, IndexChange, Labels, ListPage,
+    ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, NumberColumn, ParticipantAct, SagaRow,
+    Standing, Status, Store, StoreError, StuckRow, TextColumn, TextTest, Written,
 };
 pub use writer::{AppendError, Log, LogLimits};

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::plan::{self, Plan};
 use crate::rows::grouped;
 use crate::store::{
-    Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
-    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct, SagaRow,
-    Standing, Store, StoreError, Written,
+    Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow,
+    Held, IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct,
+    SagaRow, Standing, Store, StoreError, Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
@@ -26,6 +26,7 @@ pub struct MemoryStore {
 struct Tables {
     sagas: BTreeMap<SagaId, SagaRow>,
     keys: HashMap<(String, String), SagaId>,
+    labels: HashMap<SagaId, Vec<(String, String)>>,
     logs: HashMap<SagaId, Vec<LogRow>>,
     /// Beats by node.
     nodes: BTreeMap<NodeId, u64>,
@@ -42,6 +43,7 @@ impl Default for Tables {
         Self {
             sagas: BTreeMap::new(),
             keys: HashMap::new(),
+            labels: HashMap::new(),
             logs: HashMap::new(),
             nodes: BTreeMap::new(),
             definitions: BTreeMap::new(),
@@ -98,6 +100,7 @@ impl Tables {
                     return Written::KeyInUse(Box::new(self.sagas[holder].clone()));
                 }
                 self.keys.insert(key, append.saga);
+                self.labels.insert(append.saga, saga.labels.clone());
                 self.sagas.insert(append.saga, index_row(append.saga, saga));
             }
         }
@@ -118,6 +121,13 @@ impl Tables {
     fn row_at(&self, saga: SagaId, version: u64) -> Option<&LogRow> {
         let at = usize::try_from(version.checked_sub(1)?).ok()?;
         self.logs.get(&saga)?.get(at)
+    }
+
+    /// The sagas that a query means, newest first.
+    fn meant(&self, query: &ListQuery) -> impl Iterator<Item = &SagaRow> {
+        let behind = self.sagas.values().rev();
+        let behind = behind.filter(|row| query.before.is_none_or(|before| row.saga < before));
+        behind.filter(|row| query.filter.holds(row, &self.labels[&row.saga]))
     }
 
     fn live(&self) -> impl Iterator<Item = &SagaRow> {
@@ -179,15 +189,14 @@ impl Store for MemoryStore {
         Ok(saga.map(|saga| tables.sagas[saga].clone()))
     }
 
-    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         let tables = self.tables();
-        let rows = tables.sagas.values().rev().filter(|row| {
-            query.before.is_none_or(|before| row.saga < before)
-                && query.status.is_none_or(|status| row.standing.status == status)
-                && query.stuck.is_none_or(|stuck| row.standing.stuck.is_some() == stuck)
-                && query.definition.as_ref().is_none_or(|name| row.definition == *name)
-        });
-        Ok(rows.take(query.rows_max as usize).cloned().collect())
+        let rows = tables.meant(query).take(query.rows_max as usize).cloned().collect();
+        Ok(ListPage::of(rows, query.rows_max, None))
+    }
+
+    async fn count(&self, query: &ListQuery) -> Result<Count, StoreError> {
+        Ok(Count { sagas: self.tables().meant(query).count() as u64, next: None })
     }
 
     async fn cause_groups(

@@ -15,6 +15,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Longest business key, in bytes. PostgreSQL refuses index rows above 2,704 bytes.
 pub const BUSINESS_KEY_BYTES_MAX: usize = 1_024;
 
+/// Longest value of a label, in bytes: with its name it is a row of an index as well.
+pub const LABEL_BYTES_MAX: usize = 1_024;
+
 /// Why an append can never be written, whatever the database. The same for all stores,
 /// so that what passes a test on one of them is not refused by another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +67,10 @@ impl Append {
                 text("business_key", &saga.business_key, BUSINESS_KEY_BYTES_MAX)?;
                 text("definition", &saga.definition, NAME_BYTES_MAX)?;
                 number("started_at_ms", saga.started_at_ms)?;
+                for (name, value) in &saga.labels {
+                    text("label", name, NAME_BYTES_MAX)?;
+                    text("label value", value, LABEL_BYTES_MAX)?;
+                }
                 saga.standing.check()
             }
         }

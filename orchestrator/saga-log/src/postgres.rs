@@ -31,10 +31,10 @@ use crate::rows::{
     self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord,
     ParticipantActRecord, SagaRecord, to_i64,
 };
-use crate::sql::{self, sql_acts, sql_store};
+use crate::sql::{self, bound, sql_acts, sql_finds, sql_store};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, ParticipantAct, SagaRow, Status, StoreError, Written,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
 };
 
 mod inspect;
@@ -74,6 +74,8 @@ impl fmt::Debug for PostgresStore {
 impl PostgresStore {
     const KIND: &str = "postgres";
     const EXCLUSIVE: bool = false;
+    /// Its planner sees what is bound, and knows the rows.
+    const NAMES_INDEX: bool = false;
     const CLOCK: Option<&'static str> =
         Some("/* clock_ms */ select floor(extract(epoch from clock_timestamp()) * 1000)::bigint");
 
@@ -233,6 +235,7 @@ impl PostgresStore {
 
 sql_store!(PostgresStore);
 sql_acts!(PostgresStore);
+sql_finds!(PostgresStore, PgConnection);
 
 /// How long a reader waits for a connection to be made, and for a line that stands still.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);

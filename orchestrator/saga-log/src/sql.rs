@@ -2,9 +2,12 @@
 //! per database and no usable common one, so [`sql_store`] writes the functions for each.
 
 pub(crate) mod acts;
+pub(crate) mod condition;
+pub(crate) mod find;
 mod store;
 
 pub(crate) use acts::sql_acts;
+pub(crate) use find::{bound, sql_finds};
 pub(crate) use store::sql_store;
 
 /// The columns of [`crate::rows::SagaRecord`].
@@ -17,53 +20,6 @@ macro_rules! saga_columns {
     };
 }
 pub(crate) use saga_columns;
-
-/// A page of the list. `$leading` names the index that serves it.
-macro_rules! list_sql {
-    ($leading:literal) => {
-        concat!(
-            "/* list */ select ",
-            $crate::sql::saga_columns!(),
-            " from saga where saga_id < $1 and ",
-            $leading,
-            " and ($2 is null or status = $2)
-            and ($3 is null or (stuck_reason is not null) = $3)
-            and ($4 is null or definition = $4)
-            order by saga_id desc limit $5"
-        )
-    };
-}
-
-/// A page of the list of one definition, out of one page per status: each is the end of a
-/// range of the index, so no other status is read where one is asked for.
-macro_rules! list_definition_sql {
-    ($($status:literal),+; $last:literal) => {
-        concat!(
-            "/* list: definition */ ",
-            $(list_definition_sql!(@page $status), " union all ",)+
-            list_definition_sql!(@page $last),
-            " order by saga_id desc limit $5"
-        )
-    };
-    // No index but that of the definition has this order, so a planner cannot prefer another
-    // for its guess of how many sagas have the definition. The bounds are outside of the
-    // limit: a scan would not stop at a lower bound of several columns.
-    (@page $status:literal) => {
-        concat!(
-            "/* list: page */ select * from (select ",
-            $crate::sql::saga_columns!(),
-            " from saga where (definition, status, saga_id) < ($4, ",
-            $status,
-            ", $1) and ($2 is null or $2 = ",
-            $status,
-            ") and ($3 is null or (stuck_reason is not null) = $3)
-            order by definition desc, status desc, saga_id desc limit $5) as page_",
-            $status,
-            " where definition = $4 and status = ",
-            $status
-        )
-    };
-}
 
 pub(crate) const SAGA: &str =
     concat!("/* saga */ select ", saga_columns!(), " from saga where saga_id = $1");
@@ -86,14 +42,6 @@ pub(crate) const LOOK_UP: &str = "/* write: look_up */
         (select append_id from saga_event where saga_id = $1 and version = $2),
         (select append_id from saga_event where saga_id = $1 and version = $2 - 1),
         (select max(epoch) from log_epoch)";
-
-pub(crate) const LIST: &str = list_sql!("true");
-pub(crate) const LIST_STATUS: &str = list_sql!("status = $2");
-pub(crate) const LIST_STUCK: &str = list_sql!("stuck_reason is not null");
-pub(crate) const LIST_DEFINITION: &str = list_definition_sql!("1", "2", "3", "4"; "5");
-
-/// Larger than every saga id: a UUID of version 7 never starts with a byte of ones.
-pub(crate) const BEFORE_ALL: uuid::Uuid = uuid::Uuid::max();
 
 /// The oldest sagas of each group, with the size of the group. `$leading` names the index.
 macro_rules! groups_sql {

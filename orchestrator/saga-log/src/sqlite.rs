@@ -26,10 +26,10 @@ use crate::rows::{
     self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord,
     ParticipantActRecord, SagaRecord, to_i64,
 };
-use crate::sql::{self, sql_acts, sql_store};
+use crate::sql::{self, bound, sql_acts, sql_finds, sql_store};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, ParticipantAct, SagaRow, Status, StoreError, Written,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
 };
 
 mod file;
@@ -74,6 +74,8 @@ impl fmt::Debug for SqliteStore {
 impl SqliteStore {
     const KIND: &str = "sqlite";
     const EXCLUSIVE: bool = true;
+    /// It guesses without numbers about the rows.
+    const NAMES_INDEX: bool = true;
     /// It runs in this process, and has the clock of this machine.
     const CLOCK: Option<&'static str> = None;
 
@@ -164,6 +166,7 @@ impl SqliteStore {
 
 sql_store!(SqliteStore);
 sql_acts!(SqliteStore);
+sql_finds!(SqliteStore, SqliteConnection);
 
 impl Writer {
     /// Takes the connection out of its slot, or makes a new one.
@@ -243,25 +246,46 @@ mod tests {
     use sqlx::{AssertSqlSafe, Connection as _};
 
     use super::*;
+    use crate::store::{Filter, Status, TextColumn};
 
     /// What people ask for is found by an index, however many sagas there are.
     #[tokio::test]
     async fn lists_never_read_the_whole_table() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         migrate(&mut connection).await.unwrap();
-        for (list, index) in [
-            (sql::LIST, "PRIMARY KEY"),
-            (sql::LIST_STATUS, "saga_status"),
-            (sql::LIST_STUCK, "saga_stuck"),
-            (sql::LIST_DEFINITION, "saga_definition"),
+        let running = Filter::Status(Status::Running);
+        let refund = Filter::is(TextColumn::Definition, "refund");
+        let rest = Filter::is(TextColumn::TurnedBack, "STEP_REJECTED");
+        let label = Filter::Label { name: "customer".to_owned(), value: "c-1".to_owned() };
+        for (filter, index) in [
+            (Filter::default(), "PRIMARY KEY"),
+            (running.clone(), "saga_status"),
+            (Filter::Any(vec![running.clone(), Filter::Status(Status::Closed)]), "saga_status"),
+            (Filter::Stuck, "saga_stuck"),
+            (Filter::Every(vec![running, refund.clone()]), "saga_definition"),
+            (Filter::Every(vec![refund, Filter::Not(Box::new(rest.clone()))]), "saga_definition"),
+            (Filter::Every(vec![rest, label]), "PRIMARY KEY"),
         ] {
-            let explain = AssertSqlSafe(format!("explain query plan {list}"));
-            let plan: Vec<(i64, i64, i64, String)> =
-                sqlx::query_as(explain).fetch_all(&mut connection).await.unwrap();
-            let plan: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
-            let looks: Vec<&String> = plan.iter().filter(|step| step.contains(" saga ")).collect();
-            assert!(!looks.is_empty(), "{plan:#?}");
-            assert!(looks.iter().all(|step| step.contains(index)), "{list}: {plan:#?}");
+            let query = ListQuery { before: None, rows_max: 9, looks_max: 99, filter };
+            let find = sql::find::Find::of(&query, true).unwrap();
+            let end = Some(SagaId(Uuid::nil()));
+            for statement in [find.end(), find.page(end), find.page(None), find.count(end)] {
+                let explain = AssertSqlSafe(format!("explain query plan {}", statement.text));
+                let explain = bound!(sqlx::query_as(explain), statement.binds);
+                let plan: Vec<(i64, i64, i64, String)> =
+                    explain.fetch_all(&mut connection).await.unwrap();
+                let plan: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
+                let is_look = |step: &&String| {
+                    ["saga", "saga_label"].iter().any(|table| {
+                        step.starts_with(&format!("SEARCH {table} "))
+                            || step.starts_with(&format!("SCAN {table}"))
+                    })
+                };
+                let looks: Vec<&String> = plan.iter().filter(is_look).collect();
+                assert!(!looks.is_empty(), "{plan:#?}");
+                let by_index = |step: &&&String| step.starts_with("SEARCH") && step.contains(index);
+                assert_eq!(looks.iter().filter(by_index).count(), looks.len(), "{plan:#?}");
+            }
         }
     }
 }

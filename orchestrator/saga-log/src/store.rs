@@ -7,12 +7,14 @@ use std::fmt;
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 
+pub use self::filter::{CausePart, Compare, Filter, Labels, NumberColumn, TextColumn, TextTest};
 pub use self::row::{
-    Append, CauseGroup, CausePlace, CauseRow, ClaimQuery, DefinitionRow, EpochRow, Held,
-    IndexChange, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct, SagaRow,
-    Standing, Status, StuckRow, Written,
+    Append, CauseGroup, CausePlace, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow, Held,
+    IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct,
+    SagaRow, Standing, Status, StuckRow, Written,
 };
 
+mod filter;
 mod row;
 
 /// How far the clocks of nodes that are well may be apart, in milliseconds. A time that lies
@@ -89,12 +91,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         business_key: &str,
     ) -> Result<Option<SagaRow>, StoreError>;
 
-    /// A page of index rows, newest first (by saga id, which is a UUID of version 7).
+    /// A page of index rows, newest first (by saga id, which is a UUID of version 7). It may
+    /// have fewer rows than there are, where looking for them takes long: see
+    /// [`ListPage::next`].
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`]: ask again.
-    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError>;
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
+
+    /// How many sagas there are of those that one look reaches, whatever `rows_max` is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn count(&self, query: &ListQuery) -> Result<Count, StoreError>;
 
     /// Sagas that are held up, grouped by why they need a person and by what holds them up,
     /// the largest group first. Whatever their definitions and steps are: those are counted in

@@ -8,12 +8,13 @@
 //!
 //! Reading order: [`files`](ServerFiles) (what is configured), `pem` (what is in them), `kept`
 //! (read again when they change), `acceptor` and `connector` (the two sides), `identity` (whom a
-//! certificate names), `stream` (the bytes of a connection).
+//! certificate names), `stream` (the bytes of a connection), `here` (who needs no TLS).
 
 mod acceptor;
 mod connector;
 mod error;
 mod files;
+mod here;
 mod identity;
 mod kept;
 mod pem;
@@ -25,6 +26,7 @@ pub use acceptor::{Acceptor, Strangers};
 pub use connector::Connector;
 pub use error::{Problem, TlsError};
 pub use files::{ClientFiles, ServerFiles};
+pub use here::is_this_machine;
 pub use identity::Identity;
 pub use kept::Looked;
 pub use stream::{Secured, Told};

@@ -3,17 +3,19 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use saga_proto::saga::v1::{SagaName, SagaState};
+use saga_proto::saga::v1::SagaName;
 
 use crate::name::{BusinessKey, business_key, saga_name};
 
 mod change;
 mod context;
+mod list;
 mod login;
 mod service;
 
 pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
 pub(crate) use context::ContextCommand;
+pub(crate) use list::List;
 pub(crate) use login::{Login, Tls};
 pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
 
@@ -207,43 +209,6 @@ pub(crate) struct Start {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only sagas in this state.
-    #[arg(long, value_enum)]
-    pub(crate) state: Option<State>,
-    /// Only sagas of this definition.
-    #[arg(long)]
-    pub(crate) definition: Option<String>,
-    /// How many at most; 0 is all.
-    #[arg(long, default_value_t = 50)]
-    pub(crate) limit: usize,
-}
-
-/// A state to filter by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum State {
-    Running,
-    Compensating,
-    Stuck,
-    Completed,
-    Compensated,
-    Closed,
-}
-
-impl From<State> for SagaState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Running => Self::Running,
-            State::Compensating => Self::Compensating,
-            State::Stuck => Self::Stuck,
-            State::Completed => Self::Completed,
-            State::Compensated => Self::Compensated,
-            State::Closed => Self::Closed,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Named {
     /// Its id, or its business key as `namespace/key` or `key`.
     #[arg(value_name = "SAGA", value_parser = saga_name)]
@@ -351,13 +316,15 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 }
 
 /// Reads `500ms`, `10s`, `1m 30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let is_number = !text.is_empty() && text.chars().all(|it| it.is_ascii_digit());
     if is_number {
         return Err(format!("{text} of what? write {text}s, {text}ms or {text}m"));
     }
-    let signed: jiff::SignedDuration =
-        text.parse().map_err(|_| "not a span of time, such as 10s, 500ms or 1m 30s".to_owned())?;
+    let span: Result<jiff::Span, _> = text.parse();
+    let signed = span.and_then(|it| it.to_duration(jiff::SpanRelativeTo::days_are_24_hours()));
+    let signed =
+        signed.map_err(|_| "not a span of time, such as 10s, 500ms, 1m 30s or 30d".to_owned())?;
     Duration::try_from(signed).map_err(|_| "a span of time is not negative".to_owned())
 }
 
@@ -376,6 +343,7 @@ mod tests {
     fn a_duration_has_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         assert_eq!(duration("10"), Err("10 of what? write 10s, 10ms or 10m".to_owned()));
         assert!(duration("soon").unwrap_err().contains("such as 10s"));
         assert!(duration("-1s").is_err());

@@ -7,6 +7,7 @@
 mod bearer;
 mod definition;
 mod dial;
+mod list;
 mod operator;
 mod participant;
 mod running;
@@ -20,9 +21,9 @@ use std::{
 use saga_proto::saga::v1::{
     CancelEffect, CancelSagaRequest, CancelSagaResponse, CheckParticipantRequest,
     CheckParticipantResponse, GetSagaRequest, GetSagaResponse, GetServerInfoRequest,
-    GetServerInfoResponse, ListEventsRequest, ListEventsResponse, ListSagasRequest,
-    ListSagasResponse, ListStuckRequest, ListStuckResponse, SagaName, SignalSagaRequest,
-    SignalSagaResponse, StartSagaRequest, StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
+    GetServerInfoResponse, ListEventsRequest, ListEventsResponse, ListStuckRequest,
+    ListStuckResponse, SagaName, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
+    StartSagaResponse, WaitSagaRequest, WaitSagaResponse,
     definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
@@ -144,30 +145,6 @@ impl Client {
             }
             // A server that is stopping may answer at once; it is not asked in a hot loop.
             tokio::time::sleep(ASK_AGAIN_AFTER.saturating_sub(asked_at.elapsed())).await;
-        }
-    }
-
-    /// Lists sagas over all pages, up to `limit`. The next page's token is left in the
-    /// reply where there are more.
-    pub(crate) async fn list(
-        &self,
-        mut request: ListSagasRequest,
-        limit: usize,
-    ) -> Result<ListSagasResponse, Failure> {
-        let mut all = ListSagasResponse::default();
-        loop {
-            let missing = i32::try_from(limit - all.sagas.len()).unwrap_or(i32::MAX);
-            request.page_size = missing.min(PAGE_SIZE);
-            let page = self.read("list sagas", self.sagas().list_sagas(request.clone())).await?;
-            // A page may be empty where its sagas are not for whoever asks.
-            let no_further = page.next_page_token == request.page_token;
-            all.sagas.extend(page.sagas);
-            all.sagas.truncate(limit);
-            all.next_page_token = page.next_page_token;
-            if all.next_page_token.is_empty() || no_further || all.sagas.len() == limit {
-                return Ok(all);
-            }
-            request.page_token.clone_from(&all.next_page_token);
         }
     }
 

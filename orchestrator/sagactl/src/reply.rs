@@ -8,12 +8,13 @@ use saga_proto::{
     FILE_DESCRIPTOR_SET,
     saga::v1::{
         AcknowledgeRestoreResponse, CancelSagaResponse, CheckDefinitionResponse,
-        CheckParticipantResponse, CloseSagaResponse, ForceOutcomeResponse, GetDefinitionResponse,
-        GetParticipantResponse, GetSagaResponse, GetServerInfoResponse, LimitParticipantResponse,
-        ListDefinitionsResponse, ListEventsResponse, ListParticipantsResponse, ListSagasResponse,
-        ListStuckResponse, PauseParticipantResponse, RegisterDefinitionResponse,
-        RenewOperationResponse, ResumeParticipantResponse, RetrySagaResponse, RuleVerdict, Saga,
-        SignalSagaResponse, StartSagaResponse, VerifySagaLogResponse, WaitSagaResponse,
+        CheckParticipantResponse, CloseSagaResponse, CountSagasResponse, ForceOutcomeResponse,
+        GetDefinitionResponse, GetParticipantResponse, GetSagaResponse, GetServerInfoResponse,
+        LimitParticipantResponse, ListDefinitionsResponse, ListEventsResponse,
+        ListParticipantsResponse, ListSagasResponse, ListStuckResponse, PauseParticipantResponse,
+        RegisterDefinitionResponse, RenewOperationResponse, ResumeParticipantResponse,
+        RetrySagaResponse, RuleVerdict, Saga, SignalSagaResponse, StartSagaResponse,
+        VerifySagaLogResponse, WaitSagaResponse,
     },
 };
 use serde::{Serialize, Serializer};
@@ -155,6 +156,15 @@ impl Reply for ListSagasResponse {
 
     fn ids(&self) -> Vec<String> {
         self.sagas.iter().map(|it| it.saga_id.clone()).collect()
+    }
+}
+
+impl Reply for CountSagasResponse {
+    const TYPE: &'static str = "CountSagasResponse";
+
+    /// It counts them, and names none.
+    fn ids(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -351,7 +361,7 @@ mod tests {
     #[test]
     fn lines_are_the_rows_of_a_list_and_the_whole_of_anything_else() {
         let sagas = vec![reply().saga.unwrap_or_default(), Saga::default()];
-        let list = ListSagasResponse { sagas, next_page_token: String::new() };
+        let list = ListSagasResponse { sagas, ..Default::default() };
         assert_eq!(json_lines(&list).len(), 2);
         assert!(json_lines(&list)[1].contains(r#""steps":[]"#), "{:?}", json_lines(&list)[1]);
         assert_eq!(json_lines(&ListSagasResponse::default()), Vec::<String>::new());

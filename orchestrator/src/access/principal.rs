@@ -123,6 +123,13 @@ impl Principal {
         self.0.as_ref().is_none_or(|it| it.needs <= it.roles.everywhere)
     }
 
+    /// The namespaces in which they have what the method needs. `None`: all.
+    pub(crate) fn namespaces(&self) -> Option<Vec<&str>> {
+        let known = self.0.as_deref().filter(|it| it.roles.everywhere < it.needs)?;
+        let own = known.roles.namespaces.iter().filter(|(_, role)| known.needs <= Some(**role));
+        Some(own.map(|(namespace, _)| namespace.as_str()).collect())
+    }
+
     /// Whether they have what the method needs in this one.
     pub(crate) fn has_it_in(&self, namespace: &str) -> bool {
         self.0.as_ref().is_none_or(|it| it.needs <= it.roles.within(namespace))

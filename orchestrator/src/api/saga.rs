@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use saga_core::{SagaId, StepIndex, encoding};
-use saga_log::{ListQuery, SagaRow, Status as RowStatus};
-use saga_proto::saga::v1::{self as pb, SagaState, saga_name, saga_service_server::SagaService};
+use saga_log::SagaRow;
+use saga_proto::saga::v1::{self as pb, saga_name, saga_service_server::SagaService};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
         admit::{admitted, admitted_act},
         cancel, detached,
         error::{echo, invalid, status},
-        events, field, in_turn, page, signal, start, view,
+        events, in_turn, list, page, signal, start, view,
     },
     engine::{Engine, ReachError, Snapshot},
 };
@@ -85,7 +85,19 @@ impl SagaService for SagaApi {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
             let principal = Principal::of(&request)?;
-            list(&engine, &principal, &request.into_inner()).await.map(Response::new)
+            list::list(&engine, &principal, &request.into_inner()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn count_sagas(
+        &self,
+        request: Request<pb::CountSagasRequest>,
+    ) -> Result<Response<pb::CountSagasResponse>, Status> {
+        let engine = self.engine.clone();
+        in_turn(&self.engine, async move {
+            let principal = Principal::of(&request)?;
+            list::count(&engine, &principal, &request.into_inner()).await.map(Response::new)
         })
         .await
     }
@@ -210,44 +222,6 @@ pub(super) fn absent(name: &pb::SagaName) -> Status {
         (None, _) => "no saga has no name".to_owned(),
     };
     status(Code::NotFound, "SAGA_NOT_FOUND", told)
-}
-
-async fn list(
-    engine: &Engine,
-    principal: &Principal,
-    request: &pb::ListSagasRequest,
-) -> Result<pb::ListSagasResponse, Status> {
-    field::name("definition", &request.definition)?;
-    let list = page::of("sagas", &[&request.state.to_string(), &request.definition]);
-    let before: Option<Uuid> = page::position(&list, &request.page_token)?;
-    let rows_max = page::size(request.page_size)?;
-    let (row_status, stuck) = match field::known("state", request.state)? {
-        SagaState::Unspecified => (None, None),
-        SagaState::Running => (Some(RowStatus::Running), Some(false)),
-        SagaState::Compensating => (Some(RowStatus::Compensating), Some(false)),
-        SagaState::Stuck => (None, Some(true)),
-        SagaState::Completed => (Some(RowStatus::Completed), None),
-        SagaState::Compensated => (Some(RowStatus::Compensated), None),
-        SagaState::Closed => (Some(RowStatus::Closed), None),
-    };
-    let query = ListQuery {
-        before: before.map(SagaId),
-        rows_max,
-        status: row_status,
-        stuck,
-        definition: Some(request.definition.clone()).filter(|name| !name.is_empty()),
-    };
-    let rows = engine.shared.log.store().list(&query).await.map_err(ReachError::from)?;
-    let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
-    let next_page_token = match rows.last() {
-        Some(last) if is_full => page::token(&list, last.saga),
-        _ => String::new(),
-    };
-    // A page may be shorter for who sees some namespaces only; the next one begins where it
-    // ended.
-    let seen = rows.iter().filter(|row| principal.has_it_in(&row.namespace));
-    let sagas = seen.map(view::saga_of_row).collect();
-    Ok(pb::ListSagasResponse { sagas, next_page_token })
 }
 
 async fn list_events(

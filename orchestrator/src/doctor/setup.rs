@@ -2,6 +2,8 @@
 
 use std::{fs, net::SocketAddr};
 
+use saga_tls::is_this_machine;
+
 use super::Finding;
 use crate::config::Config;
 
@@ -76,15 +78,12 @@ fn roles(config: &Config) -> Option<Finding> {
 }
 
 fn participants(config: &Config) -> Finding {
-    let is_near = |address: &str| {
-        let host = address.split_once("://").map_or("", |(_, rest)| rest);
-        ["127.", "localhost", "[::1]"].iter().any(|it| host.starts_with(it))
-    };
+    let uri = |address: &str| address.parse::<http::Uri>().ok();
+    let is_plain = |address: &str| uri(address).is_some_and(|it| it.scheme_str() == Some("http"));
+    let is_near =
+        |address: &str| uri(address).is_some_and(|it| it.host().is_some_and(is_this_machine));
     let far = config.participants.iter().find_map(|(name, it)| {
-        it.addresses
-            .iter()
-            .find(|it| it.starts_with("http://") && !is_near(it))
-            .map(|it| (name, it))
+        it.addresses.iter().find(|it| is_plain(it) && !is_near(it)).map(|it| (name, it))
     });
     match far {
         _ if config.participants.is_empty() => Finding::note(
@@ -116,7 +115,7 @@ fn definitions(config: &Config) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::{doctor::Verdict, participants::ParticipantConfig};
 
     #[test]
     fn a_listener_that_others_reach_is_safe_where_they_show_certificates() {
@@ -138,6 +137,26 @@ mod tests {
         ] {
             let found = told(listen, tls);
             assert_eq!(found.verdict == Verdict::Safe, is_safe, "{listen}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_participant_that_is_called_in_plain_text_is_on_this_machine() {
+        for (address, is_safe) in [
+            ("http://127.0.0.1:7411", true),
+            ("http://localhost:7411", true),
+            ("http://[::1]:7411", true),
+            ("https://payment.example.org", true),
+            ("http://payment.example.org", false),
+            ("http://127.example.org:7411", false),
+            ("http://localhost.example.org", false),
+            ("HTTP://10.0.0.7:7411", false),
+        ] {
+            let addresses = vec![address.to_owned()];
+            let called = ParticipantConfig { addresses, ..ParticipantConfig::default() };
+            let participants = [("payment".to_owned(), called)].into();
+            let found = super::participants(&Config { participants, ..Config::default() });
+            assert_eq!(found.verdict == Verdict::Safe, is_safe, "{address}: {found:?}");
         }
     }
 

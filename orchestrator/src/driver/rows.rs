@@ -1,7 +1,7 @@
 //! Writes what was decided as one row, and folds what others have written.
 
 use saga_core::encoding;
-use saga_draft::Advance;
+use saga_draft::{Advance, Subject, labels};
 use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, Tip, Written};
 
 use super::{Accepted, Creation, DriveError, Refill, Row, Run};
@@ -43,7 +43,8 @@ impl Run {
         let (index, started, accepted) = match (creation, standing) {
             (Some(creation), Some(standing)) => {
                 let Creation { started, namespace, request_hash, accepted } = *creation;
-                let new = self.new_saga(namespace, request_hash, standing);
+                let labels = labels(self.subject(), &advance.state);
+                let new = self.new_saga(namespace, request_hash, labels, standing);
                 (IndexChange::Create(Box::new(new)), Some(started), Some(accepted))
             }
             (_, Some(standing)) => (IndexChange::Set(Box::new(standing)), None, None),
@@ -88,7 +89,22 @@ impl Run {
         Ok(row)
     }
 
-    fn new_saga(&self, namespace: String, request_hash: [u8; 32], standing: Standing) -> NewSaga {
+    /// What a draft is made of, besides the state.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            definition: &self.definition,
+            business_key: &self.business_key,
+            request_bytes_max: self.shared.limits.request_bytes_max,
+        }
+    }
+
+    fn new_saga(
+        &self,
+        namespace: String,
+        request_hash: [u8; 32],
+        labels: Vec<(String, String)>,
+        standing: Standing,
+    ) -> NewSaga {
         let core = &self.definition.core;
         NewSaga {
             namespace,
@@ -97,6 +113,7 @@ impl Run {
             definition_version: core.version,
             request_hash,
             started_at_ms: self.state.started_at_ms(),
+            labels,
             standing,
         }
     }

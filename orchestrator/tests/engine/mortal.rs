@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -140,8 +140,12 @@ impl Store for MortalStore {
         self.inner.saga_by_key(space, key).await
     }
 
-    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         self.inner.list(query).await
+    }
+
+    async fn count(&self, query: &ListQuery) -> Result<Count, StoreError> {
+        self.inner.count(query).await
     }
 
     async fn cause_groups(

@@ -163,6 +163,7 @@ impl Template {
                 definition_version: self.saga.definition_version,
                 request_hash: self.saga.request_hash,
                 started_at_ms: self.saga.started_at_ms,
+                labels: vec![("customer".to_owned(), format!("of-{key}"))],
                 standing,
             })),
             (_, true) => IndexChange::Set(Box::new(standing)),

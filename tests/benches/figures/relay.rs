@@ -75,6 +75,13 @@ impl SagaService for Relay {
         Err(Status::unimplemented("the relay keeps nothing"))
     }
 
+    async fn count_sagas(
+        &self,
+        _: Request<pb::CountSagasRequest>,
+    ) -> Result<Response<pb::CountSagasResponse>, Status> {
+        Err(Status::unimplemented("the relay keeps nothing"))
+    }
+
     async fn list_events(
         &self,
         _: Request<pb::ListEventsRequest>,

@@ -6,8 +6,9 @@ use std::{
 };
 
 use saga_proto::saga::v1::{
-    GetSagaRequest, ListSagasRequest, ListStuckRequest, SagaState,
-    operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
+    CountSagasRequest, GetSagaRequest, ListSagasRequest, ListSagasResponse, ListStuckRequest,
+    SagaState, operator_service_client::OperatorServiceClient,
+    saga_service_client::SagaServiceClient,
 };
 use saga_tests::postgres::Cluster;
 use sqlx::{Connection as _, PgConnection};
@@ -70,7 +71,7 @@ pub(crate) async fn measure(options: &Options) -> Vec<Figure> {
     }
     latencies.note(format!(
         "5 % of the ended sagas are compensated; {STUCK} more are stuck. Lists are of 50. Start \
-         is answered when the saga is durable. List by definition: one that no saga has."
+         is answered when the saga is durable. List by definition: one that no saga has. Every saga has a label of its own."
     ));
     vec![latencies, sizes]
 }
@@ -147,16 +148,22 @@ enum Ask {
     ListAll,
     ListState,
     ListDefinition,
+    ListLabel,
+    ListSought,
+    Count,
     ListStuck,
 }
 
 impl Ask {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Start,
         Self::Get,
         Self::ListAll,
         Self::ListState,
         Self::ListDefinition,
+        Self::ListLabel,
+        Self::ListSought,
+        Self::Count,
         Self::ListStuck,
     ];
 
@@ -167,6 +174,9 @@ impl Ask {
             Self::ListAll => "List",
             Self::ListState => "List by state",
             Self::ListDefinition => "List by definition",
+            Self::ListLabel => "List by label",
+            Self::ListSought => "List by what no index holds",
+            Self::Count => "Count by label",
             Self::ListStuck => "ListStuck",
         }
     }
@@ -186,9 +196,7 @@ impl Asked {
                 self.sagas.start_saga(request).await.unwrap();
             }
             Ask::Get => {
-                // Far apart, so that each is somewhere else in the log.
-                let number = turn.wrapping_mul(7_919) % self.ended;
-                let name = Some(load::name(format!("ended-{number}")));
+                let name = Some(load::name(self.somewhere(turn)));
                 self.sagas.get_saga(GetSagaRequest { name }).await.unwrap();
             }
             Ask::ListAll => assert_eq!(self.list(SagaState::Unspecified, "").await, 50),
@@ -196,12 +204,37 @@ impl Asked {
             Ask::ListDefinition => {
                 assert_eq!(self.list(SagaState::Unspecified, "of-no-saga").await, 0);
             }
+            Ask::ListLabel => {
+                let filter = format!("labels.customer == 'of-{}'", self.somewhere(turn));
+                assert_eq!(self.find(filter).await.sagas.len(), 1);
+            }
+            // One saga in twenty turned back, so the newest hundreds have a page.
+            Ask::ListSought => {
+                let filter = "turned_back == 'STEP_REJECTED' && ended".to_owned();
+                assert_eq!(self.find(filter).await.sagas.len(), 50);
+            }
+            Ask::Count => {
+                let filter = format!("labels.customer == 'of-{}'", self.somewhere(turn));
+                let request = CountSagasRequest { filter, ..CountSagasRequest::default() };
+                let count = self.sagas.count_sagas(request).await.unwrap().into_inner();
+                assert_eq!((count.sagas, count.next_page_token.as_str()), (1, ""));
+            }
             Ask::ListStuck => {
                 let request = ListStuckRequest::default();
                 let stuck = self.operator.list_stuck(request).await.unwrap().into_inner();
                 assert_eq!(stuck.total, STUCK as u64);
             }
         }
+    }
+
+    /// The key of an ended saga: far apart, so that each is somewhere else in the log.
+    fn somewhere(&self, turn: usize) -> String {
+        format!("ended-{}", turn.wrapping_mul(7_919) % self.ended)
+    }
+
+    async fn find(&mut self, filter: String) -> ListSagasResponse {
+        let request = ListSagasRequest { page_size: 50, filter, ..ListSagasRequest::default() };
+        self.sagas.list_sagas(request).await.unwrap().into_inner()
     }
 
     async fn list(&mut self, state: SagaState, definition: &str) -> usize {

@@ -30,7 +30,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("saga-draft", &["saga-core", "saga-definition", "saga-governor"]),
     ("saga-governor", &[]),
     ("saga-proto", &[]),
-    ("saga-log", &["saga-core", "saga-metrics"]),
+    ("saga-log", &["saga-core", "saga-metrics", "saga-tls"]),
     ("saga-metrics", &[]),
     ("saga-tls", &[]),
     ("saga-serve", &["saga-metrics", "saga-tls"]),

@@ -1,17 +1,11 @@
 //! From text to a typed expression: every name, field, function and type is resolved.
 
-use cel::{
-    common::ast::{Expr, LiteralValue, SelectExpr},
-    parser::Parser,
-};
+use cel::common::ast::{Expr, LiteralValue, SelectExpr};
 use prost_reflect::{MessageDescriptor, Value};
 use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
-use super::{EXPRESSION_BYTES_MAX, Expression, Ir, Reads, reserved};
+use super::{Expression, Ir, Reads, reserved, syntax::parsed};
 use crate::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
-
-/// Brackets and prefix operators inside one another at most: the parser is recursive.
-const NESTING_MAX: usize = 24;
 
 /// Depth of the syntax tree at most: checking and evaluating are recursive too. A chain of
 /// operators is as deep as it is long.
@@ -50,9 +44,9 @@ pub(crate) enum Place<'a> {
 /// What is wrong with an expression.
 #[derive(Debug)]
 pub(super) struct Flaw {
-    rule: &'static str,
-    message: String,
-    remedy: String,
+    pub(super) rule: &'static str,
+    pub(super) message: String,
+    pub(super) remedy: String,
 }
 
 pub(super) fn flaw(
@@ -86,47 +80,10 @@ pub(crate) fn compile(
 }
 
 fn compile_text(text: &str, scope: &Scope<'_>) -> Result<(Ir, Type, Reads), Flaw> {
-    if EXPRESSION_BYTES_MAX < text.len() {
-        let message = format!("{} bytes; at most {EXPRESSION_BYTES_MAX} are allowed", text.len());
-        return Err(flaw("expression-too-large", message, "compute it in the participant"));
-    }
-    if NESTING_MAX < nesting(text) {
-        let message = format!("nested more than {NESTING_MAX} deep");
-        return Err(flaw("expression-too-large", message, "compute it in the participant"));
-    }
-    let parsed = Parser::new().parse(&reserved::hidden(text)).map_err(|errors| {
-        let first = errors.errors.first();
-        let message = first.map_or("no expression", |it| it.msg.as_str());
-        // What the parser's grammar would rather have seen helps nobody.
-        let message = message.split(" expecting ").next().unwrap_or(message);
-        let remedy = "the syntax is that of CEL; text stands in quotes: \"'text'\"";
-        flaw("expression-syntax", format!("not an expression: {message}"), remedy)
-    })?;
+    let parsed = parsed(text)?;
     let mut checker = Checker { scope, reads: Reads::default(), locals: Vec::new(), depth: 0 };
     let (root, of) = checker.check(&parsed.expr)?;
     Ok((root, of, checker.reads))
-}
-
-/// How deep a recursive parser would go at most: brackets, runs of prefix operators, and
-/// conditionals. Counts inside of text too: a bound, not a measure.
-fn nesting(text: &str) -> usize {
-    let (mut open, mut deepest, mut run, mut longest, mut choices) = (0_usize, 0, 0, 0, 0);
-    for c in text.chars() {
-        match c {
-            '(' | '[' | '{' => open += 1,
-            ')' | ']' | '}' => open = open.saturating_sub(1),
-            '?' => choices += 1,
-            _ => {}
-        }
-        run = match c {
-            '!' | '-' => run + 1,
-            ' ' => run,
-            _ => 0,
-        };
-        deepest = deepest.max(open);
-        longest = longest.max(run);
-    }
-    deepest.max(longest).max(choices)
 }
 
 pub(super) struct Checker<'a> {

@@ -110,6 +110,7 @@ pub fn start_with_key(n: u64, business_key: &str, standing: Standing) -> Append 
         definition_version: 3,
         request_hash: [7; 32],
         started_at_ms: 900 + n,
+        labels: vec![("customer".to_owned(), format!("c-{}", n % 3))],
         standing,
     };
     Append { index: IndexChange::Create(Box::new(new)), ..step(n, 1) }

@@ -231,11 +231,11 @@ pub async fn any_text_comes_back_as_it_was(first: Arc<dyn Store>, second: Arc<dy
         let row = index_row(&append);
         assert_eq!(second.saga_by_key(text, text).await.expect("saga"), Some(row.clone()));
         let query = crate::ListQuery {
-            definition: Some(text.to_owned()),
+            filter: crate::Filter::is(crate::TextColumn::Definition, text),
             rows_max: 10,
             ..crate::ListQuery::default()
         };
-        assert_eq!(second.list(&query).await.expect("list"), std::slice::from_ref(&row));
+        assert_eq!(second.list(&query).await.expect("list").rows, std::slice::from_ref(&row));
         let groups = second.cause_groups(Held::Stuck, 1).await.expect("cause_groups");
         let group = groups.iter().find(|group| group.examples == [row.clone()]);
         assert_eq!(group.map(|group| group.reason.as_str()), Some(text));

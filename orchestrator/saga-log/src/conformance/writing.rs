@@ -9,8 +9,8 @@ use saga_core::{NodeId, SagaId};
 
 use super::sample::{append_ids, running, start, step, write_new};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use crate::{AppendError, Log, LogLimits};
 
@@ -78,8 +78,11 @@ where
     async fn saga_by_key(&self, ns: &str, key: &str) -> Result<Option<SagaRow>, StoreError> {
         self.inner.saga_by_key(ns, key).await
     }
-    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         self.inner.list(query).await
+    }
+    async fn count(&self, query: &ListQuery) -> Result<Count, StoreError> {
+        self.inner.count(query).await
     }
     async fn cause_groups(
         &self,

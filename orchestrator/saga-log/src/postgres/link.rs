@@ -1,7 +1,6 @@
 //! What is said with the database stays between the two (X24).
 
-use std::net::IpAddr;
-
+use saga_tls::is_this_machine;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::open::OpenError;
@@ -25,9 +24,7 @@ pub(super) fn secured(
 }
 
 fn is_here(options: &PgConnectOptions) -> bool {
-    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback());
-    options.get_socket().is_some() || host.eq_ignore_ascii_case("localhost") || is_loopback()
+    options.get_socket().is_some() || is_this_machine(options.get_host())
 }
 
 #[cfg(test)]

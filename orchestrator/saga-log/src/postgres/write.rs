@@ -104,6 +104,13 @@ const WRITE: &str = concat!(
         )
         where saga.saga_id = new.saga_id
         and (new.saga_id in (select saga_id from inserted)) is true
+    ),
+    labelled as (
+        insert into saga_label (name, value, saga_id)
+        select name, value, saga_id
+        from unnest($47::text[], $48::text[], $49::uuid[]) as label (name, value, saga_id)
+        where saga_id in (select saga_id from created)
+        on conflict do nothing
     ) ",
     inserted!()
 );
@@ -176,7 +183,16 @@ async fn insert(connection: &mut PgConnection, wave: &[&Append]) -> Result<Inser
     let standings = column(&created, |(append, saga)| (*append, &saga.standing));
     let with_standings = bind_standings!(with_created, standings);
     let with_changed = with_standings.bind(column(&changed, |(append, _)| append.saga.0));
-    bind_standings!(with_changed, changed).fetch_one(connection).await
+    let labels: Vec<(&Append, &(String, String))> = created
+        .iter()
+        .flat_map(|(append, saga)| saga.labels.iter().map(move |label| (*append, label)))
+        .collect();
+    bind_standings!(with_changed, changed)
+        .bind(column(&labels, |(_, (name, _))| name.as_str()))
+        .bind(column(&labels, |(_, (_, value))| value.as_str()))
+        .bind(column(&labels, |(append, _)| append.saga.0))
+        .fetch_one(connection)
+        .await
 }
 
 /// Binds the fourteen columns of a standing, and when it was written. A macro, as the type of a

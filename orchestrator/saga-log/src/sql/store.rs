@@ -2,7 +2,8 @@
 
 /// Implements [`crate::Store`] for a store that has
 ///
-/// * `KIND`, `EXCLUSIVE` and `CLOCK`, the statement that reads the database's clock,
+/// * `KIND`, `EXCLUSIVE`, `CLOCK`, the statement that reads the database's clock, and
+///   `NAMES_INDEX`, whether a query says which index is meant,
 /// * `write_batch(&self, &[Append])`,
 /// * `read(&self, operation, work)` and `edit(&self, operation, work)`, which run `work` on
 ///   a connection to the end, even where their own future is dropped,
@@ -80,30 +81,12 @@ macro_rules! sql_store {
                 record.map(|record| record.row("saga_by_key")).transpose()
             }
 
-            async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
-                if query.definition.as_ref().is_some_and(|name| name.contains('\0')) {
-                    return Ok(Vec::new());
-                }
-                let statement = match (query.stuck, &query.definition, query.status) {
-                    (Some(true), ..) => sql::LIST_STUCK,
-                    (_, Some(_), _) => sql::LIST_DEFINITION,
-                    (_, None, Some(_)) => sql::LIST_STATUS,
-                    (_, None, None) => sql::LIST,
-                };
-                let query = query.clone();
-                let records: Vec<SagaRecord> = self
-                    .read("list", move |connection| {
-                        sqlx::query_as(statement)
-                            .bind(query.before.map_or(sql::BEFORE_ALL, |saga| saga.0))
-                            .bind(query.status.map(Status::stored))
-                            .bind(query.stuck)
-                            .bind(query.definition)
-                            .bind(i64::from(query.rows_max))
-                            .fetch_all(connection)
-                            .boxed()
-                    })
-                    .await?;
-                records.into_iter().map(|record| record.row("list")).collect()
+            async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+                self.found(query).await
+            }
+
+            async fn count(&self, query: &ListQuery) -> Result<Count, StoreError> {
+                self.counted(query).await
             }
 
             async fn cause_groups(

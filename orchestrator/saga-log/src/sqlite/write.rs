@@ -5,6 +5,7 @@ use std::iter;
 use std::sync::LazyLock;
 
 use futures::TryStreamExt;
+use serde_json::{Value, json};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Either, Executor, Sqlite, SqliteConnection};
@@ -78,12 +79,16 @@ async fn write_part(
     let shape = Shape {
         begin,
         created: room(created.len()),
+        labels: created.iter().any(|(_, saga)| !saga.labels.is_empty()),
         appends: room(part.len()),
         changed: room(changed.len()),
     };
     let mut query = sqlx::query(STATEMENTS[&shape].as_str());
     for row in padded(&created, shape.created) {
         query = bind_saga(query, row);
+    }
+    if shape.labels {
+        query = query.bind(labels(&created));
     }
     for row in padded(part, shape.appends) {
         query = bind_append(query, row.copied());
@@ -99,10 +104,22 @@ async fn write_part(
             affected.push(done.rows_affected());
         }
     }
+    if shape.labels {
+        affected.remove(usize::from(begin) + 1);
+    }
     let mut affected = affected.into_iter().skip(usize::from(begin));
     let mut all_new = |rows: usize| rows == 0 || affected.next() == Some(rows as u64);
-    // As on PostgreSQL, nothing hangs on how many index rows there were to change.
+    // As on PostgreSQL, nothing hangs on how many index rows or labels there were to write.
     Ok(all_new(created.len()) && all_new(part.len()))
+}
+
+/// The labels of new sagas, as JSON: one value whatever their number is.
+fn labels(created: &[(&Append, &NewSaga)]) -> String {
+    let labels = created.iter().flat_map(|(append, saga)| {
+        let saga_id = append.saga.0.simple().to_string();
+        saga.labels.iter().map(move |(name, value)| json!([name, value, saga_id]))
+    });
+    Value::Array(labels.collect()).to_string()
 }
 
 /// `rows`, and then nothing until `room` is full.
@@ -221,6 +238,7 @@ fn room(rows: usize) -> usize {
 struct Shape {
     begin: bool,
     created: usize,
+    labels: bool,
     appends: usize,
     changed: usize,
 }
@@ -232,8 +250,10 @@ static STATEMENTS: LazyLock<HashMap<Shape, String>> = LazyLock::new(|| {
     for (appends, begin) in ROOMS.into_iter().flat_map(|room| [(room, false), (room, true)]) {
         for created in none_or_up_to(appends) {
             for changed in none_or_up_to(appends) {
-                let shape = Shape { begin, created, appends, changed };
-                statements.insert(shape, shape.statements());
+                for labels in [false, 0 < created] {
+                    let shape = Shape { begin, created, labels, appends, changed };
+                    statements.insert(shape, shape.statements());
+                }
             }
         }
     }
@@ -259,6 +279,14 @@ impl Shape {
                 on conflict do nothing;",
                 rows = values(self.created, 22),
             ));
+        }
+        if self.labels {
+            text.push_str(
+                "/* write: labels */
+                insert into saga_label (name, value, saga_id)
+                select value ->> 0, value ->> 1, unhex(value ->> 2) from json_each(?)
+                where true on conflict do nothing;",
+            );
         }
         // A row behind the first needs the very row that it builds on.
         text.push_str(&format!(

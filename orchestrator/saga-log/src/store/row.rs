@@ -4,6 +4,8 @@ use bytes::Bytes;
 use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
+use super::filter::Filter;
+
 /// One row to append to the log of one saga, and what it changes in the saga's index row.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -50,6 +52,8 @@ pub struct NewSaga {
     /// SHA-256 of definition, version and input: tells a repeated start from a reused key.
     pub request_hash: [u8; 32],
     pub started_at_ms: u64,
+    /// What it is found by, by name.
+    pub labels: Vec<(String, String)>,
     pub standing: Standing,
 }
 
@@ -193,16 +197,40 @@ pub struct SagaRow {
     pub standing: Standing,
 }
 
-/// Which index rows to list.
+/// Which sagas to list or to count.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
-    /// Only rows whose id is smaller: the last one of the page before.
+    /// Only those whose id is smaller: where the page before has ended.
     pub before: Option<SagaId>,
     pub rows_max: u32,
-    pub status: Option<Status>,
-    /// `Some(true)`: only stuck ones. `Some(false)`: only those that are not.
-    pub stuck: Option<bool>,
-    pub definition: Option<String>,
+    /// Entries of an index that are looked at where the filter is not in it. At least 1.
+    pub looks_max: u32,
+    pub filter: Filter,
+}
+
+/// A page of a list, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPage {
+    pub rows: Vec<SagaRow>,
+    /// Where to go on: there may be more before this saga. `None`: there are none.
+    pub next: Option<SagaId>,
+}
+
+impl ListPage {
+    /// The page of these rows, where whatever is not older than `looked_until` was looked at.
+    pub(crate) fn of(rows: Vec<SagaRow>, rows_max: u32, looked_until: Option<SagaId>) -> Self {
+        let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == rows_max);
+        let last = rows.last().filter(|_| is_full).map(|row| row.saga);
+        Self { next: last.or(looked_until), rows }
+    }
+}
+
+/// A part of a count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    pub sagas: u64,
+    /// Where to go on, as in a [`ListPage`].
+    pub next: Option<SagaId>,
 }
 
 /// Which sagas to group by what holds them up.

@@ -1,7 +1,8 @@
 //! How connections are made, and what is checked before one is used.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
+use saga_tls::is_this_machine;
 use sqlx::{
     Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
@@ -53,9 +54,7 @@ pub(super) fn check_secret(url: &str) -> Result<(), ConnectError> {
 }
 
 fn is_here(options: &PgConnectOptions) -> bool {
-    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback());
-    options.get_socket().is_some() || host.eq_ignore_ascii_case("localhost") || is_loopback()
+    options.get_socket().is_some() || is_this_machine(options.get_host())
 }
 
 pub(super) async fn postgres(url: &str, limits: Limits) -> Result<PgPool, ConnectError> {

@@ -1,7 +1,8 @@
 //! What sagas are there, and why they stand where they stand.
 
 use saga_proto::saga::v1::{
-    ListSagasRequest, ListStuckResponse, Saga, SagaState, StuckGroup, StuckPlace,
+    CountSagasRequest, CountSagasResponse, ListSagasRequest, ListSagasResponse, ListStuckResponse,
+    Saga, SagaState, StuckGroup, StuckPlace,
 };
 
 use crate::{
@@ -43,14 +44,24 @@ async fn dispatch(session: &Session, command: SagaCommand) -> Result<Exit, Failu
 }
 
 async fn list(session: &Session, arguments: List) -> Result<Exit, Failure> {
-    let state = arguments.state.map_or(SagaState::Unspecified, SagaState::from);
-    let request = ListSagasRequest {
-        state: state.into(),
-        definition: arguments.definition.unwrap_or_default(),
-        ..ListSagasRequest::default()
-    };
+    let filter = arguments.which.condition();
+    let state = arguments.which.state.map_or(SagaState::Unspecified, SagaState::from).into();
+    let definition = arguments.which.definition.unwrap_or_default();
+    let client = session.client().await?;
+    if arguments.count {
+        let request =
+            CountSagasRequest { state, definition, filter, ..CountSagasRequest::default() };
+        let counting = |so_far: &CountSagasResponse| {
+            session.say(&saga_list::counting(so_far));
+        };
+        let reply = client.count(request, counting).await?;
+        session.print(&reply, saga_list::count)?;
+        return Ok(Exit::Ok);
+    }
+    let request = ListSagasRequest { state, definition, filter, ..ListSagasRequest::default() };
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
-    let reply = session.client().await?.list(request, limit).await?;
+    let looking = |so_far: &ListSagasResponse| session.say(&saga_list::looking(so_far));
+    let reply = client.list(request, limit, looking).await?;
     session.print(&reply, saga_list::report)?;
     if session.is_for_people() && !reply.next_page_token.is_empty() {
         session.say("there are more; --limit 0 lists all");

@@ -1,6 +1,6 @@
 //! Sagas, a line each.
 
-use saga_proto::saga::v1::{ListSagasResponse, Saga};
+use saga_proto::saga::v1::{CountSagasResponse, ListSagasResponse, Saga};
 
 use crate::{
     look::Look,
@@ -17,6 +17,32 @@ pub(crate) fn report(reply: &ListSagasResponse, look: &Look) -> String {
         return "no sagas\n".to_owned();
     }
     rows(reply.sagas.iter(), look)
+}
+
+/// How many sagas there are.
+pub(crate) fn count(reply: &CountSagasResponse, _look: &Look) -> String {
+    format!("{}\n", sagas(reply.sagas))
+}
+
+/// How far a count has come.
+pub(crate) fn counting(so_far: &CountSagasResponse) -> String {
+    format!("{} since {}, and counting", sagas(so_far.sagas), time(so_far.looked_until))
+}
+
+/// How far it was looked for sagas that no index leads to.
+pub(crate) fn looking(so_far: &ListSagasResponse) -> String {
+    let found = i64::try_from(so_far.sagas.len()).unwrap_or(i64::MAX);
+    format!("{} since {}, and looking further", sagas(found), time(so_far.looked_until))
+}
+
+fn sagas(count: i64) -> String {
+    if count == 1 { "1 saga".to_owned() } else { format!("{count} sagas") }
+}
+
+/// In UTC, to the second: it says how far, not when.
+fn time(at: Option<prost_types::Timestamp>) -> String {
+    let seconds = at.map_or(0, |at| at.seconds);
+    prost_types::Timestamp { seconds, nanos: 0 }.to_string()
 }
 
 /// One saga, or nothing where the server sent none.
@@ -65,7 +91,7 @@ mod tests {
     #[test]
     fn a_list_shows_key_state_age_and_why() {
         let sagas = vec![stuck_saga(), running_saga(), completed_saga()];
-        let reply = ListSagasResponse { sagas, next_page_token: String::new() };
+        let reply = ListSagasResponse { sagas, ..Default::default() };
         assert_snapshot!(report(&reply, &look()), @"
           SAGA         STATE      DEFINITION     STARTED  TOOK   WHY
         ! order/10042  STUCK      place-order@3  41m ago  41m    The outcome of verify_payment is unknown.
@@ -91,6 +117,16 @@ mod tests {
           SAGA         STATE      DEFINITION     STARTED                   TOOK   WHY
         + order/10044  completed  place-order@3  2026-01-02T18:19:00.000Z  2.41s
         ");
+    }
+
+    #[test]
+    fn a_count_says_how_far_it_has_come() {
+        let looked_until = Some(prost_types::Timestamp { seconds: 1_767_366_000, nanos: 7 });
+        let part = CountSagasResponse { sagas: 1, looked_until, ..Default::default() };
+        assert_eq!(count(&part, &look()), "1 saga\n");
+        assert_eq!(counting(&part), "1 saga since 2026-01-02T15:00:00Z, and counting");
+        let page = ListSagasResponse { looked_until, ..Default::default() };
+        assert_eq!(looking(&page), "0 sagas since 2026-01-02T15:00:00Z, and looking further");
     }
 
     #[test]

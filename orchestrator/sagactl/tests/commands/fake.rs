@@ -294,7 +294,20 @@ impl SagaService for Fake {
         };
         let rows = self.sagas().into_iter().filter(wanted).collect();
         let (sagas, next_page_token) = page(rows, &request.page_token, request.page_size)?;
-        Ok(Response::new(ListSagasResponse { sagas, next_page_token }))
+        // What it is asked for, it takes long to find.
+        let looked_until = (!request.filter.is_empty()).then(Timestamp::default);
+        Ok(Response::new(ListSagasResponse { sagas, next_page_token, looked_until }))
+    }
+
+    async fn count_sagas(
+        &self,
+        request: Request<CountSagasRequest>,
+    ) -> Result<Response<CountSagasResponse>, Status> {
+        let request = request.into_inner();
+        let (rows, next_page_token) = page(self.sagas(), &request.page_token, 2)?;
+        let looked_until = (!next_page_token.is_empty()).then(Timestamp::default);
+        let sagas = rows.len().try_into().unwrap_or_default();
+        Ok(Response::new(CountSagasResponse { sagas, next_page_token, looked_until }))
     }
 
     async fn list_events(

@@ -113,3 +113,18 @@ fn another_grpc_server_is_no_healthy_orchestrator() {
         assert_eq!(told.data, "");
     }
 }
+
+/// Far back, a page at a time, and it says how far it is.
+#[test]
+fn sagas_are_counted_over_all_pages() {
+    let fake = Fake::start();
+    let all = sagactl(&fake, "saga list -o id").data.lines().count();
+    let counted = sagactl(&fake, "saga list --count");
+    assert_eq!((counted.exit, counted.data.as_str()), (0, format!("{all} sagas\n").as_str()));
+    assert!(counted.talk.contains("2 sagas since 1970-01-01T00:00:00Z, and counting"));
+    let json = sagactl(&fake, "saga list --count -o json").data;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["sagas"], all.to_string());
+    let both = sagactl(&fake, "saga list --count --limit 3");
+    assert_eq!(both.exit, 2, "{both:?}");
+}
