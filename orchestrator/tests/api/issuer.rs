@@ -76,7 +76,7 @@ pub(crate) fn from_now(seconds: i64) -> i64 {
 /// What a token needs to be taken, with `claims` beside or instead. Null: without.
 pub(crate) fn claimed(claims: &Value) -> Value {
     let mut all = json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "kim", "exp": from_now(300), "iat": from_now(0),
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "kim", "exp": from_now(7_200), "iat": from_now(0),
     });
     for (claim, value) in claims.as_object().unwrap() {
         match value {

@@ -155,7 +155,7 @@ fn forged(issuer: &Issuer) -> Vec<(&'static str, Vec<String>)> {
         ("expired", with(json!({ "exp": from_now(-120) }))),
         ("without an end", with(json!({ "exp": null }))),
         ("an end that is no number", with(json!({ "exp": "tomorrow" }))),
-        ("not yet", with(json!({ "nbf": from_now(120) }))),
+        ("not yet", with(json!({ "nbf": from_now(3_600) }))),
         ("another issuer", with(json!({ "iss": "https://login.evil.example" }))),
         ("no issuer", with(json!({ "iss": null }))),
         ("another audience", with(json!({ "aud": ["mail", "wiki"] }))),
