@@ -98,29 +98,25 @@ async fn every_method_lets_in_whom_a_token_names_and_its_contract_says() {
     assert!(400 < tried, "{tried} calls were tried");
 }
 
-/// Tokens of somebody who would be an admin, each with what is wrong with it.
-fn forged(issuer: &Issuer) -> Vec<(&'static str, Vec<String>)> {
-    let admin = json!({ "shop": { "roles": ["admin"] } });
-    let good = claimed(&admin);
+type Forged = Vec<(&'static str, String)>;
+
+/// What an admin's token says.
+fn admin() -> Value {
+    json!({ "shop": { "roles": ["admin"] } })
+}
+
+/// Tokens with a header or a signature that proves nothing.
+fn unsigned(issuer: &Issuer) -> Forged {
+    let (good, other) = (claimed(&admin()), Issuer::new());
     let header = json!({ "alg": "ES256", "kid": "ec" });
-    let other = Issuer::new();
-    let with = |claims: Value| {
-        let mut all = admin.clone();
-        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        issuer.token(&all)
-    };
+    let own = json!({ "alg": "ES256", "kid": "ec", "jwk": other.key("ec") });
     let of = |header: Value| signed(&header, &good, |text| issuer.es256(text));
     let by_hmac = |key: &[u8]| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let header = json!({ "alg": "HS256", "kid": "ec" });
         signed(&header, &good, |text| hmac::sign(&key, text).as_ref().to_vec())
     };
-    let token = issuer.token(&admin);
-    let parts: Vec<&str> = token.split('.').collect();
-    let promoted = signed(&header, &good, |_| Vec::new());
-    let promoted = format!("{}{}", promoted, issuer.token(&json!({})).rsplit('.').next().unwrap());
-    let own = json!({ "alg": "ES256", "kid": "ec", "jwk": other.key("ec") });
-    let one: Vec<(&'static str, String)> = vec![
+    vec![
         ("no algorithm", of(json!({ "alg": "none", "kid": "ec" }))),
         (
             "no algorithm and no signature",
@@ -152,6 +148,17 @@ fn forged(issuer: &Issuer) -> Vec<(&'static str, Vec<String>)> {
             "what must be understood",
             of(json!({ "alg": "ES256", "kid": "ec", "crit": ["x"], "x": 1 })),
         ),
+    ]
+}
+
+/// Tokens of the issuer that say what may not be taken.
+fn untrue(issuer: &Issuer) -> Forged {
+    let with = |claims: Value| {
+        let mut all = admin();
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        issuer.token(&all)
+    };
+    vec![
         ("expired", with(json!({ "exp": from_now(-120) }))),
         ("without an end", with(json!({ "exp": null }))),
         ("an end that is no number", with(json!({ "exp": "tomorrow" }))),
@@ -165,27 +172,33 @@ fn forged(issuer: &Issuer) -> Vec<(&'static str, Vec<String>)> {
         ("a line in a name", with(json!({ "sub": "kim\nERROR all is lost" }))),
         ("a name without an end", with(json!({ "sub": "k".repeat(300) }))),
         ("more than there may be", with(json!({ "more": "x".repeat(9_000) }))),
-        (
-            "other claims under a signature",
-            format!(
-                "{}.{}.{}",
-                parts[0],
-                promoted.split('.').nth(1).unwrap(),
-                issuer.token(&json!({})).split('.').nth(2).unwrap()
-            ),
-        ),
+    ]
+}
+
+/// What is no token.
+fn malformed(issuer: &Issuer) -> Forged {
+    let (token, nobodys) = (issuer.token(&admin()), issuer.token(&json!({})));
+    let parts: Vec<&str> = token.split('.').collect();
+    let (_, signature) = nobodys.rsplit_once('.').unwrap();
+    vec![
+        ("other claims under a signature", format!("{}.{}.{signature}", parts[0], parts[1])),
         ("half of it", format!("{}.{}", parts[0], parts[1])),
         ("a part too many", format!("{token}.{}", parts[2])),
         ("nothing", String::new()),
         ("no token", "a.b.c".to_owned()),
-    ];
-    let one = one.into_iter().map(|(what, token)| (what, vec![bearer(&token)]));
+    ]
+}
+
+/// What somebody sends who would be an admin, each with what is wrong with it.
+fn forged(issuer: &Issuer) -> Vec<(&'static str, Vec<String>)> {
+    let token = issuer.token(&admin());
+    let all = unsigned(issuer).into_iter().chain(untrue(issuer)).chain(malformed(issuer));
     let more = [
         ("another scheme", vec![format!("Basic {token}")]),
         ("no scheme", vec![token.clone()]),
         ("two of them", vec![bearer(&token), bearer(&token)]),
     ];
-    one.chain(more).collect()
+    all.map(|(what, token)| (what, vec![bearer(&token)])).chain(more).collect()
 }
 
 #[tokio::test]

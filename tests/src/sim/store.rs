@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, CauseGroup, ClaimQuery, DefinitionRow, EpochRow, Held, ListQuery, LogIdentity, LogRow,
-    MemoryStore, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    LogIdentity, LogRow, MemoryStore, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 
 use tokio::time::Instant;
@@ -168,8 +168,12 @@ impl Store for NodeStore {
         self.shared.saga_by_key(space, key).await
     }
 
-    async fn list(&self, query: &ListQuery) -> Result<Vec<SagaRow>, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         self.shared.list(query).await
+    }
+
+    async fn count(&self, query: &ListQuery) -> Result<Count, StoreError> {
+        self.shared.count(query).await
     }
 
     async fn cause_groups(
