@@ -231,6 +231,7 @@ impl Config {
             // What is too large for a row is said with the row.
             ("input_bytes_max", count(limits.input_bytes_max), 64, u64::MAX),
             ("request_bytes_max", count(limits.request_bytes_max), 64, GIB),
+            ("payload_bytes_max", count(limits.payload_bytes_max), 1, 1_024 * GIB),
         ];
         for (key, value, least, most) in bounds {
             if value < least || most < value {
@@ -308,6 +309,7 @@ mod tests {
             "start_timeout_ms",
             "input_bytes_max",
             "request_bytes_max",
+            "payload_bytes_max",
         ];
         let default = serde_json::to_value(Limits::default()).unwrap();
         let refused = |key: &str, value: u64| {

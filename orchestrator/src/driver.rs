@@ -25,6 +25,7 @@ use crate::{
 
 mod calls;
 pub(crate) mod gate;
+pub(crate) mod kept;
 mod late;
 mod rows;
 pub(crate) mod standing;
@@ -110,8 +111,8 @@ pub(crate) struct Run {
     heard: Vec<Answered>,
     /// By how much time was set on this node when `state` was last right.
     moved_ms: i64,
-    /// Whether `state` is without its payloads.
-    slim: bool,
+    /// What `state` keeps of its payloads.
+    kept: kept::Kept,
 }
 
 /// What is known, and who wants to hear that it is durable.
@@ -173,6 +174,7 @@ impl Run {
             saga: state.saga(),
             moved_ms: shared.time.moment().moved_ms,
             course: shared.metrics.course(&definition),
+            kept: shared.payloads.of_a_saga(),
             shared,
             business_key,
             definition,
@@ -183,7 +185,6 @@ impl Run {
             answers: FuturesUnordered::new(),
             lines: Lines::new(came),
             heard: Vec::new(),
-            slim: false,
         })
     }
 
@@ -241,7 +242,6 @@ impl Run {
             }
             let care = self.care(&advance, held, mode, now_ms);
             let standing = standing(&self.definition, &advance.state, &care, now_ms);
-
             let changed = differs(self.written.as_ref(), &standing);
             if pending.create.is_some() || changed || !advance.events.is_empty() {
                 let to_write = changed.then_some(&standing);

@@ -28,7 +28,7 @@ use crate::{
     definition::Compiled,
     definitions::{Definitions, RegisterError, Registered},
     descriptors::Descriptors,
-    driver::{DriveError, Left},
+    driver::{DriveError, Left, kept::Payloads},
     engine::{
         continuity::Continuity,
         live::Live,
@@ -111,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) governor: Arc<Governor>,
     pub(crate) places: Places,
     pub(crate) orphans: Orphans,
+    pub(crate) payloads: Payloads,
     pub(crate) metrics: Metrics,
     crashes: Mutex<HashMap<SagaId, u32>>,
     /// When it was told to stop.
@@ -153,6 +154,7 @@ impl Engine {
             governor,
             places: Places::new(limits.sagas_max),
             orphans: Orphans::default(),
+            payloads: Payloads::default(),
             metrics: Metrics::default(),
             crashes: Mutex::default(),
             stop: watch::Sender::new(None),

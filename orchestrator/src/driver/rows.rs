@@ -7,10 +7,6 @@ use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, Tip, Written}
 use super::{Accepted, Creation, DriveError, Refill, Row, Run};
 use crate::engine::claim::Loaded;
 
-/// Payloads of a saga that are kept in memory while a call of it is out, in bytes. More is
-/// read again from the log when the answer is there.
-const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
-
 impl Run {
     /// Writes the row, and counts what is in it once it is durable.
     pub(super) async fn append(
@@ -161,15 +157,17 @@ impl Run {
 
     /// Lets go of what only the next decision reads, where that is much and a call is out.
     pub(super) fn slim(&mut self) {
-        if !self.answers.is_empty() && self.state.payload_bytes() > PAYLOAD_BYTES_MAX {
+        let bytes_max = self.shared.limits.payload_bytes_max;
+        let too_much = self.kept.is_too_much(self.state.payload_bytes(), bytes_max);
+        if too_much && !self.answers.is_empty() {
             self.state.forget_payloads();
-            self.slim = true;
+            self.kept.let_go();
         }
     }
 
     /// Reads again what was let go. What others have appended meanwhile is there too.
     pub(super) async fn refill(&mut self) -> Result<Refill, DriveError> {
-        if !std::mem::take(&mut self.slim) {
+        if !std::mem::take(&mut self.kept.slim) {
             return Ok(Refill::Whole);
         }
         let Loaded { state, tip, .. } = self.shared.unfold(self.saga).await?;

@@ -26,6 +26,9 @@ pub struct Limits {
     /// Bytes of a request at most. One that is larger cannot be made: its step is as if an
     /// expression had no value.
     pub request_bytes_max: usize,
+    /// Bytes of inputs, requests and replies that sagas keep in memory while their calls are
+    /// out, over all sagas. What is over it is read from the log again when it is needed.
+    pub payload_bytes_max: usize,
     /// How far the log may be found to have gone back before this node waits for a person:
     /// what a failover to an asynchronous standby loses, and the clocks of nodes differ by.
     pub restore_tolerance_ms: u64,
@@ -43,6 +46,7 @@ impl Default for Limits {
             start_timeout_ms: 5_000,
             input_bytes_max: 256 * 1024,
             request_bytes_max: saga_draft::REQUEST_BYTES_MAX,
+            payload_bytes_max: 256 * 1024 * 1024,
             restore_tolerance_ms: 30_000,
         }
     }

@@ -66,6 +66,11 @@ pub(super) const IN_FLIGHT: Metric =
     Metric::gauge("saga_in_flight", &[], "Sagas that this node drives now");
 pub(super) const IN_FLIGHT_MAX: Metric =
     Metric::gauge("saga_in_flight_max", &[], "Sagas that this node may drive at the same time");
+pub(super) const PAYLOAD_BYTES: Metric = Metric::gauge(
+    "saga_payload_bytes",
+    &[],
+    "Inputs, requests and replies that sagas keep in memory, in bytes",
+);
 pub(super) const HEARTBEAT_AGE: Metric = Metric::gauge(
     "saga_heartbeat_age_seconds",
     &[],

@@ -19,6 +19,7 @@ impl Engine {
         registry.read(&names::READY, move || vec![([], yes(engine.is_ready()))]);
         one(shared, registry, &names::IN_FLIGHT, |it| it.live.count() as f64);
         one(shared, registry, &names::IN_FLIGHT_MAX, |it| it.limits.sagas_max as f64);
+        one(shared, registry, &names::PAYLOAD_BYTES, |it| it.payloads.bytes() as f64);
         one(shared, registry, &names::HEARTBEAT_AGE, |it| {
             it.metrics.seconds_since(&it.metrics.beaten_at_ms)
         });

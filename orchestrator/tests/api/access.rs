@@ -168,6 +168,7 @@ async fn a_saga_of_another_namespace_is_not_there() {
     assert_eq!(absent.2.replace('2', "1"), there.2);
     let list = sagas.list_sagas(pb::ListSagasRequest::default()).await.unwrap().into_inner();
     assert!(list.sagas.is_empty(), "{list:?}");
+    assert_eq!(counted(&mut sagas, "true || saga.namespace == 'orders'").await, 0);
     // The same key is another saga there, and nobody starts one where they have no role.
     let own = sagas.start_saga(start(OTHER, "1")).await.unwrap().into_inner();
     assert!(!own.existed && own.saga.unwrap().saga_id != started.saga_id);
@@ -180,11 +181,17 @@ async fn a_saga_of_another_namespace_is_not_there() {
     assert_eq!(saga.into_inner().saga.unwrap().version, started_version(&admin).await);
     let list = viewer.list_sagas(pb::ListSagasRequest::default()).await.unwrap().into_inner();
     assert_eq!(list.sagas.len(), 1);
+    assert_eq!(counted(&mut viewer, "").await, 1);
     let told = refused(
         viewer
             .cancel_saga(pb::CancelSagaRequest { name: named(ORDERS, "1"), ..Default::default() }),
     );
     assert_eq!(told.await.1, "ROLE_MISSING");
+}
+
+async fn counted(sagas: &mut SagaServiceClient<Channel>, filter: &str) -> i64 {
+    let request = pb::CountSagasRequest { filter: filter.to_owned(), ..Default::default() };
+    sagas.count_sagas(request).await.unwrap().into_inner().sagas
 }
 
 async fn started_version(admin: &Channel) -> u64 {

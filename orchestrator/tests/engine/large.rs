@@ -19,6 +19,8 @@ use prost::Message;
 use saga_core::{Direction, Ending, OperationId, Outcome, Resolution, SagaId};
 use saga_proto::shop::order::v1::{InsertOrderRequest, InsertOrderResponse};
 
+use tokio::{sync::Notify, time::timeout};
+
 use super::stores::{Fresh, KINDS, PATIENCE, engine_with, start_of};
 
 /// Three replies side by side, and a pivot whose request is made of two of them.
@@ -122,6 +124,75 @@ async fn no_large_reply_stays_in_memory_while_a_call_is_out() {
     let saga = start_of(&engine, "large", "key").await;
     assert!(engine.wait_end(saga, PATIENCE).await.unwrap(), "the pivot waits for that");
     engine.stop(PATIENCE).await;
+}
+
+/// Replies with less than is let go by itself, and to the pivots when all of them are out and
+/// told to.
+#[derive(Debug, Default)]
+struct Together {
+    kept: Arc<AtomicUsize>,
+    out: Arc<AtomicUsize>,
+    go: Notify,
+}
+
+const MIDDLE_BYTES: usize = 10_000;
+
+#[async_trait]
+impl Caller for Together {
+    async fn call(&self, request: CallRequest<'_>) -> Outcome {
+        if request.step == "all" {
+            let asked = InsertOrderRequest::decode(request.body).unwrap().order_no;
+            assert_eq!(asked.len(), 2 * MIDDLE_BYTES, "the whole of two replies");
+            let go = self.go.notified();
+            self.out.fetch_add(1, Ordering::SeqCst);
+            go.await;
+        }
+        let order_no = "x".repeat(MIDDLE_BYTES);
+        let reply = InsertOrderResponse { order_no, ..InsertOrderResponse::default() };
+        self.kept.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted { body: reply.encode_to_vec(), kept: Arc::clone(&self.kept) };
+        Outcome::Applied { reply: Bytes::from_owner(counted) }
+    }
+
+    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+        Resolution::Fenced
+    }
+}
+
+#[tokio::test]
+async fn all_sagas_together_keep_no_more_than_they_may() {
+    const SAGAS: usize = 40;
+    // Each keeps three replies and a request made of two.
+    let of_one = 5 * MIDDLE_BYTES;
+    for (payload_bytes_max, sagas_that_keep) in [(10 * of_one, 10), (1, 0), (usize::MAX, SAGAS)] {
+        let fresh = Fresh::open(KINDS[0]).await;
+        let caller = Arc::new(Together::default());
+        let limits = Limits { payload_bytes_max, ..Limits::default() };
+        let store = Arc::clone(&fresh.store);
+        let engine = engine_with(store, Arc::<Together>::clone(&caller), limits).await;
+        engine.register(LARGE, "large.yaml").await.unwrap();
+        let mut sagas = Vec::new();
+        for key in 0..SAGAS {
+            sagas.push(start_of(&engine, "large", &key.to_string()).await);
+        }
+        let settled = async {
+            while caller.out.load(Ordering::SeqCst) < SAGAS
+                || caller.kept.load(Ordering::SeqCst) > 3 * sagas_that_keep
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let kept = &caller.kept;
+        timeout(PATIENCE, settled).await.unwrap_or_else(|_| panic!("{kept:?} replies are kept"));
+        assert!(kept.load(Ordering::SeqCst) >= 2 * sagas_that_keep, "{kept:?}");
+        caller.go.notify_waiters();
+        for saga in sagas {
+            assert!(engine.wait_end(saga, PATIENCE).await.unwrap());
+            let ended = engine.snapshot(saga).await.unwrap().state.ended().unwrap();
+            assert_eq!(ended.ending, Ending::Completed);
+        }
+        engine.stop(PATIENCE).await;
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,19 @@ async fn sagas_are_started_and_looked_at() {
     assert!(list.contains(key), "{list}");
     let none = said(&shop, &["saga", "list", "--state", "compensated", "-o", "id"]).await;
     assert_eq!(none, "");
+    let found = |label: &'static str| {
+        let words = ["saga", "list", "--label", label, "--filter", "ended", "-o", "id"];
+        let shop = &shop;
+        async move { said(shop, &words).await }
+    };
+    assert_eq!(found("customer=customer-1").await.trim(), id);
+    assert_eq!(found("customer=customer-2").await, "");
+    let counted = ["saga", "list", "--older-than", "0s", "--label", "customer=customer-1"];
+    let counted = said(&shop, &[&counted[..], &["--count"]].concat()).await;
+    assert_eq!(counted, "1 saga\n");
+    let wrong = sagactl(&shop, &["saga", "list", "--filter", "state == 'DONE'"]).await;
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("FILTER_INVALID") && wrong.stderr.contains("STUCK"), "{wrong:?}");
     let described = said(&shop, &["saga", "describe", key]).await;
     for step in ["reserve_stock", "verify_payment", "insert_order", "commit_stock", "grant_credit"]
     {
