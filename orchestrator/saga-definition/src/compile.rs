@@ -35,6 +35,8 @@ pub(super) fn check(
         let made = make(&draft, &search, LANGUAGE_LEVEL, &mut findings);
         if let Some(definition) = &made {
             rules::check_dangers(&draft.file, definition, &mut findings);
+            rules::check_values(definition, &mut findings);
+            rules::check_limbo(&draft.file, definition, &mut findings);
         }
         if let (Some(definition), Some(sizes)) = (&made, &contracts.sizes) {
             rules::check_sizes(&draft.file, definition, sizes, &mut findings);

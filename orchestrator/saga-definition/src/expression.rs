@@ -18,15 +18,24 @@ mod coerce;
 mod collections;
 mod constant;
 mod eval;
+mod facts;
 mod failing;
+mod fitting;
+mod learning;
 mod loops;
 mod names;
 mod operators;
+mod parts;
+mod path;
+mod patterns;
 mod reserved;
+mod shape;
 mod syntax;
 mod text_calls;
 mod texts;
 mod time;
+mod walk;
+mod written;
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Value};
 use regex::Regex;
@@ -40,9 +49,12 @@ pub(crate) use constant::{Constant, constant, never_fits};
 pub use constant::{ConstantError, constant_of};
 pub use eval::Failure;
 pub(crate) use eval::{EvalError, Frame};
-pub(crate) use failing::{may_fail, operations};
+pub(crate) use facts::Facts;
+pub(crate) use failing::{Danger, Flaw, Judge};
 pub(crate) use names::by_name;
 pub use syntax::syntax_of;
+pub(crate) use walk::{operations, walk};
+pub(crate) use written::written;
 
 /// Bytes of an expression at most.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;

@@ -19,7 +19,7 @@ pub(crate) use fields::suggest;
 pub use scenario::{
     Answer, CallName, Cancel, Expect, ExpectedCall, Fate, Scenario, ScenarioFile, Sent,
 };
-pub(crate) use step::{ActionFile, CallFile, CompensationFile, StepFile};
+pub(crate) use step::{ActionFile, CallFile, CompensationFile, REFUSAL_CODES, StepFile};
 pub(crate) use wait::WaitFile;
 
 /// Bytes of a definition at most (X09).

@@ -24,6 +24,7 @@ mod refusals;
 mod request;
 mod rules;
 mod run;
+mod told;
 mod value_type;
 mod yaml;
 
@@ -58,7 +59,8 @@ pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
 /// 3. Types of each participant by themselves; `string` of an enum is its name; a map literal
 ///    leaves out what is not set where it comes from; `refused_when`, `headers`, and a request that
 ///    is one expression.
-pub const LANGUAGE_LEVEL: u32 = 3;
+/// 4. What may have no value where that leaves a saga in limbo is refused.
+pub const LANGUAGE_LEVEL: u32 = 4;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]
@@ -340,6 +342,12 @@ impl CompiledDefinition {
             let wait = self.wait(step)?;
             Some(SignalSpec { step, name: &wait.signal, of: &wait.of })
         })
+    }
+
+    /// Whether the signal of a step may be refused for what it says.
+    #[must_use]
+    pub fn may_refuse(&self, step: StepIndex) -> bool {
+        self.wait(step).is_some_and(|it| it.accept.is_some())
     }
 
     fn wait(&self, step: StepIndex) -> Option<&WaitPlan> {

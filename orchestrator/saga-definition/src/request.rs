@@ -4,6 +4,7 @@
 mod echo;
 mod json;
 mod required;
+mod told;
 mod values;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
@@ -250,6 +251,13 @@ impl MessageTemplate {
         all
     }
 
+    /// Its expressions, each with the field that it is for. `None`: it is the whole message.
+    pub(crate) fn values(&self) -> Vec<(&Expression, Option<FieldDescriptor>)> {
+        let mut all: Vec<_> = self.whole.iter().map(|it| (&**it, None)).collect();
+        self.fields.iter().for_each(|(field, template)| template.values(field, &mut all));
+        all
+    }
+
     /// What its expressions read, and where.
     pub(crate) fn reads(&self) -> Vec<(Reads, Span)> {
         self.expressions().iter().map(|it| (it.reads, it.span)).collect()
@@ -297,6 +305,23 @@ impl Template {
             Self::Message(it) => all.extend(it.expressions()),
             Self::List(items) => items.iter().for_each(|it| it.collect(all)),
             Self::Map(entries) => entries.iter().for_each(|(_, it)| it.collect(all)),
+        }
+    }
+
+    fn values<'t>(
+        &'t self,
+        field: &FieldDescriptor,
+        all: &mut Vec<(&'t Expression, Option<FieldDescriptor>)>,
+    ) {
+        match self {
+            Self::Expression(it) => all.push((it, Some(field.clone()))),
+            Self::Message(it) => all.extend(it.values()),
+            Self::List(items) => items.iter().for_each(|it| it.values(field, all)),
+            Self::Map(entries) => {
+                let Kind::Message(entry) = field.kind() else { return };
+                let value = entry.map_entry_value_field();
+                entries.iter().for_each(|(_, it)| it.values(&value, all));
+            }
         }
     }
 

@@ -2,12 +2,16 @@
 
 mod dangers;
 mod inquiries;
+mod limbo;
 mod sizes;
+mod values;
 mod waits;
 
 pub(crate) use dangers::check as check_dangers;
 pub(crate) use inquiries::check as check_inquiries;
+pub(crate) use limbo::check as check_limbo;
 pub(crate) use sizes::check as check_sizes;
+pub(crate) use values::check as check_values;
 
 use saga_core::{Definition, OnUnknown, Step, StepIndex, StepSet};
 
@@ -18,7 +22,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 52] = [
+pub const RULES: [&str; 54] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -60,9 +64,11 @@ pub const RULES: [&str; 52] = [
     "unknown-input",
     "unknown-key",
     "unknown-method",
+    "unknown-reason",
     "unknown-service",
     "unknown-signal-type",
     "unknown-step",
+    "unknown-value",
     "unknown-variable",
     "unreachable-reply",
     "unusable-types",
@@ -294,8 +300,7 @@ fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1000, ms % 1000 / 100)
 }
 
-/// The rules about what a call reads. `guarded` are the steps that the step's own
-/// condition asks about.
+/// The rule about a compensation that reads what its step replied.
 pub(crate) fn check_reads(
     core: &Definition,
     index: StepIndex,
@@ -309,7 +314,8 @@ pub(crate) fn check_reads(
         let own = reads.replies.contains(index);
         // `retry` goes on only when the reply is there.
         let sure = matches!(step.on_unknown, OnUnknown::Resolve | OnUnknown::Retry);
-        if compensation && own && !sure {
+        let asked = reads.asks.contains(index) || guarded.contains(index);
+        if compensation && own && !sure && !asked {
             let message = format!(
                 "the compensation reads the reply of {}, which is not known when its outcome is not",
                 step.name
@@ -320,22 +326,6 @@ pub(crate) fn check_reads(
                 step.name
             );
             findings.warning("compensation-reads-own-reply", *span, message, remedy);
-        }
-        for read in reads.replies.iter() {
-            let other = core.step(read);
-            let asked = reads.asks.contains(read) || guarded.contains(read);
-            if let Some(because) = waits::may_lack_its_reply(other)
-                && read != index
-                && !asked
-            {
-                let message = format!("step {} {because}, and then has no reply", other.name);
-                let remedy = format!(
-                    "ask first: has(steps.{0}.reply) ? steps.{0}.reply.field : ..., or give this \
-                     step `when: has(steps.{0}.reply)`",
-                    other.name
-                );
-                findings.warning("conditional-reference", *span, message, remedy);
-            }
         }
     }
 }

@@ -3,16 +3,18 @@
 //! [`advance`] folds what was learned, asks the core what must happen, and renders the requests.
 //! Whoever drives a saga makes its drafts durable and then the calls that they announce. A
 //! [`rehearsal`] does neither: it plays the answers of a [scenario](saga_definition::Scenario)
-//! and compares what follows.
+//! and compares what follows. A [`proof`] drives the core through everything that may happen, and
+//! says what a saga may come to.
 //!
 //! This crate does no I/O, reads no clock and knows no async.
 //!
-//! Reading order: `advance`, `gate`, `known`, `labels`, [`rehearsal`].
+//! Reading order: `advance`, `gate`, `known`, `labels`, [`rehearsal`], [`proof`].
 
 mod advance;
 mod gate;
 mod known;
 mod labels;
+pub mod proof;
 pub mod rehearsal;
 
 pub use advance::{

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use saga_proto::saga::v1::SagaName;
@@ -9,12 +9,14 @@ use crate::name::{BusinessKey, business_key, saga_name};
 
 mod change;
 mod context;
+mod definition;
 mod list;
 mod login;
 mod service;
 
 pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
 pub(crate) use context::ContextCommand;
+pub(crate) use definition::{DefinitionCommand, Diff, Graph, GraphFormat, Prove, Rehearse};
 pub(crate) use list::List;
 pub(crate) use login::{Login, Tls};
 pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
@@ -244,45 +246,6 @@ pub(crate) struct AcknowledgeRestore {
     pub(crate) actor: Actor,
     #[command(flatten)]
     pub(crate) consent: Consent,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DefinitionCommand {
-    /// Check a definition and store it. A stored version never changes.
-    Apply(File),
-    /// Check a definition without storing it. Exits with 1 where it has errors.
-    Check(File),
-    /// List the newest version of each definition.
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show a stored definition as YAML.
-    Get {
-        /// `place-order`, or `place-order@3` for a version.
-        name: String,
-    },
-    /// Play the scenarios beside definitions, without a server and without services. Exits with 1
-    /// where what follows is not as expected.
-    ///
-    /// `place-order.test.yaml` says for each scenario an input, what calls answer, and what must
-    /// follow; the engine's own core plays it, in its own time. docs/definitions.md has the keys.
-    Test(Rehearse),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rehearse {
-    /// Files of scenarios, `NAME.test.yaml`; or definitions that have one beside them.
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Where the participants' types are, instead of what the files say: a folder of `.proto`
-    /// files, a single one, or a descriptor set.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) types: Vec<PathBuf>,
-    /// Name what no scenario goes through: steps that are never undone, endings.
-    #[arg(long)]
-    pub(crate) coverage: bool,
-    /// Write the results as JUnit XML to this file too.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,10 @@ use crate::{
 mod change;
 mod context;
 mod definition;
+mod drawn;
 mod log;
+mod offline;
+mod prove;
 mod rehearse;
 mod saga;
 mod server;

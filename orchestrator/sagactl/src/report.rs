@@ -5,13 +5,16 @@
 mod advice;
 pub(crate) mod calls;
 pub(crate) mod causes;
+pub(crate) mod changes;
 pub(crate) mod context;
 pub(crate) mod definition;
 pub(crate) mod describe;
+pub(crate) mod graph;
 pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod participant;
 pub(crate) mod preview;
+pub(crate) mod proof;
 pub(crate) mod rehearsal;
 pub(crate) mod saga_list;
 pub(crate) mod server;

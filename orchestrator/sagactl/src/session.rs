@@ -106,6 +106,11 @@ impl Session {
         self.write(&text)
     }
 
+    /// How text for people looks.
+    pub(crate) fn look(&self) -> &Look {
+        &self.look
+    }
+
     /// Writes text to standard output, with a line end where it has none. A reader that
     /// has left, as `head` does, is no error.
     ///

@@ -49,7 +49,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "saga-tls",
         ],
     ),
-    ("sagactl", &["saga-definition", "saga-draft", "saga-proto", "saga-tls"]),
+    ("sagactl", &["saga-core", "saga-definition", "saga-draft", "saga-proto", "saga-tls"]),
     ("inventory-svc", &["saga-participant", "saga-proto"]),
     ("order-svc", &["saga-participant", "saga-proto"]),
     ("payment-svc", &["saga-participant", "saga-proto"]),

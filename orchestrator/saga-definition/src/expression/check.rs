@@ -4,7 +4,7 @@ use cel::common::ast::{Expr, LiteralValue, SelectExpr};
 use prost_reflect::{MessageDescriptor, Value};
 use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
-use super::{Expression, Ir, Reads, reserved, syntax::parsed};
+use super::{Expression, Ir, Reads, path::path, reserved, syntax::parsed};
 use crate::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
 
 /// Depth of the syntax tree at most: checking and evaluating are recursive too. A chain of
@@ -80,9 +80,9 @@ pub(crate) fn compile(
 }
 
 fn compile_text(text: &str, scope: &Scope<'_>) -> Result<(Ir, Type, Reads), Flaw> {
-    let parsed = parsed(text)?;
+    let parsed = path(text).map_or_else(|| parsed(text).map(|it| it.expr), Ok)?;
     let mut checker = Checker { scope, reads: Reads::default(), locals: Vec::new(), depth: 0 };
-    let (root, of) = checker.check(&parsed.expr)?;
+    let (root, of) = checker.check(&parsed)?;
     Ok((root, of, checker.reads))
 }
 

@@ -22,7 +22,7 @@ const TIMEOUT_MS: u64 = 5_000;
 
 /// Codes that a definition may declare to be refusals. The others are also made by gRPC
 /// libraries and by proxies, and so say nothing about what the participant did.
-const REFUSAL_CODES: [(&str, i32); 10] = [
+pub(crate) const REFUSAL_CODES: [(&str, i32); 10] = [
     ("ABORTED", 10),
     ("ALREADY_EXISTS", 6),
     ("FAILED_PRECONDITION", 9),

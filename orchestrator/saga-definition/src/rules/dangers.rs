@@ -6,7 +6,7 @@ use saga_core::{Direction, OnUnknown, StepIndex, StepSet};
 
 use crate::{
     ActionPlan, CompiledDefinition,
-    expression::{Constant, Expression, constant, may_fail, operations},
+    expression::{Constant, constant, operations},
     file::{DefinitionFile, StepFile},
     finding::Findings,
 };
@@ -46,7 +46,6 @@ pub(crate) fn check(
         check_times(step, findings);
         check_doubts(step, definition, index, findings);
         check_conditions(step, definition, index, findings);
-        check_limbo(step, definition, index, findings);
         check_undo(step, definition, index, findings);
         check_keys(step, definition, index, findings);
     }
@@ -120,39 +119,6 @@ fn check_conditions(
             let message = format!("step {}: this condition is always {is}", step.name.value);
             let remedy = "ask something of the input or of a reply, or take it out";
             findings.warning("constant-condition", condition.span, message, remedy);
-        }
-    }
-}
-
-/// What may have no value where that leaves a saga in limbo: neither forward nor back.
-fn check_limbo(
-    step: &StepFile,
-    definition: &CompiledDefinition,
-    index: StepIndex,
-    findings: &mut Findings,
-) {
-    let plan = &definition.plans[index.at()];
-    let mut in_limbo: Vec<&Expression> = Vec::new();
-    if let Some(undo) = &plan.compensation {
-        in_limbo.extend(&undo.when);
-        if undo.when.is_none() {
-            in_limbo.extend(undo.call.request.expressions());
-        }
-    }
-    if definition.core.is_after_pivot(index) {
-        in_limbo.extend(&plan.when);
-        if let (None, Some(call)) = (&plan.when, definition.plan(index, Direction::Forward)) {
-            in_limbo.extend(call.request.expressions());
-        }
-    }
-    for expression in in_limbo {
-        if let Some(why) = may_fail(&expression.root) {
-            let message = format!(
-                "step {}: this may have no value, and the saga is then stuck where it cannot go on and \
-                 cannot go back",
-                step.name.value
-            );
-            findings.warning("may-fail-in-limbo", expression.span, message, why);
         }
     }
 }

@@ -5,6 +5,7 @@ use saga_core::{Definition, OnTimeout, Step, StepIndex, StepKind, Timer};
 use crate::{
     file::{DefinitionFile, WaitFile},
     finding::Findings,
+    told::span,
 };
 
 /// The rules about signals and timers.
@@ -81,17 +82,14 @@ fn check_refusal(core: &Definition, index: StepIndex, wait: &WaitFile, findings:
     }
 }
 
-/// A duration in the largest unit that leaves nothing over, as a definition writes it.
-fn span(ms: u64) -> String {
-    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.into_iter().find(|(_, unit_ms)| ms.is_multiple_of(*unit_ms));
-    whole.map_or_else(|| format!("{ms}ms"), |(unit, unit_ms)| format!("{}{unit}", ms / unit_ms))
-}
-
 /// Why an applied or skipped step may have no reply, where it may not.
 pub(super) fn may_lack_its_reply(step: &Step) -> Option<&'static str> {
+    if step.conditional { Some("may be skipped") } else { may_go_on_alone(step) }
+}
+
+/// Why an applied step may have no reply, where it may not.
+pub(super) fn may_go_on_alone(step: &Step) -> Option<&'static str> {
     match step.kind {
-        _ if step.conditional => Some("may be skipped"),
         StepKind::Wait { timer: Some(Timer { then: OnTimeout::Accept, .. }) } => {
             Some("may go on without a signal")
         }

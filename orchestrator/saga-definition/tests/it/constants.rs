@@ -104,3 +104,16 @@ fn a_type_may_be_that_of_a_participant_that_is_not_called() {
     let definition = check(&yaml, &contracts).unwrap().definition;
     assert_eq!(definition.input_type(), "o.Start");
 }
+
+/// As many keys as a definition has room for: each costs its own bytes, and no parser.
+#[test]
+fn a_request_of_many_fields_is_read_once() {
+    let entries: Vec<String> = (0..15_000).map(|it| format!("k{it}: input.i")).collect();
+    assert_eq!(flaws(&format!("m: {{ {} }}", entries.join(", "))), [] as [&str; 0]);
+    assert_eq!(flaws("i: 'input.i.'"), ["expression-syntax"]);
+    assert_eq!(flaws("i: input.x"), ["unknown-field"]);
+    // As deep as a file has room for, and the stack has not.
+    assert_eq!(flaws(&format!("i: input{}", ".one".repeat(50_000))), ["expression-too-large"]);
+    assert_eq!(flaws(&format!("i: input{}", ".one".repeat(900))), ["expression-too-large"]);
+    assert_eq!(flaws("i: input.one.i.y"), ["unknown-field"]);
+}

@@ -5,6 +5,7 @@ mod calls;
 mod cel;
 mod constants;
 mod expressions;
+mod limbo;
 mod participants;
 mod served;
 mod world;

@@ -6,7 +6,7 @@ use saga_proto::saga::v1::{
     CheckDefinitionRequest, GetDefinitionRequest, RegisterDefinitionRequest, Severity,
 };
 
-use super::rehearse;
+use super::{drawn, prove, rehearse};
 use crate::{
     cli::{DefinitionCommand, File},
     client::Client,
@@ -28,6 +28,9 @@ pub(super) async fn run(session: &Session, command: DefinitionCommand) -> Result
         }
         DefinitionCommand::Get { name } => get(session, &name).await,
         DefinitionCommand::Test(arguments) => rehearse::run(session, &arguments),
+        DefinitionCommand::Prove(arguments) => prove::run(session, &arguments),
+        DefinitionCommand::Graph(arguments) => drawn::draw(session, &arguments),
+        DefinitionCommand::Diff(arguments) => drawn::compare(session, &arguments),
     }
 }
 

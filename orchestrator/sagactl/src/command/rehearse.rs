@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prost::Message as _;
-use saga_definition::{CompiledDefinition, Contracts, Report, ScenarioFile, ServedTypes};
+use saga_definition::ScenarioFile;
 use saga_draft::rehearsal::{Coverage, Played, play};
 
+use super::offline::{beside, cannot, checked, read, refused, types_at};
 use crate::{
     cli::Rehearse,
     exit::Exit,
@@ -54,11 +54,9 @@ fn rehearse(file: &Path, types: &[PathBuf], coverage: bool) -> Result<FileResult
     };
     let of_file = scenarios.types.iter().map(|it| beside(file, it));
     let places: Vec<PathBuf> = if types.is_empty() { of_file.collect() } else { types.to_vec() };
-    let contracts = Contracts::from(types_at(&shown, &places)?);
+    let types = types_at(&shown, &places)?;
     let yaml = read(&definition_path)?;
-    let name = definition_path.display().to_string();
-    let compiled = CompiledDefinition::check(&yaml, &name, &contracts)
-        .map_err(|report| refused(&name, &report))?;
+    let compiled = checked(&yaml, &definition_path.display().to_string(), types)?;
     let mut seen = Coverage::default();
     let played = scenarios.scenarios.iter().map(|scenario| {
         let started = std::time::Instant::now();
@@ -77,89 +75,4 @@ fn rehearse(file: &Path, types: &[PathBuf], coverage: bool) -> Result<FileResult
     let scenarios = played.collect();
     let missing = coverage.then(|| seen.missing(&compiled.definition.core));
     Ok(FileResult { file: shown, scenarios, missing })
-}
-
-fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
-}
-
-/// All types that are found there: in folders of `.proto` files, in single ones, and in
-/// descriptor sets.
-fn types_at(scenarios: &str, places: &[PathBuf]) -> Result<ServedTypes, Failure> {
-    if places.is_empty() {
-        let remedy =
-            "add `types: [folder/of/protos]`, or `--types FOLDER`; a descriptor set does too";
-        return Err(Failure::usage(format!("{scenarios} says no types of participants"), remedy));
-    }
-    let mut all = prost_types::FileDescriptorSet::default();
-    let mut sets: Vec<prost::bytes::Bytes> = Vec::new();
-    for place in places {
-        if place.is_dir() {
-            let mut files = Vec::new();
-            protos(place, &mut files).map_err(|error| cannot("read", place, &error))?;
-            files.sort();
-            all.file.extend(compiled(place, &files)?.file);
-        } else if place.extension().is_some_and(|it| it == "proto") {
-            let root = place.parent().unwrap_or(Path::new(""));
-            all.file.extend(compiled(root, std::slice::from_ref(place))?.file);
-        } else {
-            sets.push(fs::read(place).map_err(|error| cannot("read", place, &error))?.into());
-        }
-    }
-    // Sets one behind the other are one set.
-    let mut bytes = all.encode_to_vec();
-    sets.iter().for_each(|it| bytes.extend_from_slice(it));
-    ServedTypes::read_set(&bytes).map_err(|error| Failure {
-        exit: Exit::Usage,
-        what: format!("cannot read the types for {scenarios}"),
-        code: None,
-        why: error.to_string(),
-        remedies: vec!["protoc --include_imports --descriptor_set_out=types.binpb ...".to_owned()],
-    })
-}
-
-fn protos(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            protos(&path, found)?;
-        } else if path.extension().is_some_and(|it| it == "proto") {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn compiled(root: &Path, files: &[PathBuf]) -> Result<prost_types::FileDescriptorSet, Failure> {
-    protox::compile(files, [root]).map_err(|error| Failure {
-        exit: Exit::Usage,
-        what: format!("cannot compile the types in {}", root.display()),
-        code: None,
-        why: error.to_string(),
-        remedies: vec!["name the folder from which imports are found".to_owned()],
-    })
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| cannot("read", file, &error))
-}
-
-fn cannot(doing: &str, file: &Path, error: &std::io::Error) -> Failure {
-    Failure {
-        exit: Exit::Usage,
-        what: format!("cannot {doing} {}", file.display()),
-        code: None,
-        why: error.to_string(),
-        remedies: Vec::new(),
-    }
-}
-
-fn refused(file: &str, report: &Report) -> Failure {
-    Failure {
-        exit: Exit::Usage,
-        what: format!("cannot use {file}"),
-        code: None,
-        why: report.rendered.trim().to_owned(),
-        remedies: Vec::new(),
-    }
 }

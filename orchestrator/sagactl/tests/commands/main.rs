@@ -9,6 +9,7 @@ mod fake;
 mod log;
 mod output;
 mod participants;
+mod prove;
 mod rehearse;
 mod service;
 
