@@ -6,15 +6,22 @@
 //! themselves receive a [`Principal`] and know no certificate. Where `auth` is not configured,
 //! everybody may do everything.
 //!
-//! Reading order: `policy` (what methods need), [`grants`](AuthConfig) (who has what),
-//! `principal` (who calls), `layer` (all of it, around every method).
+//! Reading order: `policy` (what methods need), [`grants`](AuthConfig) (who has what), `tokens`
+//! with `keys` and `signatures` (whom a token names), `failures` (who has to wait), `login` (who
+//! calls), `principal` (the same, for methods), `layer` (all of it, around every method).
 
+mod failures;
 mod grants;
+mod keys;
 mod layer;
+mod login;
 mod policy;
 mod principal;
+mod signatures;
+mod tokens;
 
 pub use grants::{AuthConfig, AuthError, Grant};
 pub(crate) use layer::Gate;
 pub use policy::{Policy, Role, Rule};
 pub(crate) use principal::Principal;
+pub use tokens::TokensConfig;

@@ -169,7 +169,14 @@ pub enum ConfigError {
 /// Paths that a file says are beside it, whatever folder the program was started in.
 fn beside(file: &Path, said: &Figment, mut sources: Figment) -> Figment {
     let folder = file.parent().unwrap_or(Path::new(""));
-    let fixed = ["definitions", "descriptors", "tls.certificate", "tls.key", "tls.client_ca"];
+    let fixed = [
+        "definitions",
+        "descriptors",
+        "tls.certificate",
+        "tls.key",
+        "tls.client_ca",
+        "auth.tokens.keys",
+    ];
     let mut keys = fixed.map(str::to_owned).to_vec();
     let participants = said.extract_inner::<BTreeMap<String, IgnoredAny>>("participants");
     for name in participants.unwrap_or_default().into_keys() {

@@ -100,12 +100,17 @@ impl Orchestrator {
         ops.not_ready("starting: the log is opened, and definitions are registered");
         // First, as a port that is in use is found at once; and opened last.
         let (tls, plain) = (config.tls.as_ref(), config.allow_plaintext);
-        let wire = Wire::configured(tls, plain, Strangers::KeptOut)?;
+        let by_token = config.auth.as_ref().is_some_and(|it| it.tokens.is_some());
+        let strangers = if by_token { Strangers::LetIn } else { Strangers::KeptOut };
+        let wire = Wire::configured(tls, plain, strangers)?;
         let reserved = Reserved::bind("listen", config.listen, config.server, wire.clone())?;
         let operator = config
             .listen_operator
             .map(|address| Reserved::bind("listen_operator", address, config.server, wire))
             .transpose()?;
+        let listeners = [Some(config.listen), config.listen_operator];
+        let listeners: Vec<_> = listeners.into_iter().flatten().collect();
+        let gate = Gate::configured(config.auth.as_ref(), &listeners)?;
         let (migrate, allow_insecure) = (config.migrate, config.allow_insecure_database);
         let options = OpenOptions { migrate, allow_insecure, ..OpenOptions::default() };
         let store = saga_log::open(&config.log, options).await.map_err(with_remedy)?;
@@ -121,15 +126,15 @@ impl Orchestrator {
             folder::register_all(&engine, folder, config.strict_definitions).await?;
         }
         if ops_port.is_some() {
-            ops.show(|registry| engine.show(registry));
+            ops.show(|registry| {
+                engine.show(registry);
+                gate.show(registry);
+            });
             engine.keep_sampling();
         }
         let grace = Duration::from_millis(config.stop_grace_ms);
         let listener = reserved.listen()?;
         let listener_operator = operator.map(Reserved::listen).transpose()?;
-        let listeners = [Some(config.listen), config.listen_operator];
-        let listeners: Vec<_> = listeners.into_iter().flatten().collect();
-        let gate = Gate::configured(config.auth.as_ref(), &listeners);
         Ok(Self { engine, listener, listener_operator, gate, ops, ops_port, grace })
     }
 

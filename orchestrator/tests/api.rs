@@ -11,6 +11,8 @@ mod api {
     mod causes;
     mod errors;
     mod finds;
+    mod guarded;
+    mod issuer;
     mod lists;
     mod metrics;
     mod ops;
@@ -19,4 +21,5 @@ mod api {
     mod signals;
     mod starts;
     mod strangers;
+    mod tokens;
 }

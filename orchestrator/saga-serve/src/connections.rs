@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -84,6 +85,8 @@ impl Seldom {
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: u64,
+    /// Where it comes from.
+    pub(crate) address: IpAddr,
     opened_ms: u64,
     /// Whom its certificate names, once the handshake of TLS is made.
     pub(crate) identity: OnceLock<Identity>,
@@ -139,7 +142,7 @@ impl Connections {
 
     /// Takes a new connection in. `None`: every other one has a call open, and there is no
     /// room.
-    pub(crate) fn admit(&self) -> Option<Arc<Connection>> {
+    pub(crate) fn admit(&self, address: IpAddr) -> Option<Arc<Connection>> {
         let shared = &self.shared;
         let mut open = shared.lock();
         let is_full = shared.connections_max <= open.connections.len();
@@ -157,6 +160,7 @@ impl Connections {
         open.next += 1;
         let connection = Arc::new(Connection {
             id,
+            address,
             opened_ms: shared.now_ms(),
             identity: OnceLock::new(),
             handshakes: Arc::clone(&shared.handshakes),
@@ -284,7 +288,11 @@ async fn look_after(shared: std::sync::Weak<Shared>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn two() -> Connections {
         Connections::new(Limits { connections_max: 2, ..Limits::default() })
@@ -293,21 +301,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn for_one_too_many_the_one_that_never_called_has_to_go() {
         let all = two();
-        let quiet = all.admit().unwrap();
-        let busy = all.admit().unwrap();
+        let quiet = all.admit(HERE).unwrap();
+        let busy = all.admit(HERE).unwrap();
         busy.calls.store(1, Relaxed);
         busy.moved(all.shared.now_ms());
-        let third = all.admit().unwrap();
+        let third = all.admit(HERE).unwrap();
         assert!(quiet.is_closed() && !busy.is_closed() && !third.is_closed());
         third.calls.store(1, Relaxed);
-        assert!(all.admit().is_none(), "nobody is idle");
+        assert!(all.admit(HERE).is_none(), "nobody is idle");
         assert_eq!(all.count(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_begin_to_speak_is_closed() {
         let all = two();
-        let (silent, speaking) = (all.admit().unwrap(), all.admit().unwrap());
+        let (silent, speaking) = (all.admit(HERE).unwrap(), all.admit(HERE).unwrap());
         silent.receive(32);
         speaking.receive(33);
         tokio::time::sleep(Duration::from_secs(4)).await;
@@ -319,7 +327,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_stops_waits_for_calls_alone() {
         let all = two();
-        let (idle, calling) = (all.admit().unwrap(), all.admit().unwrap());
+        let (idle, calling) = (all.admit(HERE).unwrap(), all.admit(HERE).unwrap());
         calling.calls.store(1, Relaxed);
         all.stop();
         tokio::time::sleep(Duration::from_secs(2)).await;

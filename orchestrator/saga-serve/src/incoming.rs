@@ -58,11 +58,11 @@ impl<IO> Stream for Incoming<IO> {
                 self.pause = None;
             }
             match ready!(self.listener.poll_accept(cx)) {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     // What it costs is a packet more now and then.
                     let _ = stream.set_nodelay(true);
                     // One without a place is closed where it is dropped.
-                    let Some(guard) = self.connections.admit() else { continue };
+                    let Some(guard) = self.connections.admit(address.ip()) else { continue };
                     let stream = match &self.wire {
                         Wire::Loopback | Wire::Open => Secured::plain(stream),
                         Wire::Tls(acceptor) => acceptor.accept(stream, guard.told()),

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -35,6 +36,12 @@ impl<IO> Guarded<IO> {
 }
 
 impl Peer {
+    /// Where it comes from. Behind something that hands connections on, that is where.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.connection.address
+    }
+
     /// Whom its certificate names. `None`: it has shown none, or there is no TLS.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {

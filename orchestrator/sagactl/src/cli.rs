@@ -8,16 +8,18 @@ use saga_proto::saga::v1::SagaName;
 use crate::name::{BusinessKey, business_key, saga_name};
 
 mod change;
+mod context;
 mod definition;
 mod list;
+mod login;
 mod service;
-mod tls;
 
 pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
+pub(crate) use context::ContextCommand;
 pub(crate) use definition::{DefinitionCommand, Diff, Graph, GraphFormat, Prove, Rehearse};
 pub(crate) use list::List;
+pub(crate) use login::{Login, Tls};
 pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
-pub(crate) use tls::Tls;
 
 /// The operator's command line of the saga engine.
 #[derive(Debug, Parser)]
@@ -38,12 +40,8 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where the orchestrator listens [default: SAGACTL_ADDRESS, else http://127.0.0.1:7400].
-    // Not clap's `env`: an error's usage line would show the flag as one that is required.
-    #[arg(long, global = true, default_value_t = address(), hide_default_value = true)]
-    pub(crate) address: String,
     #[command(flatten)]
-    pub(crate) tls: Tls,
+    pub(crate) login: Login,
     /// How the reply is written to standard output.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
@@ -115,6 +113,9 @@ pub(crate) enum Command {
     /// The orchestrator itself.
     #[command(subcommand)]
     Server(ServerCommand),
+    /// Orchestrators by name, and who you are there.
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Write the completion script of a shell to standard output.
     Completion { shell: clap_complete::Shell },
     /// Explain a command, a reason code, or a part of the model.
@@ -272,11 +273,8 @@ pub(crate) enum ServerCommand {
     Health,
 }
 
-fn address() -> String {
-    variable("SAGACTL_ADDRESS").unwrap_or_else(|| "http://127.0.0.1:7400".to_owned())
-}
-
-fn variable(name: &str) -> Option<String> {
+/// What a variable says, where it says something.
+pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|it| !it.is_empty())
 }
 

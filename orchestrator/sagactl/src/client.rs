@@ -4,6 +4,7 @@
 //! A call that changes a saga takes a [`WritePermit`]. When such a call fails with
 //! [`Exit::Unavailable`] the server may have done it; every one of them may be repeated.
 
+mod bearer;
 mod definition;
 mod dial;
 mod list;
@@ -26,16 +27,19 @@ use saga_proto::saga::v1::{
     definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_service_client::SagaServiceClient,
 };
-use saga_tls::ClientFiles;
 use tonic::{
     Code, Response, Status,
+    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::{exit::Exit, failure::Failure, name::shown, permit::WritePermit};
+use crate::{
+    connection::Connection, exit::Exit, failure::Failure, name::shown, permit::WritePermit,
+};
+use bearer::Bearer;
 pub(crate) use running::RunningCheck;
 
 /// Rows asked for at once.
@@ -55,10 +59,13 @@ const OTHER_ADDRESS: &str = "name the orchestrator's with --address HOST:PORT or
 /// The least time between two questions of [`Client::wait`].
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// What calls go through.
+type Link = InterceptedService<Channel, Bearer>;
+
 /// A connection to one orchestrator.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    channel: Channel,
+    channel: Link,
     timeout: Duration,
     address: String,
 }
@@ -68,16 +75,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none, or
-    /// a file of TLS cannot be used.
-    pub(crate) async fn connect(
-        address: &str,
-        timeout: Duration,
-        tls: Option<&ClientFiles>,
-    ) -> Result<Self, Failure> {
-        let endpoint = Endpoint::from_shared(address.to_owned())
+    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none, a file
+    /// of TLS cannot be used, or there is no token.
+    pub(crate) async fn connect(to: &Connection, timeout: Duration) -> Result<Self, Failure> {
+        let Connection { address, tls, token } = to;
+        let endpoint = Endpoint::from_shared(address.clone())
             .map_err(|_| Failure::usage(format!("{address} is no address"), "http://HOST:PORT"))?;
-        let tls = dial::tls(address, tls)?;
+        let tls = dial::tls(address, tls.as_ref())?;
+        let bearer = Bearer::of(address, token.as_ref())?;
         let channel =
             dial::connect(endpoint.connect_timeout(timeout), tls).await.map_err(|error| {
                 Failure {
@@ -88,7 +93,8 @@ impl Client {
                     remedies: vec![format!("start it, or {OTHER_ADDRESS}")],
                 }
             })?;
-        Ok(Self { channel, timeout, address: address.to_owned() })
+        let channel = InterceptedService::new(channel, bearer);
+        Ok(Self { channel, timeout, address: address.clone() })
     }
 
     /// Starts a saga, or finds it. Safe to repeat with the same key.
@@ -296,15 +302,15 @@ impl Client {
         }
     }
 
-    fn sagas(&self) -> SagaServiceClient<Channel> {
+    fn sagas(&self) -> SagaServiceClient<Link> {
         SagaServiceClient::new(self.channel.clone())
     }
 
-    fn definitions(&self) -> DefinitionServiceClient<Channel> {
+    fn definitions(&self) -> DefinitionServiceClient<Link> {
         DefinitionServiceClient::new(self.channel.clone())
     }
 
-    fn operator(&self) -> OperatorServiceClient<Channel> {
+    fn operator(&self) -> OperatorServiceClient<Link> {
         OperatorServiceClient::new(self.channel.clone())
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod change;
+mod context;
 mod definition;
 mod drawn;
 mod log;
@@ -33,6 +34,7 @@ pub(crate) fn run(session: &mut Session, cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Completion { shell } => completion(session, shell),
         Command::Help { topic } => help(session, &topic),
+        Command::Context(command) => context::run(session, command),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| Failure {
@@ -56,7 +58,7 @@ async fn ask(session: &Session, command: Command) -> Result<Exit, Failure> {
         Command::Service(command) => service::run(session, command).await,
         Command::Log(command) => log::run(session, command).await,
         Command::Server(command) => server::run(session, command).await,
-        Command::Completion { .. } | Command::Help { .. } => Ok(Exit::Ok),
+        Command::Completion { .. } | Command::Context(_) | Command::Help { .. } => Ok(Exit::Ok),
     }
 }
 

@@ -1,13 +1,14 @@
 //! The operator's command line of the saga engine. It speaks gRPC to an orchestrator and
 //! knows nothing else of the engine.
 //!
-//! [`cli`] says what can be typed. A [`command`] asks the server through the [`client`],
+//! [`cli`] says what can be typed, and a [`connection`] which orchestrator is meant: one that is
+//! typed, or a [`context`] of the person. A [`command`] asks the server through the [`client`],
 //! and writes the reply through the [`session`]: as canonical proto-JSON ([`reply`]) or as
 //! a [`report`], a pure function of the reply. A command that changes a saga needs a
 //! [`permit`]. Data goes to standard output, talk to standard error; what went wrong is a
 //! [`failure`], and how it ended an [`exit`] code. [`pages`] explains every reason code.
 //!
-//! Reading order: [`cli`], [`command`], [`session`], [`client`], [`permit`], [`name`],
+//! Reading order: [`cli`], [`command`], [`session`], [`connection`], [`context`], [`client`], [`permit`], [`name`],
 //! [`reply`], [`look`], [`report`], [`failure`], [`exit`], [`pages`].
 
 use std::{ffi::OsString, process::ExitCode};
@@ -17,6 +18,8 @@ use clap::Parser;
 mod cli;
 mod client;
 mod command;
+mod connection;
+mod context;
 mod exit;
 mod failure;
 mod look;

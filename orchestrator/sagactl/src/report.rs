@@ -6,6 +6,7 @@ mod advice;
 pub(crate) mod calls;
 pub(crate) mod causes;
 pub(crate) mod changes;
+pub(crate) mod context;
 pub(crate) mod definition;
 pub(crate) mod describe;
 pub(crate) mod graph;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use saga_tls::ClientFiles;
 
 use crate::{
-    cli::{Color, Global, Output},
+    cli::{Color, Global, Login, Output},
     client::Client,
+    connection::Connection,
     exit::Exit,
     failure::Failure,
     look::Look,
@@ -18,8 +18,6 @@ use crate::{
     yaml::yaml,
 };
 
-/// Where an orchestrator listens unless it is told otherwise.
-const PORT: u16 = 7400;
 /// How long an answer may take where `--timeout` does not say.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,8 +28,7 @@ pub(crate) struct Session {
     /// `--timeout`, where it was given.
     pub(crate) timeout: Option<Duration>,
     output: Output,
-    address: String,
-    tls: Option<ClientFiles>,
+    login: Login,
 }
 
 impl Session {
@@ -44,19 +41,24 @@ impl Session {
         };
         let (ascii, utc, width) = (global.ascii, global.utc, terminal_width());
         let look = Look { color, ascii, utc, width, now: Timestamp::now() };
-        let tls = global.tls.files();
-        let address = address(&global.address, tls.is_some());
-        Self { look, timeout: global.timeout, output: global.output, address, tls }
+        let login = global.login.clone();
+        Self { look, timeout: global.timeout, output: global.output, login }
     }
 
     /// Connects to the server.
     ///
     /// # Errors
     ///
-    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none.
+    /// [`Exit::Unavailable`]: nobody answers there. [`Exit::Usage`]: the address is none, or
+    /// there is no such context or token.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         let timeout = self.timeout.unwrap_or(ANSWER_TIMEOUT);
-        Client::connect(&self.address, timeout, self.tls.as_ref()).await
+        Client::connect(&Connection::of(&self.login)?, timeout).await
+    }
+
+    /// Which orchestrator is meant, as it was typed.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Writes a reply to standard output, in the form that was asked for.
@@ -172,45 +174,4 @@ fn terminal_width() -> Option<usize> {
 fn no_color() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|it| !it.is_empty());
     set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
-}
-
-/// `host` is meant as `http://host:7400`, and `host:port` as `http://host:port`; with an
-/// authority, as `https`.
-fn address(typed: &str, has_authority: bool) -> String {
-    if typed.contains("://") {
-        return typed.to_owned();
-    }
-    let scheme = if has_authority { "https" } else { "http" };
-    // An address of IPv6 has colons of its own, and stands in brackets before a port.
-    let has_port = match typed.rsplit_once(']') {
-        Some((_, rest)) => rest.starts_with(':'),
-        None => typed.contains(':'),
-    };
-    if has_port { format!("{scheme}://{typed}") } else { format!("{scheme}://{typed}:{PORT}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::cli::Cli;
-
-    #[test]
-    fn an_address_without_a_port_is_the_orchestrators() {
-        for (typed, meant) in [
-            ("127.0.0.1", "http://127.0.0.1:7400"),
-            ("saga.internal:80", "http://saga.internal:80"),
-            ("[::1]", "http://[::1]:7400"),
-            ("[::1]:81", "http://[::1]:81"),
-            ("http://h", "http://h"),
-        ] {
-            let cli = Cli::parse_from(["sagactl", "--address", typed, "stuck"]);
-            assert_eq!(address(&cli.global.address, false), meant);
-            if !typed.contains("://") {
-                let secret = meant.replace("http:", "https:");
-                assert_eq!(address(&cli.global.address, true), secret);
-            }
-        }
-    }
 }

@@ -9,17 +9,17 @@ use std::{
 };
 
 use http::{Request, Response};
-use saga_serve::Peer;
-use tonic::{Code, Status, body::Body};
+use saga_metrics::Registry;
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{
     Principal,
-    grants::{AuthConfig, Grants},
+    grants::{AuthConfig, AuthError},
+    login::Logins,
     policy::{Policy, Rule},
     principal::Roles,
 };
-use crate::api::error::status;
 
 /// The gate. Inside of what counts the calls of strangers.
 #[derive(Clone, Debug)]
@@ -28,24 +28,23 @@ pub(crate) struct Gate(Option<Arc<Rules>>);
 #[derive(Debug)]
 struct Rules {
     policy: Policy,
-    grants: Grants,
+    logins: Logins,
 }
 
 impl Gate {
-    /// One that is open: nobody is asked who they are.
-    fn open() -> Self {
-        Self(None)
-    }
-
-    /// One that lets those in who have what a method needs.
-    fn of(grants: Grants) -> Self {
-        Self(Some(Arc::new(Rules { policy: Policy::read(), grants })))
-    }
-
-    /// As it is configured, for the listeners at these addresses.
-    pub(crate) fn configured(auth: Option<&AuthConfig>, listeners: &[SocketAddr]) -> Self {
+    /// As it is configured, for the listeners at these addresses. Must be called inside a
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// The keys of tokens cannot be used.
+    pub(crate) fn configured(
+        auth: Option<&AuthConfig>,
+        listeners: &[SocketAddr],
+    ) -> Result<Self, AuthError> {
         if let Some(auth) = auth {
-            return Self::of(Grants::new(auth));
+            let (policy, logins) = (Policy::read(), Logins::open(auth)?);
+            return Ok(Self(Some(Arc::new(Rules { policy, logins }))));
         }
         let open = listeners.iter().find(|it| !it.ip().to_canonical().is_loopback());
         if let Some(address) = open {
@@ -55,7 +54,12 @@ impl Gate {
                  everything, such as close sagas of others; say in auth.grants who may do what"
             );
         }
-        Self::open()
+        Ok(Self(None))
+    }
+
+    /// Shows what is counted of logins.
+    pub(crate) fn show(&self, registry: &mut Registry) {
+        Logins::show(self.0.as_deref().map(|it| &it.logins), registry);
     }
 
     /// Who calls, where they may.
@@ -63,23 +67,14 @@ impl Gate {
         let Some(rules) = &self.0 else { return Ok(Principal::anybody()) };
         let path = request.uri().path();
         let rule = rules.policy.of(path);
-        let identity = request.extensions().get::<Peer>().and_then(Peer::identity);
-        let Some(identity) = identity else {
+        if rule == Rule::Open {
             // It asks for nothing that anybody may not have.
-            if rule == Rule::Open {
-                return Principal::admitted("nobody", Roles::default(), path, rule);
-            }
-            return Err(status(
-                Code::Unauthenticated,
-                "CREDENTIALS_MISSING",
-                "say who you are: connect with a certificate that names you; nothing was done",
-            ));
-        };
-        let roles = rules.grants.of(identity.names());
-        Principal::admitted(&identity.to_string(), roles, path, rule)
+            return Principal::admitted("nobody", Roles::default(), path, rule);
+        }
+        let (name, roles) = rules.logins.who(request)?;
+        Principal::admitted(&name, roles, path, rule)
     }
 }
-
 impl<S> Layer<S> for Gate {
     type Service = Gated<S>;
 

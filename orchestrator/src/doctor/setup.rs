@@ -41,16 +41,16 @@ fn listeners(config: &Config) -> Finding {
         return Finding::safe("listeners", "only this machine reaches them");
     };
     match &config.tls {
-        Some(tls) if tls.client_ca.is_some() => Finding::safe(
+        Some(tls) if tls.client_ca.is_some() || config.auth.is_some() => Finding::safe(
             "listeners",
-            format!("{key} {address} speaks TLS with whoever shows a certificate of client_ca"),
+            format!("{key} {address} speaks TLS with whoever shows who they are"),
         ),
         Some(_) => Finding::not_safe(
             "listeners",
             format!(
                 "{key} {address} speaks TLS with anybody: whoever reaches it may do everything"
             ),
-            "set tls.client_ca, and give clients certificates of it",
+            "set tls.client_ca, and give clients certificates of it, or auth.tokens",
         ),
         None => Finding::not_safe(
             "listeners",

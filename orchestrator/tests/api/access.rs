@@ -1,51 +1,19 @@
-//! Who gets what done: every method, with every identity, against what the contracts say (X03,
-//! X05, X16).
+//! Who gets what done: every method, with every certificate, against what the contracts say
+//! (X03, X05, X16).
 
-use std::{collections::BTreeMap, fs, future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::future::Future;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
-use orchestrator::{
-    access::{AuthConfig, Grant, Policy, Role, Rule},
-    config::Config,
-    definition::ServedTypes,
-    descriptors::Descriptors,
-    participants::{ParticipantConfig, Participants},
-    server::Orchestrator,
-};
-use prost::Message;
+use orchestrator::access::{AuthConfig, Grant, Role, Rule};
 use saga_proto::saga::v1::{
     self as pb, definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_name,
     saga_service_client::SagaServiceClient,
 };
-use saga_tls::{
-    ClientFiles, Connector, ServerFiles,
-    testkit::{Authority, Issued, Valid},
-};
-use tokio::{net::TcpStream, sync::oneshot};
-use tonic::{
-    Code, Status,
-    body::Body,
-    transport::{Channel, Endpoint, Uri},
-};
+use saga_tls::testkit::{Authority, Valid};
+use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
-use tower::{ServiceExt, service_fn};
 
-/// A namespace of sagas, and another one.
-const ORDERS: &str = "orders";
-const OTHER: &str = "other";
-
-/// What is said where somebody may not do something.
-const REFUSALS: [&str; 2] = ["CREDENTIALS_MISSING", "ROLE_MISSING"];
-
-struct Server {
-    folder: tempfile::TempDir,
-    authority: Authority,
-    address: SocketAddr,
-    _stop: oneshot::Sender<()>,
-}
+use super::guarded::{Guarded, ORDERS, OTHER, Told, called, judged, may, paths};
 
 fn everywhere(role: Role) -> String {
     format!("spiffe://shop/{}", role.word())
@@ -55,11 +23,16 @@ fn within(namespace: &str, role: Role) -> String {
     format!("spiffe://shop/{namespace}/{}", role.word())
 }
 
+async fn server() -> Guarded {
+    Guarded::start(|_| AuthConfig { grants: grants(), ..AuthConfig::default() }).await
+}
+
 fn grants() -> Vec<Grant> {
     let of = |identity: String, role, namespace: Option<&str>| Grant {
-        identity,
+        identity: Some(identity),
         role: Some(role),
         namespace: namespace.map(str::to_owned),
+        ..Grant::default()
     };
     let of_role = |role| {
         let places = [ORDERS, OTHER].map(|it| of(within(it, role), role, Some(it)));
@@ -68,115 +41,9 @@ fn grants() -> Vec<Grant> {
     Role::ALL.into_iter().flat_map(of_role).collect()
 }
 
-impl Server {
-    async fn start() -> Self {
-        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("shop"));
-        let ca = folder.path().join("ca.pem");
-        fs::write(&ca, authority.pem()).unwrap();
-        let (certificate, key) = authority.issue(&["127.0.0.1"]).write(folder.path(), "server");
-        let nobody = ParticipantConfig {
-            addresses: vec!["http://127.0.0.1:1".into()],
-            ..Default::default()
-        };
-        let participants = BTreeMap::from([("order".to_owned(), nobody)]);
-        let config = Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            log: "memory:".to_owned(),
-            participants: participants.clone(),
-            tls: Some(ServerFiles { certificate, key, client_ca: Some(ca) }),
-            auth: Some(AuthConfig { grants: grants() }),
-            ..Config::default()
-        };
-        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
-        let types = Descriptors::Fixed(Arc::new(types));
-        let participants = Arc::new(Participants::new(&participants).unwrap());
-        let server = Orchestrator::start_with(config, participants, types).await.unwrap();
-        let address = server.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(server.run(async {
-            // An error says that the test has ended.
-            let _ = stopped.await;
-        }));
-        Self { folder, authority, address, _stop: stop }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A connection of whoever shows this. `None`: nothing.
-    fn shown(&self, issued: Option<&Issued>) -> Channel {
-        let pair = issued.map(|it| it.write(self.folder.path(), "client"));
-        let (certificate, key) = pair.unzip();
-        let files = ClientFiles { ca: self.path("ca.pem"), certificate, key, server_name: None };
-        let tls = Connector::open_of_any_time("test", &files).unwrap();
-        let address = self.address;
-        let connector = service_fn(move |_: Uri| {
-            let tls = tls.clone();
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                tls.connect("127.0.0.1", stream).await.map(TokioIo::new)
-            }
-        });
-        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
-        endpoint.connect_with_connector_lazy(connector)
-    }
-
-    fn known(&self, name: &str) -> Channel {
-        self.shown(Some(&self.authority.issue(&[name])))
-    }
-}
-
-/// What somebody is told of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
-    NotConnected,
-    Refused(String),
-    LetIn,
-}
-
-async fn called(channel: Channel, path: &str, message: &[u8]) -> Told {
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend(message);
-    let request = http::Request::post(format!("https://test{path}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(Body::new(Full::new(Bytes::from(frame)).map_err(|it| match it {})))
-        .unwrap();
-    let Ok(response) = channel.oneshot(request).await else { return Told::NotConnected };
-    let status = Status::from_header_map(response.headers());
-    let reason = status.and_then(|it| it.get_details_error_info()).map(|it| it.reason);
-    match reason.filter(|it| REFUSALS.contains(&it.as_str())) {
-        Some(reason) => Told::Refused(reason),
-        None => Told::LetIn,
-    }
-}
-
-/// What a method is called with: nothing that does anything, in the namespace that is meant.
-fn message(path: &str) -> Vec<u8> {
-    if path.ends_with("/StartSaga") {
-        let namespace = ORDERS.to_owned();
-        return pb::StartSagaRequest { namespace, ..Default::default() }.encode_to_vec();
-    }
-    Vec::new()
-}
-
-/// Every path of the server, with what it needs.
-fn paths() -> Vec<(String, Rule)> {
-    let policy = Policy::read();
-    let health = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
-    let reflection = ["v1", "v1alpha"]
-        .map(|it| format!("/grpc.reflection.{it}.ServerReflection/ServerReflectionInfo"));
-    let more = health.map(str::to_owned).into_iter().chain(reflection);
-    let more = more.chain(["/no.Service/Nope".to_owned()]);
-    let more: Vec<_> = more.map(|path| (path.clone(), policy.of(&path))).collect();
-    policy.methods().map(|(path, rule)| (path.to_owned(), rule)).chain(more).collect()
-}
-
 #[tokio::test]
 async fn every_method_lets_in_whom_its_contract_says_and_nobody_else() {
-    let server = Server::start().await;
+    let server = server().await;
     let mine = &server.authority;
     let outside = [
         ("nothing", None),
@@ -186,15 +53,10 @@ async fn every_method_lets_in_whom_its_contract_says_and_nobody_else() {
     ];
     let mut pairs = 0;
     for (path, rule) in paths() {
-        let message = message(&path);
         let mut told = async |who: &str, channel: Channel, expected: Told| {
-            let told = called(channel, &path, &message).await;
+            let told = called(channel, &path, &[]).await;
             assert_eq!(told, expected, "{path}, which needs {rule:?}, and {who}");
             pairs += 1;
-        };
-        let judged = |may: bool| match may {
-            true => Told::LetIn,
-            false => Told::Refused("ROLE_MISSING".to_owned()),
         };
         for (who, shown) in &outside {
             told(who, server.shown(shown.as_ref()), Told::NotConnected).await;
@@ -206,16 +68,12 @@ async fn every_method_lets_in_whom_its_contract_says_and_nobody_else() {
         let nameless = server.shown(Some(&mine.issue(&["127.0.0.1"])));
         let unknown = match is_open {
             true => Told::LetIn,
-            false => Told::Refused("CREDENTIALS_MISSING".to_owned()),
+            false => Told::refused("CREDENTIALS_MISSING"),
         };
         told("nobody by name", nameless, unknown).await;
         told("a part of a name", server.known(&role[..role.len() - 1]), judged(is_open)).await;
         for role in Role::ALL {
-            let (all, one) = match rule {
-                Rule::Open => (true, true),
-                Rule::InNamespace(needs) => (needs <= role, needs <= role),
-                Rule::Everywhere(needs) => (needs <= role, false),
-            };
+            let (all, one) = may(rule, role);
             told("everywhere", server.known(&everywhere(role)), judged(all)).await;
             told("in a namespace", server.known(&within(ORDERS, role)), judged(one)).await;
         }
@@ -257,7 +115,7 @@ async fn refused<T: std::fmt::Debug>(
 
 #[tokio::test]
 async fn a_saga_of_another_namespace_is_not_there() {
-    let server = Server::start().await;
+    let server = server().await;
     let admin = server.known(&everywhere(Role::Admin));
     let yaml = DEFINITION.to_owned();
     let request = pb::RegisterDefinitionRequest { yaml, file_name: "rest.yaml".to_owned() };
@@ -344,7 +202,7 @@ async fn started_version(admin: &Channel) -> u64 {
 
 #[tokio::test]
 async fn the_log_names_who_has_shown_who_they_are() {
-    let server = Server::start().await;
+    let server = server().await;
     let mut operator = OperatorServiceClient::new(server.known(&everywhere(Role::Operator)));
     for (said, written) in
         [("", "spiffe://shop/operator"), ("the boss", "spiffe://shop/operator (said: the boss)")]

@@ -63,7 +63,8 @@ fn check<C: DeserializeOwned>(name: &str, sections: &[&str]) {
 #[test]
 fn the_orchestrator_reads_its_file_and_every_key_is_explained() {
     let participant = ["participants.inventory", "participants.inventory.tls"];
-    let sections = [&["", "tls", "auth", "limits", "telemetry"][..], &participant].concat();
+    let sections =
+        [&["", "tls", "auth", "auth.tokens", "limits", "telemetry"][..], &participant].concat();
     check::<orchestrator::config::Config>("orchestrator.toml", &sections);
 }
 

@@ -25,6 +25,7 @@ use saga_proto::{
 };
 use tonic::{
     Code, Request, Response, Status,
+    service::InterceptorLayer,
     transport::{Server, server::TcpIncoming},
 };
 use tonic_types::{ErrorDetails, StatusExt};
@@ -52,6 +53,7 @@ pub(crate) struct Fake {
     /// Where it listens, as an address for sagactl.
     pub(crate) address: String,
     changes: Arc<Mutex<Vec<String>>>,
+    login: Arc<Mutex<Option<String>>>,
     sagas_max: usize,
 }
 
@@ -86,9 +88,14 @@ impl Fake {
         std::mem::take(&mut *self.changes.lock().unwrap())
     }
 
+    /// What the last call had under `authorization`.
+    pub(crate) fn login(&self) -> Option<String> {
+        self.login.lock().unwrap().clone()
+    }
+
     fn start_with(sagas_max: usize) -> Self {
         let changes = Arc::new(Mutex::new(Vec::new()));
-        let mut fake = Self { address: String::new(), changes, sagas_max };
+        let mut fake = Self { address: String::new(), changes, login: Arc::default(), sagas_max };
         let served = fake.clone();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
@@ -117,7 +124,15 @@ impl Fake {
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .build_v1alpha()
             .unwrap();
+        let login = Arc::clone(&self.login);
+        let heard = InterceptorLayer::new(move |request: Request<()>| {
+            let shown =
+                request.metadata().get("authorization").map(|it| it.to_str().unwrap().to_owned());
+            *login.lock().unwrap() = shown;
+            Ok(request)
+        });
         Server::builder()
+            .layer(heard)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)
