@@ -160,7 +160,7 @@ async fn open(
     let place = if service.starts_with("grpc.reflection.") || method == "Watch" {
         let place = Arc::clone(&peer.connection.lasting).try_acquire_owned();
         Place::Lasting(place.map_err(|_| Refusal::TooManyLasting)?)
-    } else if ["Get", "List", "Verify", "Audit"].iter().any(|it| method.starts_with(it)) {
+    } else if ["Get", "List", "Count", "Verify", "Audit"].iter().any(|it| method.starts_with(it)) {
         Place::Read
     } else {
         Place::Free

@@ -27,15 +27,18 @@ pub(crate) struct Connection {
 impl Connection {
     /// As it is typed, or as the context says that is named or in use.
     ///
-    /// Where an address is typed or in SAGACTL_ADDRESS, the context in use is not looked at: who
+    /// Where an address is typed or in SAGACTL_ADDRESS, neither the context in use
+    /// is looked at, nor, where it is typed, the one of SAGACTL_CONTEXT: who
     /// we are at one orchestrator is not shown to another.
     ///
     /// # Errors
     ///
     /// There is no such context, or their file cannot be used.
     pub(crate) fn of(login: &Login) -> Result<Self, Failure> {
-        let named = login.context.clone().or_else(|| variable("SAGACTL_CONTEXT"));
-        let elsewhere = login.address.is_some() || variable("SAGACTL_ADDRESS").is_some();
+        let typed = login.address.is_some();
+        let named = variable("SAGACTL_CONTEXT").filter(|_| !typed);
+        let named = login.context.clone().or(named);
+        let elsewhere = typed || variable("SAGACTL_ADDRESS").is_some();
         let context = match named {
             Some(name) => Some(Contexts::read()?.named(&name)?.clone()),
             None if elsewhere => None,

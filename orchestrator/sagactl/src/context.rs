@@ -72,7 +72,9 @@ impl Contexts {
             Err(error) => return Err(unusable(&path, &error.to_string(), "see who owns it")),
         };
         let shown = path.display();
-        let mode = file.metadata().map_or(0, |it| it.permissions().mode());
+        let found = file.metadata();
+        let found = found.map_err(|error| unusable(&path, &error.to_string(), "see who owns it"));
+        let mode = found?.permissions().mode();
         if mode & 0o077 != 0 {
             let why = format!("others may read or change it (mode {:o})", mode & 0o777);
             return Err(unusable(&path, &why, &format!("chmod 600 {shown}")));
@@ -182,7 +184,8 @@ fn from_file(path: &Path) -> io::Result<String> {
 /// What it says on standard error, the person sees; it may ask them something.
 fn from_command(command: &str) -> io::Result<String> {
     let mut shell = Command::new("/bin/sh");
-    let output = shell.args(["-c", command]).stderr(Stdio::inherit()).output()?;
+    let output =
+        shell.args(["-c", command]).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(io::Error::other(format!("it ended with {}", output.status)));
     }

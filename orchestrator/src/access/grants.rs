@@ -98,9 +98,9 @@ pub enum AuthError {
         /// As it may be.
         most: u64,
     },
-    /// Nobody could ever log in.
-    #[error("auth.failures_per_minute_max is 0; give 1 to 60000")]
-    NoFailures,
+    /// Nobody could ever log in, or nobody would be stopped.
+    #[error("auth.failures_per_minute_max is {0}; give 1 to 1000000")]
+    Failures(u32),
     /// The keys of tokens cannot be used.
     #[error("auth.tokens.keys: the file {file} {why}")]
     Keys {
@@ -156,8 +156,8 @@ impl AuthConfig {
                 return Err(AuthError::NeverShown { number, key, needs });
             }
         }
-        if self.failures_per_minute_max == 0 {
-            return Err(AuthError::NoFailures);
+        if !(1..=1_000_000).contains(&self.failures_per_minute_max) {
+            return Err(AuthError::Failures(self.failures_per_minute_max));
         }
         if let Some(tokens) = &self.tokens {
             return tokens.check();
@@ -314,6 +314,6 @@ mod tests {
         assert_eq!(by_tokens(vec![subject]).check(false), Ok(()));
         assert_eq!(AuthConfig::default().check(true), Ok(()));
         let none = AuthConfig { failures_per_minute_max: 0, ..AuthConfig::default() };
-        assert_eq!(none.check(true), Err(AuthError::NoFailures));
+        assert_eq!(none.check(true), Err(AuthError::Failures(0)));
     }
 }

@@ -88,7 +88,7 @@ async fn look_after(keys: Weak<Keys>) {
         let Some(keys) = keys.upgrade() else { return };
         // Reading a file may take as long as its disk likes.
         if tokio::task::spawn_blocking(move || keys.look()).await.is_err() {
-            return;
+            tracing::error!("looking at the keys of tokens has crashed; it is tried again");
         }
     }
 }

@@ -62,9 +62,13 @@ impl Logins {
     /// They have not shown who they are. Nothing was done.
     pub(super) fn who(&self, request: &Request<Body>) -> Result<(String, Roles), Status> {
         let peer = request.extensions().get::<Peer>();
-        if let Some(tokens) = &self.tokens
-            && request.headers().contains_key(AUTHORIZATION)
-        {
+        if request.headers().contains_key(AUTHORIZATION) {
+            // Its bearer is not meant, whatever certificate they have.
+            let tokens = self.tokens.as_ref().ok_or_else(|| {
+                let told = "this server takes no tokens, and nothing was done: leave it out, or \
+                            have auth.tokens configured";
+                status(Code::Unauthenticated, "TOKEN_REFUSED", told)
+            })?;
             return self.bearer(tokens, request.headers(), peer.map(Peer::address));
         }
         match peer.and_then(Peer::identity) {
@@ -100,7 +104,7 @@ impl Logins {
             }
             Err(wrong) => {
                 self.failed.of([wrong.word()]).inc();
-                if let Some(peer) = peer {
+                if let Some(peer) = peer.filter(|_| wrong.may_be_forged()) {
                     self.failures.failed(peer, now);
                 }
                 let message = format!(

@@ -109,6 +109,12 @@ impl Wrong {
         Self::Claims,
     ];
 
+    /// Whether nobody who gives tokens may have made it. One that has run out, or that is for
+    /// somebody else, is a mistake of its bearer: others behind the same address go on.
+    pub(super) fn may_be_forged(self) -> bool {
+        matches!(self, Self::TooLarge | Self::Malformed | Self::Key | Self::Signature)
+    }
+
     /// In one word, for metrics.
     pub(super) fn word(self) -> &'static str {
         match self {

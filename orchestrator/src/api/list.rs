@@ -46,7 +46,7 @@ pub(super) async fn list(
     };
     Ok(pb::ListSagasResponse {
         sagas: rows.iter().map(view::saga_of_row).collect(),
-        looked_until: next.filter(|_| 0 < query.rows_max).and_then(started_at),
+        looked_until: shown(principal, next.filter(|_| 0 < query.rows_max)),
         next_page_token: next.map(|next| page::token(&list, next)).unwrap_or_default(),
     })
 }
@@ -74,7 +74,7 @@ pub(super) async fn count(
     Ok(pb::CountSagasResponse {
         sagas: i64::try_from(sagas).unwrap_or(i64::MAX),
         next_page_token: next.map(|next| page::token(&list, next)).unwrap_or_default(),
-        looked_until: next.and_then(started_at),
+        looked_until: shown(principal, next),
     })
 }
 
@@ -99,6 +99,11 @@ fn asked(
     }
     all.push(filter::filter(filter, now_ms).map_err(wrong)?);
     Ok(Filter::Every(all))
+}
+
+/// How far was looked, for whoever may look at all that was.
+fn shown(principal: &Principal, until: Option<SagaId>) -> Option<Timestamp> {
+    until.filter(|_| principal.namespaces().is_none()).and_then(started_at)
 }
 
 /// When a saga with this id was made, by the clock of the node that made it.

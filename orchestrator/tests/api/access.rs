@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use orchestrator::access::{AuthConfig, Grant, Role, Rule};
+use prost::Message;
 use saga_proto::saga::v1::{
     self as pb, definition_service_client::DefinitionServiceClient,
     operator_service_client::OperatorServiceClient, saga_name,
@@ -13,7 +14,7 @@ use saga_tls::testkit::{Authority, Valid};
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use super::guarded::{Guarded, ORDERS, OTHER, Told, called, judged, may, paths};
+use super::guarded::{Guarded, ORDERS, OTHER, Told, answered, called, judged, may, paths};
 
 fn everywhere(role: Role) -> String {
     format!("spiffe://shop/{}", role.word())
@@ -78,6 +79,10 @@ async fn every_method_lets_in_whom_its_contract_says_and_nobody_else() {
             told("in a namespace", server.known(&within(ORDERS, role)), judged(one)).await;
         }
     }
+    // Whose token it is cannot be told here, so its bearer does not act for them.
+    let admin = server.known(&everywhere(Role::Admin));
+    let told = called(admin, "/saga.v1.SagaService/ListSagas", &["Bearer somebody"]).await;
+    assert_eq!(told, Told::refused("TOKEN_REFUSED"));
     assert!(400 < pairs, "{pairs} pairs were tried");
 }
 
@@ -123,6 +128,7 @@ async fn a_saga_of_another_namespace_is_not_there() {
     let mut sagas = SagaServiceClient::new(admin.clone());
     let started = sagas.start_saga(start(ORDERS, "1")).await.unwrap().into_inner().saga.unwrap();
 
+    no_method_reaches(&server, named(ORDERS, "1")).await;
     let stranger = server.known(&within(OTHER, Role::Admin));
     let mut sagas = SagaServiceClient::new(stranger.clone());
     let mut operator = OperatorServiceClient::new(stranger);
@@ -187,6 +193,24 @@ async fn a_saga_of_another_namespace_is_not_there() {
             .cancel_saga(pb::CancelSagaRequest { name: named(ORDERS, "1"), ..Default::default() }),
     );
     assert_eq!(told.await.1, "ROLE_MISSING");
+}
+
+/// Whatever methods there are: nobody reaches a saga where they have no role.
+async fn no_method_reaches(server: &Guarded, name: Option<pb::SagaName>) {
+    let of_saga = pb::GetSagaRequest { name }.encode_to_vec();
+    let mut tried = 0;
+    for (path, rule) in paths().into_iter().filter(|(path, _)| path.starts_with("/saga.v1.")) {
+        let about_none = ["/StartSaga", "/ListSagas", "/CountSagas"];
+        if !matches!(rule, Rule::InNamespace(_)) || about_none.iter().any(|it| path.ends_with(it)) {
+            continue;
+        }
+        let stranger = server.known(&within(OTHER, Role::Admin));
+        let status = answered(stranger, &path, &[], &of_saga).await.unwrap();
+        let reason = status.get_details_error_info().map(|it| it.reason);
+        assert_eq!(reason.as_deref(), Some("SAGA_NOT_FOUND"), "{path}: {status:?}");
+        tried += 1;
+    }
+    assert!(8 < tried, "{tried} methods are about one saga");
 }
 
 async fn counted(sagas: &mut SagaServiceClient<Channel>, filter: &str) -> i64 {

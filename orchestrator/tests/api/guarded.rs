@@ -136,7 +136,25 @@ impl Told {
 
 /// `login` is what the call has under `authorization`.
 pub(crate) async fn called(channel: Channel, path: &str, login: &[&str]) -> Told {
-    let message = message(path);
+    let Some(status) = answered(channel, path, login, &message(path)).await else {
+        return Told::NotConnected;
+    };
+    // A method that nobody guards says so only to who reads this.
+    assert_ne!(status.code(), tonic::Code::Internal, "{path}: {status:?}");
+    let reason = status.get_details_error_info().map(|it| it.reason);
+    match reason.filter(|it| REFUSALS.contains(&it.as_str())) {
+        Some(reason) => Told::Refused(reason),
+        None => Told::LetIn,
+    }
+}
+
+/// How a call with this message ends, or begins where it is a stream. `None`: nobody answers.
+pub(crate) async fn answered(
+    channel: Channel,
+    path: &str,
+    login: &[&str],
+    message: &[u8],
+) -> Option<Status> {
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
     frame.extend(message);
@@ -148,16 +166,11 @@ pub(crate) async fn called(channel: Channel, path: &str, login: &[&str]) -> Told
     }
     let body = Body::new(Full::new(Bytes::from(frame)).map_err(|it| match it {}));
     let request = request.body(body).unwrap();
-    let Ok(response) = channel.oneshot(request).await else { return Told::NotConnected };
+    let response = channel.oneshot(request).await.ok()?;
     if response.status() != http::StatusCode::OK {
-        return Told::NotConnected;
+        return None;
     }
-    let status = Status::from_header_map(response.headers());
-    let reason = status.and_then(|it| it.get_details_error_info()).map(|it| it.reason);
-    match reason.filter(|it| REFUSALS.contains(&it.as_str())) {
-        Some(reason) => Told::Refused(reason),
-        None => Told::LetIn,
-    }
+    Some(Status::from_header_map(response.headers()).unwrap_or_else(|| Status::ok("it began")))
 }
 
 /// What a method is called with: nothing that does anything, in the namespace that is meant.

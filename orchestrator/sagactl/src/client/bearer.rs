@@ -39,11 +39,8 @@ impl Bearer {
 
 /// Whether plain text to there stays on this machine.
 fn is_here(address: &str) -> bool {
-    let Ok(uri) = address.parse::<tonic::transport::Uri>() else { return false };
-    let host = uri.host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let ip = bare.parse::<std::net::IpAddr>();
-    bare == "localhost" || ip.is_ok_and(|it| it.to_canonical().is_loopback())
+    let uri = address.parse::<tonic::transport::Uri>();
+    uri.is_ok_and(|uri| uri.host().is_some_and(saga_tls::is_this_machine))
 }
 
 impl Interceptor for Bearer {
