@@ -125,6 +125,11 @@ pub fn at_rest(shop: &Shop, journal: &Journal) -> Vec<String> {
         }
     }
     two_books(shop, &mut wrong);
+    for (coupon_id, used) in &shop.orders.books.used {
+        if !shop.orders.books.orders.contains_key(&used.order_no) {
+            wrong.push(format!("I14: {coupon_id} is used up, and {} never was", used.order_no));
+        }
+    }
     let mut order_nos: Vec<&String> = shop.orders.books.orders.keys().collect();
     let payments = shop.payments.books.provider.payments.values();
     let reservations = shop.inventory.books.reservations.values();

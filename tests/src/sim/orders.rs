@@ -13,6 +13,10 @@ use super::{
 };
 
 mod cancel_line;
+mod coupons;
+
+use coupons::Use;
+pub use coupons::{COUPON_MINOR, coupon_of};
 
 /// A line of an order.
 #[derive(Clone, Debug)]
@@ -72,6 +76,8 @@ pub struct Orders {
     pub claims: BTreeMap<String, (Uuid, Option<pb::Settling>)>,
     /// Numbers that somebody without a claim is quicker with.
     pub overtaken: BTreeSet<String>,
+    /// Coupons that were used, by their ids.
+    pub used: BTreeMap<String, Use>,
     changes: i64,
 }
 
@@ -159,6 +165,9 @@ impl Books for Orders {
             "WithdrawOrder" => {
                 read_op_id(&read::<pb::WithdrawOrderRequest>(body)?.accept_op_id).map(Some)
             }
+            "ReturnCoupons" => {
+                read_op_id(&read::<pb::ReturnCouponsRequest>(body)?.use_op_id).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -170,6 +179,11 @@ impl Books for Orders {
                 let accept = read_op_id(&read::<pb::WithdrawOrderRequest>(body)?.accept_op_id)?;
                 self.claims.retain(|_, claim| claim.0 != accept);
                 Ok(pb::WithdrawOrderResponse::default().encode_to_vec())
+            }
+            "UseCoupons" => self.use_coupons(op, read(body)?),
+            "ReturnCoupons" => {
+                let used = read_op_id(&read::<pb::ReturnCouponsRequest>(body)?.use_op_id)?;
+                self.return_coupons(used)
             }
             "InsertOrder" => self.insert(op, read(body)?),
             "CreatePending" => self.create(op, read(body)?),

@@ -5,6 +5,7 @@ use saga_proto::shop::order::v1::OrderLine;
 
 use super::{
     deployed::Deployed,
+    orders::{COUPON_MINOR, coupon_of},
     shop::{Bought, OWNER, Shop},
 };
 
@@ -248,9 +249,13 @@ fn no_signals(_: Spoil<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn before_place_order(shop: &mut Shop, bought: &Bought, spoil: Spoil<'_>) -> bool {
-    let total_minor = bought.total_minor();
+    let total_minor = bought.total_minor() - COUPON_MINOR;
     match spoil {
         Spoil::Nothing => shop.buyer_agrees(bought, total_minor),
+        Spoil::Method("UseCoupons") => {
+            shop.buyer_agrees(bought, total_minor);
+            shop.use_coupon(bought);
+        }
         Spoil::Method("Reserve") => {
             shop.buyer_agrees(bought, total_minor);
             shop.sell_out(bought);
@@ -283,9 +288,11 @@ fn lines(it: &Bought) -> String {
 
 fn place_order(it: &Bought) -> String {
     let (order_no, customer_id, lines) = (&it.order_no, &it.customer_id, lines(it));
-    let (key, total_minor) = (it.key(), it.total_minor());
+    let (key, total_minor) = (it.key(), it.total_minor() - COUPON_MINOR);
+    let coupon_id = coupon_of(order_no);
     format!(
         r#"{{"order_no":"{order_no}","customer_id":"{customer_id}","lines":[{lines}],
+            "coupon_ids":["{coupon_id}"],
             "payment":{{"provider":"portone","provider_key":"{key}","amount_minor":{total_minor}}},
             "currency":"GBP","credit_account":"{customer_id}"}}"#
     )

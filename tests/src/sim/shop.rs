@@ -11,7 +11,7 @@ use super::{
     barrier::{Call, Desk, Recorded},
     fault::Defect,
     inventory::{Inventory, Item},
-    orders::{Orders, cost_minor},
+    orders::{Orders, cost_minor, coupon_of},
     payments::{Payments, payment_id},
     provider::Payment,
 };
@@ -244,6 +244,19 @@ impl Shop {
             };
             self.now("order", "Transition", &transition);
         }
+    }
+
+    /// Its coupon was used for another order.
+    pub fn use_coupon(&mut self, bought: &Bought) {
+        let other = Bought { order_no: format!("{}-before", bought.order_no), ..bought.clone() };
+        self.create_pending(&other);
+        let request = order::UseCouponsRequest {
+            order_no: other.order_no,
+            lines: bought.lines.clone(),
+            coupon_ids: vec![coupon_of(&bought.order_no)],
+            ..order::UseCouponsRequest::default()
+        };
+        self.now("order", "UseCoupons", &request);
     }
 
     /// The shop does not know these items any more.
