@@ -109,5 +109,5 @@ fn shown(principal: &Principal, until: Option<SagaId>) -> Option<Timestamp> {
 /// When a saga with this id was made, by the clock of the node that made it.
 fn started_at(saga: SagaId) -> Option<Timestamp> {
     let (seconds, nanos) = saga.0.get_timestamp()?.to_unix();
-    Some(Timestamp { seconds: seconds.try_into().ok()?, nanos: nanos.try_into().ok()? })
+    Some(view::timestamp(seconds.saturating_mul(1_000) + u64::from(nanos / 1_000_000)))
 }
