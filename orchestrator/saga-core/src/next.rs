@@ -15,6 +15,7 @@ use crate::{
 mod open;
 mod recall;
 
+pub use open::LATE_MS;
 use open::{Open, quiet_at_ms};
 use recall::{recall_effect, recall_effects};
 

@@ -7,6 +7,7 @@ use saga_core::{
     Epoch, Event, Jitter, Next, NodeId, NotDone, OnTimeout, OnUnknown, OperationRoot, OperatorAct,
     Outcome, Resolution, RetryPolicy, SagaId, Settled, Started, State, Step, StepIndex, StepKind,
     StepPhase, StepSet, TurnBackReason, UnknownCause, Verdict, Word, next,
+    next::LATE_MS,
 };
 use uuid::Uuid;
 
@@ -104,8 +105,9 @@ fn without_an_inquiry_nothing_is_undone_while_an_attempt_may_be_under_way() {
         .then(intended(Forward, 2, 1_000))
         .then(answered(Forward, 2, applied(), 1_100))
         .then(turned_back());
-    assert_eq!(next(&definition, &state, 2_099), Next::Wait { until_ms: Some(2_100) });
-    assert_eq!(next(&definition, &state, 2_100), undo());
+    let quiet_ms = 2_100 + LATE_MS;
+    assert_eq!(next(&definition, &state, quiet_ms - 1), Next::Wait { until_ms: Some(quiet_ms) });
+    assert_eq!(next(&definition, &state, quiet_ms), undo());
     // It refuses what comes behind its undo.
     assert_eq!(next(&self::definition(), &state, 1_100), undo());
 }
@@ -120,7 +122,7 @@ fn the_call_of_a_dead_owner_may_be_under_way() {
         .then(intended(Forward, 2, 400))
         .then(answered(Forward, 2, applied(), 500))
         .then(turned_back());
-    assert_eq!(next(&definition, &state, 500), Next::Wait { until_ms: Some(2_300) });
+    assert_eq!(next(&definition, &state, 500), Next::Wait { until_ms: Some(2_300 + LATE_MS) });
 }
 
 #[test]

@@ -10,14 +10,18 @@ use crate::{
     state::State,
 };
 
-/// From when on no attempt of the action can be under way any more, in milliseconds since the
+/// How long a call may lie behind its deadline before it reaches what it changes, in
+/// milliseconds: in buffers of the network, in a queue of a service that looks at no deadlines.
+pub const LATE_MS: u64 = 10_000;
+
+/// From when on no attempt of the action is to be expected any more, in milliseconds since the
 /// Unix epoch. A participant that answers inquiries refuses one that comes behind its undo;
 /// any other would take it for a new one.
 pub(super) fn quiet_at_ms(definition: &Definition, state: &State, index: StepIndex) -> u64 {
     let step = definition.step(index);
     match state.step(index).doubtful_at_ms {
         Some(at_ms) if step.on_unknown != OnUnknown::Resolve => {
-            at_ms.saturating_add(step.timeout_ms)
+            at_ms.saturating_add(step.timeout_ms).saturating_add(LATE_MS)
         }
         _ => 0,
     }

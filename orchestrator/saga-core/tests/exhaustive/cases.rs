@@ -1,5 +1,6 @@
 //! The sagas that are walked.
 
+use saga_core::next::LATE_MS;
 use saga_core::{
     Definition, Jitter, OnTimeout, OnUnknown, RetryPolicy, Step, StepIndex, StepKind, Timer,
 };
@@ -13,8 +14,12 @@ pub(crate) const TIMER_MS: u64 = 50;
 /// Far behind every pause of a run: it passes only where the walker says so.
 pub(crate) const DEADLINE_MS: u64 = 1_000_000;
 
-/// How long a call may be under way: longer than a pause, so that the next one overtakes it.
+/// How long the answer of a call is waited for: longer than a pause, so that the next one
+/// overtakes it.
 pub(crate) const CALL_MS: u64 = 15;
+
+/// How long a call may be under way.
+pub(crate) const ON_THE_WIRE_MS: u64 = CALL_MS + LATE_MS;
 
 /// One saga, and how much may go wrong in one run of it.
 #[derive(Clone, Debug)]

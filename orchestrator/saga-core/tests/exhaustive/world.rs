@@ -3,7 +3,7 @@
 
 use saga_core::{Direction, StepIndex, StepKind};
 
-use crate::cases::{CALL_MS, Case, Keeps};
+use crate::cases::{Case, Keeps, ON_THE_WIRE_MS};
 
 /// Which request of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +104,7 @@ impl World {
     pub(crate) fn timeless(&self, now_ms: u64) -> Self {
         let mut world = self.clone();
         for message in &mut world.network {
-            message.sent_at_ms = now_ms.saturating_sub(message.sent_at_ms).min(CALL_MS);
+            message.sent_at_ms = now_ms.saturating_sub(message.sent_at_ms).min(ON_THE_WIRE_MS);
         }
         world
     }
@@ -113,7 +113,9 @@ impl World {
     pub(crate) fn expire(&mut self, now_ms: u64) {
         if self.keeps == Keeps::Nothing {
             self.network.retain(|it| {
-                it.awaited || it.request != Request::Action || now_ms < it.sent_at_ms + CALL_MS
+                it.awaited
+                    || it.request != Request::Action
+                    || now_ms < it.sent_at_ms + ON_THE_WIRE_MS
             });
         }
     }

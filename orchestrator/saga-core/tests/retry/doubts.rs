@@ -4,7 +4,9 @@ use saga_core::{
     Action, Contradiction, Definition,
     Direction::{Backward, Forward},
     Ending, Event, Next, OnUnknown, OperatorAct, Outcome, Resolution, Settled, StepIndex,
-    StepPhase, TurnBackReason, Word, stuck,
+    StepPhase, TurnBackReason, Word,
+    next::LATE_MS,
+    stuck,
 };
 
 use crate::fixture::{FIRST, LAST, PIVOT, Saga, call, definition, unknown};
@@ -52,10 +54,10 @@ fn finish_then_undo_undoes_what_was_refused_in_doubt() {
     let saga = in_doubt(OnUnknown::FinishThenUndo);
     saga.does(Action::TurnBack { reason: refusal(FIRST) });
     let back = saga.then(Event::TurnedBack { reason: refusal(FIRST), at_ms: 0 });
-    // Attempt 1 may be under way for as long as a call.
-    back.clone().waits_until(2_000, call(FIRST, Backward, 1));
+    // Attempt 1 may be under way for as long as a call, and be late.
+    back.clone().waits_until(2_000 + LATE_MS, call(FIRST, Backward, 1));
     // Where there was nothing to undo, that is no contradiction: nobody knew.
-    let undone = back.at(2_000).answered(FIRST, Backward, 1, nothing_to_undo());
+    let undone = back.at(2_000 + LATE_MS).answered(FIRST, Backward, 1, nothing_to_undo());
     undone.does(Action::End { ending: Ending::Compensated });
 }
 
@@ -71,7 +73,7 @@ fn behind_the_pivot_a_refusal_in_doubt_is_inquired_into() {
 fn an_attempt_that_may_be_under_way_is_let_arrive_before_its_undo() {
     let saga = Saga::of(with(OnUnknown::Retry)).at(100).answered(FIRST, Forward, 1, unknown());
     let saga = saga.at(500).answered(FIRST, Forward, 2, applied()).turned_back();
-    saga.waits_until(2_100, call(FIRST, Backward, 1));
+    saga.waits_until(2_100 + LATE_MS, call(FIRST, Backward, 1));
 }
 
 #[test]

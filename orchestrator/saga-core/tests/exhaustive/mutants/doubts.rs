@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use saga_core::{
     Action, Definition, Direction, Event, Next, OnUnknown, Outcome, Resolution, Step, StepPhase,
-    StepSet, TurnBackReason, Word, next, next_without,
+    StepSet, TurnBackReason, Word, next,
+    next::LATE_MS,
+    next_without,
     phase::{Last, Pause},
 };
 
@@ -122,6 +124,17 @@ fn of_what_is_under_way() -> Vec<Mutant> {
                 let definition = Definition { steps, ..moment.definition.clone() };
                 next(&definition, moment.state, moment.now_ms)
             })
+        },
+        Mutant {
+            case: PIVOT_LAST.case(OnUnknown::Retry, 2, 3),
+            ..decides(
+                "a late attempt may arrive behind its undo",
+                Rule::UndoneWhenQuiet,
+                |moment| {
+                    let early_ms = if moment.state.turned_back().is_some() { LATE_MS } else { 0 };
+                    next(moment.definition, moment.state, moment.now_ms + early_ms)
+                },
+            )
         },
         decides("an unread reply turns the saga back", Rule::UnreadIsWaitedFor, |moment| {
             let decided = as_if(moment, |event| match event {

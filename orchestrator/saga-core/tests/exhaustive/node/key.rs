@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use saga_core::{StepPhase, phase::Pause};
 
 use super::Node;
-use crate::cases::{CALL_MS, DEADLINE_MS, PAUSE_MS, TIMER_MS};
+use crate::cases::{DEADLINE_MS, ON_THE_WIRE_MS, PAUSE_MS, TIMER_MS};
 
 impl Node {
     /// What makes this state another one than others. Of times, only how far away they
@@ -17,7 +17,7 @@ impl Node {
             step.signal.is_some().hash(&mut hasher);
             (step.unread, step.refusal.is_some(), step.generations).hash(&mut hasher);
             let doubtful_ms = step.doubtful_at_ms.map(|at_ms| self.now_ms - at_ms);
-            doubtful_ms.map(|age_ms| age_ms.min(CALL_MS)).hash(&mut hasher);
+            doubtful_ms.map(|age_ms| age_ms.min(ON_THE_WIRE_MS)).hash(&mut hasher);
         }
         self.state.cancel_requested().hash(&mut hasher);
         self.state.turned_back().is_some().hash(&mut hasher);
