@@ -6,7 +6,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use orchestrator::{config::Config, doctor, runtime, server::Orchestrator, telemetry};
 use saga_log::OpenOptions;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// A saga is many small allocations that one thread makes and another gives back.
 #[global_allocator]
@@ -129,14 +128,7 @@ fn run(
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&config.telemetry)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let told = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let told = saga_serve::asked_to_stop()?;
     tokio::pin!(told);
     let orchestrator = tokio::select! {
         started = Orchestrator::start(config) => started?,

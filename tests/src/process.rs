@@ -2,6 +2,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
@@ -74,6 +75,28 @@ impl Process {
         // The shell's own `kill`: a bare machine may have no other.
         let sent = Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await;
         assert!(sent.unwrap().success(), "SIGTERM was not sent to {}", self.name);
+    }
+
+    /// It stands still, as a program that hangs.
+    pub fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    /// Lets no file that it writes grow beyond so many bytes, as a full disk does. `None`: there
+    /// is room again.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        let pid = self.child.id().unwrap_or_else(|| panic!("{} has ended", self.name));
+        Pid::from_raw(pid.try_into().unwrap()).unwrap()
     }
 
     /// Its arguments and its environment, as other programs of its user read them.

@@ -32,6 +32,8 @@ pub struct Server {
     name: &'static str,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// What its environment has besides.
+    pub environment: Vec<(String, String)>,
     address: SocketAddr,
     protocol: Protocol,
     /// What is spoken with it. Absent: plain text.
@@ -44,7 +46,8 @@ impl Server {
     #[must_use]
     pub fn new(name: &'static str, protocol: Protocol) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        Self { name, arguments: Vec::new(), address, protocol, tls: None, process: None }
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Self { name, arguments, environment, address, protocol, tls: None, process: None }
     }
 
     /// Where it listens, whether or not it runs.
@@ -84,7 +87,7 @@ impl Server {
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = programs::command(self.name);
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
         command
     }
 

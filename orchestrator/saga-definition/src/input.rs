@@ -135,7 +135,7 @@ fn too_deep() -> InputError {
 }
 
 /// Whether more than so many messages are inside one another.
-fn is_deeper(message: &DynamicMessage, levels: usize) -> bool {
+pub(crate) fn is_deeper(message: &DynamicMessage, levels: usize) -> bool {
     if levels == 0 {
         return true;
     }

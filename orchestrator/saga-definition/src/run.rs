@@ -9,8 +9,12 @@ use saga_core::{Direction, OperationId, SagaId, StepIndex, Verdict};
 use crate::{
     ActionPlan, CallPlan, CompiledDefinition, canonical,
     expression::{Expression, Failure, Frame, Reads},
+    input::is_deeper,
     request::{Difference, FieldError},
 };
+
+/// Messages inside one another that libraries read: more, and they take it for damaged.
+const LEVELS_MAX: usize = 100;
 
 /// What a saga knows: the values that expressions may read.
 pub trait RunData: fmt::Debug {
@@ -139,7 +143,15 @@ impl CompiledDefinition {
         self.headers(step, direction, data)?;
         // Nothing is sent whose reply could not be judged.
         call.expect.render(&frame).map_err(|error| unexpected(&what(), error))?;
-        Ok(Rendered::Request(canonical::encode(&message)))
+        let request = canonical::encode(&message);
+        // A level takes two bytes at least.
+        if 2 * LEVELS_MAX < request.len() && is_deeper(&message, LEVELS_MAX) {
+            let message =
+                format!("more than {LEVELS_MAX} messages inside one another: nobody reads it");
+            let line = call.request.reads().first().map_or(0, |(_, span)| span.line);
+            return Err(RenderError { what: what(), line, message });
+        }
+        Ok(Rendered::Request(request))
     }
 
     /// What the signal that came for a step means.

@@ -34,6 +34,7 @@ use crate::store::{
 
 mod file;
 mod inspect;
+mod stamp;
 mod write;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -106,6 +107,9 @@ impl SqliteStore {
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers_max)
             .connect_lazy_with(connect.clone().pragma("query_only", "1"));
+        // Into the file at once, so that it is told from all others from here on.
+        file.stamp(&mut connection).await.map_err(unreachable)?;
+        connection.execute("/* open */ pragma wal_checkpoint").await.map_err(unreachable)?;
         let write_ahead = file.write_ahead().map_err(unreachable)?;
         let slot = Mutex::new(Some(Writing { connection, write_ahead }));
         Ok(Self { readers, writer: Arc::new(Writer { options: connect, slot, file }) })
@@ -152,6 +156,8 @@ impl SqliteStore {
         let mut slot = self.writer.slot.lock().await;
         let mut writing =
             self.writer.take(&mut slot).await.map_err(|error| classify("write", error))?;
+        let stamped = self.writer.file.stamp(&mut writing.connection).await;
+        stamped.map_err(|error| classify("write", error))?;
         while let Some(wave) = plan.next_wave() {
             // An error leaves the slot empty: closing the connection rolls back.
             let written = write::write_wave(&mut writing.connection, &wave).await?;

@@ -11,7 +11,7 @@
 //! holds), `messages` (a request is handed on only as a whole), `layer` (around all methods),
 //! `answer` (refusals with their reasons), `requests` (what is counted of calls), `process`
 //! (descriptors and files), `quiet` (warnings of libraries), `ops` (a port of its own, for the
-//! machinery around a program), and `secret`, which keeps passwords out of what others may read.
+//! machinery around a program), `stop` (signals), and `secret`, which keeps passwords out of what others may read.
 
 mod answer;
 mod call;
@@ -25,6 +25,7 @@ mod process;
 mod quiet;
 mod requests;
 mod secret;
+mod stop;
 mod stream;
 mod wire;
 
@@ -37,5 +38,6 @@ pub use process::prepare_process;
 pub use quiet::Quiet;
 pub use requests::Requests;
 pub use secret::text_or_file;
+pub use stop::asked_to_stop;
 pub use stream::{Guarded, Peer};
 pub use wire::{Plaintext, Wire};

@@ -86,6 +86,25 @@ fn a_whole_message_is_a_request() {
     assert_eq!(refused("request: input.more[0]")[0].0, "wrong-type");
 }
 
+/// Libraries of no language read what is nested deeper.
+#[test]
+fn a_request_that_nobody_could_read_is_not_sent() {
+    let made = definition("request: { more: [ { back: input } ] }");
+    let nested = |levels: u8| {
+        // `more` of an In and `back` of a Rep in turn.
+        let input = (1..levels).fold(Vec::new(), |inner, level| {
+            let tag = if (levels - level) % 2 == 1 { 0x22 } else { 0x1a };
+            let mut outer = vec![tag];
+            prost::encode_length_delimiter(inner.len(), &mut outer).unwrap();
+            [outer, inner].concat()
+        });
+        Data { input: input.into(), ..Data::default() }
+    };
+    rendered(&made, 0, &nested(98));
+    let deep = made.render(StepIndex(0), Direction::Forward, &nested(99)).unwrap_err();
+    assert!(deep.to_string().contains("more than 100 messages"), "{deep}");
+}
+
 #[test]
 fn a_call_has_headers_of_its_own_and_none_of_the_engine() {
     let made = definition("headers: { idempotency-key: op(\"do\"), x-shop: input.id }");

@@ -2,21 +2,25 @@
 //!
 //! A file that is deleted or replaced under a process (a restore by `mv`) stays open, and takes
 //! commits that nobody will ever find. So after each commit, and before it is answered, the
-//! names in the folder are compared with what is open.
+//! names in the folder are compared with what is open, and what is in the file with what was
+//! written (`stamp`).
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
+
+use super::stamp::Stamp;
 use crate::open::{OpenError, unreachable};
 
 /// The file behind a name: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Inode(u64, u64);
 
-impl From<Metadata> for Inode {
-    fn from(found: Metadata) -> Self {
+impl From<&Metadata> for Inode {
+    fn from(found: &Metadata) -> Self {
         Self(found.dev(), found.ino())
     }
 }
@@ -24,8 +28,8 @@ impl From<Metadata> for Inode {
 /// A file or its write-ahead log that is not the one that was opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} was deleted or replaced while it was open; what is written now is lost: stop this \
-     process, put the right file there, and start it again",
+    "{} was deleted, replaced or overwritten while it was open; what is written now is lost: stop \
+     this process, put the right file there, and start it again",
     .0.display()
 )]
 pub(super) struct Replaced(PathBuf);
@@ -42,6 +46,7 @@ pub(super) struct LogFile {
     _beside: File,
     /// Once that is so, it stays so: connections that are open know two files as one.
     replaced: OnceLock<PathBuf>,
+    stamp: Stamp,
 }
 
 impl LogFile {
@@ -72,8 +77,9 @@ impl LogFile {
             std::mem::forget(file);
             return Err(in_use);
         }
-        let inode = file.metadata().map_err(unreachable)?.into();
-        Ok(Self { path, inode, lock: Some(file), _beside: beside_file, replaced: OnceLock::new() })
+        let inode = (&file.metadata().map_err(unreachable)?).into();
+        let (stamp, replaced) = (Stamp::of(&file).map_err(unreachable)?, OnceLock::new());
+        Ok(Self { path, inode, lock: Some(file), _beside: beside_file, replaced, stamp })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -106,11 +112,27 @@ impl LogFile {
         if let Some(path) = self.replaced.get() {
             return Err(Replaced(path.clone()));
         }
-        let open = [(&self.path, self.inode), (&write_ahead.path, write_ahead.inode)];
-        match open.into_iter().find(|(path, open)| inode(path) != Some(*open)) {
-            Some((path, _)) => Err(self.is_replaced(path)),
-            None => Ok(()),
+        if inode(&write_ahead.path) != Some(write_ahead.inode) {
+            return Err(self.is_replaced(&write_ahead.path));
         }
+        let is_ours = |found: &Metadata| {
+            let open = self.lock.as_ref();
+            Inode::from(found) == self.inode && open.is_some_and(|it| self.stamp.holds(it, found))
+        };
+        match fs::metadata(&self.path) {
+            Ok(found) if is_ours(&found) => Ok(()),
+            _ => Err(self.is_replaced(&self.path)),
+        }
+    }
+
+    /// Writes the number by which the content of the file is known, if it is time.
+    pub(super) async fn stamp(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        if let Some(number) = self.stamp.due() {
+            let stamp = format!("/* stamp */ pragma user_version = {number}");
+            connection.execute(AssertSqlSafe(stamp)).await?;
+            self.stamp.written();
+        }
+        Ok(())
     }
 
     fn is_replaced(&self, path: &Path) -> Replaced {
@@ -119,7 +141,7 @@ impl LogFile {
 }
 
 fn inode(path: &Path) -> Option<Inode> {
-    fs::metadata(path).ok().map(Inode::from)
+    fs::metadata(path).ok().as_ref().map(Inode::from)
 }
 
 /// A write-ahead log as it was when its connection was made.

@@ -170,3 +170,60 @@ async fn a_file_is_locked_under_all_of_its_names() {
     }
     write_new(&*store, &[start(1, running(None))]).await;
 }
+
+/// Another file is copied over the open one, which keeps its name and its inode: what is answered
+/// behind that is found when the file is opened again.
+#[tokio::test]
+async fn a_commit_behind_a_copy_over_the_file_is_not_answered() {
+    for (is_checkpointed, is_earlier) in
+        [(false, false), (false, true), (true, false), (true, true)]
+    {
+        let what = format!("checkpointed: {is_checkpointed}, an earlier copy: {is_earlier}");
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("log.db"), directory.path().join("other.db"));
+        drop(open(if is_earlier { &path } else { &other }, true).await.unwrap());
+        if is_earlier {
+            std::fs::copy(&path, &other).unwrap();
+        }
+        let store = open(&path, true).await.unwrap();
+        for n in 1..40 {
+            write_new(&*store, &[start(n, running(None))]).await;
+        }
+        if is_checkpointed {
+            checkpoint(&path).await;
+        }
+        std::fs::copy(&other, &path).unwrap();
+        for n in 40..44 {
+            let written = store.write(&[start(n, running(None))]).await;
+            assert!(matches!(written, Err(StoreError::Unavailable { .. })), "{what}: {written:?}");
+            let beaten = store.beat(NODE, 1).await;
+            assert!(matches!(beaten, Err(StoreError::Unavailable { .. })), "{what}: {beaten:?}");
+        }
+    }
+}
+
+/// A copy that was made while the log was open, and whatever programs for backups do beside it.
+#[tokio::test]
+async fn a_copy_of_the_open_file_is_told_from_it_once_it_is_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, other) = (directory.path().join("log.db"), directory.path().join("other.db"));
+    let store = open(&path, true).await.unwrap();
+    for n in 1..4 {
+        write_new(&*store, &[start(n, running(None))]).await;
+        checkpoint(&path).await;
+    }
+    std::fs::copy(&path, &other).unwrap();
+    // It is what the file is, so nothing is lost.
+    std::fs::copy(&other, &path).unwrap();
+    write_new(&*store, &[start(4, running(None))]).await;
+    checkpoint(&path).await;
+    write_new(&*store, &[start(5, running(None))]).await;
+    std::fs::copy(&other, &path).unwrap();
+    let written = store.write(&[start(6, running(None))]).await;
+    assert!(matches!(written, Err(StoreError::Unavailable { .. })), "{written:?}");
+}
+
+/// As programs for backups do: by a connection of their own.
+async fn checkpoint(path: &Path) {
+    connect(path).await.execute("pragma wal_checkpoint(truncate)").await.unwrap();
+}

@@ -5,7 +5,6 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use saga_serve::Ops;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -146,7 +145,7 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
     let server = server.trusting(&config.engines).with_ops(ops);
     let app = S::app(database, config.service).await?;
     tracing::info!(listen = %server.local_addr(), "{} serves", S::NAME);
-    server.run(app, asked_to_stop()?).await?;
+    server.run(app, saga_serve::asked_to_stop().context("listen for signals")?).await?;
     tracing::info!("{} has stopped", S::NAME);
     Ok(())
 }
@@ -165,16 +164,4 @@ fn start_log(log: &LogConfig) -> anyhow::Result<()> {
     let lines = lines.with_filter(saga_serve::Quiet::default());
     tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
-}
-
-/// Ends at SIGTERM or SIGINT, whichever comes first.
-fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
