@@ -153,15 +153,15 @@ const RULES: [Rule; 15] = [
         group by coupon_id having 1 < count(*) order by coupon_id limit 100",
     ),
     Rule::new(
-        "I14: coupons are given back where their order or line is cancelled, and only there",
+        "I14: coupons are given back where their order or line came to nothing, and only there",
         "coupon",
         "/* audit: coupons of cancelled orders */
         select coupon_id, returned, expected from (
             select coupon_id,
                 cast(case when coupon_uses.state = 'RETURNED' then 1 else 0 end as bigint)
                     as returned,
-                cast(case when status = 'CANCELED' or order_lines.state = 'CANCELED' then 1
-                    else 0 end as bigint) as expected
+                cast(case when status in ('CANCELED', 'PAYMENT_OUT_OF_STOCK', 'PAYMENT_RETURNED')
+                    or order_lines.state = 'CANCELED' then 1 else 0 end as bigint) as expected
             from coupon_uses
             join order_heads on order_heads.order_no = coupon_uses.order_no
             left join order_lines on order_lines.order_no = coupon_uses.order_no
@@ -169,15 +169,15 @@ const RULES: [Rule; 15] = [
         ) as it where returned <> expected order by coupon_id limit 100",
     ),
     Rule::new(
-        "I12: an order with coupons is cheaper by what they took off, and by nothing else",
+        "I12: an order is cheaper by what its coupons took off, and by nothing else",
         "order",
         "/* audit: discounts */
         select order_no, discounts, taken from (
             select orders.order_no, (
-                select cast(coalesce(sum(discount_minor), 0) as bigint)
+                select cast(coalesce(sum(discount_minor), 0) - uncouponed_minor as bigint)
                 from order_lines where order_lines.order_no = orders.order_no
             ) as discounts, (
-                select cast(sum(taken_minor) as bigint)
+                select cast(coalesce(sum(taken_minor), 0) as bigint)
                 from coupon_uses where coupon_uses.order_no = orders.order_no
             ) as taken
             from orders

@@ -16,7 +16,7 @@ use crate::{
     Orders,
     limits::{COUPONS_MAX, check_customer},
     order::check_order_no,
-    place::checked_lines_minor,
+    place::{checked_lines_minor, duplicate},
 };
 
 mod discount;
@@ -61,14 +61,15 @@ impl Operation<Orders> for UseCouponsRequest {
     ) -> Result<UseCouponsResponse, OperationError> {
         fields::refuse(check(&self))?;
         let Self { customer_id, currency, lines, .. } = &self;
+        if stands(tx, &self.order_no).await? {
+            return Err(duplicate(&self.order_no));
+        }
         let wish = Wish { customer_id, currency, lines, now_ms: op.at_ms };
         let coupons = usable(tx, &wish, &self.coupon_ids).await?;
         let mut bill = Bill::of(&self.lines);
-        let mut uses = take_off(&mut bill, coupons)?;
+        let uses = take_off(&mut bill, coupons)?;
         let (lines, discount_minor, total_minor) = bill.into_lines();
         check_total(&self, &lines, total_minor)?;
-        // In one order, so that no two orders wait for each other.
-        uses.sort_unstable_by(|one, other| one.coupon_id.cmp(&other.coupon_id));
         for it in &uses {
             write(tx, &self.order_no, op.op_id, it).await?;
         }
@@ -90,11 +91,27 @@ impl Operation<Orders> for ReturnCouponsRequest {
         _: &OperationMeta,
     ) -> Result<ReturnCouponsResponse, OperationError> {
         let use_op_id = parse_op_id("use_op_id", &self.use_op_id)?;
+        let used_for =
+            "/* used_for */ select order_no from coupon_uses where use_op_id = $1 limit 1";
+        if let Some(row) = tx.row(used_for, &[Arg::Uuid(use_op_id)]).await? {
+            let order_no = row.text(0)?;
+            if stands(tx, &order_no).await? {
+                let message =
+                    format!("order {order_no} is there: its coupons come back with its cancel");
+                return Err(failed("ORDER_STANDS", message, ("order_no", order_no)));
+            }
+        }
         // The order never was: its number may come again with other coupons.
         let sql = "/* return_coupons */ delete from coupon_uses where use_op_id = $1";
         let returned = tx.execute(sql, &[Arg::Uuid(use_op_id)]).await?;
         Ok(ReturnCouponsResponse { coupons: i64::try_from(returned).unwrap_or(i64::MAX) })
     }
+}
+
+/// Whether there is such an order.
+async fn stands(tx: &mut Tx, order_no: &str) -> Result<bool, sqlx::Error> {
+    let sql = "/* order_stands */ select order_no from orders where order_no = $1";
+    Ok(tx.row(sql, &[Arg::Text(order_no)]).await?.is_some())
 }
 
 /// What a cancel gives back.
@@ -225,7 +242,8 @@ async fn usable_one(
 /// Takes the coupons off the bill; answers what each of them took.
 fn take_off(bill: &mut Bill, mut coupons: Vec<Usable>) -> Result<Vec<Use>, OperationError> {
     // Those of a line first: what is taken off the order is taken off what is left then. The
-    // customer's order of them is no matter: the same coupons cost the same.
+    // customer's order of them is no matter: the same coupons cost the same, and no two orders
+    // wait for each other.
     coupons.sort_unstable_by(|one, other| {
         let rank = |it: &Usable| (it.item_id.is_empty(), it.value.is_percent());
         (rank(one), &one.coupon_id).cmp(&(rank(other), &other.coupon_id))

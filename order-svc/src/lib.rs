@@ -75,6 +75,13 @@ pub const SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0004_coupons.sql"),
             },
         },
+        Migration {
+            name: "0005_discounts",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0005_discounts.sql"),
+                sqlite: include_str!("../migrations/sqlite/0005_discounts.sql"),
+            },
+        },
     ],
 };
 

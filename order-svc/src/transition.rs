@@ -71,6 +71,10 @@ impl Operation<Orders> for TransitionRequest {
             OrderStatus::Delivered => {
                 delivery::end(tx, &order.order_no, DeliveryState::Delivered).await?;
             }
+            // It is never settled any more.
+            OrderStatus::PaymentOutOfStock | OrderStatus::PaymentReturned => {
+                coupon::give_back(tx, &order.order_no, Cancelled::Order).await?;
+            }
             OrderStatus::Canceled => {
                 line::cancel_all(tx, &order.order_no, op.op_id).await?;
                 coupon::give_back(tx, &order.order_no, Cancelled::Order).await?;

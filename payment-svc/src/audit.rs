@@ -117,18 +117,18 @@ const RULES: [Rule; 10] = [
         "E4: an order is charged once",
         "order",
         "/* audit: double_charge */
-        select sightings.order_no,
-            cast(sum(sightings.balance_minor) + max(payments.amount_minor
-                - payments.cancelled_minor) as bigint),
-            max(payments.amount_minor - payments.cancelled_minor)
+        select sightings.order_no || ', beside its payment, in ' || sightings.currency,
+            cast(sum(sightings.balance_minor) as bigint), 0
         from sightings
-        join payments on payments.order_no = sightings.order_no
-            and payments.status in ('COMPLETED', 'PARTIALLY_CANCELLED')
         where 0 < sightings.balance_minor and not exists (
             select 1 from payments as ours
             where ours.provider = sightings.provider
                 and ours.provider_key = sightings.provider_key and ours.status <> 'FAILED')
-        group by sightings.order_no
+            and exists (
+                select 1 from payments
+                where payments.order_no = sightings.order_no
+                    and payments.status in ('COMPLETED', 'PARTIALLY_CANCELLED'))
+        group by sightings.order_no, sightings.currency
         limit 100",
     ),
     // Of toss alone: there nothing is captured but by a confirm, whose attempt is written

@@ -61,6 +61,10 @@ pub struct CancelPlan {
     /// Currency of the payment. Of a stray, and in plans of before there was one: empty.
     #[prost(string, tag = "9")]
     pub currency: String,
+    /// With how many decimals the provider was told the payment's amount; in plans of before
+    /// there was such a field, and of a stray: 0.
+    #[prost(uint32, tag = "10")]
+    pub decimals: u32,
 }
 
 /// What the provider said of a payment of ours, or of a stray.
@@ -148,8 +152,8 @@ impl ProviderOperation<Payments> for CancelRequest {
 impl From<CancelPlan> for Refund {
     fn from(plan: CancelPlan) -> Self {
         let CancelPlan { provider_key, order_no, balance_minor, amount_minor, .. } = plan;
-        let CancelPlan { reason, currency, .. } = plan;
-        Self { provider_key, order_no, balance_minor, amount_minor, currency, reason }
+        let CancelPlan { reason, currency, decimals, .. } = plan;
+        Self { provider_key, order_no, balance_minor, amount_minor, currency, decimals, reason }
     }
 }
 
@@ -213,6 +217,7 @@ async fn intend_ours(
         provider: payment.provider,
         is_stray: false,
         currency: payment.currency,
+        decimals: payment.decimals,
     }))
 }
 

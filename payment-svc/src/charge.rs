@@ -80,12 +80,16 @@ pub struct ChargePlan {
     /// The provider.
     #[prost(string, tag = "6")]
     pub provider: String,
+    /// With how many decimals the provider is told the amount. In plans of before there was
+    /// such a field, as it is: with none.
+    #[prost(uint32, tag = "7")]
+    pub decimals: u32,
 }
 
 impl From<ChargePlan> for Charge {
     fn from(plan: ChargePlan) -> Self {
-        let ChargePlan { provider_key, order_no, amount_minor, currency, .. } = plan;
-        Self { provider_key, order_no, amount_minor, currency }
+        let ChargePlan { provider_key, order_no, amount_minor, currency, decimals, .. } = plan;
+        Self { provider_key, order_no, amount_minor, currency, decimals }
     }
 }
 
@@ -103,8 +107,8 @@ pub(crate) async fn intend(
     tx: &mut Tx,
     op: &OperationMeta,
 ) -> Result<ChargePlan, OperationError> {
-    fields::refuse(check(&purchase))?;
-    let payment_id = claim::claim(&purchase, tx, op).await?;
+    let decimals = fields::refuse(check(&purchase))?;
+    let payment_id = claim::claim(&purchase, decimals, tx, op).await?;
     attempts::open(tx, op.op_id, payment_id, op.at_ms).await?;
     Ok(ChargePlan {
         provider_key: purchase.provider_key.to_owned(),
@@ -113,10 +117,12 @@ pub(crate) async fn intend(
         currency: purchase.currency.to_owned(),
         intended_at_ms: database_ms(tx).await?,
         provider: purchase.provider.to_owned(),
+        decimals,
     })
 }
 
-fn check(purchase: &Purchase<'_>) -> Result<(), OperationError> {
+/// Checks every field; returns the decimals of the currency.
+fn check(purchase: &Purchase<'_>) -> Result<u32, OperationError> {
     check_order_no("order_no", purchase.order_no)?;
     check_provider("provider", purchase.provider)?;
     check_provider_key("provider_key", purchase.provider_key)?;

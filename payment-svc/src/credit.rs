@@ -15,7 +15,7 @@ use crate::{
     cancel::not_found,
     limits::{check_account, check_credits, parse_payment_id},
     payments::{
-        self, Payment, Status,
+        self, Payment,
         credits::{self, Entry, Kind, NewEntry},
     },
     reason::{self, refusal},
@@ -40,11 +40,13 @@ impl Operation<Payments> for GrantCreditRequest {
         if let Some(granted) = granted {
             return granted_before(self, granted, tx).await;
         }
-        if is_revoked || payment.status == Status::Cancelled {
+        if is_revoked {
             let balance = credits::balance(tx, &self.account).await?;
             return Ok(GrantCreditResponse { account: self.account, credits: 0, balance });
         }
-        if !matches!(payment.status, Status::Completed | Status::PartiallyCancelled) {
+        // Whatever was given back of it since: what takes credits back is their revocation, so that
+        // it does not matter which of the two comes first.
+        if !payment.is_captured() {
             let message = format!("payment {payment_id} was not captured");
             return Err(refusal(reason::NOT_PAID, message, Vec::new()).into());
         }

@@ -3,7 +3,7 @@
 use saga_participant::{OperationError, fields};
 use uuid::Uuid;
 
-use crate::provider;
+use crate::provider::{self, amount};
 
 /// The largest amount, in minor units: sums of a billion of them still fit.
 pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000;
@@ -55,8 +55,11 @@ pub(crate) fn check_amount(field: &str, amount_minor: i64) -> Result<(), Operati
     Err(OperationError::invalid(field, amount_minor, remedy))
 }
 
-pub(crate) fn check_currency(field: &str, currency: &str) -> Result<(), OperationError> {
-    fields::currency(field, currency)
+/// Returns the decimals of the currency.
+pub(crate) fn check_currency(field: &str, currency: &str) -> Result<u32, OperationError> {
+    fields::currency(field, currency)?;
+    let remedy = "a currency with units to pay with";
+    amount::decimals(currency).ok_or_else(|| OperationError::invalid(field, currency, remedy))
 }
 
 pub(crate) fn check_provider(field: &str, provider: &str) -> Result<(), OperationError> {

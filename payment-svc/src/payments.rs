@@ -66,19 +66,24 @@ pub(crate) struct Payment {
     pub(crate) amount_minor: i64,
     pub(crate) cancelled_minor: i64,
     pub(crate) currency: String,
+    /// With how many decimals its provider was told the amount.
+    pub(crate) decimals: u32,
     pub(crate) status: Status,
     pub(crate) announced_at_ms: Option<i64>,
 }
 
 impl Payment {
+    /// Whether money came, whatever was given back of it.
+    pub(crate) fn is_captured(&self) -> bool {
+        match self.status {
+            Status::Prepared | Status::Confirming | Status::Failed => false,
+            Status::Completed | Status::PartiallyCancelled | Status::Cancelled => true,
+        }
+    }
+
     /// What is left with us, in minor units.
     pub(crate) fn balance_minor(&self) -> i64 {
-        match self.status {
-            Status::Prepared | Status::Confirming | Status::Failed => 0,
-            Status::Completed | Status::PartiallyCancelled | Status::Cancelled => {
-                self.amount_minor - self.cancelled_minor
-            }
-        }
+        if self.is_captured() { self.amount_minor - self.cancelled_minor } else { 0 }
     }
 
     fn read(row: &Row) -> Result<Self, sqlx::Error> {
@@ -92,8 +97,13 @@ impl Payment {
             currency: row.text(6)?,
             status: Status::parse(&row.text(7)?)?,
             announced_at_ms: row.optional_int(8)?,
+            decimals: decimals(row.int(9)?)?,
         })
     }
+}
+
+fn decimals(stored: i64) -> Result<u32, sqlx::Error> {
+    u32::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// A select of payments. With `locked`, other transactions wait until ours has ended; in
@@ -104,7 +114,7 @@ macro_rules! select {
             "/* ",
             $name,
             " */ select payment_id, order_no, provider, provider_key, amount_minor, \
-             cancelled_minor, currency, status, announced_at_ms from payments ",
+             cancelled_minor, currency, status, announced_at_ms, decimals from payments ",
             $rest
         )
     };
@@ -213,6 +223,7 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) provider_key: Option<&'a str>,
     pub(crate) amount_minor: i64,
     pub(crate) currency: &'a str,
+    pub(crate) decimals: u32,
     pub(crate) announced_at_ms: Option<i64>,
     pub(crate) created_at_ms: i64,
 }
@@ -230,8 +241,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewPayment<'_>) -> Result<bool, sql
             "/* payments::insert */
             insert into payments
                 (payment_id, order_no, provider, provider_key, amount_minor, currency, status,
-                 announced_at_ms, created_at_ms)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 announced_at_ms, created_at_ms, decimals)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             on conflict do nothing",
             &[
                 Arg::Uuid(new.payment_id),
@@ -243,10 +254,19 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewPayment<'_>) -> Result<bool, sql
                 Arg::Text(status.as_str()),
                 new.announced_at_ms.into(),
                 Arg::Int(new.created_at_ms),
+                Arg::Int(new.decimals.into()),
             ],
         )
         .await?;
     Ok(inserted == 1)
+}
+
+/// With what an announced payment is to be confirmed.
+pub(crate) struct Confirming<'a> {
+    pub(crate) payment_id: Uuid,
+    pub(crate) provider: &'a str,
+    pub(crate) provider_key: &'a str,
+    pub(crate) decimals: u32,
 }
 
 /// An announced payment is about to be confirmed with the provider's key.
@@ -256,16 +276,20 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewPayment<'_>) -> Result<bool, sql
 /// [`OperationError::Conflict`]: another transaction took the key a moment ago.
 pub(crate) async fn begin_confirming(
     tx: &mut Tx,
-    payment_id: Uuid,
-    provider: &str,
-    provider_key: &str,
+    with: Confirming<'_>,
 ) -> Result<(), OperationError> {
     let updated = tx
         .execute(
             "/* payments::begin_confirming */
-            update payments set status = 'CONFIRMING', provider = $2, provider_key = $3
+            update payments set status = 'CONFIRMING', provider = $2, provider_key = $3,
+                decimals = $4
             where payment_id = $1",
-            &[Arg::Uuid(payment_id), Arg::Text(provider), Arg::Text(provider_key)],
+            &[
+                Arg::Uuid(with.payment_id),
+                Arg::Text(with.provider),
+                Arg::Text(with.provider_key),
+                Arg::Int(with.decimals.into()),
+            ],
         )
         .await;
     match updated {

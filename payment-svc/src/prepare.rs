@@ -22,7 +22,7 @@ impl Operation<Payments> for PrepareRequest {
     ) -> Result<PrepareResponse, OperationError> {
         check_order_no("order_no", &self.order_no)?;
         check_amount("amount_minor", self.amount_minor)?;
-        check_currency("currency", &self.currency)?;
+        let decimals = check_currency("currency", &self.currency)?;
         check_provider("provider", &self.provider)?;
 
         let payment_id = Uuid::new_v5(&op.op_id, b"payment");
@@ -33,6 +33,7 @@ impl Operation<Payments> for PrepareRequest {
             provider_key: None,
             amount_minor: self.amount_minor,
             currency: &self.currency,
+            decimals,
             announced_at_ms: Some(op.at_ms),
             created_at_ms: op.at_ms,
         };

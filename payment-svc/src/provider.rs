@@ -39,7 +39,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// two different refunds of one payment the first must be settled before the second.
     async fn cancel(&self, refund: &Refund, asking: &Asking) -> Settled<CancelAnswer>;
 
-    /// Shows what the provider knows of a payment. Changes nothing.
+    /// Shows what the provider knows of a payment, in minor units of its currency. Changes nothing.
     async fn look_up(&self, wanted: Wanted<'_>) -> Settled<Option<Seen>>;
 
     /// The next movements of money of `span`, oldest first. `None`: this provider has no list of them that we can read. Changes nothing.
@@ -129,6 +129,8 @@ pub struct Charge {
     pub amount_minor: i64,
     /// Its currency, ISO 4217.
     pub currency: String,
+    /// With how many decimals the provider is told it.
+    pub decimals: u32,
 }
 
 /// Money to give back.
@@ -143,11 +145,15 @@ pub struct Refund {
     /// How much to give back, in minor units, from 1 to the balance. All of the balance
     /// means: whatever is left, also where the provider holds less than we think.
     pub amount_minor: i64,
-    /// Currency of the payment, ISO 4217.
+    /// Currency of the payment, ISO 4217. Empty in plans of before there was one.
     pub currency: String,
+    /// With how many decimals the provider was told the payment's amount, and is told these.
+    pub decimals: u32,
     /// Why, 1 to 200 characters.
     pub reason: String,
 }
+
+const NOT_ITS_AMOUNT: &str = "the provider shows an amount that this payment cannot have";
 
 /// The currencies that a provider takes where nothing is configured: both are Korean, and take
 /// a payment that names no currency for one in won.
@@ -157,8 +163,14 @@ pub(crate) fn currencies_default() -> Vec<String> {
     vec![CURRENCY_DEFAULT.to_owned()]
 }
 
-/// Refuses a configuration that names what is no currency.
-pub(crate) fn check_currencies(currencies: &[String]) -> Result<(), ProviderConfigError> {
+/// Refuses a configuration of a provider that names no currency, or what is none.
+pub(crate) fn check_currencies(
+    provider: &'static str,
+    currencies: &[String],
+) -> Result<(), ProviderConfigError> {
+    if currencies.is_empty() {
+        return Err(ProviderConfigError::NoCurrencies { provider });
+    }
     match currencies.iter().find(|it| amount::decimals(it).is_none()) {
         None => Ok(()),
         Some(currency) => Err(ProviderConfigError::Currency { currency: currency.clone() }),
@@ -233,6 +245,33 @@ pub struct Seen {
     pub balance_minor: i64,
     /// Where it stands.
     pub standing: Standing,
+}
+
+impl Seen {
+    /// The same payment, its amounts as whoever told the provider an amount with so many decimals
+    /// counts them. `None`: it has others. One in another currency stays as it is.
+    pub(crate) fn told_with(self, currency: &str, decimals: u32) -> Option<Self> {
+        if !currency.is_empty() && currency != self.currency {
+            return Some(self);
+        }
+        let of_currency = amount::decimals(&self.currency)?;
+        let amount_minor = amount::rescaled(self.amount_minor, of_currency, decimals)?;
+        let balance_minor = amount::rescaled(self.balance_minor, of_currency, decimals)?;
+        Some(Self { amount_minor, balance_minor, ..self })
+    }
+}
+
+/// What a look-up showed, its amounts as in [`Seen::told_with`].
+pub(crate) fn told(
+    found: Settled<Option<Seen>>,
+    currency: &str,
+    decimals: u32,
+) -> Settled<Option<Seen>> {
+    let Settled::Definite(Some(seen)) = found else { return found };
+    match seen.told_with(currency, decimals) {
+        Some(seen) => Settled::Definite(Some(seen)),
+        None => Settled::Unknown { message: NOT_ITS_AMOUNT.to_owned() },
+    }
 }
 
 /// Where a payment stands at the provider.

@@ -57,6 +57,13 @@ pub const SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0003_ledger.sql"),
             },
         },
+        Migration {
+            name: "0004_decimals",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0004_decimals.sql"),
+                sqlite: include_str!("../migrations/sqlite/0004_decimals.sql"),
+            },
+        },
     ],
 };
 

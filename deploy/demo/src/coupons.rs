@@ -85,8 +85,8 @@ impl Basket {
         let of_minor = if coupon.item_id.is_empty() {
             lines.iter().map(|it| cost_minor(&it.item_id, it.qty)).sum()
         } else {
-            let line = lines.iter().find(|it| it.item_id == coupon.item_id);
-            line.map_or(0, |it| cost_minor(&it.item_id, it.qty))
+            let of_item = lines.iter().filter(|it| it.item_id == coupon.item_id);
+            of_item.map(|it| cost_minor(&it.item_id, it.qty)).max().unwrap_or(0)
         };
         let taken_minor = match coupon.kind() {
             CouponKind::Percent => of_minor * coupon.value / 100,

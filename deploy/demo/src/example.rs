@@ -146,6 +146,7 @@ fn paid_later(order: &PlaceOrderInput) -> anyhow::Result<Example> {
         lines: order.lines.clone(),
         expected_minor: payment.amount_minor,
         credit_account: String::new(),
+        coupon_ids: Vec::new(),
     };
     let input = ("PlacePendingOrderInput", input).json()?;
     Ok(Example { definition: "place-pending-order", order_no: order.order_no.clone(), input })

@@ -1,6 +1,8 @@
 //! What coupons take off the lines of an order. A line is never cheaper than nothing, and what is
 //! taken off the lines is what the coupon takes, to the last unit.
 
+use std::cmp::Reverse;
+
 use saga_proto::shop::order::v1::OrderLine;
 
 /// What a coupon is worth.
@@ -39,17 +41,18 @@ impl Bill {
         Self { lines: lines.to_vec(), has_own: vec![false; lines.len()] }
     }
 
-    /// Takes a coupon off one line of its item; answers which, from 1, and how much. `None`: no
-    /// such line is left, or nothing of it.
+    /// Takes a coupon off the dearest line of its item, of two the first; answers which, from 1, and
+    /// how much. `None`: no such line is left, or nothing of it.
     pub(super) fn take_off_one(
         &mut self,
         item_id: &str,
         value: Value,
     ) -> Option<(Option<i64>, i64)> {
-        let is_free = |(index, line): (usize, &OrderLine)| {
-            line.item_id == item_id && !self.has_own[index] && 0 < value.of(cost_minor(line))
+        let is_free = |(index, line): &(usize, &OrderLine)| {
+            line.item_id == item_id && !self.has_own[*index] && 0 < value.of(cost_minor(line))
         };
-        let index = self.lines.iter().enumerate().position(is_free)?;
+        let free = self.lines.iter().enumerate().filter(is_free);
+        let (index, _) = free.max_by_key(|(index, line)| (cost_minor(line), Reverse(*index)))?;
         let taken_minor = value.of(cost_minor(&self.lines[index]));
         self.has_own[index] = true;
         self.lines[index].discount_minor += taken_minor;
@@ -130,6 +133,15 @@ mod tests {
         assert_eq!(bill.take_off_all(Value::Minor(1_000)), Some(27));
         assert_eq!(bill.take_off_all(Value::Minor(1_000)), None);
         assert_eq!(discounts(bill), (vec![100, 30], 130, 0));
+    }
+
+    #[test]
+    fn a_coupon_of_an_item_is_taken_off_its_dearest_line() {
+        let mut bill = bill(&[("a", 1, 30), ("b", 1, 900), ("a", 2, 50), ("a", 1, 100)]);
+        assert_eq!(bill.take_off_one("a", Value::Minor(40)), Some((Some(3), 40)));
+        assert_eq!(bill.take_off_one("a", Value::Percent(50)), Some((Some(4), 50)));
+        assert_eq!(bill.take_off_one("a", Value::Percent(50)), Some((Some(1), 15)));
+        assert_eq!(bill.take_off_one("a", Value::Percent(50)), None);
     }
 
     #[test]

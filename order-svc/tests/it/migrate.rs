@@ -25,7 +25,7 @@ const ORDERS: Sql = Sql {
 
 const LINES: &str = "
     insert into order_lines (order_no, line_no, item_id, qty, price_minor, discount_minor)
-    values ('order-1', 1, 'A', 2, 100, 0), ('order-1', 2, 'B', 1, 100, 0),
+    values ('order-1', 1, 'A', 2, 100, 0), ('order-1', 2, 'B', 1, 150, 50),
         ('order-2', 1, 'A', 1, 5, 0)";
 
 const FIRST: &str = "

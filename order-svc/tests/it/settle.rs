@@ -110,6 +110,7 @@ async fn s1_3_s1_4_the_amount_to_pay_is_the_order_s_own(scratch: Scratch) {
         let order_no = format!("order-{index}");
         let order = CreatePendingRequest { lines, ..pending(&order_no) };
         shop.client().create_pending(with_op_id(new_op_id(), order)).await.unwrap();
+        shop.call_discounts_old().await;
         let confirm = shop.transition(&order_no, OrderStatus::PaymentConfirm, 0).await.unwrap();
         assert_eq!((confirm.total_minor, confirm.currency.as_str()), (total_minor, "GBP"));
         let unnamed = TransitionRequest {

@@ -16,7 +16,7 @@ use crate::{
     },
     provider::{
         self, Asking, CancelAnswer, CancelRefusal, Provider, Refund, Seen, Standing, Wanted,
-        decided,
+        amount, decided,
     },
     reason::{self, refusal},
 };
@@ -69,6 +69,7 @@ pub(super) async fn intend(
         provider: provider.to_owned(),
         is_stray: true,
         currency: String::new(),
+        decimals: 0,
     })
 }
 
@@ -125,12 +126,17 @@ async fn refund(
     asking: &Asking,
 ) -> Settled<CancelOutcome> {
     let Seen { provider_key, order_no, amount_minor, balance_minor, currency, .. } = seen;
+    let Some(decimals) = amount::decimals(&currency) else {
+        let message = format!("the provider shows the payment in {currency}");
+        return Settled::Unknown { message };
+    };
     let all = Refund {
         provider_key,
         order_no,
         balance_minor,
         amount_minor: balance_minor,
         currency,
+        decimals,
         reason: plan.reason,
     };
     let stray = match decided(provider.cancel(&all, asking).await) {

@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::Purchase;
 use crate::{
-    payments::{self, NewPayment, Payment, Status, strays},
+    payments::{self, Confirming, NewPayment, Payment, Status, strays},
     reason::{self, refusal},
 };
 
 /// Makes the payment this operation's, in the state CONFIRMING, and returns its id.
 pub(super) async fn claim(
     purchase: &Purchase<'_>,
+    decimals: u32,
     tx: &mut Tx,
     op: &OperationMeta,
 ) -> Result<Uuid, OperationError> {
@@ -22,8 +23,10 @@ pub(super) async fn claim(
             Status::Prepared => {
                 check_announced(purchase, &live)?;
                 let Purchase { provider, provider_key, .. } = *purchase;
-                payments::begin_confirming(tx, live.payment_id, provider, provider_key).await?;
-                Ok(live.payment_id)
+                let payment_id = live.payment_id;
+                let with = Confirming { payment_id, provider, provider_key, decimals };
+                payments::begin_confirming(tx, with).await?;
+                Ok(payment_id)
             }
             Status::Confirming => Err(payments::in_progress()),
             _ => Err(already_used(&live)),
@@ -41,6 +44,7 @@ pub(super) async fn claim(
         provider_key: Some(purchase.provider_key),
         amount_minor: purchase.amount_minor,
         currency: purchase.currency,
+        decimals,
         announced_at_ms: announced.and_then(|it| it.announced_at_ms),
         created_at_ms: op.at_ms,
     };

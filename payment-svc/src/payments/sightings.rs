@@ -17,10 +17,11 @@ pub(crate) async fn record(
     tx.execute(
         "/* sightings::record */
         insert into sightings
-            (provider, provider_key, order_no, amount_minor, balance_minor, seen_at_ms)
-        values ($1, $2, $3, $4, $5, $6)
+            (provider, provider_key, order_no, amount_minor, balance_minor, seen_at_ms, currency)
+        values ($1, $2, $3, $4, $5, $6, $7)
         on conflict (provider, provider_key) do update
-        set balance_minor = excluded.balance_minor, seen_at_ms = excluded.seen_at_ms
+        set balance_minor = excluded.balance_minor, seen_at_ms = excluded.seen_at_ms,
+            currency = excluded.currency
         where sightings.seen_at_ms <= excluded.seen_at_ms",
         &[
             Arg::Text(provider),
@@ -29,6 +30,7 @@ pub(crate) async fn record(
             Arg::Int(seen.amount_minor),
             Arg::Int(seen.balance_minor),
             Arg::Int(seen_at_ms),
+            Arg::Text(&seen.currency),
         ],
     )
     .await?;
@@ -68,6 +70,8 @@ pub(crate) async fn open_operations(
 /// back by somebody else, however old the look-up is.
 pub(crate) async fn take_over(tx: &mut Tx, provider: &str, seen: &Seen) -> Result<(), sqlx::Error> {
     let Some(payment) = quiet(tx, provider, &seen.provider_key).await? else { return Ok(()) };
+    let told = seen.clone().told_with(&payment.currency, payment.decimals);
+    let Some(seen) = told else { return Ok(()) };
     let is_same = payment.order_no == seen.order_no && payment.amount_minor == seen.amount_minor;
     if is_same && (0..payment.balance_minor()).contains(&seen.balance_minor) {
         super::give_back(tx, &payment, seen.balance_minor, 0).await?;

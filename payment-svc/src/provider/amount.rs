@@ -33,9 +33,34 @@ pub(crate) fn read(number: &Number, decimals: u32) -> Option<i64> {
     format!("{units}{rest}{}", "0".repeat(missing)).parse().ok()
 }
 
+/// An amount that was counted with so many decimals, counted with others. `None`: it needs more
+/// of them, or is too large.
+pub(crate) fn rescaled(amount: i64, from: u32, to: u32) -> Option<i64> {
+    let scale = 10_i64.checked_pow(from.abs_diff(to))?;
+    match from <= to {
+        true => amount.checked_mul(scale),
+        false => (amount % scale == 0).then(|| amount / scale),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_is_counted_anew_without_a_loss_or_not_at_all() {
+        for (amount, from, to, counted) in [
+            (60_000, 2, 0, Some(600)),
+            (600, 0, 2, Some(60_000)),
+            (-50, 1, 0, Some(-5)),
+            (7, 3, 3, Some(7)),
+            (60_050, 2, 0, None),
+            (i64::MAX, 0, 2, None),
+            (1, 0, 99, None),
+        ] {
+            assert_eq!(rescaled(amount, from, to), counted, "{amount}");
+        }
+    }
 
     fn number(text: &str) -> Number {
         serde_json::from_str(text).unwrap()

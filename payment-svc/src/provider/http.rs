@@ -31,6 +31,12 @@ pub enum ProviderConfigError {
         /// What is configured.
         currency: String,
     },
+    /// No currency is named, so that no payment would be taken.
+    #[error("`{provider}.currencies` is empty; name those of the contract, such as [\"KRW\"]")]
+    NoCurrencies {
+        /// The provider.
+        provider: &'static str,
+    },
     /// The HTTP client refuses the configuration.
     #[error("the HTTP client cannot be made")]
     Client(#[source] reqwest::Error),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{
     Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, Provider, ProviderConfigError,
-    Refund, Seen, Wanted, amount, check_currencies, currencies_default, decided, verify,
+    Refund, Seen, Wanted, amount, check_currencies, currencies_default, decided, told, verify,
 };
 
 mod token;
@@ -81,7 +81,7 @@ impl PortOne {
     ///
     /// [`ProviderConfigError`] says what to correct.
     pub fn new(config: &PortOneConfig) -> Result<Self, ProviderConfigError> {
-        check_currencies(&config.currencies)?;
+        check_currencies(NAME, &config.currencies)?;
         Ok(Self { wire: Wire::new(config)?, currencies: config.currencies.clone() })
     }
 }
@@ -102,8 +102,7 @@ impl Provider for PortOne {
 
     async fn cancel(&self, refund: &Refund, _: &Asking) -> Settled<CancelAnswer> {
         let mut checksum = refund.balance_minor;
-        // What is no currency was never scaled, and is in the plan of an operation of long ago.
-        let decimals = amount::decimals(&refund.currency).unwrap_or(0);
+        let decimals = refund.decimals;
         // The second round is for money that somebody else gave back before us.
         for _ in 0..2 {
             let body = CancelBody {
@@ -113,7 +112,7 @@ impl Provider for PortOne {
                 checksum: amount::written(checksum, decimals),
                 reason: &refund.reason,
             };
-            match self.wire.cancel(&body).await {
+            match self.wire.cancel(&body).await.told(&refund.currency, decimals) {
                 Reply::Payment(seen) if refund.is_done_by(&seen) => return cancelled(&seen),
                 Reply::Refused { message, .. } => match self.after_refusal(refund, message).await {
                     AfterRefusal::Settled(settled) => return settled,
@@ -159,10 +158,15 @@ enum AfterRefusal {
 }
 
 impl PortOne {
+    async fn look(&self, refund: &Refund) -> Settled<Option<Seen>> {
+        let found = self.look_up(Wanted::Key(&refund.provider_key)).await;
+        told(found, &refund.currency, refund.decimals)
+    }
+
     /// Decides a cancel whose reply said nothing. Only success can be seen: while the
     /// request may be on its way, a balance that did not change means nothing.
     async fn after_silence(&self, refund: &Refund, message: String) -> Settled<CancelAnswer> {
-        match self.look_up(Wanted::Key(&refund.provider_key)).await {
+        match self.look(refund).await {
             Settled::Definite(Some(seen)) if refund.is_done_exactly(&seen) => cancelled(&seen),
             Settled::Configuration { message } => Settled::Configuration { message },
             _ => Settled::Unknown { message },
@@ -172,7 +176,7 @@ impl PortOne {
     /// Decides a cancel that the provider refuses: it may refuse because it was done, or
     /// because the balance is not the expected one.
     async fn after_refusal(&self, refund: &Refund, message: String) -> AfterRefusal {
-        let seen = match decided(self.look_up(Wanted::Key(&refund.provider_key)).await) {
+        let seen = match decided(self.look(refund).await) {
             Ok(Some(seen)) if refund.is_of(&seen) => seen,
             Err(undecided) => return AfterRefusal::Settled(undecided),
             Ok(_) => return AfterRefusal::Settled(Settled::Unknown { message }),

@@ -93,7 +93,7 @@ impl Toss {
     ///
     /// [`ProviderConfigError`] says what to correct.
     pub fn new(config: &TossConfig) -> Result<Self, ProviderConfigError> {
-        check_currencies(&config.currencies)?;
+        check_currencies(NAME, &config.currencies)?;
         Ok(Self { wire: Wire::new(config)?, currencies: config.currencies.clone() })
     }
 }
@@ -116,9 +116,13 @@ impl Provider for Toss {
         let body = ConfirmBody {
             payment_key: &charge.provider_key,
             order_id: &charge.order_no,
-            amount: amount::written(charge.amount_minor, decimals(&charge.currency)),
+            amount: amount::written(charge.amount_minor, charge.decimals),
         };
-        let reply = self.wire.confirm(&body, &asking.idempotency_key).await;
+        let reply = self
+            .wire
+            .confirm(&body, &asking.idempotency_key)
+            .await
+            .told(&charge.currency, charge.decimals);
         let (meaning, said) = match reply {
             Reply::Payment(seen) if is_done(&seen, charge) && !asking.asked_before => {
                 return captured(&seen);
@@ -157,12 +161,13 @@ impl Provider for Toss {
         let body = CancelBody {
             cancel_reason: &refund.reason,
             cancel_amount: (!refund.is_whole())
-                .then(|| amount::written(refund.amount_minor, decimals(&refund.currency))),
+                .then(|| amount::written(refund.amount_minor, refund.decimals)),
         };
         let mut said = String::new();
         for number in 1..=CANCEL_KEYS_MAX {
             let key = cancel_key(asking, number);
-            let (status, code) = match self.wire.cancel(&refund.provider_key, &body, &key).await {
+            let reply = self.wire.cancel(&refund.provider_key, &body, &key).await;
+            let (status, code) = match reply.told(&refund.currency, refund.decimals) {
                 Reply::Payment(seen) if refund.is_done_by(&seen) && asking.asked_before => {
                     return self.settle_repeated_cancel(refund).await;
                 }
@@ -233,11 +238,6 @@ fn is_done(seen: &Seen, charge: &Charge) -> bool {
     matches!(seen.standing, Standing::Captured { .. })
         && charge.agrees_with(seen)
         && seen.balance_minor == charge.amount_minor
-}
-
-/// What is no currency was never scaled, and is in the plan of an operation of long ago.
-fn decimals(currency: &str) -> u32 {
-    amount::decimals(currency).unwrap_or(0)
 }
 
 fn captured(seen: &Seen) -> Settled<ConfirmAnswer> {

@@ -2,7 +2,9 @@
 
 use saga_participant::Settled;
 
-use super::{Charge, ConfirmAnswer, ConfirmRefusal, Provider, Seen, Standing, Wanted, decided};
+use super::{
+    Charge, ConfirmAnswer, ConfirmRefusal, Provider, Seen, Standing, Wanted, decided, told,
+};
 
 /// The payment of that key. `None` only where the provider says so twice, asked by its key
 /// and by its order: a wrong "there is none" leaves a buyer's money where nobody looks.
@@ -26,7 +28,8 @@ pub async fn find(
 
 /// Whether `charge` was paid, in full and for its order.
 pub async fn verify(provider: &dyn Provider, charge: &Charge) -> Settled<ConfirmAnswer> {
-    match decided(find(provider, &charge.provider_key, &charge.order_no).await) {
+    let found = find(provider, &charge.provider_key, &charge.order_no).await;
+    match decided(told(found, &charge.currency, charge.decimals)) {
         Ok(Some(seen)) => judge(&seen, charge),
         Ok(None) => refused(ConfirmRefusal::NotFound),
         Err(undecided) => undecided,

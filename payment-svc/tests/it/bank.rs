@@ -186,6 +186,7 @@ pub(crate) fn charge(provider_key: &str, order_no: &str, amount_minor: i64) -> C
         order_no: order_no.to_owned(),
         amount_minor,
         currency: "KRW".to_owned(),
+        decimals: 0,
     }
 }
 
@@ -196,6 +197,7 @@ pub(crate) fn refund(charge: &Charge, balance_minor: i64, amount_minor: i64) -> 
         balance_minor,
         amount_minor,
         currency: charge.currency.clone(),
+        decimals: charge.decimals,
         reason: "a test".to_owned(),
     }
 }

@@ -20,6 +20,7 @@ on_both_databases!(
     s4_3_a_confirm_stores_key_provider_and_amount_and_credits_what_was_bought,
     s4_4_a_payment_grants_once_however_often_and_by_whom_it_is_asked,
     a_revocation_takes_back_once_and_forbids_the_grant,
+    money_that_goes_back_and_a_grant_come_to_the_same_in_both_orders,
     only_an_approved_payment_grants,
     i9_the_audit_finds_credit_that_nobody_granted,
 );
@@ -131,9 +132,23 @@ async fn a_revocation_takes_back_once_and_forbids_the_grant(scratch: Scratch) {
     let revoked = shop.revoke(&late).await.unwrap();
     assert_eq!((revoked.account.as_str(), revoked.credits), ("", 0));
     assert_eq!(shop.grant(&late, PACK).await.unwrap().credits, 0);
-    let cancelled = shop.bought(3).await;
-    shop.cancel(new_op_id(), "pay-3", 0).await.unwrap();
-    assert_eq!(shop.grant(&cancelled, PACK).await.unwrap().credits, 0);
+    shop.assert_books_agree().await;
+}
+
+/// A line with credits that a coupon covers stands when the line that was paid is cancelled.
+async fn money_that_goes_back_and_a_grant_come_to_the_same_in_both_orders(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let (one, other) = (shop.bought(1).await, shop.bought(2).await);
+    assert_eq!(shop.grant(&one, PACK).await.unwrap().credits, PACK);
+    shop.cancel(new_op_id(), "pay-1", 0).await.unwrap();
+    shop.cancel(new_op_id(), "pay-2", 0).await.unwrap();
+    assert_eq!(shop.grant(&other, PACK).await.unwrap().credits, PACK);
+    assert_eq!(shop.credit().await, 2 * PACK);
+    shop.assert_books_agree().await;
+    // Who cancels the order takes them back, in both orders as well.
+    for payment_id in [&one, &other] {
+        assert_eq!(shop.revoke(payment_id).await.unwrap().credits, PACK);
+    }
     assert_eq!(shop.credit().await, 0);
     shop.assert_books_agree().await;
 }

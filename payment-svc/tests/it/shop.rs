@@ -31,6 +31,10 @@ use uuid::Uuid;
 
 use crate::bank::{Bank, SECRET_KEY};
 
+/// What the audit finds where order-1 is paid, and 700 more were captured for it.
+pub(crate) const TWICE: &str =
+    "E4: an order is charged once: order order-1, beside its payment, in KRW has 700, not 0";
+
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 

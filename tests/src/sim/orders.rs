@@ -275,6 +275,9 @@ impl Orders {
     }
 
     fn create(&mut self, op: Uuid, request: pb::CreatePendingRequest) -> Answer {
+        if self.overtaken.contains(&request.order_no) {
+            return Err(Deny::refused("DUPLICATE_ORDER_NO", request.order_no));
+        }
         self.give_up(&request.order_no, &request.accept_op_id)?;
         let order = Order {
             customer_id: request.customer_id,

@@ -66,16 +66,21 @@ const SCENARIOS: [Scenario; 9] = [
                 Spoil::Nothing => {}
                 Spoil::Method("AcceptOrder") => shop.create_pending(bought),
                 Spoil::Method("Quote") => shop.take_off_sale(bought),
+                Spoil::Method("UseCoupons") => shop.use_coupon(bought),
+                Spoil::Method("CreatePending") => {
+                    shop.orders.books.overtaken.insert(bought.order_no.clone());
+                }
                 _ => return false,
             }
             true
         },
         input: |it| {
             let Bought { order_no, customer_id, .. } = it;
-            let (lines, total_minor) = (lines(it), it.total_minor());
+            let (lines, total_minor) = (lines(it), it.total_minor() - COUPON_MINOR);
+            let coupon_id = coupon_of(order_no);
             format!(
                 r#"{{"order_no":"{order_no}","customer_id":"{customer_id}","lines":[{lines}],
-                    "expected_minor":{total_minor}}}"#
+                    "coupon_ids":["{coupon_id}"],"expected_minor":{total_minor}}}"#
             )
         },
         signals: no_signals,

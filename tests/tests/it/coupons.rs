@@ -19,6 +19,10 @@ crate::on_both_databases!(
     a_payment_that_is_not_needed_or_declined_leaves_the_coupon_unused,
     i14_of_two_orders_at_once_with_one_coupon_one_is_placed,
     a_line_that_a_coupon_covers_comes_back_with_the_whole_order,
+    a_percentage_is_taken_off_the_dearest_line_of_its_item,
+    an_order_that_a_coupon_covers_whole_is_refunded_without_a_payment,
+    a_pending_order_is_settled_with_what_its_coupon_leaves,
+    a_pending_order_that_is_out_of_stock_gives_its_coupon_back,
 );
 
 /// An amount for the customer of these tests. Without an item: off the whole order.
@@ -188,5 +192,97 @@ async fn a_line_that_a_coupon_covers_comes_back_with_the_whole_order(database: D
     assert_eq!(shop.money("order-1").await, (2_000, 2_000, 1));
     assert_eq!(shop.stock(MUG).await, (1_000, 0, 0));
     assert_eq!(shop.user_of("of-mugs").await, "");
+    shop.assert_no_violations().await;
+}
+
+fn percent(coupon_id: &str, value: i64) -> Coupon {
+    let (kind, currency) = (CouponKind::Percent.into(), String::new());
+    Coupon { kind, currency, ..coupon(coupon_id, value) }
+}
+
+async fn a_percentage_is_taken_off_the_dearest_line_of_its_item(database: Database) {
+    let shop = Shop::open(database).await;
+    shop.issue(Coupon { item_id: MUG.item_id.to_owned(), ..percent("of-mugs", 15) }).await;
+    shop.issue(percent("of-all", 10)).await;
+    // 15 % of 1,000, and 10 % of the 1,350 that are left of 1,500.
+    agree(&shop, "order-1", 1_215, "authenticated", json!({})).await;
+    let input = json!({
+        "orderNo": "order-1", "customerId": CUSTOMER, "couponIds": ["of-all", "of-mugs"],
+        "lines": [{ "itemId": MUG.item_id, "qty": 1 }, { "itemId": MUG.item_id, "qty": 2 }],
+        "payment": toss("order-1", 1_215),
+    });
+    assert_completed(&shop.run_saga("place-order", "place", &input).await);
+    let placed = shop.order_of("order-1").await.unwrap();
+    let discounts: Vec<i64> = placed.lines.iter().map(|it| it.discount_minor).collect();
+    assert_eq!((placed.total_minor, discounts), (1_215, vec![50, 235]));
+    let cancel_line = json!({ "orderNo": "order-1", "customerId": CUSTOMER, "lineNo": 2 });
+    assert_completed(&shop.run_saga("cancel-order-item", "line-2", &cancel_line).await);
+    assert_eq!(shop.money("order-1").await, (1_215, 765, 1));
+    assert_eq!(
+        (shop.user_of("of-mugs").await, shop.user_of("of-all").await),
+        (String::new(), "order-1".to_owned())
+    );
+    shop.assert_no_violations().await;
+}
+
+async fn an_order_that_a_coupon_covers_whole_is_refunded_without_a_payment(database: Database) {
+    let shop = Shop::open(database).await;
+    shop.issue(percent("k-1", 100)).await;
+    let free = order("order-1", &["k-1"], Value::Null);
+    assert_completed(&shop.run_saga("place-order", "free", &free).await);
+    shop.start_saga("refund", "refund-1", &cancel("order-1")).await.unwrap();
+    let approval = json!({ "approved": true, "goodsReturned": true });
+    shop.signal("refund-1", "approval", &approval, "yes").await.unwrap();
+    assert_completed(&shop.ended("refund-1").await);
+    let order = shop.order_of("order-1").await.unwrap();
+    assert_eq!(order.status(), OrderStatus::RefundCompleted);
+    assert_eq!((shop.stock(MUG).await, shop.money("order-1").await), ((1_000, 0, 0), (0, 0, 0)));
+    assert_eq!(shop.user_of("k-1").await, "order-1", "a refund gives no coupons back");
+    shop.assert_no_violations().await;
+}
+
+fn pending(order_no: &str, expected_minor: i64) -> Value {
+    json!({
+        "orderNo": order_no, "customerId": CUSTOMER, "couponIds": ["k-1"],
+        "lines": [{ "itemId": MUG.item_id, "qty": 2 }], "expectedMinor": expected_minor,
+    })
+}
+
+fn settling(order_no: &str) -> Value {
+    let key = format!("pay-{order_no}");
+    json!({ "orderNo": order_no, "customerId": CUSTOMER, "provider": "portone", "providerKey": key })
+}
+
+async fn a_pending_order_is_settled_with_what_its_coupon_leaves(database: Database) {
+    let shop = Shop::open(database).await;
+    shop.issue(coupon("k-1", 150)).await;
+    let full = shop.run_saga("place-pending-order", "full", &pending("order-1", 1_000)).await;
+    assert_compensated(&full, "PRICE_CHANGED");
+    assert_eq!(shop.user_of("k-1").await, "");
+    let saga = shop.run_saga("place-pending-order", "less", &pending("order-1", 850)).await;
+    assert_completed(&saga);
+    assert_eq!(shop.user_of("k-1").await, "order-1");
+    agree(&shop, "order-1", 850, "paid", json!({})).await;
+    assert_completed(&shop.run_saga("settle-paid-order", "settle", &settling("order-1")).await);
+    assert_eq!((shop.stock(MUG).await, shop.money("order-1").await), ((998, 0, 2), (850, 0, 1)));
+    assert_completed(&shop.run_saga("cancel-order", "cancel-1", &cancel("order-1")).await);
+    assert_eq!(shop.money("order-1").await, (850, 850, 1));
+    assert_eq!(shop.user_of("k-1").await, "");
+    shop.assert_no_violations().await;
+}
+
+async fn a_pending_order_that_is_out_of_stock_gives_its_coupon_back(database: Database) {
+    let shop = Shop::open(database).await;
+    shop.issue(coupon("k-1", 150)).await;
+    let many = json!({
+        "orderNo": "order-1", "customerId": CUSTOMER, "couponIds": ["k-1"],
+        "lines": [{ "itemId": MUG.item_id, "qty": 1_001 }],
+    });
+    assert_completed(&shop.run_saga("place-pending-order", "many", &many).await);
+    agree(&shop, "order-1", 500_350, "paid", json!({})).await;
+    let saga = shop.run_saga("settle-paid-order", "settle", &settling("order-1")).await;
+    assert_compensated(&saga, "OUT_OF_STOCK");
+    assert_eq!(shop.money("order-1").await, (500_350, 500_350, 1));
+    assert_eq!(shop.user_of("k-1").await, "");
     shop.assert_no_violations().await;
 }

@@ -102,6 +102,11 @@ async fn worth_of_coupons(shop: &Shop) -> BTreeMap<String, i64> {
     worth
 }
 
+fn worth_of(coupon_ids: &[&str]) -> i64 {
+    let worth = |it: &&str| COUPONS.iter().find(|of| of.0 == *it).map_or(0, |of| of.1);
+    coupon_ids.iter().map(worth).sum()
+}
+
 /// The books, by the catalogue and the provider's ledger alone.
 async fn judge(shop: &Shop, order_nos: &BTreeSet<String>) {
     let prices: BTreeMap<&str, Item> = ITEMS.iter().map(|it| (it.item_id, *it)).collect();
@@ -180,7 +185,15 @@ impl Liar {
         let total = total_minor(&lines);
         let roll = self.dice.between(0, 9);
         match roll {
-            0 | 1 => ("place-pending-order", self.pending(&order_no, customer, lines, total)),
+            0 | 1 => {
+                let coupon_ids = self.coupons();
+                let expected = self.or_number((total - worth_of(&coupon_ids)).max(0));
+                let input = json!({
+                    "orderNo": order_no, "customerId": customer, "lines": lines,
+                    "couponIds": coupon_ids, "expectedMinor": expected,
+                });
+                ("place-pending-order", input)
+            }
             2 | 3 => {
                 let (provider, key) = self.payment(shop, &order_no, total).await;
                 let input = json!({
@@ -198,8 +211,7 @@ impl Liar {
             }
             _ => {
                 let coupon_ids = self.coupons();
-                let worth = |it: &&str| COUPONS.iter().find(|of| of.0 == *it).map_or(0, |of| of.1);
-                let total = (total - coupon_ids.iter().map(worth).sum::<i64>()).max(0);
+                let total = (total - worth_of(&coupon_ids)).max(0);
                 // Who pays and does not say so has paid nobody.
                 let payment = if total == 0 && self.dice.chance(700) {
                     Value::Null
@@ -220,14 +232,6 @@ impl Liar {
                 ("place-order", input)
             }
         }
-    }
-
-    fn pending(&mut self, order_no: &str, customer: &str, lines: Value, total: i64) -> Value {
-        let expected = self.or_number(total);
-        json!({
-            "orderNo": order_no, "customerId": customer, "lines": lines,
-            "expectedMinor": expected,
-        })
     }
 
     /// None, some, or one twice.

@@ -139,6 +139,18 @@ fn read(status: u16, body: &[u8]) -> Reply {
     }
 }
 
+impl Reply {
+    /// The same, the amounts of a payment as in [`Seen::told_with`].
+    pub(super) fn told(self, currency: &str, decimals: u32) -> Self {
+        match self {
+            Self::Payment(seen) => {
+                seen.told_with(currency, decimals).map_or_else(not_its_amount, Self::Payment)
+            }
+            other => other,
+        }
+    }
+}
+
 fn not_its_amount() -> Reply {
     let message = "the provider answered 200 with an amount that its currency cannot have";
     Reply::Lost { message: message.to_owned() }

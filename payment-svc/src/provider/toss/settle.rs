@@ -10,10 +10,19 @@ use super::{
 };
 use crate::provider::{
     Asking, CancelAnswer, CancelRefusal, Charge, ConfirmAnswer, ConfirmRefusal, Provider, Refund,
-    Seen, Standing, Wanted,
+    Seen, Standing, Wanted, told,
 };
 
 impl Toss {
+    async fn look_for(&self, charge: &Charge, wanted: Wanted<'_>) -> Settled<Option<Seen>> {
+        told(self.look_up(wanted).await, &charge.currency, charge.decimals)
+    }
+
+    async fn look_at(&self, refund: &Refund) -> Settled<Option<Seen>> {
+        let found = self.look_up(Wanted::Key(&refund.provider_key)).await;
+        told(found, &refund.currency, refund.decimals)
+    }
+
     /// Decides a confirm by what the provider shows.
     pub(super) async fn settle_confirm(
         &self,
@@ -22,7 +31,7 @@ impl Toss {
         meaning: Meaning,
         said: String,
     ) -> Settled<ConfirmAnswer> {
-        let by_key = match self.look_up(Wanted::Key(&charge.provider_key)).await {
+        let by_key = match self.look_for(charge, Wanted::Key(&charge.provider_key)).await {
             Settled::Definite(found) => Ok(found),
             Settled::Configuration { message } => return Settled::Configuration { message },
             _ => Err(()),
@@ -43,7 +52,7 @@ impl Toss {
             Ok(None) => {}
             Err(()) => return unsettled,
         }
-        let by_order = match self.look_up(Wanted::Order(&charge.order_no)).await {
+        let by_order = match self.look_for(charge, Wanted::Order(&charge.order_no)).await {
             Settled::Definite(found) => found,
             Settled::Configuration { message } => return Settled::Configuration { message },
             _ => return unsettled,
@@ -86,7 +95,7 @@ impl Toss {
             // A refusal is repeated for as long as the provider keeps the key.
             let is_refused = matches!(&reply, Reply::Error { status: 400..500, .. });
             said = format!("the buyer's deposit is awaited; {}", message_of(reply));
-            match self.look_up(Wanted::Key(&charge.provider_key)).await {
+            match self.look_for(charge, Wanted::Key(&charge.provider_key)).await {
                 Settled::Definite(Some(seen)) => {
                     if let Some(settled) = judge_confirm(&seen, charge) {
                         return settled;
@@ -105,7 +114,7 @@ impl Toss {
     /// Decides a cancel that the provider says again it did. The first answer comes back,
     /// with the balance of then; what is left now is looked up.
     pub(super) async fn settle_repeated_cancel(&self, refund: &Refund) -> Settled<CancelAnswer> {
-        match self.look_up(Wanted::Key(&refund.provider_key)).await {
+        match self.look_at(refund).await {
             Settled::Definite(Some(seen)) if refund.is_done_by(&seen) => cancelled(&seen),
             Settled::Configuration { message } => Settled::Configuration { message },
             _ => {
@@ -123,7 +132,7 @@ impl Toss {
         refund: &Refund,
         said: String,
     ) -> Settled<CancelAnswer> {
-        match self.look_up(Wanted::Key(&refund.provider_key)).await {
+        match self.look_at(refund).await {
             Settled::Definite(Some(seen)) if refund.is_done_exactly(&seen) => cancelled(&seen),
             Settled::Configuration { message } => Settled::Configuration { message },
             _ => Settled::Unknown { message: said },
@@ -136,7 +145,7 @@ impl Toss {
         refund: &Refund,
         code: String,
     ) -> Settled<CancelAnswer> {
-        let seen = match self.look_up(Wanted::Key(&refund.provider_key)).await {
+        let seen = match self.look_at(refund).await {
             Settled::Definite(Some(seen)) if refund.is_of(&seen) => seen,
             Settled::Configuration { message } => return Settled::Configuration { message },
             _ => return Settled::Unknown { message: format!("the provider answered {code}") },
@@ -153,7 +162,7 @@ impl Toss {
     }
 
     pub(super) async fn is_untouched(&self, refund: &Refund) -> bool {
-        match self.look_up(Wanted::Key(&refund.provider_key)).await {
+        match self.look_at(refund).await {
             Settled::Definite(Some(seen)) => {
                 refund.is_of(&seen) && seen.balance_minor == refund.balance_minor
             }
