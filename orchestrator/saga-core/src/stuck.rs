@@ -166,8 +166,11 @@ fn forward_stuck(
     let exhausted = step.retry.attempts_max <= tries.failures;
     let unsettled = tries.in_doubt
         && match step.on_unknown {
-            // Refused in doubt: what another call would say is known.
-            OnUnknown::Retry | OnUnknown::FinishThenUndo => exhausted || tries.refused,
+            // Refused in doubt: what another call would say is known. Who only declines tells
+            // nothing for as long as they like.
+            OnUnknown::Retry | OnUnknown::FinishThenUndo => {
+                exhausted || tries.refused || step.retry.attempts_max <= tries.setbacks
+            }
             OnUnknown::Park => false,
             OnUnknown::Resolve => step.resolve_retry.attempts_max <= tries.inquiries,
         };

@@ -44,6 +44,11 @@ pub(crate) fn saga_name(text: &str) -> Result<SagaName, String> {
     Ok(SagaName { name: Some(saga_name::Name::BusinessKey(key)), namespace })
 }
 
+/// The saga with this id.
+pub(crate) fn by_id(id: &str) -> SagaName {
+    SagaName { name: Some(saga_name::Name::SagaId(id.to_owned())), namespace: String::new() }
+}
+
 /// The name as it was typed, or could have been.
 pub(crate) fn shown(name: &SagaName) -> String {
     match &name.name {

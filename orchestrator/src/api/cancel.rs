@@ -58,7 +58,12 @@ async fn decided(
     let mut pause = PAUSES.0;
     loop {
         let snapshot = engine.snapshot(saga).await?;
-        let effect = cancel_effect(&snapshot.definition.core, &snapshot.state);
+        let effect = match cancel_effect(&snapshot.definition.core, &snapshot.state) {
+            CancelEffect::TurnsBack if may_have_passed(engine, &snapshot) => {
+                CancelEffect::Undecided
+            }
+            effect => effect,
+        };
         let now = Instant::now();
         if effect != CancelEffect::Undecided || deadline <= now {
             return Ok((snapshot, effect));
@@ -66,4 +71,12 @@ async fn decided(
         sleep_until(deadline.min(now + pause)).await;
         pause = (pause * 2).min(PAUSES.1);
     }
+}
+
+/// Whether the pivot may be applied in rows that the log has lost, of which the saga has not
+/// heard.
+fn may_have_passed(engine: &Engine, Snapshot { definition, state, .. }: &Snapshot) -> bool {
+    state.log_epoch() < engine.log_mark().epoch
+        && state.turned_back().is_none()
+        && definition.core.pivot().is_some()
 }

@@ -190,9 +190,18 @@ impl<'t> Teller<'t> {
         if !clauses.is_empty() {
             return format!("{}.", capital(clauses.join("; ")));
         }
-        match row.standing.owner {
-            Some(_) => "It goes on at once.".to_owned(),
-            None => "It goes on as soon as a node has a free seat for it.".to_owned(),
+        let whom =
+            row.standing.waiting_on.as_deref().and_then(|on| on.strip_prefix("participant "));
+        match (row.standing.owner, whom) {
+            (Some(_), _) => {
+                "It goes on at once, or as soon as who is to be called has a place for it."
+                    .to_owned()
+            }
+            (None, Some(whom)) => format!(
+                "It waits for {whom}, which takes no calls now; `sagactl service describe {whom}` \
+                 says why."
+            ),
+            (None, None) => "It goes on as soon as a node has a free seat for it.".to_owned(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | OK and a reply | applied |
 //! | OK and a reply over the limit | applied, unread |
-//! | reason OP_ID_REUSED, OP_FENCED or OP_REVERSED; OK and `saga-nothing-to-undo` | contradicted, where the log does not explain it |
+//! | reason OP_ID_REUSED, OP_FENCED or OP_REVERSED, under any code; OK and `saga-nothing-to-undo` | contradicted, where the log does not explain it |
 //! | FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS with an ErrorInfo reason; a code that the definition adds; trailer `saga-outcome: refused` | rejected, this attempt; every attempt where the trailer `saga-refusal: recorded` says so |
 //! | INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED | fault |
 //! | ABORTED; RESOURCE_EXHAUSTED with RetryInfo or ErrorInfo | not done, busy |
@@ -66,7 +66,7 @@ pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
     let with_reason = reason.is_some();
     let reason = reason.unwrap_or_else(|| code_name(status.code()).to_owned());
     let message = short(status.message());
-    if let Some(cause) = contradiction(status.code(), &reason) {
+    if let Some(cause) = contradiction(&reason) {
         return Outcome::Contradicted { cause, message };
     }
     let says = |key, value| status.metadata().get(key).is_some_and(|it| it == value);
@@ -147,11 +147,11 @@ pub fn of_resolve(seen: Seen) -> Resolution {
     }
 }
 
-/// What the participant has on record under the id of the call, where that is something else.
-fn contradiction(code: Code, reason: &str) -> Option<Contradiction> {
+/// What the participant has on record under the id of the call, where that is something else:
+/// the reason says so, whatever code it comes with.
+fn contradiction(reason: &str) -> Option<Contradiction> {
     let causes = [Contradiction::OtherRequest, Contradiction::Fenced, Contradiction::Reversed];
-    let is_refusal = matches!(code, Code::AlreadyExists | Code::FailedPrecondition);
-    causes.into_iter().find(|cause| is_refusal && cause.code() == reason)
+    causes.into_iter().find(|cause| cause.code() == reason)
 }
 
 fn unknown(cause: UnknownCause, message: &str) -> Outcome {

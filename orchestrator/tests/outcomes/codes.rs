@@ -38,6 +38,22 @@ fn participant() -> Participant {
     })
 }
 
+/// Something happened under this id: whatever the code, that is never "nothing was done".
+#[test]
+fn what_is_on_record_under_our_id_contradicts_whatever_its_code() {
+    for reason in ["OP_ID_REUSED", "OP_FENCED", "OP_REVERSED"] {
+        for code in (1..=16).map(Code::from) {
+            let details = ErrorDetails::with_error_info(reason, "shop", HashMap::new());
+            let status = Status::with_error_details(code, "no", details);
+            let outcome = of_status(&status, RefusalCodes::NONE.with(code));
+            assert!(
+                matches!(outcome, Outcome::Contradicted { .. }),
+                "{code:?} {reason}: {outcome:?}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_table_of_codes() {
     let client = participants(serve(Server::builder().add_service(participant().service())).await);

@@ -8,8 +8,24 @@ use saga_core::{
 };
 
 use crate::fixture::{
-    FIRST, INQUIRIES, LAST, PIVOT, Saga, definition, fault, not_sent, rejected, unanswered, unknown,
+    FIRST, INQUIRIES, LAST, PIVOT, Saga, busy, definition, fault, not_sent, rejected, unanswered,
+    unknown,
 };
+
+/// Nobody tells what became of the first attempt, for as long as the participant likes.
+#[test]
+fn a_doubt_that_is_only_declined_is_shown() {
+    for on_unknown in [OnUnknown::Retry, OnUnknown::FinishThenUndo] {
+        let mut definition = definition();
+        definition.steps[FIRST.at()].on_unknown = on_unknown;
+        let mut saga = Saga::of(definition).answered(FIRST, Forward, 1, unknown());
+        for attempt in 2..=3 {
+            assert_eq!(reason(&saga), None, "{on_unknown:?} {attempt}");
+            saga = saga.answered(FIRST, Forward, attempt, busy(10));
+        }
+        assert_eq!(reason(&saga), Some("OUTCOME_UNKNOWN"), "{on_unknown:?}");
+    }
+}
 
 #[test]
 fn a_saga_that_goes_its_way_is_not_stuck() {

@@ -11,7 +11,7 @@ use crate::{
     command::{change, log as whole_log, signal, start},
     exit::Exit,
     failure::Failure,
-    name::quoted,
+    name::{by_id, quoted},
     reply::{Reply, escaped, value},
     report::{causes as causes_report, describe, history, saga_list, stuck as stuck_report},
     session::Session,
@@ -118,7 +118,18 @@ async fn log(session: &Session, arguments: &SagaLog) -> Result<Exit, Failure> {
 }
 
 pub(super) async fn stuck(session: &Session, which: &Causes) -> Result<Exit, Failure> {
-    let reply = groups(session, which).await?;
+    let mut reply = groups(session, which).await?;
+    if session.is_for_people() {
+        let client = session.client().await?;
+        // What is offered is what one of them would take.
+        for example in reply.groups.iter_mut().filter_map(|it| it.examples.first_mut()) {
+            if let Ok(reply) = client.saga(&by_id(&example.saga_id)).await
+                && let Some(saga) = reply.saga
+            {
+                *example = saga;
+            }
+        }
+    }
     session.print(&reply, stuck_report::report)?;
     Ok(Exit::Ok)
 }

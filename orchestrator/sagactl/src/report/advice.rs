@@ -3,7 +3,7 @@
 
 use saga_proto::saga::v1::StuckGroup;
 
-use crate::{failure::named, pages};
+use crate::{failure::named, pages, report::you_can::remedies};
 
 /// What to do.
 pub(crate) struct Advice {
@@ -14,8 +14,28 @@ pub(crate) struct Advice {
 /// What becomes of the sagas once the trouble is over.
 const AGAIN: &str = "then it goes on by itself, or at once";
 
-/// What to do about the sagas of a group that need a person, with commands for `saga`.
+/// What to do about the sagas of a group that need a person, with commands for `saga`: those
+/// that it takes, where that is known of the first example.
 pub(crate) fn advice(group: &StuckGroup, saga: &str) -> Advice {
+    let known = group.examples.first().filter(|it| !it.offers.is_empty()).map(remedies);
+    let advice = general(group, saga);
+    let Some(commands) = known else { return advice };
+    let takes = |verb: &str| commands.iter().any(|it| it.contains(&format!("saga {verb} ")));
+    let asks_for = |verb: &str| {
+        advice.words.contains(&format!("saga {verb} "))
+            || advice.commands.iter().any(|it| it.contains(&format!("saga {verb} ")))
+    };
+    if ["retry", "renew"].into_iter().any(|verb| asks_for(verb) && !takes(verb)) {
+        let words = format!("look at {} what was done, and say so:", whom(group));
+        return Advice { words, commands };
+    }
+    match advice.commands.is_empty() {
+        true => advice,
+        false => Advice { commands, ..advice },
+    }
+}
+
+fn general(group: &StuckGroup, saga: &str) -> Advice {
     let retry = format!("sagactl saga retry {saga}");
     let settle = |outcome: &str| {
         let step = &group.step;
@@ -99,6 +119,44 @@ mod tests {
                 assert_eq!(told.commands[0], "sagactl saga retry order/1");
             }
         }
+    }
+
+    /// What the saga would refuse is not advised.
+    #[test]
+    fn only_what_is_taken_is_advised() {
+        use saga_proto::saga::v1::{Saga, SagaOffer, SagaStep, SagaVerb, Stuck};
+        let offer = |verb: SagaVerb| SagaOffer {
+            verb: verb.into(),
+            step: "pay".to_owned(),
+            ..SagaOffer::default()
+        };
+        let group = |reason: &str, verbs: &[SagaVerb]| StuckGroup {
+            reason: reason.to_owned(),
+            participant: "payment".to_owned(),
+            step: "pay".to_owned(),
+            code: "NOT_SENT".to_owned(),
+            examples: vec![Saga {
+                business_key: "order/1".to_owned(),
+                offers: verbs.iter().map(|verb| offer(*verb)).collect(),
+                steps: vec![SagaStep { name: "pay".to_owned(), ..SagaStep::default() }],
+                stuck: Some(Stuck::default()),
+                ..Saga::default()
+            }],
+            ..StuckGroup::default()
+        };
+        let told = |reason: &str, verbs: &[SagaVerb]| {
+            let advice = advice(&group(reason, verbs), "order/1");
+            (advice.words, advice.commands.len())
+        };
+        let undo = told("CONTRADICTION", &[SagaVerb::SettleApplied]);
+        assert_eq!(undo, ("look at payment whether it was done, and say so:".to_owned(), 1));
+        let parked =
+            told("OUTCOME_UNKNOWN", &[SagaVerb::SettleApplied, SagaVerb::SettleNotApplied]);
+        assert_eq!(parked, ("look at payment what was done, and say so:".to_owned(), 2));
+        let wait = told("REJECTED_AFTER_PIVOT", &[SagaVerb::SettleApplied]);
+        assert_eq!(wait, ("look at payment what was done, and say so:".to_owned(), 1));
+        let both = told("OUTCOME_UNKNOWN", &[SagaVerb::Retry, SagaVerb::SettleApplied]);
+        assert!(both.0.starts_with("bring payment back") && both.1 == 2, "{both:?}");
     }
 
     /// Another try of what the definition does not take for a refusal is answered the same.

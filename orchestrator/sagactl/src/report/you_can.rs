@@ -80,6 +80,17 @@ fn commands(saga: &Saga) -> Vec<Command> {
     commands
 }
 
+/// The commands that may bring the saga on: what it would take of trying again, settling, and
+/// another id.
+pub(crate) fn remedies(saga: &Saga) -> Vec<String> {
+    let is_one = |it: &Command| {
+        ["retry", "settle", "renew"].iter().any(|verb| {
+            it.line.strip_prefix("sagactl saga ").is_some_and(|rest| rest.starts_with(verb))
+        })
+    };
+    commands(saga).into_iter().filter(is_one).map(|it| it.line).collect()
+}
+
 fn offers(saga: &Saga, verb: SagaVerb) -> impl Iterator<Item = &SagaOffer> {
     saga.offers.iter().filter(move |it| it.verb() == verb)
 }
