@@ -1,5 +1,7 @@
 //! The orchestrator's configuration: a TOML file, then the environment, then flags.
 
+mod misfit;
+
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -131,8 +133,8 @@ impl Default for TelemetryConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file, a variable or a flag does not fit. Names the key and where it came from.
-    #[error("configuration")]
-    DoesNotFit(#[source] Box<figment::Error>),
+    #[error("configuration: {}", misfit::in_words(.0))]
+    DoesNotFit(Box<figment::Error>),
     /// A node would be taken for dead while it lives.
     #[error(
         "configuration: limits.dead_after_ms is {dead_after_ms}, and must be at least three times \

@@ -278,11 +278,10 @@ async fn report_readiness(engine: Engine, reporter: HealthReporter, ops: Ops) {
 /// Says how to mend a schema with this program.
 fn with_remedy(error: OpenError) -> anyhow::Error {
     let is_behind = matches!(error, OpenError::SchemaMissing | OpenError::SchemaTooOld { .. });
-    let error = anyhow::Error::from(error);
     if is_behind {
-        return error.context("run `orchestrator migrate`, or serve with --migrate");
+        return anyhow::anyhow!("{error}: run `orchestrator migrate`, or serve with --migrate");
     }
-    error
+    error.into()
 }
 
 fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {

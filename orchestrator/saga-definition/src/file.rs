@@ -15,7 +15,7 @@ use crate::{
 };
 
 use fields::Fields;
-pub(crate) use fields::suggest;
+pub use fields::suggest;
 pub use scenario::{
     Answer, CallName, Cancel, Expect, ExpectedCall, Fate, Scenario, ScenarioFile, Sent,
 };

@@ -50,7 +50,16 @@ fn wrong(field: &str, message: impl Into<String>, remedy: impl Into<String>) -> 
 fn blame(of: &MessageDescriptor, json: &Json, path: &str, error: &str, depth: usize) -> InputError {
     let Json::Object(entries) = json else {
         let remedy = format!("send a {}", of.full_name());
-        return wrong(path, format!("a JSON object is expected: {error}"), remedy);
+        // The library says what came in words of its own.
+        let came = match json {
+            Json::Null => "null".to_owned(),
+            Json::Bool(_) => "true or false".to_owned(),
+            Json::Number(_) => "a number".to_owned(),
+            Json::String(_) => "a text".to_owned(),
+            Json::Array(_) => "a list".to_owned(),
+            Json::Object(_) => error.to_owned(),
+        };
+        return wrong(path, format!("{came}, where a JSON object is expected"), remedy);
     };
     for (key, value) in entries {
         let inner_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };

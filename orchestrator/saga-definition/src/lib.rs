@@ -40,6 +40,7 @@ use descriptors::Pools;
 pub use descriptors::{Contracts, Inquiry, ServedTypes, Sizes, UnreadableFile, Unusable};
 pub use expression::{ConstantError, Failure, constant_of as constant, syntax_of};
 use expression::{Expression, Reads};
+pub use file::suggest;
 pub use file::{
     Answer, CallName, Cancel, Expect, ExpectedCall, Fate, Scenario, ScenarioFile, Sent,
 };

@@ -64,6 +64,10 @@ pub enum OpenError {
     )]
     Unreachable { source: Box<dyn std::error::Error + Send + Sync> },
 
+    /// Make the folder, or correct the URL.
+    #[error("log URL: the folder {} does not exist; make it, or correct the path", folder.display())]
+    FolderMissing { folder: PathBuf },
+
     /// Stop the other process, or give this one a log of its own.
     #[error("another process has the log open: {} is locked", lock.display())]
     InUse { lock: PathBuf },
@@ -83,11 +87,11 @@ pub enum OpenError {
     Encoding { found: String },
 
     /// Check that the URL names the right database; then migrate it.
-    #[error("the database holds no saga log; migrate it once")]
+    #[error("the database holds no saga log yet")]
     SchemaMissing,
 
     /// Migrate the database.
-    #[error("the log's schema has version {found}, this program needs {known}; migrate it")]
+    #[error("the log's schema has version {found}, this program needs {known}")]
     SchemaTooOld { found: i64, known: i64 },
 
     /// Run the newer program, or one that knows this schema.

@@ -86,6 +86,10 @@ impl SqliteStore {
     ///
     /// [`OpenError`] says what an operator has to do. Without `migrate`, nothing was changed.
     pub async fn open(path: &Path, options: OpenOptions) -> Result<Self, OpenError> {
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|it| !it.exists()) {
+            return Err(OpenError::FolderMissing { folder: folder.to_owned() });
+        }
         if !options.migrate && !fs::exists(path).map_err(unreachable)? {
             return Err(OpenError::SchemaMissing);
         }

@@ -5,7 +5,10 @@ use std::{env, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use saga_proto::saga::v1::SagaName;
 
-use crate::name::{BusinessKey, business_key, saga_name};
+use crate::{
+    failure::Failure,
+    name::{BusinessKey, business_key, saga_name},
+};
 
 mod change;
 mod context;
@@ -39,6 +42,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     #[command(flatten)]
     pub(crate) login: Login,
@@ -66,6 +70,8 @@ pub(crate) struct Global {
 pub(crate) enum Output {
     /// For people.
     Table,
+    /// The same with more columns, such as ids.
+    Wide,
     /// The reply of the RPC in canonical proto-JSON.
     Json,
     /// The same, a line for each row.
@@ -118,22 +124,22 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum SagaCommand {
     /// Start a saga, or find the one that was started with the same key and input.
     Start(Start),
     /// List sagas, newest first.
     #[command(visible_alias = "ls")]
     List(List),
-    /// Show one saga in a line.
-    Get(Named),
-    /// Explain one saga: why it stands where it stands, its calls, and what you can do.
-    Describe(Named),
-    /// Show the whole history of one saga, oldest first.
+    /// Show sagas, a line each.
+    Get(Names),
+    /// Explain a saga: why it stands where it stands, its calls, and what you can do.
+    Describe(Names),
+    /// Show the history of a saga, oldest first.
     Log(SagaLog),
     /// Wait for the end of a saga. Exits with 0 completed, 8 compensated or closed, 9 stuck,
     /// 7 not ended in time.
-    Wait(Named),
+    Wait(Names),
     /// Ask a saga to turn back: what was applied is undone. Exits with 0 it turns back, 6 it
     /// has passed its pivot or had ended, 7 that is not decided yet.
     ///
@@ -168,23 +174,51 @@ pub(crate) enum SagaCommand {
 }
 
 impl SagaCommand {
-    /// The saga that it is about. `None`: it names none.
-    pub(crate) fn about(&self) -> Option<&SagaName> {
+    /// The sagas that it is about, as they were typed. `None`: it names none.
+    pub(crate) fn names(&self) -> Option<&[String]> {
         match self {
             Self::Start(_) | Self::List(_) => None,
-            Self::Get(named) | Self::Describe(named) | Self::Wait(named) => Some(&named.name),
-            Self::Log(log) => Some(&log.saga.name),
-            Self::Cancel(cancel) => Some(&cancel.saga.name),
-            Self::Retry(retry) => Some(&retry.saga.name),
-            Self::Signal(signal) => Some(&signal.saga.name),
-            Self::Settle(settle) => Some(&settle.saga.name),
-            Self::Renew(renew) => Some(&renew.saga.name),
-            Self::Close(close) => Some(&close.saga.name),
+            Self::Get(named) | Self::Describe(named) | Self::Wait(named) => Some(&named.names),
+            Self::Log(log) => Some(&log.sagas.names),
+            Self::Cancel(cancel) => Some(&cancel.sagas.names),
+            Self::Retry(retry) => Some(&retry.sagas.names),
+            Self::Close(close) => Some(&close.sagas.names),
+            Self::Signal(_) | Self::Settle(_) | Self::Renew(_) => None,
+        }
+    }
+
+    /// The same about one saga.
+    pub(crate) fn of_one(&self, name: &str) -> Self {
+        let mut one = self.clone();
+        match &mut one {
+            Self::Get(named) | Self::Describe(named) | Self::Wait(named) => named.keep(name),
+            Self::Log(log) => log.sagas.keep(name),
+            Self::Cancel(cancel) => cancel.sagas.keep(name),
+            Self::Retry(retry) => retry.sagas.keep(name),
+            Self::Close(close) => close.sagas.keep(name),
+            Self::Start(_) | Self::List(_) => {}
+            Self::Signal(_) | Self::Settle(_) | Self::Renew(_) => {}
+        }
+        one
+    }
+
+    /// The one saga that it is about.
+    ///
+    /// # Errors
+    ///
+    /// The name is none.
+    pub(crate) fn about(&self) -> Result<Option<SagaName>, String> {
+        match (self, self.names()) {
+            (Self::Signal(signal), _) => Ok(Some(signal.saga.name.clone())),
+            (Self::Settle(settle), _) => Ok(Some(settle.saga.name.clone())),
+            (Self::Renew(renew), _) => Ok(Some(renew.saga.name.clone())),
+            (_, Some([name])) => saga_name(name).map(Some),
+            _ => Ok(None),
         }
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Start {
     /// Name of a registered definition.
     pub(crate) definition: String,
@@ -202,17 +236,48 @@ pub(crate) struct Start {
     pub(crate) wait: Option<Duration>,
 }
 
-#[derive(Debug, Args)]
+/// Sagas, one after the other.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Names {
+    /// Their ids, or their business keys as `namespace/key` or `key`; `-` reads them from standard
+    /// input, a line each.
+    #[arg(value_name = "SAGA", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+impl Names {
+    fn keep(&mut self, name: &str) {
+        self.names = vec![name.to_owned()];
+    }
+
+    /// The first of them.
+    ///
+    /// # Errors
+    ///
+    /// It is no name.
+    pub(crate) fn one(&self) -> Result<SagaName, Failure> {
+        let name = self.names.first().map_or("", String::as_str);
+        saga_name(name).map_err(|wrong| Failure::usage(wrong, "an id, or NAMESPACE/KEY"))
+    }
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Named {
     /// Its id, or its business key as `namespace/key` or `key`.
     #[arg(value_name = "SAGA", value_parser = saga_name)]
     pub(crate) name: SagaName,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SagaLog {
     #[command(flatten)]
-    pub(crate) saga: Named,
+    pub(crate) sagas: Names,
+    /// Only so many events, the newest.
+    #[arg(long, value_name = "EVENTS")]
+    pub(crate) tail: Option<usize>,
+    /// Go on with what comes, until the saga has ended.
+    #[arg(short, long, conflicts_with = "verify")]
+    pub(crate) follow: bool,
     /// Check instead that no row was changed, and none taken out of the middle. Exits with 1
     /// where one was.
     #[arg(long)]

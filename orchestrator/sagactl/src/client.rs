@@ -89,7 +89,7 @@ impl Client {
                     exit: Exit::Unavailable,
                     what: format!("no orchestrator answers at {address}"),
                     code: None,
-                    why: chain(&error),
+                    why: innermost(&error),
                     remedies: vec![format!("start it, or {OTHER_ADDRESS}")],
                 }
             })?;
@@ -148,21 +148,25 @@ impl Client {
         }
     }
 
-    /// Lists the events of a saga over all pages.
-    pub(crate) async fn events(&self, name: &SagaName) -> Result<ListEventsResponse, Failure> {
+    /// Lists the events of a saga from `page_token` on, over all pages. Leaves in it where the
+    /// last page begins: what comes later is there.
+    pub(crate) async fn events(
+        &self,
+        name: &SagaName,
+        page_token: &mut String,
+    ) -> Result<ListEventsResponse, Failure> {
         let doing = format!("read the log of {}", shown(name));
         let mut all = ListEventsResponse::default();
-        let mut page_token = String::new();
         loop {
-            let name = Some(name.clone());
-            let request = ListEventsRequest { name, page_size: PAGE_SIZE, page_token };
+            let (name, token) = (Some(name.clone()), page_token.clone());
+            let request = ListEventsRequest { name, page_size: PAGE_SIZE, page_token: token };
             let page = self.read(&doing, self.sagas().list_events(request)).await?;
             let empty = page.events.is_empty();
             all.events.extend(page.events);
-            page_token = page.next_page_token;
-            if page_token.is_empty() || empty {
+            if page.next_page_token.is_empty() || empty {
                 return Ok(all);
             }
+            *page_token = page.next_page_token;
         }
     }
 
@@ -362,6 +366,23 @@ fn refused(doing: &str, asked: Asked, status: &Status) -> Failure {
     match status.source() {
         Some(broken) => Failure::cut_off(doing, chain(broken), asked == Asked::Change),
         None => Failure::refused(doing, status),
+    }
+}
+
+/// What lies behind an error, in plain words: `connection refused`.
+fn innermost(error: &dyn Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    let text = inner.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     Compensated = 8,
     /// The awaited saga is stuck.
     Stuck = 9,
+    /// It was done for some of what was named, and not for others.
+    Partly = 10,
 }
 
 impl Exit {
@@ -37,6 +39,17 @@ impl Exit {
             SagaState::Compensated | SagaState::Closed => Some(Self::Compensated),
             SagaState::Stuck => Some(Self::Stuck),
             SagaState::Unspecified | SagaState::Running | SagaState::Compensating => None,
+        }
+    }
+}
+
+impl Exit {
+    /// How a command ended that was about several things.
+    pub(crate) fn of_all(exits: &[Self]) -> Self {
+        let bad = exits.iter().copied().find(|it| *it != Self::Ok);
+        match bad {
+            Some(_) if exits.contains(&Self::Ok) => Self::Partly,
+            bad => bad.unwrap_or(Self::Ok),
         }
     }
 }

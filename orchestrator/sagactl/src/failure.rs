@@ -134,7 +134,7 @@ impl Failure {
             }
         });
         match output {
-            Output::Table | Output::Id => self.to_string(),
+            Output::Table | Output::Wide | Output::Id => self.to_string(),
             Output::Json => pretty(&error),
             Output::Jsonl => line(&error),
             Output::Yaml => yaml(&error).trim_end().to_owned(),
@@ -182,7 +182,9 @@ pub(crate) fn named(remedy: &str, saga: &str) -> String {
 
 /// `2 s`, or `250 ms` where it is no whole number of seconds.
 pub(crate) fn spelled(span: Duration) -> String {
-    if span.subsec_nanos() == 0 {
+    if span.is_zero() || span.as_millis() == 0 {
+        "less than 1 ms".to_owned()
+    } else if span.subsec_nanos() == 0 {
         format!("{} s", span.as_secs())
     } else {
         format!("{} ms", span.as_micros().div_ceil(1_000))

@@ -39,7 +39,7 @@ use crate::{cli::Cli, exit::Exit, session::Session};
 /// Writes to the standard streams of the process. The exit codes are those of
 /// `sagactl help exit-codes`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = suggest::help_first(arguments.into_iter().collect());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => return misread(&error, &arguments).into(),

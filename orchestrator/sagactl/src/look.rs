@@ -1,6 +1,6 @@
 //! How reports look: marks, colours, times, and text from elsewhere made harmless.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::Offset};
 
 /// How a report is written for people. The time is an argument, so that reports are pure.
 #[derive(Clone, Copy, Debug)]
@@ -11,10 +11,14 @@ pub(crate) struct Look {
     pub(crate) ascii: bool,
     /// Whether points in time are written in full, in UTC, instead of relative to `now`.
     pub(crate) utc: bool,
+    /// Whether a table has what most people do not look for, such as ids.
+    pub(crate) wide: bool,
     /// Columns of the terminal. `None`: nobody said, so nothing is clipped.
     pub(crate) width: Option<usize>,
     /// The present.
     pub(crate) now: Timestamp,
+    /// The time of day where the person is.
+    pub(crate) offset: Offset,
 }
 
 /// Columns of a line of text that is still easy to read.
@@ -114,6 +118,17 @@ impl Look {
         } else {
             format!("{} ago", span(past_ms.unsigned_abs()))
         }
+    }
+
+    /// A point in time as a clock shows it: `18:09`, with its day where that is not today.
+    pub(crate) fn clock(&self, time: Option<prost_types::Timestamp>) -> String {
+        let Some(at) = time.and_then(timestamp) else { return "-".to_owned() };
+        if self.utc {
+            return self.at(time);
+        }
+        let (at, now) = (self.offset.to_datetime(at), self.offset.to_datetime(self.now));
+        let form = if at.date() == now.date() { "%H:%M" } else { "%-d %b %H:%M" };
+        at.strftime(form).to_string()
     }
 
     /// How long ago: "38m"; in full, the time.
@@ -221,6 +236,19 @@ mod tests {
         ] {
             assert_eq!(span(ms), text);
         }
+    }
+
+    #[test]
+    fn a_clock_shows_the_day_where_it_is_another_one() {
+        let now = Timestamp::from_second(1_767_380_400).unwrap();
+        let (color, ascii, utc, wide, width) = (false, false, false, false, None);
+        let look = Look { color, ascii, utc, wide, width, now, offset: Offset::UTC };
+        let shown = |ago: i64| {
+            let seconds = now.as_second() - ago;
+            look.clock(Some(prost_types::Timestamp { seconds, nanos: 0 }))
+        };
+        assert_eq!((shown(9 * 60).as_str(), shown(86_400).as_str()), ("18:51", "1 Jan 19:00"));
+        assert_eq!(look.clock(None), "-");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod describe;
 pub(crate) mod graph;
 pub(crate) mod history;
 pub(crate) mod log;
+pub(crate) mod outage;
 pub(crate) mod participant;
 pub(crate) mod preview;
 pub(crate) mod proof;

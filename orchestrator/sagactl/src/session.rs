@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     cli::{Color, Global, Login, Output},
@@ -40,7 +40,10 @@ impl Session {
             Color::Auto => io::stdout().is_terminal() && !no_color(),
         };
         let (ascii, utc, width) = (global.ascii, global.utc, terminal_width());
-        let look = Look { color, ascii, utc, width, now: Timestamp::now() };
+        let wide = global.output == Output::Wide;
+        let now = Timestamp::now();
+        let offset = now.to_zoned(TimeZone::system()).offset();
+        let look = Look { color, ascii, utc, wide, width, now, offset };
         let login = global.login.clone();
         Self { look, timeout: global.timeout, output: global.output, login }
     }
@@ -72,7 +75,7 @@ impl Session {
         report: impl FnOnce(&R, &Look) -> String,
     ) -> Result<(), Failure> {
         let text = match self.output {
-            Output::Table => {
+            Output::Table | Output::Wide => {
                 let look = Look { now: Timestamp::now(), ..self.look };
                 report(&escaped(reply), &look)
             }
@@ -97,7 +100,7 @@ impl Session {
         report: impl FnOnce(&Look) -> String,
     ) -> Result<(), Failure> {
         let text = match self.output {
-            Output::Table => report(&Look { now: Timestamp::now(), ..self.look }),
+            Output::Table | Output::Wide => report(&Look { now: Timestamp::now(), ..self.look }),
             Output::Json => pretty(value),
             Output::Jsonl => line(value),
             Output::Yaml => yaml(value),
@@ -143,7 +146,7 @@ impl Session {
     /// Says something to the person, on standard error. A program is told by the reply and by
     /// the exit code.
     pub(crate) fn say(&self, text: &str) {
-        if matches!(self.output, Output::Table | Output::Id) {
+        if matches!(self.output, Output::Table | Output::Wide | Output::Id) {
             tell(text);
         }
     }
@@ -156,7 +159,7 @@ impl Session {
 
     /// Whether the output is for people.
     pub(crate) fn is_for_people(&self) -> bool {
-        self.output == Output::Table
+        matches!(self.output, Output::Table | Output::Wide)
     }
 }
 

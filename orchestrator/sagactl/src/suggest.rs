@@ -11,7 +11,7 @@ const KNOWN_AS: &[(&[&str], &str)] = &[
     (&["--server", "--host", "--url", "--endpoint", "--target", "-s"], "--address HOST:PORT"),
     (&["--json"], "-o json"),
     (&["--yaml"], "-o yaml"),
-    (&["--format", "--template"], "-o table|json|jsonl|yaml|id"),
+    (&["--format", "--template"], "-o table|wide|json|jsonl|yaml|id"),
     (&["-q", "--quiet", "--no-headers"], "-o id"),
     (&["--no-color", "--no-colour"], "--color never"),
     (&["--namespace", "-n"], "the key as NAMESPACE/KEY"),
@@ -50,6 +50,18 @@ const KNOWN_AS: &[(&[&str], &str)] = &[
     (&["cause", "incidents", "problems"], "sagactl causes"),
     (&["explain", "man"], "sagactl help"),
 ];
+
+/// `sagactl help saga start` of `sagactl saga help start`, as other tools take it.
+pub(crate) fn help_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_noun = |word: &OsString| word.to_str().is_some_and(|word| NOUNS.contains(&word));
+    if arguments.get(1).is_some_and(is_noun) && arguments.get(2).is_some_and(|it| it == "help") {
+        arguments.swap(1, 2);
+    }
+    arguments
+}
+
+/// Words that have words of their own behind them.
+const NOUNS: &[&str] = &["saga", "definition", "service", "log", "server", "context"];
 
 /// A line that says what the word is called here.
 pub(crate) fn tip(error: &clap::Error) -> Option<String> {

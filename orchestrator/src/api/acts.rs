@@ -156,9 +156,20 @@ async fn look(engine: &Engine, name: Option<pb::SagaName>) -> Result<Snapshot, S
 /// Whether a saga has not ended and is still as the person saw it.
 async fn ready(engine: &Engine, snapshot: &Snapshot, expected_version: u64) -> Result<(), Status> {
     if snapshot.state.ended().is_some() {
-        return Err(ReachError::DoesNotFit.into());
+        let message = format!("it has ended: {}; nothing was done", how(snapshot));
+        return Err(status(Code::FailedPrecondition, "SAGA_ENDED", message));
     }
     repeat::still_at(engine, snapshot, expected_version).await
+}
+
+/// How a saga has ended.
+fn how(snapshot: &Snapshot) -> &'static str {
+    match snapshot.state.ended().map(|it| it.ending) {
+        Some(Ending::Completed) => "every step is done",
+        Some(Ending::Compensated) => "it turned back",
+        Some(Ending::Closed) => "an operator closed it",
+        None => "it has not",
+    }
 }
 
 /// Who acts, why, and by which request.

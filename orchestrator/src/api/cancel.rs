@@ -33,14 +33,13 @@ pub(super) async fn cancel(
     let pb::CancelSagaRequest { actor, reason, expected_version, .. } = request;
     let at_ms = engine.shared.clock.now_ms();
     let asked = Event::CancelRequested { actor, reason, request_id, at_ms };
-    if !repeat::is_done(engine, &before, &asked).await? {
+    let is_decided = before.state.ended().is_some() || before.state.cancel_requested();
+    if !repeat::is_done(engine, &before, &asked).await? && !is_decided {
         repeat::still_at(engine, &before, expected_version).await?;
-        if before.state.ended().is_none() && !before.state.cancel_requested() {
-            match engine.tell(saga, asked).await {
-                // It ended meanwhile, or another node was told the same; the log says how.
-                Ok(()) | Err(ReachError::DoesNotFit) => {}
-                Err(error) => return Err(error.into()),
-            }
+        match engine.tell(saga, asked).await {
+            // It ended meanwhile, or another node was told the same; the log says how.
+            Ok(()) | Err(ReachError::DoesNotFit) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     let (after, effect) = decided(engine, saga, wait).await?;

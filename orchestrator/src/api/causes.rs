@@ -10,6 +10,7 @@ use crate::{
     access::Principal,
     api::{error::invalid, list, page, view},
     engine::{Engine, ReachError},
+    governor::ParticipantView,
 };
 
 /// Examples of a group when the operator does not say, and at most.
@@ -45,9 +46,14 @@ pub(super) async fn list(
         Some((held, last)) if behind.peek().is_some() => page::token(&list, Place::of(*held, last)),
         _ => String::new(),
     };
+    let (views, now_ms) = (engine.participants(), engine.shared.clock.now_ms());
+    let shown = |group: &CauseGroup| {
+        let called = views.iter().find(|it| it.participant == group.cause.participant);
+        stuck_group(group, called, now_ms)
+    };
     let of = |wanted: Held| {
         let groups = page.iter().filter(|(held, _)| *held == wanted);
-        groups.map(|(_, group)| stuck_group(group)).collect()
+        groups.map(|(_, group)| shown(group)).collect()
     };
     Ok(pb::ListStuckResponse {
         groups: of(Held::Stuck),
@@ -116,7 +122,12 @@ impl FromStr for Place {
     }
 }
 
-fn stuck_group(group: &CauseGroup) -> pb::StuckGroup {
+/// `called`: the participant, as this node sees it.
+fn stuck_group(
+    group: &CauseGroup,
+    called: Option<&ParticipantView>,
+    now_ms: u64,
+) -> pb::StuckGroup {
     let place = |it: &saga_log::CausePlace| pb::StuckPlace {
         definition: it.definition.clone(),
         step: it.step.clone(),
@@ -138,5 +149,12 @@ fn stuck_group(group: &CauseGroup) -> pb::StuckGroup {
         code: group.cause.code.clone(),
         places,
         wake_at: group.wake_at_ms.map(view::timestamp),
+        held_since: called
+            .and_then(|it| it.held_for_ms)
+            .map(|for_ms| view::timestamp(now_ms.saturating_sub(for_ms))),
+        next_probe_at: called
+            .and_then(|it| it.next_ping_in_ms)
+            .map(|in_ms| view::timestamp(now_ms.saturating_add(in_ms))),
+        paused: called.is_some_and(|it| it.is_paused),
     }
 }

@@ -53,11 +53,9 @@ impl DefinitionService for DefinitionApi {
             field::name("name", &name)?;
             let store = engine.shared.log.store();
             let row = store.definition(&name, version).await.map_err(ReachError::from)?;
-            let not_found = || {
-                let message = format!("definition {name} is not registered");
-                status(Code::NotFound, "DEFINITION_NOT_FOUND", message)
+            let Some(row) = row else {
+                return Err(not_found(&engine, &name, version).await?);
             };
-            let row = row.ok_or_else(not_found)?;
             Ok(Response::new(pb::GetDefinitionResponse { definition: Some(definition(&row)) }))
         })
         .await
@@ -109,6 +107,19 @@ impl DefinitionService for DefinitionApi {
         })
         .await
     }
+}
+
+/// There is none, or none of this version: what there is instead.
+async fn not_found(engine: &Engine, name: &str, version: u32) -> Result<Status, Status> {
+    let newest = match version {
+        0 => None,
+        _ => engine.shared.log.store().definition(name, 0).await.map_err(ReachError::from)?,
+    };
+    let message = match newest {
+        Some(row) => format!("{name} has no version {version}; the newest is {}", row.version),
+        None => format!("definition {name} is not registered"),
+    };
+    Ok(status(Code::NotFound, "DEFINITION_NOT_FOUND", message))
 }
 
 /// What is to be registered, and for whom.

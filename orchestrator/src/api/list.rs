@@ -116,7 +116,7 @@ fn shown(principal: &Principal, until: Option<SagaId>) -> Option<Timestamp> {
 }
 
 /// When a saga with this id was made, by the clock of the node that made it.
-fn started_at(saga: SagaId) -> Option<Timestamp> {
+pub(super) fn started_at(saga: SagaId) -> Option<Timestamp> {
     let (seconds, nanos) = saga.0.get_timestamp()?.to_unix();
     Some(view::timestamp(seconds.saturating_mul(1_000) + u64::from(nanos / 1_000_000)))
 }

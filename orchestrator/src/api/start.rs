@@ -11,7 +11,7 @@ use tonic::Status;
 use crate::{
     api::{
         error::{input_invalid, invalid},
-        field,
+        field, list,
         request::Asked,
         saga::{check_key, check_namespace, span},
         view,
@@ -158,6 +158,8 @@ fn accepted(
         definition,
         definition_version,
         state: SagaState::Running.into(),
+        started_at: list::started_at(saga),
+        version: 1,
         ..pb::Saga::default()
     }
 }

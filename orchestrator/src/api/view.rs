@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use prost_types::Timestamp;
 use saga_core::{
-    By, Direction, Offer, SagaId, Settled, Settlement, StepIndex, StepPhase, TurnBackReason,
-    cancel_effect,
+    By, Direction, Offer, SagaId, Settled, Settlement, StepIndex, StepPhase, StuckReason,
+    TurnBackReason, cancel_effect,
     explain::{self, StepView, UndoView},
 };
 use saga_draft::{Subject, labels};
-use saga_log::{CauseRow, SagaRow, Standing, Status as RowStatus};
+use saga_log::{CauseRow, SagaRow, Standing, Status as RowStatus, StuckRow};
 use saga_proto::saga::v1::{self as pb, SagaState, SagaVerb, StepState, StepUndo};
 
 use crate::{
@@ -59,11 +59,30 @@ pub(super) fn saga_of_row(row: &SagaRow) -> pb::Saga {
         owner: standing.owner.map(|node| node.to_string()).unwrap_or_default(),
         waiting_on: awaited(standing).to_owned(),
         why: match (awaited(standing), &standing.cause) {
-            ("", Some(cause)) if standing.stuck.is_none() => held_up(cause),
+            _ if standing.stuck.is_some() => {
+                standing.stuck.as_ref().map(stuck_why).unwrap_or_default()
+            }
+            ("", Some(cause)) => held_up(cause),
             ("", _) => String::new(),
             (awaited, _) => format!("It waits for {awaited}."),
         },
         ..pb::Saga::default()
+    }
+}
+
+/// Why a saga needs a person, as far as its index row tells it.
+fn stuck_why(stuck: &StuckRow) -> String {
+    let step = &stuck.step;
+    let said = stuck.message.strip_prefix(&format!("{step}: ")).unwrap_or(&stuck.message);
+    let is = |reasons: &[StuckReason]| reasons.iter().any(|it| it.code() == stuck.reason);
+    if is(&[StuckReason::OutcomeUnknown, StuckReason::InquiryUnsupported]) {
+        format!("Nobody knows whether {step} was applied (last: {said}).")
+    } else if is(&[StuckReason::CompensationFailing]) {
+        format!("{step} is not undone (last: {said}).")
+    } else if is(&[StuckReason::ForwardFailing]) {
+        format!("{step} is not done (last: {said}).")
+    } else {
+        stuck.message.clone()
     }
 }
 
@@ -104,8 +123,18 @@ pub(super) fn saga(snapshot: &Snapshot, now_ms: u64) -> pb::Saga {
         undo_order: explain::undo_order(core, state).into_iter().map(name).collect(),
         cancel_effect: effect(cancel_effect(core, state)).into(),
         labels: labels_of(snapshot),
+        deadline_at: deadline_at_ms(snapshot).map(timestamp),
         ..saga_of_row(&row)
     }
+}
+
+/// When the saga turns back by itself, where it still may.
+fn deadline_at_ms(snapshot: &Snapshot) -> Option<u64> {
+    let Snapshot { definition, state, .. } = snapshot;
+    let is_over = state.ended().is_some() || state.turned_back().is_some();
+    let deadline_ms = definition.core.deadline_ms.filter(|_| !is_over)?;
+    let may = !state.passed_pivot(&definition.core);
+    may.then(|| state.started_at_ms().saturating_add(deadline_ms))
 }
 
 fn labels_of(snapshot: &Snapshot) -> HashMap<String, String> {

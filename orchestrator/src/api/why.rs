@@ -2,14 +2,19 @@
 //! [`saga_core::explain`] and of nothing else, so that it cannot say what is not so.
 
 use saga_core::{
-    Action, By, Direction, Ending, StepIndex, StepKind, StepPhase, StepSet, Stuck, StuckReason,
+    Action, Direction, Ending, Next, StepIndex, StepKind, StepPhase, StepSet, Stuck, StuckReason,
     Timer,
     event::SIGNAL_TIMEOUT,
     explain::{Because, StepView, UndoView, because, step_view, with_undo},
+    next,
     offer::upcoming,
     phase::Tries,
     stuck,
 };
+
+mod words;
+
+use words::{capital, count, is_not_sent, is_or_are, reason, span, tries, who};
 
 use crate::engine::Snapshot;
 
@@ -183,6 +188,29 @@ impl<'t> Teller<'t> {
         upcoming(&definition.core, state, self.now_ms).into_iter().find(is_about)
     }
 
+    /// When that is, as the rest of a clause. Empty: at once, or nobody can say.
+    fn when(&self, index: StepIndex) -> String {
+        let Snapshot { definition, state, row, .. } = self.snapshot;
+        let held = row.standing.waiting_on.as_deref().filter(|_| row.standing.rank.is_some());
+        if let Some(participant) = held {
+            return format!(", as soon as {participant} is called again");
+        }
+        let core = &definition.core;
+        let Next::Wait { until_ms: Some(at_ms) } = next(core, state, self.now_ms) else {
+            return String::new();
+        };
+        let is_it = |action: &Action| match action {
+            Action::Call { step, .. } | Action::Inquire { step, .. } => *step == index,
+            _ => false,
+        };
+        match next(core, state, at_ms) {
+            Next::Do(actions) if actions.iter().any(is_it) => {
+                format!(", in {}", span(at_ms.saturating_sub(self.now_ms)))
+            }
+            _ => String::new(), // Something else comes before it.
+        }
+    }
+
     fn under_way(&self) -> String {
         let Snapshot { definition, row, .. } = self.snapshot;
         let clauses: Vec<String> =
@@ -251,11 +279,17 @@ impl<'t> Teller<'t> {
     }
 
     fn not_done(&self, index: StepIndex, tries: Tries) -> String {
-        let (name, last) = (self.name(index), self.trouble(index));
-        let told =
-            format!("{name} was not done in {} (last: {last})", count(tries.attempt, "attempt"));
+        let (name, attempts) = (self.name(index), count(tries.attempt, "attempt"));
+        let told = match &self.snapshot.state.step(index).last_trouble {
+            Some(trouble) if is_not_sent(&trouble.reason) => format!(
+                "{} cannot be reached ({}): {name} was not done in {attempts}",
+                self.participant(index, Direction::Forward),
+                trouble.message
+            ),
+            _ => format!("{name} was not done in {attempts} (last: {})", self.trouble(index)),
+        };
         let Some(Action::Call { attempt, .. }) = self.is_next(index) else { return told };
-        format!("{told}; attempt {attempt} is next")
+        format!("{told}; attempt {attempt} is next{}", self.when(index))
     }
 
     fn not_undone(&self, index: StepIndex) -> String {
@@ -266,7 +300,7 @@ impl<'t> Teller<'t> {
             count(tries.attempt, "attempt")
         );
         match self.is_next(index) {
-            Some(_) => format!("{told}; it is tried again"),
+            Some(_) => format!("{told}; it is tried again{}", self.when(index)),
             None => told,
         }
     }
@@ -288,8 +322,12 @@ impl<'t> Teller<'t> {
                 told.push_str(&format!("; {asked} is being asked"));
             }
             _ if phase.is_out() => told.push_str("; it is being called"),
-            Some(Action::Call { .. }) => told.push_str("; it is called again"),
-            Some(Action::Inquire { .. }) => told.push_str(&format!("; {asked} is asked again")),
+            Some(Action::Call { .. }) => {
+                told.push_str(&format!("; it is called again{}", self.when(index)));
+            }
+            Some(Action::Inquire { .. }) => {
+                told.push_str(&format!("; {asked} is asked again{}", self.when(index)));
+            }
             _ => {}
         }
         told
@@ -359,43 +397,6 @@ impl<'t> Teller<'t> {
             _ => format!("{}.", self.clause(step).unwrap_or_else(|| format!("{name}: {last}"))),
         }
     }
-}
-
-fn is_or_are(steps: StepSet) -> &'static str {
-    if steps.iter().count() == 1 { "is" } else { "are" }
-}
-
-/// A sentence that does not begin with the name of a step begins with a capital letter.
-fn capital(told: String) -> String {
-    for (small, large) in [("nobody knows ", "Nobody knows "), ("the timer of ", "The timer of ")] {
-        if let Some(rest) = told.strip_prefix(small) {
-            return format!("{large}{rest}");
-        }
-    }
-    told
-}
-
-fn who(by: &By) -> &str {
-    if by.actor.is_empty() { "somebody" } else { &by.actor }
-}
-
-/// `: "looked"`, where a reason was given.
-fn reason(by: &By) -> String {
-    if by.reason.is_empty() { String::new() } else { format!(": \"{}\"", by.reason) }
-}
-
-fn tries(phase: StepPhase) -> Tries {
-    match phase {
-        StepPhase::InFlight { tries, .. }
-        | StepPhase::Inquiring { tries }
-        | StepPhase::Open { tries, .. } => tries,
-        _ => Tries::default(),
-    }
-}
-
-/// `1 attempt`, `2 attempts`.
-fn count(number: u32, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]

@@ -321,8 +321,25 @@ fn broken(channel: &Channel, error: &(dyn Error + 'static)) -> Seen {
         }
         next = error.source();
     }
-    let message = words.join(": ");
-    if connecting { Seen::NotSent { message } } else { Seen::Lost { message } }
+    if connecting {
+        // What lies behind it says why; how the libraries came there helps nobody.
+        let message = words.pop().map(|it| in_plain_words(&it)).unwrap_or_default();
+        return Seen::NotSent { message };
+    }
+    Seen::Lost { message: words.join(": ") }
+}
+
+/// `connection refused` of `Connection refused (os error 111)`.
+fn in_plain_words(error: &str) -> String {
+    let text = error.split(" (os error ").next().unwrap_or(error);
+    let mut letters = text.chars();
+    match letters.next() {
+        // A name keeps its capitals, such as TLS.
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// With which code the participant closed the connection, where it did.

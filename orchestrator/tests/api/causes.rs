@@ -4,7 +4,7 @@
 use saga_proto::saga::v1::{self as pb, SagaState};
 
 use super::{
-    cancels::silent,
+    cancels::{in_doubt, silent},
     server::{Server, reason},
 };
 
@@ -64,6 +64,9 @@ async fn an_outage_is_told_by_its_participant_whatever_it_meets_and_before_it_ne
     assert!(met.message.contains("refused"), "{met:?}");
     assert_eq!(told(held), ["", "order", "", "HELD_BACK"]);
     assert_eq!((met.sagas, held.sagas, held.examples.len()), (1, 2, 2));
+    // Both are told to be held back by this node, which asks when it may go on.
+    assert!(met.held_since.is_some() && held.held_since == met.held_since, "{reply:?}");
+    assert!(!met.paused);
 
     let request = pb::ListSagasRequest::default();
     for saga in server.sagas.list_sagas(request).await.unwrap().into_inner().sagas {
@@ -132,4 +135,15 @@ async fn causes_come_in_pages_of_one_query() {
     let of_one = pb::ListStuckRequest { filter, ..Default::default() };
     let reply = server.operator.list_stuck(of_one).await.unwrap().into_inner();
     assert_eq!((reply.waiting.len(), reply.total_waiting), (1, 2));
+}
+
+#[tokio::test]
+async fn a_list_says_of_a_stuck_saga_what_nobody_knows() {
+    let (mut server, _participant) = silent().await;
+    in_doubt(&mut server, "a").await;
+    let request = pb::ListSagasRequest::default();
+    let listed = server.sagas.list_sagas(request).await.unwrap().into_inner().sagas.remove(0);
+    assert_eq!(listed.state(), SagaState::Stuck);
+    let why = "Nobody knows whether insert was applied (last: ";
+    assert!(listed.why.starts_with(why), "{}", listed.why);
 }

@@ -83,3 +83,25 @@ async fn what_a_client_gave_is_named_by_its_beginning() {
     let refused = server.operator.force_outcome(force).await.unwrap_err();
     fits(&refused, Code::NotFound, "STEP_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn who_asks_for_a_version_that_is_not_stored_is_told_the_newest() {
+    let mut server = Server::start().await;
+    let yaml = |version| {
+        format!(
+            "kind: Saga\nname: one\nversion: {version}\ninput: shop.order.v1.PlaceOrderInput\n\
+             steps:\n  - name: one\n    compensation: none\n    on_unknown: retry\n    action: {{ \
+             call: order/shop.order.v1.OrderService/GetOrder }}\n"
+        )
+    };
+    server.register(&yaml(1)).await.unwrap();
+    server.register(&yaml(4)).await.unwrap();
+    let mut told = async |name: &str, version| {
+        let asked = pb::GetDefinitionRequest { name: name.to_owned(), version };
+        let refused = server.definitions.get_definition(asked).await.unwrap_err();
+        fits(&refused, Code::NotFound, "DEFINITION_NOT_FOUND");
+        refused.message().to_owned()
+    };
+    assert_eq!(told("one", 99).await, "one has no version 99; the newest is 4");
+    assert_eq!(told("two", 99).await, "definition two is not registered");
+}

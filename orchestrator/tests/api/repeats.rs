@@ -269,3 +269,14 @@ async fn a_closed_saga_is_closed_whoever_asks_again() {
     assert_eq!(reason(&other).1, "SAGA_ENDED");
     assert_eq!(server.events("a").await.iter().filter(|it| it.kind == "Ended").count(), 1);
 }
+
+/// There is nothing that it could do to a saga that is not as it was looked at.
+#[tokio::test]
+async fn a_cancel_behind_another_one_is_answered_whatever_was_looked_at() {
+    let (mut server, _participant) = prepared(Act::Cancel).await;
+    Act::Cancel.send(&server, ("r-1", "the wrong order", 0)).await.unwrap();
+    for _ in 0..2 {
+        Act::Cancel.send(&server, ("r-2", "the wrong order too", 99)).await.unwrap();
+    }
+    assert_eq!(recorded(&mut server, "r-2").await, 0);
+}

@@ -161,7 +161,8 @@ pub(super) fn scalar(node: &Node, what: &str, findings: &mut Findings) -> Option
 }
 
 /// What to do about a name that is not one of `known`.
-pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn suggest(name: &str, known: &[&str]) -> String {
     let near = known.iter().map(|it| (distance(name, it), it)).min();
     match near {
         Some((distance, near)) if distance <= 2.max(name.len() / 3) => {

@@ -99,7 +99,12 @@ async fn a_path_that_is_not_a_database_is_an_error() {
     let text = directory.path().join("text");
     std::fs::write(&text, "this is no database, and it is long enough to be read as one".repeat(9))
         .unwrap();
-    for path in [text.as_path(), directory.path(), &directory.path().join("no/such/directory")] {
+    let nowhere = directory.path().join("no/such/directory");
+    for migrate in [false, true] {
+        let error = open(&nowhere, migrate).await;
+        assert!(matches!(error, Err(OpenError::FolderMissing { .. })), "{error:?}");
+    }
+    for path in [text.as_path(), directory.path()] {
         let error = open(path, true).await;
         assert!(matches!(error, Err(OpenError::Unreachable { .. })), "{path:?}: {error:?}");
     }

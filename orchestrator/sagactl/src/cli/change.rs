@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 use saga_proto::saga::v1::{SettledOutcome, StepCall};
 use uuid::Uuid;
 
-use super::{Named, duration, variable};
+use super::{Named, Names, duration, variable};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Cancel {
     #[command(flatten)]
-    pub(crate) saga: Named,
+    pub(crate) sagas: Names,
     /// Why, for the saga's log.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
@@ -26,10 +26,10 @@ pub(crate) struct Cancel {
     pub(crate) consent: Consent,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Retry {
     #[command(flatten)]
-    pub(crate) saga: Named,
+    pub(crate) sagas: Names,
     /// Why, for the saga's log.
     #[arg(long, default_value = "asked for with sagactl")]
     pub(crate) reason: String,
@@ -41,7 +41,7 @@ pub(crate) struct Retry {
     pub(crate) consent: Consent,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Signal {
     #[command(flatten)]
     pub(crate) saga: Named,
@@ -65,7 +65,7 @@ pub(crate) struct Signal {
     pub(crate) consent: Consent,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Settle {
     #[command(flatten)]
     pub(crate) saga: Named,
@@ -93,7 +93,7 @@ pub(crate) struct Settle {
     pub(crate) consent: Consent,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Renew {
     #[command(flatten)]
     pub(crate) saga: Named,
@@ -111,10 +111,10 @@ pub(crate) struct Renew {
     pub(crate) consent: Consent,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Close {
     #[command(flatten)]
-    pub(crate) saga: Named,
+    pub(crate) sagas: Names,
     /// Why, and who cares for what is left behind, for the saga's log.
     #[arg(long)]
     pub(crate) reason: String,
@@ -127,7 +127,7 @@ pub(crate) struct Close {
 }
 
 /// What makes a change happen once, and only to what was looked at.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Once {
     /// Makes a repeated command the same request [default: a new UUID].
     #[arg(long, value_name = "ID", default_value_t = new_id(), hide_default_value = true)]
@@ -141,14 +141,14 @@ fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Actor {
     /// Who acts, for the saga's log [default: USER].
     #[arg(long, default_value_t = login(), hide_default_value = true)]
     pub(crate) actor: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Consent {
     /// Do it without the question.
     #[arg(long)]

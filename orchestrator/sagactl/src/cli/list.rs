@@ -7,7 +7,7 @@ use saga_proto::saga::v1::SagaState;
 
 use super::duration;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) which: Which,
@@ -20,7 +20,7 @@ pub(crate) struct List {
 }
 
 /// Which causes, and what of them.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Causes {
     /// Sagas to name in each group; `saga list --service NAME --code CODE` has all of them.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -30,7 +30,7 @@ pub(crate) struct Causes {
 }
 
 /// What is said about the sagas that are meant: all of it has to hold.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Which {
     /// Only sagas in this state.
     #[arg(long, value_enum)]

@@ -7,6 +7,7 @@ use clap::Args;
 /// Which orchestrator is meant, and who we are there. Variables stand in where neither a flag nor
 /// a context says it.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Login {
     /// The orchestrator of this name, as `sagactl context add` keeps it; other flags stand over
     /// what it says [default: SAGACTL_CONTEXT, else the one in use, unless an address is given].
@@ -28,6 +29,7 @@ pub(crate) struct Login {
 
 /// What a connection is made secret with: PEM files.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Tls {
     /// The authorities of the orchestrator's certificate, for an https:// address
     /// [default: SAGACTL_CA].

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) async fn cancel(session: &Session, arguments: Cancel) -> Result<Exit, Failure> {
-    let name = arguments.saga.name;
+    let name = arguments.sagas.one()?;
     let client = session.client().await?;
     let seen = seen(&client, &name).await?;
     let permit = permit(arguments.consent.yes, &preview::cancel(&seen), &mut Terminal)?;
@@ -77,7 +77,7 @@ fn told_of_cancel(name: &SagaName, reply: &CancelSagaResponse) -> (Exit, String)
 }
 
 pub(super) async fn retry(session: &Session, arguments: Retry) -> Result<Exit, Failure> {
-    let name = arguments.saga.name;
+    let name = arguments.sagas.one()?;
     let client = session.client().await?;
     let seen = seen(&client, &name).await?;
     let permit = permit(arguments.consent.yes, &preview::retry(&seen), &mut Terminal)?;
@@ -161,7 +161,7 @@ pub(super) async fn close(session: &Session, arguments: Close) -> Result<Exit, F
             "--reason \"why, and who cares for the rest\"",
         ));
     }
-    let name = arguments.saga.name;
+    let name = arguments.sagas.one()?;
     let client = session.client().await?;
     let seen = seen(&client, &name).await?;
     let permit = permit(arguments.consent.yes, &preview::close(&seen), &mut Terminal)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_proto::saga::v1::{Saga, SagaName, StartSagaRequest, saga_name, start_saga_request};
 
 use crate::{
-    cli::{Named, Start},
+    cli::{Names, Start},
     client::Client,
     command::definition::text_of,
     exit::Exit,
@@ -43,12 +43,13 @@ pub(super) async fn start(session: &Session, arguments: Start) -> Result<Exit, F
     Ok(awaited(session, &shown, reply.saga.as_ref(), limit))
 }
 
-pub(super) async fn wait(session: &Session, arguments: Named) -> Result<Exit, Failure> {
+pub(super) async fn wait(session: &Session, arguments: &Names) -> Result<Exit, Failure> {
+    let name = arguments.one()?;
     let client: Client = session.client().await?;
-    let reply = client.wait(&arguments.name, session.timeout).await?;
+    let reply = client.wait(&name, session.timeout).await?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     let limit = session.timeout.unwrap_or_default();
-    Ok(awaited(session, &shown(&arguments.name), reply.saga.as_ref(), limit))
+    Ok(awaited(session, &shown(&name), reply.saga.as_ref(), limit))
 }
 
 fn awaited(session: &Session, shown: &str, saga: Option<&Saga>, limit: Duration) -> Exit {

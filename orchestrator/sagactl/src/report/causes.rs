@@ -6,6 +6,7 @@ use saga_proto::saga::v1::{ListStuckResponse, StuckGroup};
 use crate::{
     look::{Look, Mark},
     report::{
+        outage::{Outage, outages},
         table::{Row, table},
         words::count,
     },
@@ -16,17 +17,29 @@ const SIGNAL_AWAITED: &str = "SIGNAL_AWAITED";
 
 /// The causes as a table.
 pub(crate) fn report(reply: &ListStuckResponse, look: &Look) -> String {
-    let waiting = || reply.waiting.iter().filter(|it| !is_signal(it));
-    let signals = reply.waiting.iter().filter(|it| is_signal(it));
-    let groups: Vec<&StuckGroup> = reply.groups.iter().chain(waiting()).chain(signals).collect();
-    if groups.is_empty() {
+    if reply.groups.is_empty() && reply.waiting.is_empty() {
         return format!(
             "{} nothing holds a saga up\n",
             look.paint(Mark::Good, look.sign(Mark::Good))
         );
     }
-    let rows: Vec<Row> = groups.into_iter().map(|it| row(it, look)).collect();
+    let (outages, others) = outages(&reply.waiting);
+    let (signals, troubles): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| is_signal(it));
+    let mut rows: Vec<Row> = reply.groups.iter().map(|it| row(it, look)).collect();
+    rows.extend(outages.iter().map(|it| of_outage(it, look)));
+    rows.extend(troubles.into_iter().chain(signals).map(|it| row(it, look)));
     table(&["SAGAS", "OLDEST", "NEXT", "NEEDS YOU", "CAUSE"], &rows, look)
+}
+
+fn of_outage(outage: &Outage<'_>, look: &Look) -> Row {
+    let cells = vec![
+        outage.sagas().to_string(),
+        look.age(outage.oldest()),
+        look.at(outage.next_probe()),
+        "no".to_owned(),
+        outage.cause(look),
+    ];
+    (Mark::Moving, cells)
 }
 
 fn row(group: &StuckGroup, look: &Look) -> Row {
@@ -34,7 +47,8 @@ fn row(group: &StuckGroup, look: &Look) -> Row {
     let cells = vec![
         group.sagas.to_string(),
         look.age(group.since),
-        if group.wake_at.is_some() { look.at(group.wake_at) } else { "-".to_owned() },
+        // What is held back moves when its participant answers again.
+        look.at(group.next_probe_at.or(group.wake_at)),
         if group.reason.is_empty() { "no" } else { "yes" }.to_owned(),
         told(group),
     ];
@@ -94,12 +108,11 @@ mod tests {
           SAGAS  OLDEST  NEXT      NEEDS YOU  CAUSE
         ! 12     51m     -         yes        payment, Confirm: TIMED_OUT: no answer in…
         ! 1      1m      in 4.00s  yes        inventory, Release: INTERNAL: no table it…
-        ▸ 212    9m      in 4.00s  no         payment, Confirm: NOT_SENT: connection re…
+        ▸ 212    9m      in 4.00s  no         payment refused the connection since 18:51
         ▸ 2      5h      in 1d     no         signal approval
 
           CAUSE  payment, Confirm: TIMED_OUT: no answer in time
           CAUSE  inventory, Release: INTERNAL: no table item
-          CAUSE  payment, Confirm: NOT_SENT: connection refused
         ");
     }
 

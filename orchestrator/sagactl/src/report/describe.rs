@@ -10,7 +10,7 @@ use crate::{
     report::{
         calls::{Call, action_span, calls},
         table::{Row, table, wrapped},
-        words::{count, saga_state, step_state},
+        words::{count, course, saga_state, step_state},
         you_can,
     },
 };
@@ -52,11 +52,7 @@ fn head(saga: &Saga, look: &Look) -> String {
         format!("{}@{}", saga.definition, saga.definition_version),
         format!("started {}", look.at(saga.started_at)),
     ];
-    if saga.ended_at.is_some() {
-        facts.push(format!("took {}", look.took(saga.started_at, saga.ended_at)));
-    } else if saga.wake_at.is_some() {
-        facts.push(format!("moves by itself {}", look.at(saga.wake_at)));
-    }
+    facts.extend(course(saga, look));
     if !saga.owner.is_empty() {
         facts.push(format!("owner {}", saga.owner));
     }

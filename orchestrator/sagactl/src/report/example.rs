@@ -1,6 +1,6 @@
 //! Sagas for the golden tests of the reports, at a fixed present.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::Offset};
 use prost_types::Timestamp as WireTime;
 use saga_proto::saga::v1::{
     CancelEffect, ListStuckResponse, Saga, SagaEvent, SagaOffer, SagaState, SagaStep, SagaVerb,
@@ -14,7 +14,8 @@ const NOW_S: i64 = 1_767_380_400;
 
 pub(crate) fn look() -> Look {
     let now = Timestamp::from_second(NOW_S).unwrap();
-    Look { color: false, ascii: false, utc: false, width: None, now }
+    let (color, ascii, utc, wide) = (false, false, false, false);
+    Look { color, ascii, utc, wide, width: None, now, offset: Offset::UTC }
 }
 
 /// `seconds` before the present.
@@ -169,6 +170,11 @@ fn place(definition: &str, step: &str, sagas: u64) -> StuckPlace {
 }
 
 /// Sagas that are held up at `method` of `participant`.
+/// The node that answers does not call its participant.
+fn held(group: StuckGroup) -> StuckGroup {
+    StuckGroup { held_since: ago(9 * 60), next_probe_at: ago(-4), ..group }
+}
+
 fn group(participant: &str, method: &str, [code, message]: [&str; 2]) -> StuckGroup {
     StuckGroup {
         participant: participant.to_owned(),
@@ -210,11 +216,18 @@ pub(crate) fn stuck_groups() -> ListStuckResponse {
     let places = ["place-order", "settle", "refund"].map(|it| place(it, "", 1));
     let waiting = vec![
         StuckGroup {
-            sagas: 212,
+            sagas: 12,
             since: ago(9 * 60),
-            wake_at: ago(-4),
+            wake_at: ago(-3_600),
+            places: places[..1].to_vec(),
+            ..held(group("payment", confirm, ["NOT_SENT", "connection refused"]))
+        },
+        StuckGroup {
+            sagas: 200,
+            since: ago(8 * 60),
+            wake_at: ago(-3_600),
             places: places.to_vec(),
-            ..group("payment", confirm, ["NOT_SENT", "connection refused"])
+            ..held(group("payment", "", ["HELD_BACK", "it takes no calls now"]))
         },
         StuckGroup {
             sagas: 2,

@@ -7,11 +7,28 @@ use crate::{
     report::table::{Row, table},
 };
 
-/// The events, with times since the first one.
-pub(crate) fn report(reply: &ListEventsResponse, look: &Look) -> String {
-    let begin = reply.events.first().and_then(|it| it.appended_at);
+/// The events, with times since `begin`, when the first one was.
+pub(crate) fn report(
+    reply: &ListEventsResponse,
+    begin: Option<prost_types::Timestamp>,
+    look: &Look,
+) -> String {
     let rows: Vec<Row> = reply.events.iter().map(|it| row(it, begin, look)).collect();
     table(&["ROW", "AT", "EVENT", "STEP", "CALL", "TRY", "OUTCOME", "MESSAGE"], &rows, look)
+}
+
+/// What has come behind them, a line each.
+pub(crate) fn more(
+    reply: &ListEventsResponse,
+    begin: Option<prost_types::Timestamp>,
+    look: &Look,
+) -> String {
+    let line = |event: &SagaEvent| {
+        let (mark, cells) = row(event, begin, look);
+        let words: Vec<String> = cells.into_iter().filter(|it| !it.is_empty()).collect();
+        format!("{} {}\n", look.paint(mark, look.sign(mark)), words.join("  "))
+    };
+    reply.events.iter().map(line).collect()
 }
 
 fn row(event: &SagaEvent, begin: Option<prost_types::Timestamp>, look: &Look) -> Row {
@@ -77,7 +94,7 @@ mod tests {
     #[test]
     fn a_log_shows_every_event_with_its_time_since_the_first() {
         let reply = ListEventsResponse { events: stuck_events(), ..ListEventsResponse::default() };
-        assert_snapshot!(report(&reply, &look()), @"
+        assert_snapshot!(report(&reply, reply.events[0].appended_at, &look()), @"
           ROW  AT          EVENT     STEP            CALL     TRY  OUTCOME            MESSAGE
         · 1    +0.000s     Started
         ▸ 1    +0.000s     Intended  reserve_stock   forward  1

@@ -52,12 +52,16 @@ pub(crate) fn one(saga: Option<&Saga>, look: &Look) -> String {
 
 fn rows<'a>(sagas: impl Iterator<Item = &'a Saga>, look: &Look) -> String {
     let rows: Vec<Row> = sagas.map(|it| row(it, look)).collect();
-    table(&["SAGA", "STATE", "DEFINITION", "STARTED", "TOOK", "WHY"], &rows, look)
+    let header = ["SAGA", "STATE", "DEFINITION", "STARTED", "TOOK", "WHY"];
+    if look.wide {
+        return table(&[&["ID"], &header[..]].concat(), &rows, look);
+    }
+    table(&header, &rows, look)
 }
 
 fn row(saga: &Saga, look: &Look) -> Row {
     let (mark, state) = saga_state(saga.state());
-    let cells = vec![
+    let mut cells = vec![
         shown_key(&saga.namespace, &saga.business_key),
         state.to_owned(),
         format!("{}@{}", saga.definition, saga.definition_version),
@@ -65,12 +69,15 @@ fn row(saga: &Saga, look: &Look) -> Row {
         look.took(saga.started_at, saga.ended_at),
         why(saga),
     ];
+    if look.wide {
+        cells.insert(0, saga.saga_id.clone());
+    }
     (mark, cells)
 }
 
 fn why(saga: &Saga) -> String {
     match &saga.stuck {
-        Some(stuck) if !stuck.message.is_empty() => stuck.message.clone(),
+        Some(stuck) if saga.why.is_empty() => stuck.message.clone(),
         // A list knows of a saga that turned back only why.
         _ if saga.why.is_empty() && !saga.turned_back.is_empty() => {
             format!("turned back: {}", saga.turned_back)
@@ -94,7 +101,7 @@ mod tests {
         let reply = ListSagasResponse { sagas, ..Default::default() };
         assert_snapshot!(report(&reply, &look()), @"
           SAGA         STATE      DEFINITION     STARTED  TOOK   WHY
-        ! order/10042  STUCK      place-order@3  41m ago  41m    The outcome of verify_payment is unknown.
+        ! order/10042  STUCK      place-order@3  41m ago  41m    The outcome of verify_payment is unknown. 7 calls to PaymentService/Confirm ended without a definite answer; Resolve was not answered 6 times. Nothing will be undone until this is settled.
         ▸ order/10043  running    place-order@3  41m ago  41m    inventory was not reached; the next try is in 3 s.
         ✔ order/10044  completed  place-order@3  41m ago  2.41s
         ");
@@ -108,6 +115,15 @@ mod tests {
             ..compensated_saga()
         };
         assert!(one(Some(&saga), &look()).contains("turned back: ATTEMPTS_EXHAUSTED"));
+    }
+
+    #[test]
+    fn a_wide_list_has_ids() {
+        let look = Look { wide: true, ..look() };
+        assert_snapshot!(one(Some(&completed_saga()), &look), @"
+          ID                                    SAGA         STATE      DEFINITION     STARTED  TOOK   WHY
+        ✔ 01a1ff65-949e-76ea-a3c9-4d8f0c70cde9  order/10044  completed  place-order@3  41m ago  2.41s
+        ");
     }
 
     #[test]

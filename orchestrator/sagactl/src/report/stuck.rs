@@ -8,6 +8,7 @@ use crate::{
     report::{
         advice::advice,
         causes::{is_signal, sagas_of, told},
+        outage::{Outage, outages},
         table::wrapped,
         words::count,
     },
@@ -39,13 +40,27 @@ fn waiting(reply: &ListStuckResponse, look: &Look) -> String {
     let wait = if reply.total_waiting == 1 { "waits" } else { "wait" };
     let sagas = count(reply.total_waiting, "saga");
     let mut text = format!("\n{sagas} {wait}, and nobody is needed yet\n\n");
-    let (signals, troubles): (Vec<_>, Vec<_>) = reply.waiting.iter().partition(|it| is_signal(it));
-    for group in troubles.into_iter().chain(signals) {
+    let (outages, others) = outages(&reply.waiting);
+    let (signals, troubles): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| is_signal(it));
+    let of_outage = |it: &Outage<'_>| {
+        let (cause, oldest) = (it.cause(look), look.lasting(it.oldest()));
+        let probe = match it.next_probe() {
+            None => String::new(),
+            at => format!("; next probe {}", look.at(at)),
+        };
+        let wait = if it.sagas() == 1 { "waits" } else { "wait" };
+        format!("{cause}; {} {wait}, the oldest {oldest}{probe}", it.whose())
+    };
+    let of_group = |group: &StuckGroup| {
         let (sagas, oldest) = (sagas_of(group), look.lasting(group.since));
-        let mut line = format!("{}: {sagas}, the oldest {oldest}", told(group));
-        if group.wake_at.is_some() {
-            line.push_str(&format!("; next {}", look.at(group.wake_at)));
+        let line = format!("{}: {sagas}, the oldest {oldest}", told(group));
+        match group.wake_at {
+            None => line,
+            at => format!("{line}; next {}", look.at(at)),
         }
+    };
+    let lines = outages.iter().map(of_outage);
+    for line in lines.chain(troubles.into_iter().chain(signals).map(of_group)) {
         let sign = look.paint(Mark::Moving, look.sign(Mark::Moving));
         text.push_str(&format!("{sign} {}\n", wrapped(&line, look.room(2), 2)));
     }
@@ -115,8 +130,8 @@ mod tests {
 
         214 sagas wait, and nobody is needed yet
 
-        ▸ payment, Confirm: NOT_SENT: connection refused: 212 sagas of 3 definitions, the oldest for 9m;
-          next in 4.00s
+        ▸ payment refused the connection since 18:51; 212 sagas of 3 definitions wait, the oldest for 9m;
+          next probe in 4.00s
         ▸ signal approval: 2 sagas of refund, the oldest for 5h; next in 1d
         "#);
     }

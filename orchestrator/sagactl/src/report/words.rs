@@ -1,8 +1,8 @@
 //! States in words, and the marks that go with them.
 
-use saga_proto::saga::v1::{SagaState, StepState};
+use saga_proto::saga::v1::{Saga, SagaState, StepState};
 
-use crate::look::Mark;
+use crate::look::{Look, Mark};
 
 /// A saga's state. Capitals where a person must look.
 pub(crate) fn saga_state(state: SagaState) -> (Mark, &'static str) {
@@ -40,4 +40,21 @@ pub(crate) fn step_state(state: StepState) -> (Mark, &'static str) {
 /// `1 saga`, `2 sagas`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+/// How long a saga took, or what moves it next and until when it may.
+pub(crate) fn course(saga: &Saga, look: &Look) -> Vec<String> {
+    if saga.ended_at.is_some() {
+        return vec![format!("took {}", look.took(saga.started_at, saga.ended_at))];
+    }
+    let mut facts = Vec::new();
+    if saga.waiting_on.starts_with("participant ") {
+        // It wakes up by itself only in case nobody tells it.
+        facts.push(format!("waits for {}", saga.waiting_on));
+    } else if saga.wake_at.is_some() {
+        facts.push(format!("moves by itself {}", look.at(saga.wake_at)));
+    }
+    if saga.deadline_at.is_some() {
+        facts.push(format!("deadline {}", look.at(saga.deadline_at)));
+    }
+    facts
 }

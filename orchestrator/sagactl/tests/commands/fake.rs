@@ -1,13 +1,18 @@
 //! An orchestrator that holds a few sagas in memory and notes what it is asked to change.
 
 mod definitions;
+mod events;
 mod operator;
 mod participant;
 mod service;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -55,6 +60,8 @@ pub(crate) struct Fake {
     changes: Arc<Mutex<Vec<String>>>,
     login: Arc<Mutex<Option<String>>>,
     sagas_max: usize,
+    /// How often somebody looked at a log that goes on.
+    looks: Arc<AtomicUsize>,
 }
 
 /// Starts a gRPC server that is no orchestrator. Returns its address.
@@ -95,7 +102,13 @@ impl Fake {
 
     fn start_with(sagas_max: usize) -> Self {
         let changes = Arc::new(Mutex::new(Vec::new()));
-        let mut fake = Self { address: String::new(), changes, login: Arc::default(), sagas_max };
+        let mut fake = Self {
+            address: String::new(),
+            changes,
+            login: Arc::default(),
+            sagas_max,
+            looks: Arc::default(),
+        };
         let served = fake.clone();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
@@ -315,23 +328,8 @@ impl SagaService for Fake {
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
         let request = request.into_inner();
-        self.find(request.name.as_ref())?;
-        let event = |kind: &str, step: &str, outcome: &str| SagaEvent {
-            version: 1,
-            kind: kind.to_owned(),
-            step: step.to_owned(),
-            direction: "forward".to_owned(),
-            attempt: 1,
-            outcome: outcome.to_owned(),
-            ..SagaEvent::default()
-        };
-        let rows = vec![
-            event("Intended", "reserve_stock", ""),
-            event("Answered", "reserve_stock", "applied"),
-            event("Intended", "verify_payment", ""),
-            event("Answered", "verify_payment", "unknown"),
-            event("Resolved", "verify_payment", "unanswered"),
-        ];
+        let saga = self.find(request.name.as_ref())?;
+        let rows = events::of(&saga, || self.looks.fetch_add(1, Ordering::Relaxed));
         let (events, next_page_token) = page(rows, &request.page_token, request.page_size)?;
         Ok(Response::new(ListEventsResponse { events, next_page_token }))
     }

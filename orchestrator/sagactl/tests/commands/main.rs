@@ -12,6 +12,7 @@ mod participants;
 mod prove;
 mod rehearse;
 mod service;
+mod several;
 
 use std::{
     fs,
