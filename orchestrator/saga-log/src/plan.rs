@@ -12,6 +12,9 @@ use crate::store::{
 /// Longest namespace, definition name, step name, reason code and similar, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// Longest request id, in bytes: 200 characters of any script.
+pub const REQUEST_ID_BYTES_MAX: usize = 800;
+
 /// Longest business key, in bytes. PostgreSQL refuses index rows above 2,704 bytes.
 pub const BUSINESS_KEY_BYTES_MAX: usize = 1_024;
 
@@ -116,7 +119,7 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
         return Err(Fault::RetiresItself);
     }
     text("yaml", &row.yaml, usize::MAX)?;
-    text("request_id", &row.asked.request_id, NAME_BYTES_MAX)?;
+    text("request_id", &row.asked.request_id, REQUEST_ID_BYTES_MAX)?;
     text("actor", &row.asked.actor, usize::MAX)?;
     text("reason", &row.asked.reason, usize::MAX)?;
     number("registered_at_ms", row.registered_at_ms)
@@ -126,7 +129,7 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
 pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
     number("epoch", row.epoch)?;
     number("began_at_ms", row.began_at_ms)?;
-    text("request_id", &row.request_id, NAME_BYTES_MAX)?;
+    text("request_id", &row.request_id, REQUEST_ID_BYTES_MAX)?;
     text("actor", &row.actor, usize::MAX)?;
     text("reason", &row.reason, usize::MAX)?;
     number("mark_at_ms", row.mark_at_ms)?;
@@ -137,7 +140,7 @@ pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
 pub(crate) fn check_participant_act(act: &ParticipantAct) -> Result<(), Fault> {
     text("participant", &act.participant, NAME_BYTES_MAX)?;
     number("version", act.version)?;
-    text("request_id", &act.request_id, NAME_BYTES_MAX)?;
+    text("request_id", &act.request_id, REQUEST_ID_BYTES_MAX)?;
     text("actor", &act.actor, usize::MAX)?;
     text("reason", &act.reason, usize::MAX)?;
     number("at_ms", act.at_ms)

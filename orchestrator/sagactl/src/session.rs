@@ -109,11 +109,6 @@ impl Session {
         self.write(&text)
     }
 
-    /// Whether people read what is written.
-    pub(crate) fn is_for_people(&self) -> bool {
-        matches!(self.output, Output::Table)
-    }
-
     /// How text for people looks.
     pub(crate) fn look(&self) -> &Look {
         &self.look

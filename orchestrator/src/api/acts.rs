@@ -39,7 +39,9 @@ pub(super) async fn retry(
             let message = format!("nothing waits for a try: {}", why(&snapshot, now_ms));
             return Err(status(Code::FailedPrecondition, "NOTHING_TO_RETRY", message));
         }
-        do_once(engine, &snapshot, &act).await?.ok_or(ReachError::DoesNotFit)?;
+        do_once(engine, &snapshot, &act, request.expected_version)
+            .await?
+            .ok_or(ReachError::DoesNotFit)?;
     }
     let after = engine.snapshot(snapshot.row.saga).await?;
     Ok(pb::RetrySagaResponse { saga: Some(shown(engine, &after)) })
@@ -80,7 +82,7 @@ pub(super) async fn force(
             return Err(no_reply());
         }
         // Its driver leaves out what does not fit any more.
-        let done = do_once(engine, &after, &act).await?;
+        let done = do_once(engine, &after, &act, request.expected_version).await?;
         let now = engine.snapshot(after.row.saga).await?;
         if done.is_none() {
             return Err(nothing_to_settle(&now, step, settled));
@@ -113,7 +115,7 @@ pub(super) async fn renew(
         if !offer::may_renew(&snapshot.definition.core, &snapshot.state, step) {
             return Err(nothing());
         }
-        do_once(engine, &snapshot, &act).await?.ok_or_else(nothing)?;
+        do_once(engine, &snapshot, &act, request.expected_version).await?.ok_or_else(nothing)?;
     }
     let after = engine.snapshot(snapshot.row.saga).await?;
     Ok(pb::RenewOperationResponse { saga: Some(shown(engine, &after)) })
@@ -130,7 +132,9 @@ pub(super) async fn close(
     let act = signature.act(engine, OperatorAct::Close);
     if !repeat::is_done(engine, &snapshot, &act).await? {
         ready(engine, &snapshot, request.expected_version).await?;
-        do_once(engine, &snapshot, &act).await?.ok_or(ReachError::DoesNotFit)?;
+        do_once(engine, &snapshot, &act, request.expected_version)
+            .await?
+            .ok_or(ReachError::DoesNotFit)?;
     }
     let mut after = engine.snapshot(snapshot.row.saga).await?;
     // A parked saga is ended by whoever takes it up, at once.
@@ -187,15 +191,25 @@ impl Signature {
     }
 }
 
-/// Records an act. `None`: it does not fit the saga any more, and was left out.
-async fn do_once(engine: &Engine, before: &Snapshot, act: &Event) -> Result<Option<()>, Status> {
-    match engine.tell(before.row.saga, act.clone()).await {
+/// Records an act, where the saga is in this version still (0: in any). `None`: it does not fit
+/// the saga any more, and was left out.
+async fn do_once(
+    engine: &Engine,
+    before: &Snapshot,
+    act: &Event,
+    expected_version: u64,
+) -> Result<Option<()>, Status> {
+    match engine.tell_at(before.row.saga, act.clone(), expected_version).await {
         // The log says whether it is there: told here, or by the same request elsewhere.
         Ok(()) | Err(ReachError::DoesNotFit) => {}
         Err(error) => return Err(error.into()),
     }
     let after = engine.snapshot(before.row.saga).await?;
-    Ok(repeat::is_done(engine, &after, act).await?.then_some(()))
+    if repeat::is_done(engine, &after, act).await? {
+        return Ok(Some(()));
+    }
+    repeat::still_at(engine, &after, expected_version).await?;
+    Ok(None)
 }
 
 fn shown(engine: &Engine, snapshot: &Snapshot) -> pb::Saga {

@@ -36,9 +36,15 @@ pub(super) async fn cancel(
     let is_decided = before.state.ended().is_some() || before.state.cancel_requested();
     if !repeat::is_done(engine, &before, &asked).await? && !is_decided {
         repeat::still_at(engine, &before, expected_version).await?;
-        match engine.tell(saga, asked).await {
+        match engine.tell_at(saga, asked.clone(), expected_version).await {
+            Ok(()) => {}
             // It ended meanwhile, or another node was told the same; the log says how.
-            Ok(()) | Err(ReachError::DoesNotFit) => {}
+            Err(ReachError::DoesNotFit) => {
+                let now = engine.snapshot(saga).await?;
+                if !repeat::is_done(engine, &now, &asked).await? {
+                    repeat::still_at(engine, &now, expected_version).await?;
+                }
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -42,8 +42,10 @@ impl Engine {
                 return is_same.then_some(row).ok_or(AcknowledgeError::RequestIdReused { epoch });
             }
         }
-        let went_back = shared.continuity.went_back().ok_or(AcknowledgeError::Nothing)?;
         let log = shared.log.store().identity().await?;
+        // Another node may have been told meanwhile.
+        shared.continuity.adopt(log);
+        let went_back = shared.continuity.went_back().ok_or(AcknowledgeError::Nothing)?;
         if expected_epoch != 0 && expected_epoch != log.epoch {
             let (expected, epoch) = (expected_epoch, log.epoch);
             return Err(AcknowledgeError::MovedOn { expected, epoch });

@@ -169,7 +169,7 @@ impl Continuity {
 
     /// Takes over what the log says of itself. An epoch that somebody began ends the wait for
     /// it.
-    fn adopt(&self, log: LogIdentity) {
+    pub(super) fn adopt(&self, log: LogIdentity) {
         let mut known = self.lock();
         if log.log_id != known.mark.log_id {
             if !known.is_another {

@@ -120,11 +120,26 @@ impl Engine {
             if self.tell_driver(saga, &fact).await {
                 return Ok(());
             }
-            if self.tell_log(saga, &fact).await? {
+            if self.tell_log(saga, &fact, None).await? {
                 return Ok(());
             }
         }
         Err(ReachError::Contended)
+    }
+
+    /// As [`Engine::tell`], where the saga's log has this version and no row more. 0: whatever it
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::tell`]; [`ReachError::DoesNotFit`] also where the saga moved on.
+    pub async fn tell_at(&self, saga: SagaId, fact: Event, version: u64) -> Result<(), ReachError> {
+        if version == 0 {
+            return self.tell(saga, fact).await;
+        }
+        // Past its driver, which may know of more than is in the log.
+        let told = self.tell_log(saga, &fact, Some(version)).await?;
+        told.then_some(()).ok_or(ReachError::DoesNotFit)
     }
 
     /// True where the driver here has made the fact durable.
@@ -141,8 +156,16 @@ impl Engine {
     }
 
     /// True where the fact was appended, false where others were quicker.
-    async fn tell_log(&self, saga: SagaId, fact: &Event) -> Result<bool, ReachError> {
+    async fn tell_log(
+        &self,
+        saga: SagaId,
+        fact: &Event,
+        version: Option<u64>,
+    ) -> Result<bool, ReachError> {
         let Loaded { mut state, tip, .. } = self.shared.unfold(saga).await?;
+        if version.is_some_and(|version| version != tip.version) {
+            return Err(ReachError::DoesNotFit);
+        }
         // Read behind the log: where the append below succeeds, no row came in between, and
         // the index is what goes with this version. Read before it, a saga that parks in
         // between would stay parked.

@@ -76,7 +76,7 @@ impl Engine {
             }
             None => {}
         }
-        match self.tell(saga, fact.clone()).await {
+        match self.tell_at(saga, fact.clone(), expected_version).await {
             // Somebody was quicker; the log says who.
             Ok(()) | Err(ReachError::DoesNotFit) => {}
             Err(error) => return Err(error.into()),
@@ -85,6 +85,9 @@ impl Engine {
         match answer(&after, &fact) {
             Some(Ok(())) => Ok(Signalled::Now(Box::new(after))),
             Some(Err(refused)) => Err(refused),
+            None if expected_version != 0 && expected_version != after.version => {
+                Err(SignalError::MovedOn(Box::new(after)))
+            }
             None => Err(ReachError::Contended.into()),
         }
     }
