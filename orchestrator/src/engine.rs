@@ -45,6 +45,7 @@ use crate::{
 mod alive;
 pub(crate) mod claim;
 mod continuity;
+mod horizon;
 mod limits;
 mod live;
 mod orphans;
@@ -61,6 +62,7 @@ pub(crate) mod time;
 mod watchers;
 
 pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
+pub use horizon::Horizon;
 pub use limits::Limits;
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};
