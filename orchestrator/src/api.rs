@@ -12,6 +12,7 @@ use crate::engine::Engine;
 mod acts;
 mod admit;
 mod cancel;
+mod causes;
 mod check;
 mod definition;
 pub(crate) mod error;
@@ -23,6 +24,8 @@ mod log;
 mod operator;
 mod page;
 mod participant;
+pub(crate) mod reason;
+mod repeat;
 mod request;
 mod saga;
 mod signal;
@@ -59,6 +62,6 @@ async fn detached<T: Send + 'static>(
     let task = tokio::spawn(work);
     match task.await {
         Ok(done) => done,
-        Err(_panic) => Err(Status::internal("the call crashed; the log holds what was done")),
+        Err(_panic) => Err(error::crashed("the call crashed; the log holds what was done")),
     }
 }

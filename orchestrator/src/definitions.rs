@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use saga_log::{DefinitionRow, StoreError};
+use saga_log::{Asked, DefinitionRow, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -79,9 +79,23 @@ pub enum RegisterError {
          its name in the definition"
     )]
     ParticipantUnknown { participant: String },
-    /// The log cannot be written now. Do it again.
+    /// The request id has stored another definition, or came from somebody else. Take another.
+    #[error("the request id is that of definition {name} version {version}")]
+    RequestIdReused { name: String, version: u32 },
+    /// Its newest version is another one than was looked at. Look again.
+    #[error("the newest version of definition {name} is not {expected}")]
+    MovedOn { name: String, expected: u32, newest: Option<Box<DefinitionRow>> },
+    /// The log cannot be written now. Do it again, with the same request id: it may be stored.
     #[error("the definition was not stored")]
     Log(#[source] StoreError),
+}
+
+/// Who registers a definition.
+#[derive(Clone, Debug, Default)]
+pub struct Registrar {
+    pub asked: Asked,
+    /// The newest version that they looked at. 0: whatever it is.
+    pub expected_version: u32,
 }
 
 /// A definition that is stored.
@@ -280,8 +294,21 @@ impl Definitions {
         shared: &Shared,
         yaml: &str,
         file_name: &str,
+        by: Registrar,
     ) -> Result<Registered, RegisterError> {
+        let store = shared.log.store();
+        let heard = store.definition_of_request(&by.asked.request_id).await;
+        let is_heard = match heard.map_err(RegisterError::Log)? {
+            Some(row) => {
+                same_request(&row, yaml, &by.asked)?;
+                true
+            }
+            None => false,
+        };
         if let Some(row) = self.stored(shared, yaml).await? {
+            if !is_heard {
+                by.still_at(shared, &row.name).await?;
+            }
             self.learn(shared, &row).await;
             return Ok(Registered { row, warnings: Vec::new() });
         }
@@ -295,8 +322,14 @@ impl Definitions {
             registered_at_ms: shared.clock.now_ms(),
             language_level: LANGUAGE_LEVEL,
             retires: definition.retires,
+            asked: by.asked.clone(),
         };
-        let stored = shared.log.store().put_definition(&row).await.map_err(RegisterError::Log)?;
+        by.still_at(shared, &row.name).await?;
+        let stored = store.put_definition(&row).await.map_err(RegisterError::Log)?;
+        if (&stored.name, stored.version) != (&row.name, row.version) {
+            let (name, version) = (stored.name, stored.version);
+            return Err(RegisterError::RequestIdReused { name, version });
+        }
         if stored.hash != row.hash {
             return Err(RegisterError::VersionReused { name: row.name, version: row.version });
         }
@@ -327,4 +360,28 @@ impl Definitions {
         // With other contents it is checked: what is wrong with it is worth more to know.
         Ok(row.filter(|row| row.hash == asked.hash))
     }
+}
+
+impl Registrar {
+    /// Whether the newest version is still the one that was looked at.
+    async fn still_at(&self, shared: &Shared, name: &str) -> Result<(), RegisterError> {
+        let expected = self.expected_version;
+        if expected == 0 {
+            return Ok(());
+        }
+        let newest = shared.log.store().definition(name, 0).await.map_err(RegisterError::Log)?;
+        if newest.as_ref().is_some_and(|row| row.version == expected) {
+            return Ok(());
+        }
+        let name = name.to_owned();
+        Err(RegisterError::MovedOn { name, expected, newest: newest.map(Box::new) })
+    }
+}
+
+/// Whether what a request has stored is what it asks for now.
+fn same_request(row: &DefinitionRow, yaml: &str, asked: &Asked) -> Result<(), RegisterError> {
+    if row.yaml == yaml && row.asked == *asked {
+        return Ok(());
+    }
+    Err(RegisterError::RequestIdReused { name: row.name.clone(), version: row.version })
 }

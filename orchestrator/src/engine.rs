@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     definition::Compiled,
-    definitions::{Definitions, RegisterError, Registered},
+    definitions::{Definitions, RegisterError, Registered, Registrar},
     descriptors::Descriptors,
     driver::{DriveError, Left, kept::Payloads},
     engine::{
@@ -42,6 +42,7 @@ use crate::{
     participants::Caller,
 };
 
+mod acknowledge;
 mod alive;
 pub(crate) mod claim;
 mod continuity;
@@ -61,7 +62,8 @@ mod stop;
 pub(crate) mod time;
 mod watchers;
 
-pub use continuity::{AcknowledgeError, Heard, HeardMark, LogMark, WentBack};
+pub use acknowledge::AcknowledgeError;
+pub use continuity::{Heard, HeardMark, LogMark, WentBack};
 pub use horizon::Horizon;
 pub use limits::Limits;
 pub use live::{EndState, EndWatch};
@@ -199,7 +201,21 @@ impl Engine {
     ///
     /// [`RegisterError`]: nothing was stored.
     pub async fn register(&self, yaml: &str, file_name: &str) -> Result<Registered, RegisterError> {
-        self.shared.definitions.register(&self.shared, yaml, file_name).await
+        self.register_for(yaml, file_name, Registrar::default()).await
+    }
+
+    /// The same, for somebody who asks for it: once, however often the request is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::register`].
+    pub async fn register_for(
+        &self,
+        yaml: &str,
+        file_name: &str,
+        by: Registrar,
+    ) -> Result<Registered, RegisterError> {
+        self.shared.definitions.register(&self.shared, yaml, file_name, by).await
     }
 
     /// Definitions of this node's folder that it refused at its start, each with why.

@@ -9,6 +9,7 @@ mod api {
     mod acts;
     mod cancels;
     mod causes;
+    mod contracts;
     mod errors;
     mod finds;
     mod guarded;
@@ -17,6 +18,7 @@ mod api {
     mod metrics;
     mod ops;
     mod participants;
+    mod repeats;
     mod server;
     mod signals;
     mod starts;

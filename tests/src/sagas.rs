@@ -62,6 +62,7 @@ impl Shop {
             request_id: request_id.to_owned(),
             actor: "tests".to_owned(),
             reason: String::new(),
+            ..SignalSagaRequest::default()
         };
         Ok(self.sagas().signal_saga(request).await?.into_inner())
     }

@@ -102,15 +102,17 @@ impl From<&Event> for wire::Event {
                 (*at_ms, Kind::WaitEnded(wire::WaitEnded::of(*step, verdict)))
             }
             Event::Kept { step, at_ms } => (*at_ms, Kind::Kept(of_step(*step))),
-            Event::CancelRequested { actor, reason, at_ms } => {
+            Event::CancelRequested { actor, reason, request_id, at_ms } => {
                 let (actor, reason) = (actor.clone(), reason.clone());
-                (*at_ms, Kind::CancelRequested(wire::CancelRequested { reason, actor }))
+                let request_id = request_id.clone();
+                let asked = wire::CancelRequested { reason, actor, request_id };
+                (*at_ms, Kind::CancelRequested(asked))
             }
             Event::TurnedBack { reason, at_ms } => (*at_ms, Kind::TurnedBack(reason.into())),
-            Event::OperatorActed { actor, reason, act, at_ms } => {
-                let act = Some(act.into());
-                let acted =
-                    wire::OperatorActed { actor: actor.clone(), reason: reason.clone(), act };
+            Event::OperatorActed { actor, reason, act, request_id, at_ms } => {
+                let (actor, reason) = (actor.clone(), reason.clone());
+                let (act, request_id) = (Some(act.into()), request_id.clone());
+                let acted = wire::OperatorActed { actor, reason, act, request_id };
                 (*at_ms, Kind::OperatorActed(acted))
             }
             Event::Ended { ending, at_ms } => {
@@ -193,16 +195,16 @@ impl TryFrom<wire::Event> for Event {
                 Self::WaitEnded { step, verdict: ended.try_into()?, at_ms }
             }
             Kind::Kept(kept) => Self::Kept { step: step_index(kept.step)?, at_ms },
-            Kind::CancelRequested(wire::CancelRequested { reason, actor }) => {
-                Self::CancelRequested { actor, reason, at_ms }
+            Kind::CancelRequested(wire::CancelRequested { reason, actor, request_id }) => {
+                Self::CancelRequested { actor, reason, request_id, at_ms }
             }
             Kind::TurnedBack(turned_back) => {
                 Self::TurnedBack { reason: turned_back.try_into()?, at_ms }
             }
-            Kind::OperatorActed(acted) => {
-                let act = acted.act.ok_or(DecodeError::Unknown { what: "act" })?;
+            Kind::OperatorActed(wire::OperatorActed { actor, reason, act, request_id }) => {
+                let act = act.ok_or(DecodeError::Unknown { what: "act" })?;
                 let act = act.try_into()?;
-                Self::OperatorActed { actor: acted.actor, reason: acted.reason, act, at_ms }
+                Self::OperatorActed { actor, reason, act, request_id, at_ms }
             }
             Kind::Ended(ended) => Self::Ended {
                 ending: wire::Ending::try_from(ended.ending)

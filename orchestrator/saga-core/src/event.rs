@@ -62,12 +62,19 @@ pub enum Event {
     WaitEnded { step: StepIndex, verdict: Verdict, at_ms: u64 },
     /// The condition of the step's compensation was false: its effect stays.
     Kept { step: StepIndex, at_ms: u64 },
-    /// A client asked the saga to turn back. Actor and reason are empty where it did not say.
-    CancelRequested { actor: String, reason: String, at_ms: u64 },
+    /// A client asked the saga to turn back. Actor and reason are empty where it did not say,
+    /// and so is the request id in rows of before.
+    CancelRequested { actor: String, reason: String, request_id: String, at_ms: u64 },
     /// The saga turned back: from now on it only settles and undoes.
     TurnedBack { reason: TurnBackReason, at_ms: u64 },
-    /// A person acted.
-    OperatorActed { actor: String, reason: String, act: OperatorAct, at_ms: u64 },
+    /// A person acted. The request id is empty in rows of before.
+    OperatorActed {
+        actor: String,
+        reason: String,
+        act: OperatorAct,
+        request_id: String,
+        at_ms: u64,
+    },
     /// The saga ended. Always the last event.
     Ended { ending: Ending, at_ms: u64 },
 }
@@ -230,6 +237,19 @@ impl Event {
             Self::TurnedBack { .. } => "TurnedBack",
             Self::OperatorActed { .. } => "OperatorActed",
             Self::Ended { .. } => "Ended",
+        }
+    }
+
+    /// What tells a repeated request from another one, where it came with one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Signalled { request_id, .. }
+            | Self::CancelRequested { request_id, .. }
+            | Self::OperatorActed { request_id, .. } => {
+                Some(request_id.as_str()).filter(|it| !it.is_empty())
+            }
+            _ => None,
         }
     }
 

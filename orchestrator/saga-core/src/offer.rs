@@ -73,7 +73,13 @@ pub fn may_retry(definition: &Definition, state: &State, now_ms: u64) -> bool {
 #[must_use]
 pub fn upcoming(definition: &Definition, state: &State, now_ms: u64) -> Vec<Action> {
     let (actor, reason) = (String::new(), String::new());
-    let retry = Event::OperatorActed { actor, reason, act: OperatorAct::Retry, at_ms: now_ms };
+    let retry = Event::OperatorActed {
+        actor,
+        reason,
+        act: OperatorAct::Retry,
+        at_ms: now_ms,
+        request_id: String::new(),
+    };
     let mut hurried = state.clone();
     if hurried.apply(&retry).is_err() {
         return Vec::new(); // It has ended.

@@ -9,10 +9,12 @@ use crate::{
     phase::{StepEvent, StepPhase},
 };
 
+mod heard;
 mod recall;
 mod step;
 mod times;
 
+use heard::Heard;
 pub use recall::Recall;
 use step::step_event;
 pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
@@ -33,6 +35,8 @@ pub struct State {
     turned_back: Option<TurnBackReason>,
     closing: bool,
     ended: Option<Ended>,
+    /// The requests from outside that its log holds.
+    heard: Heard,
 }
 
 /// How and when a saga ended.
@@ -69,6 +73,7 @@ impl State {
             turned_back: None,
             closing: false,
             ended: None,
+            heard: Heard::default(),
         };
         if started.after_loss {
             state.steps.iter_mut().for_each(|step| step.lose_rows(started.at_ms));
@@ -94,16 +99,22 @@ impl State {
     ///
     /// [`Illegal`]: the event cannot follow. Nothing has changed.
     pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
-        if self.ended.is_some() {
+        if self.ended.is_some() || self.heard.repeats(event) {
             return Err(Illegal { event: event.kind(), step: event.step(), phase: None });
         }
+        self.fold(event)?;
+        self.heard.remember(event);
+        Ok(())
+    }
+
+    fn fold(&mut self, event: &Event) -> Result<(), Illegal> {
         if let Some(recalled) = self.recall(event) {
             return recalled;
         }
         match event {
             Event::Owned { node, epoch, at_ms } => self.own(*node, *epoch, *at_ms)?,
             Event::LogWentBack { log_epoch, at_ms } => self.lose_rows(*log_epoch, *at_ms)?,
-            Event::CancelRequested { actor, reason, at_ms } => {
+            Event::CancelRequested { actor, reason, at_ms, .. } => {
                 self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
             }
             Event::TurnedBack { reason, .. } if self.may_turn_back(reason) => {
@@ -122,6 +133,7 @@ impl State {
                 actor,
                 reason,
                 at_ms,
+                ..
             } if self.is_unread(*step) => {
                 if *settled != Settled::Applied {
                     let phase = Some(StepPhase::Applied);
@@ -294,6 +306,12 @@ impl State {
     #[must_use]
     pub fn cancelled(&self) -> Option<&By> {
         self.cancelled.as_ref()
+    }
+
+    /// Whether a request with this id is in the saga's log.
+    #[must_use]
+    pub fn has_heard(&self, request_id: &str) -> bool {
+        self.heard.holds(request_id)
     }
 
     /// Why the saga turned back, where it did.

@@ -21,7 +21,12 @@ fn nothing_follows_the_end() {
     for event in [
         ended(Ending::Compensated),
         ended(Ending::Completed),
-        Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 0 },
+        Event::CancelRequested {
+            actor: String::new(),
+            reason: String::new(),
+            at_ms: 0,
+            request_id: String::new(),
+        },
         owned(2),
         acted(OperatorAct::Retry),
         intended(FIRST, Forward, 1),
@@ -29,6 +34,33 @@ fn nothing_follows_the_end() {
         assert!(state.apply(&event).is_err(), "{event:?}");
     }
     assert_eq!(state, before);
+}
+
+#[test]
+fn a_request_is_heard_once() {
+    let retry = |request_id: &str| Event::OperatorActed {
+        actor: "ada".to_owned(),
+        reason: String::new(),
+        act: OperatorAct::Retry,
+        request_id: request_id.to_owned(),
+        at_ms: 0,
+    };
+    let cancel = |request_id: &str| Event::CancelRequested {
+        actor: "ada".to_owned(),
+        reason: String::new(),
+        request_id: request_id.to_owned(),
+        at_ms: 0,
+    };
+    let heard = [retry("r-1")];
+    let state = folded(&heard);
+    assert!(state.has_heard("r-1") && !state.has_heard("r-2"));
+    // Whatever it asks for.
+    refuses(&heard, retry("r-1"));
+    refuses(&heard, cancel("r-1"));
+    accepts(&heard, retry("r-2"));
+    accepts(&heard, cancel("r-2"));
+    // Rows of before have none, and each of them counts.
+    accepts(&[retry("")], retry(""));
 }
 
 #[test]
@@ -269,5 +301,11 @@ fn owned(epoch: u64) -> Event {
 }
 
 fn acted(act: OperatorAct) -> Event {
-    Event::OperatorActed { actor: String::new(), reason: String::new(), act, at_ms: 0 }
+    Event::OperatorActed {
+        actor: String::new(),
+        reason: String::new(),
+        act,
+        at_ms: 0,
+        request_id: String::new(),
+    }
 }

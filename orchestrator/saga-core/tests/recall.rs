@@ -385,7 +385,13 @@ fn turned_back() -> Event {
 }
 
 fn acted(act: OperatorAct) -> Event {
-    Event::OperatorActed { actor: "ann".to_owned(), reason: "looked".to_owned(), act, at_ms: 0 }
+    Event::OperatorActed {
+        actor: "ann".to_owned(),
+        reason: "looked".to_owned(),
+        act,
+        at_ms: 0,
+        request_id: String::new(),
+    }
 }
 
 fn undo() -> Next {

@@ -249,7 +249,7 @@ fn fate_of(ending: Ending) -> Fate {
 
 fn cancelled(at_ms: u64) -> Due {
     let (actor, reason) = ("scenario".to_owned(), String::new());
-    Due { at_ms, fact: Event::CancelRequested { actor, reason, at_ms } }
+    Due { at_ms, fact: Event::CancelRequested { actor, reason, at_ms, request_id: String::new() } }
 }
 
 fn signal(

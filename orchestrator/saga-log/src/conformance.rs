@@ -63,6 +63,7 @@ macro_rules! conformance_suite {
             finds: a_filter_finds_what_it_says;
             finds: a_start_that_loses_its_key_has_no_labels;
             lists: stuck_sagas_are_grouped_by_cause;
+            lists: groups_are_of_the_sagas_that_are_meant;
             lists: waiting_sagas_are_grouped_by_cause;
             identity: a_log_has_one_identity;
             identity: the_mark_never_moves_back;
@@ -75,6 +76,7 @@ macro_rules! conformance_suite {
             registry: a_node_beats_until_it_is_forgotten;
             registry: owners_that_are_not_known_are_listed;
             registry: a_definition_version_never_changes;
+            registry: a_request_stores_one_definition;
             registry: the_newest_definition_is_found;
             registry: what_any_version_retires_stays_retired;
             writing: concurrent_appends_share_transactions;

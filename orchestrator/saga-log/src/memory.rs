@@ -1,69 +1,27 @@
 //! A log in memory, for tests and for trying things out. It keeps the whole contract but
 //! one word: nothing in it is durable.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
-use uuid::Uuid;
+use tables::Tables;
 
 use crate::plan::{self, Plan};
 use crate::rows::grouped;
 use crate::store::{
     Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow,
-    Held, IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct,
-    SagaRow, Standing, Store, StoreError, Written,
+    Held, HeldQuery, ListPage, ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow,
+    Standing, Store, StoreError, Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
-}
-
-#[derive(Debug)]
-struct Tables {
-    sagas: BTreeMap<SagaId, SagaRow>,
-    keys: HashMap<(String, String), SagaId>,
-    labels: HashMap<SagaId, Vec<(String, String)>>,
-    logs: HashMap<SagaId, Vec<LogRow>>,
-    /// Beats by node.
-    nodes: BTreeMap<NodeId, u64>,
-    definitions: BTreeMap<(String, u32), DefinitionRow>,
-    log_id: Uuid,
-    mark_at_ms: u64,
-    epochs: Vec<EpochRow>,
-    /// By participant, the oldest first.
-    acts: BTreeMap<String, Vec<ParticipantAct>>,
-}
-
-impl Default for Tables {
-    fn default() -> Self {
-        Self {
-            sagas: BTreeMap::new(),
-            keys: HashMap::new(),
-            labels: HashMap::new(),
-            logs: HashMap::new(),
-            nodes: BTreeMap::new(),
-            definitions: BTreeMap::new(),
-            log_id: Uuid::now_v7(),
-            mark_at_ms: 0,
-            epochs: vec![first_epoch()],
-            acts: BTreeMap::new(),
-        }
-    }
-}
-
-fn first_epoch() -> EpochRow {
-    EpochRow {
-        epoch: 1,
-        began_at_ms: 0,
-        actor: "amends".to_owned(),
-        reason: "the log was made".to_owned(),
-        mark_at_ms: 0,
-        behind_ms: 0,
-    }
 }
 
 impl MemoryStore {
@@ -76,75 +34,6 @@ impl MemoryStore {
     /// one append can panic.
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Tables {
-    fn write(&mut self, append: &Append) -> Written {
-        let there = self.row_at(append.saga, append.version).map(|row| row.append_id);
-        let before = append.version.checked_sub(1).and_then(|at| self.row_at(append.saga, at));
-        let epoch = self.epochs.last().map_or(0, |row| row.epoch);
-        if let Some(known) = append.found(there, before.map(|row| row.append_id), epoch) {
-            return known;
-        }
-        match &append.index {
-            IndexChange::Keep => {}
-            IndexChange::Set(standing) => {
-                if let Some(row) = self.sagas.get_mut(&append.saga) {
-                    row.standing = (**standing).clone();
-                }
-            }
-            IndexChange::Create(saga) => {
-                let key = (saga.namespace.clone(), saga.business_key.clone());
-                if let Some(holder) = self.keys.get(&key) {
-                    return Written::KeyInUse(Box::new(self.sagas[holder].clone()));
-                }
-                self.keys.insert(key, append.saga);
-                self.labels.insert(append.saga, saga.labels.clone());
-                self.sagas.insert(append.saga, index_row(append.saga, saga));
-            }
-        }
-        self.logs.entry(append.saga).or_default().push(LogRow {
-            version: append.version,
-            writer: append.writer,
-            append_id: append.append_id,
-            at_ms: append.at_ms,
-            events: append.events.clone(),
-        });
-        Written::Done
-    }
-
-    fn written_at_ms(&self, saga: SagaId) -> u64 {
-        self.logs.get(&saga).and_then(|rows| rows.last()).map_or(0, |row| row.at_ms)
-    }
-
-    fn row_at(&self, saga: SagaId, version: u64) -> Option<&LogRow> {
-        let at = usize::try_from(version.checked_sub(1)?).ok()?;
-        self.logs.get(&saga)?.get(at)
-    }
-
-    /// The sagas that a query means, newest first.
-    fn meant(&self, query: &ListQuery) -> impl Iterator<Item = &SagaRow> {
-        let behind = self.sagas.values().rev();
-        let behind = behind.filter(|row| query.before.is_none_or(|before| row.saga < before));
-        behind.filter(|row| query.filter.holds(row, &self.labels[&row.saga]))
-    }
-
-    fn live(&self) -> impl Iterator<Item = &SagaRow> {
-        self.sagas.values().filter(|row| row.standing.ended_at_ms.is_none())
-    }
-}
-
-fn index_row(saga: SagaId, new: &NewSaga) -> SagaRow {
-    SagaRow {
-        saga,
-        namespace: new.namespace.clone(),
-        business_key: new.business_key.clone(),
-        definition: new.definition.clone(),
-        definition_version: new.definition_version,
-        request_hash: new.request_hash,
-        started_at_ms: new.started_at_ms,
-        standing: new.standing.clone(),
     }
 }
 
@@ -199,17 +88,15 @@ impl Store for MemoryStore {
         Ok(Count { sagas: self.tables().meant(query).count() as u64, next: None })
     }
 
-    async fn cause_groups(
-        &self,
-        held: Held,
-        examples_max: u32,
-    ) -> Result<Vec<CauseGroup>, StoreError> {
+    async fn cause_groups(&self, query: &HeldQuery) -> Result<Vec<CauseGroup>, StoreError> {
         let tables = self.tables();
-        let is_held = |standing: &Standing| match held {
+        let is_held = |standing: &Standing| match query.held {
             Held::Stuck => standing.stuck.is_some(),
             Held::Waiting => standing.stuck.is_none() && standing.cause.is_some(),
         };
-        let rows: Vec<&SagaRow> = tables.live().filter(|row| is_held(&row.standing)).collect();
+        let is_meant = |row: &SagaRow| query.filter.holds(row, &tables.labels[&row.saga]);
+        let rows: Vec<&SagaRow> =
+            tables.live().filter(|row| is_held(&row.standing) && is_meant(row)).collect();
         let place = |row: &SagaRow| {
             let stuck = row.standing.stuck.as_ref();
             let stuck = stuck.map(|stuck| (stuck.reason.clone(), stuck.step.clone()));
@@ -226,7 +113,7 @@ impl Store for MemoryStore {
             let (sagas, wake_at_ms) = places[&place(row)];
             (row.clone(), sagas, wake_at_ms)
         });
-        Ok(grouped(held.collect(), examples_max))
+        Ok(grouped(held.collect(), query.examples_max))
     }
 
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
@@ -364,7 +251,20 @@ impl Store for MemoryStore {
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
         plan::check_definition(row).map_err(|fault| fault.rejected("put_definition"))?;
         let key = (row.name.clone(), row.version);
-        Ok(self.tables().definitions.entry(key).or_insert_with(|| row.clone()).clone())
+        let mut tables = self.tables();
+        if !tables.definitions.contains_key(&key)
+            && let Some(other) = tables.definition_of_request(&row.asked.request_id)
+        {
+            return Ok(other.clone());
+        }
+        Ok(tables.definitions.entry(key).or_insert_with(|| row.clone()).clone())
+    }
+
+    async fn definition_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<DefinitionRow>, StoreError> {
+        Ok(self.tables().definition_of_request(request_id).cloned())
     }
 
     async fn definition(

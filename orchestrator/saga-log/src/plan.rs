@@ -116,6 +116,9 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
         return Err(Fault::RetiresItself);
     }
     text("yaml", &row.yaml, usize::MAX)?;
+    text("request_id", &row.asked.request_id, NAME_BYTES_MAX)?;
+    text("actor", &row.asked.actor, usize::MAX)?;
+    text("reason", &row.asked.reason, usize::MAX)?;
     number("registered_at_ms", row.registered_at_ms)
 }
 
@@ -123,6 +126,7 @@ pub(crate) fn check_definition(row: &DefinitionRow) -> Result<(), Fault> {
 pub(crate) fn check_epoch(row: &EpochRow) -> Result<(), Fault> {
     number("epoch", row.epoch)?;
     number("began_at_ms", row.began_at_ms)?;
+    text("request_id", &row.request_id, NAME_BYTES_MAX)?;
     text("actor", &row.actor, usize::MAX)?;
     text("reason", &row.reason, usize::MAX)?;
     number("mark_at_ms", row.mark_at_ms)?;

@@ -33,7 +33,7 @@ use crate::rows::{
 };
 use crate::sql::{self, bound, sql_acts, sql_finds, sql_store};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
     LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
 };
 

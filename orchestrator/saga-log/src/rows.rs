@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::store::{
-    CauseGroup, CausePlace, CauseRow, DefinitionRow, EpochRow, LogIdentity, LogRow, NodeRow,
+    Asked, CauseGroup, CausePlace, CauseRow, DefinitionRow, EpochRow, LogIdentity, LogRow, NodeRow,
     ParticipantAct, SagaRow, Standing, Status, StoreError, StuckRow,
 };
 
@@ -71,6 +71,9 @@ pub(crate) struct DefinitionRecord {
     registered_at_ms: i64,
     language_level: i64,
     retires: i64,
+    request_id: String,
+    actor: String,
+    reason: String,
 }
 
 #[derive(FromRow)]
@@ -90,6 +93,7 @@ pub(crate) struct EpochRecord {
     reason: String,
     mark_at_ms: i64,
     behind_ms: i64,
+    request_id: String,
 }
 
 #[derive(FromRow)]
@@ -216,6 +220,7 @@ impl EpochRecord {
         Ok(EpochRow {
             epoch: u64::try_from(self.epoch).map_err(damaged)?,
             began_at_ms: u64::try_from(self.began_at_ms).map_err(damaged)?,
+            request_id: self.request_id,
             actor: self.actor,
             reason: self.reason,
             mark_at_ms: u64::try_from(self.mark_at_ms).map_err(damaged)?,
@@ -242,6 +247,7 @@ impl DefinitionRecord {
             language_level: u32::try_from(self.language_level)
                 .map_err(|_| damaged("language_level"))?,
             retires: u32::try_from(self.retires).map_err(|_| damaged("retires"))?,
+            asked: Asked { request_id: self.request_id, actor: self.actor, reason: self.reason },
         })
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod acts;
 pub(crate) mod condition;
 pub(crate) mod find;
+pub(crate) mod groups;
 mod store;
 
 pub(crate) use acts::sql_acts;
@@ -42,37 +43,6 @@ pub(crate) const LOOK_UP: &str = "/* write: look_up */
         (select append_id from saga_event where saga_id = $1 and version = $2),
         (select append_id from saga_event where saga_id = $1 and version = $2 - 1),
         (select max(epoch) from log_epoch)";
-
-/// The oldest sagas of each group, with the size of the group. `$leading` names the index.
-macro_rules! groups_sql {
-    ($leading:literal) => {
-        concat!(
-            "/* cause_groups */ select ",
-            $crate::sql::saga_columns!(),
-            ", group_sagas, group_wake_at_ms from (
-                select ",
-            $crate::sql::saga_columns!(),
-            ",
-                    count(*) over alike as group_sagas,
-                    min(case when owner is null then wake_at_ms end) over alike
-                        as group_wake_at_ms,
-                    row_number() over (
-                        partition by stuck_reason, cause, definition, stuck_step
-                        order by coalesce(stuck_since_ms, cause_since_ms), saga_id
-                    ) as place
-                from saga
-                where ended_at_ms is null and ",
-            $leading,
-            "
-                window alike as (partition by stuck_reason, cause, definition, stuck_step)
-            ) as held
-            where place <= $1"
-        )
-    };
-}
-
-pub(crate) const GROUPS_STUCK: &str = groups_sql!("stuck_reason is not null");
-pub(crate) const GROUPS_WAITING: &str = groups_sql!("cause is not null and stuck_reason is null");
 
 pub(crate) const CLAIMABLE_DUE: &str = "/* claimable: due */
     select wake_at_ms, saga_id from saga
@@ -127,12 +97,12 @@ pub(crate) const IDENTITY: &str = "/* identity */
 
 /// The primary key lets one of two through.
 pub(crate) const BEGIN_EPOCH: &str = "/* begin_epoch */
-    insert into log_epoch (epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms)
-    select $1, $2, $3, $4, $5, $6 where (select max(epoch) from log_epoch) = $7
+    insert into log_epoch (epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms, request_id)
+    select $1, $2, $3, $4, $5, $6, $7 where (select max(epoch) from log_epoch) = $8
     on conflict do nothing";
 
 pub(crate) const EPOCHS: &str = "/* epochs */
-    select epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms from log_epoch
+    select epoch, began_at_ms, actor, reason, mark_at_ms, behind_ms, request_id from log_epoch
     order by epoch";
 
 pub(crate) const FORGET_NODE: &str = "/* forget_node */ delete from node where node_id = $1";
@@ -159,22 +129,51 @@ pub(crate) const NODES: &str = "/* nodes */
 
 pub(crate) const PUT_DEFINITION: &str = "/* put_definition */
     insert into definition
-        (name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)
+        (name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires,
+        request_id, actor, reason)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     on conflict do nothing";
 
-pub(crate) const DEFINITION: &str = "/* definition */
-    select name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires
-    from definition
+/// The columns of [`crate::rows::DefinitionRecord`].
+macro_rules! definition_columns {
+    () => {
+        "name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires,
+        request_id, actor, reason"
+    };
+}
+
+/// The version itself, or else what the same request has stored.
+pub(crate) const STORED_DEFINITION: &str = concat!(
+    "/* put_definition: stored */ select ",
+    definition_columns!(),
+    " from definition
+    where (name = $1 and version = $2) or (request_id = $3 and request_id <> '')
+    order by case when name = $1 and version = $2 then 0 else 1 end
+    limit 1"
+);
+
+pub(crate) const DEFINITION_OF_REQUEST: &str = concat!(
+    "/* definition_of_request */ select ",
+    definition_columns!(),
+    " from definition where request_id = $1 and request_id <> ''"
+);
+
+pub(crate) const DEFINITION: &str = concat!(
+    "/* definition */ select ",
+    definition_columns!(),
+    " from definition
     where name = $1 and version between $2 and $3
     order by version desc
-    limit 1";
+    limit 1"
+);
 
-pub(crate) const DEFINITIONS: &str = "/* definitions */
-    select name, version, hash, yaml, descriptors, registered_at_ms, language_level, retires
-    from definition
+pub(crate) const DEFINITIONS: &str = concat!(
+    "/* definitions */ select ",
+    definition_columns!(),
+    " from definition
     where version = (select max(version) from definition as other
-        where other.name = definition.name)";
+        where other.name = definition.name)"
+);
 
 pub(crate) const RETIRED: &str = "/* retired */
     select name, max(retires) from definition where retires > 0 group by name order by name";

@@ -9,9 +9,9 @@ use saga_core::{NodeId, SagaId};
 
 pub use self::filter::{CausePart, Compare, Filter, Labels, NumberColumn, TextColumn, TextTest};
 pub use self::row::{
-    Append, CauseGroup, CausePlace, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow, Held,
-    IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, ParticipantAct,
-    SagaRow, Standing, Status, StuckRow, Written,
+    Append, Asked, CauseGroup, CausePlace, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow,
+    Held, HeldQuery, IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow,
+    ParticipantAct, SagaRow, Standing, Status, StuckRow, Written,
 };
 
 mod filter;
@@ -114,11 +114,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`]: ask again.
-    async fn cause_groups(
-        &self,
-        held: Held,
-        examples_max: u32,
-    ) -> Result<Vec<CauseGroup>, StoreError>;
+    async fn cause_groups(&self, query: &HeldQuery) -> Result<Vec<CauseGroup>, StoreError>;
 
     /// What the database's clock says, in milliseconds since the Unix epoch. `None`: it has no
     /// other one than this process has.
@@ -252,12 +248,23 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError>;
 
     /// Stores a definition version for ever. Answers the one that is stored afterwards:
-    /// where the version existed, that is the older one, with its own hash.
+    /// where the version existed, that is the older one, with its own hash; where another one
+    /// was stored by the same request, that one.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`]: do it again; twice is once.
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError>;
+
+    /// The definition that was stored by this request.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn definition_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<DefinitionRow>, StoreError>;
 
     /// A stored definition. Version 0 asks for the newest.
     ///

@@ -4,7 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use http::Response;
 use tonic::{Code, Status, body::Body};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::StatusExt;
+
+use crate::Retry;
 
 /// Characters of a path that an answer repeats.
 const PATH_CHARS_MAX: usize = 100;
@@ -55,7 +57,7 @@ impl Refusal {
 
     pub(crate) fn status(self, domain: &str) -> Status {
         let busy = |message: &str| {
-            let mut details = ErrorDetails::with_error_info("OVERLOADED", domain, HashMap::new());
+            let mut details = Retry::Safe.details("OVERLOADED", domain, HashMap::new());
             details.set_retry_info(Some(RETRY_AFTER));
             Status::with_error_details(Code::ResourceExhausted, message, details)
         };
@@ -78,23 +80,23 @@ impl Refusal {
                 let message = format!(
                     "the request has {bytes} bytes, at most {bytes_max}; nothing was done, send less"
                 );
-                named(Code::InvalidArgument, "REQUEST_TOO_LARGE", domain, &message)
+                named(Code::InvalidArgument, ("REQUEST_TOO_LARGE", Retry::Never), domain, &message)
             }
             Self::TooSlow => named(
                 Code::DeadlineExceeded,
-                "REQUEST_TOO_SLOW",
+                ("REQUEST_TOO_SLOW", Retry::Safe),
                 domain,
                 "the request did not arrive in time; nothing was done, send it again",
             ),
             Self::CutOff => named(
                 Code::InvalidArgument,
-                "REQUEST_UNDECODABLE",
+                ("REQUEST_UNDECODABLE", Retry::Never),
                 domain,
                 "the request ends before its message does; nothing was done",
             ),
             Self::Stopping => named(
                 Code::Unavailable,
-                "STOPPING",
+                ("STOPPING", Retry::Safe),
                 domain,
                 "the server is stopping; nothing was done, try another one",
             ),
@@ -102,8 +104,8 @@ impl Refusal {
     }
 }
 
-fn named(code: Code, reason: &str, domain: &str, message: &str) -> Status {
-    let details = ErrorDetails::with_error_info(reason, domain, HashMap::new());
+fn named(code: Code, (reason, retry): (&str, Retry), domain: &str, message: &str) -> Status {
+    let details = retry.details(reason, domain, HashMap::new());
     Status::with_error_details(code, message, details)
 }
 
@@ -125,14 +127,16 @@ pub(crate) fn with_reason(response: Response<Body>, path: &str, domain: &str) ->
         Code::Unimplemented if status.message().is_empty() => {
             let message =
                 format!("this server has no method {path}; reflection lists those it has");
-            named(Code::Unimplemented, "METHOD_UNKNOWN", domain, &message).into_http()
+            named(Code::Unimplemented, ("METHOD_UNKNOWN", Retry::Never), domain, &message)
+                .into_http()
         }
         Code::Internal if undecodable.iter().any(|it| status.message().starts_with(it)) => {
             let message = format!(
                 "the request is not one of {path}, and nothing was done: {}",
                 status.message().chars().take(2 * PATH_CHARS_MAX).collect::<String>()
             );
-            named(Code::InvalidArgument, "REQUEST_UNDECODABLE", domain, &message).into_http()
+            named(Code::InvalidArgument, ("REQUEST_UNDECODABLE", Retry::Never), domain, &message)
+                .into_http()
         }
         _ => response,
     }

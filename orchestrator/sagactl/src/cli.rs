@@ -14,10 +14,10 @@ mod list;
 mod login;
 mod service;
 
-pub(crate) use change::{Actor, Cancel, Close, Consent, Renew, Retry, Settle, Signal};
+pub(crate) use change::{Actor, Cancel, Close, Consent, Once, Renew, Retry, Settle, Signal};
 pub(crate) use context::ContextCommand;
-pub(crate) use definition::{DefinitionCommand, Diff, Graph, GraphFormat, Prove, Rehearse};
-pub(crate) use list::List;
+pub(crate) use definition::{Apply, DefinitionCommand, Diff, Graph, GraphFormat, Prove, Rehearse};
+pub(crate) use list::{Causes, List};
 pub(crate) use login::{Login, Tls};
 pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
 
@@ -90,17 +90,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Saga(SagaCommand),
     /// What needs a person, grouped by cause, and what waits while nobody is needed yet.
-    Stuck {
-        /// Sagas to name in each group.
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
-        examples: u32,
-    },
+    Stuck(Causes),
     /// What holds sagas up, a line for each cause, whether or not anybody is needed yet.
-    Causes {
-        /// Sagas to name in each cause, for `-o json` and `-o id`.
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
-        examples: u32,
-    },
+    Causes(Causes),
     /// Definitions of sagas.
     #[command(subcommand)]
     Definition(DefinitionCommand),
@@ -242,6 +234,8 @@ pub(crate) struct AcknowledgeRestore {
     /// What was restored, and why, for the log.
     #[arg(long)]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) once: Once,
     #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]

@@ -224,10 +224,31 @@ impl Client {
         Ok(RunningCheck::new(doing, say, told))
     }
 
-    /// Lists what needs a person.
-    pub(crate) async fn stuck(&self, examples_max: u32) -> Result<ListStuckResponse, Failure> {
-        let request = ListStuckRequest { examples_max };
-        self.read("list what is stuck", self.operator().list_stuck(request)).await
+    /// Lists what needs a person and what waits, over all pages.
+    pub(crate) async fn stuck(
+        &self,
+        examples_max: u32,
+        filter: &str,
+    ) -> Result<ListStuckResponse, Failure> {
+        let mut all = ListStuckResponse::default();
+        loop {
+            let (filter, page_token) =
+                (filter.to_owned(), std::mem::take(&mut all.next_page_token));
+            let request =
+                ListStuckRequest { examples_max, page_size: PAGE_SIZE, page_token, filter };
+            let mut operator = self.operator();
+            let page = self.read("list what is stuck", operator.list_stuck(request)).await?;
+            let is_empty = page.groups.is_empty() && page.waiting.is_empty();
+            let (mut groups, mut waiting) = (all.groups, all.waiting);
+            groups.extend(page.groups);
+            waiting.extend(page.waiting);
+            let is_last = is_empty || page.next_page_token.is_empty();
+            all = ListStuckResponse { groups, waiting, ..page };
+            if is_last {
+                all.next_page_token.clear();
+                return Ok(all);
+            }
+        }
     }
 
     /// Shows the server.

@@ -52,8 +52,8 @@ pub(crate) fn run(session: &mut Session, cli: Cli) -> Result<Exit, Failure> {
 async fn ask(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Saga(command) => Box::pin(saga::run(session, command)).await,
-        Command::Stuck { examples } => saga::stuck(session, examples).await,
-        Command::Causes { examples } => saga::causes(session, examples).await,
+        Command::Stuck(which) => saga::stuck(session, &which).await,
+        Command::Causes(which) => saga::causes(session, &which).await,
         Command::Definition(command) => definition::run(session, command).await,
         Command::Service(command) => service::run(session, command).await,
         Command::Log(command) => log::run(session, command).await,

@@ -108,6 +108,14 @@ impl Failure {
         }
     }
 
+    /// The server may have done it; only the same request finds out.
+    pub(crate) fn repeatable(mut self, request_id: &str) -> Self {
+        if self.exit == Exit::Unavailable {
+            self.remedies.push(format!("the same command with --request-id {request_id}"));
+        }
+        self
+    }
+
     /// As it is told where replies are written as `output`.
     pub(crate) fn shown(&self, output: Output) -> String {
         let (status, reason) = match self.code.as_deref().map(|it| it.split_once('/')) {

@@ -7,7 +7,7 @@ use saga_metrics::{Counters, Metric, Registry};
 use saga_serve::Peer;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::StatusExt as _;
 
 use super::{
     failures::Failures,
@@ -15,7 +15,7 @@ use super::{
     principal::Roles,
     tokens::{Tokens, Wrong},
 };
-use crate::api::{DOMAIN, error::status};
+use crate::api::error::{details, status};
 
 const FAILED: Metric = Metric::counter(
     "saga_logins_failed_total",
@@ -137,7 +137,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 fn too_many(wait: Duration) -> Status {
     // In whole seconds: nobody needs to know it better.
     let seconds = wait.as_secs() + 1;
-    let mut details = ErrorDetails::with_error_info("TOO_MANY_LOGINS", DOMAIN, HashMap::new());
+    let mut details = details("TOO_MANY_LOGINS", HashMap::new());
     details.set_retry_info(Some(Duration::from_secs(seconds)));
     let message = format!(
         "too many tokens from this address were not taken; nothing was done: send a good one in \

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tonic::{Code, Request, Status};
 
 use super::policy::{Role, Rule};
-use crate::api::error::status;
+use crate::api::error::{crashed, status};
 
 /// Characters of what a client says of itself beside who it is: both together are an actor.
 const NOTE_CHARS_MAX: usize = 200;
@@ -103,7 +103,7 @@ impl Principal {
     /// There was no gate: a mistake in how the server is put together. Nothing was done.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let gated = request.extensions().get::<Self>().cloned();
-        gated.ok_or_else(|| Status::internal("this server asks nobody who they are"))
+        gated.ok_or_else(|| crashed("this server asks nobody who they are"))
     }
 
     /// Makes `actor` the one who has shown who they are. What was said beside it is a note.

@@ -1,9 +1,9 @@
-//! What a person does to a saga that does not move: says what is true, has a refused call
-//! made anew, or ends it as it is.
+//! What a person does to a saga that does not move: has it try, says what is true, has a refused
+//! call made anew, or ends it as it is.
 
 use bytes::Bytes;
 use saga_core::{
-    By, Direction, Ending, Event, OperatorAct, Settled, Settlement, StepIndex, StepPhase,
+    Direction, Ending, Event, OperatorAct, Settled, StepIndex, StepPhase,
     explain::{self, StepView},
     offer,
 };
@@ -13,19 +13,44 @@ use tonic::{Code, Status};
 use crate::{
     api::{
         error::{invalid, status},
-        field,
+        field, repeat,
         saga::{find_row, step_index},
         view,
+        why::why,
     },
     definition::InputError,
     engine::{Engine, ReachError, Snapshot},
 };
+
+pub(super) async fn retry(
+    engine: &Engine,
+    request: pb::RetrySagaRequest,
+) -> Result<pb::RetrySagaResponse, Status> {
+    field::signed(&request.actor, &request.reason)?;
+    let request_id = field::own_request_id(engine, request.request_id)?;
+    let snapshot = look(engine, request.name).await?;
+    let signature = Signature { actor: request.actor, reason: request.reason, request_id };
+    let act = signature.act(engine, OperatorAct::Retry);
+    if !repeat::is_done(engine, &snapshot, &act).await? {
+        ready(engine, &snapshot, request.expected_version).await?;
+        let now_ms = engine.shared.clock.now_ms();
+        let may = offer::may_retry(&snapshot.definition.core, &snapshot.state, now_ms);
+        if !may && !view::is_set_aside(&snapshot.row) {
+            let message = format!("nothing waits for a try: {}", why(&snapshot, now_ms));
+            return Err(status(Code::FailedPrecondition, "NOTHING_TO_RETRY", message));
+        }
+        do_once(engine, &snapshot, &act).await?.ok_or(ReachError::DoesNotFit)?;
+    }
+    let after = engine.snapshot(snapshot.row.saga).await?;
+    Ok(pb::RetrySagaResponse { saga: Some(shown(engine, &after)) })
+}
 
 pub(super) async fn force(
     engine: &Engine,
     request: pb::ForceOutcomeRequest,
 ) -> Result<pb::ForceOutcomeResponse, Status> {
     field::signed(&request.actor, &request.reason)?;
+    let request_id = field::own_request_id(engine, request.request_id)?;
     field::name("step", &request.step)?;
     let bytes_max = engine.limits().input_bytes_max;
     field::json("REPLY_INVALID", "reply_json", &request.reply_json, bytes_max)?;
@@ -37,25 +62,30 @@ pub(super) async fn force(
         }
     };
     let call = field::known("call", request.call)?;
-    let snapshot = looked_at(engine, request.name, request.expected_version).await?;
+    let snapshot = look(engine, request.name).await?;
     let step = step_index(&snapshot, &request.step)?;
-    if !offer::may_settle(&snapshot.definition.core, &snapshot.state, step, settled)
-        || !is_meant(&snapshot, step, call)
-    {
-        return Err(nothing_to_settle(&snapshot, step, settled));
-    }
     let reply = reply(&snapshot, step, settled, &request.reply_json)?;
-    let (by, after) = act(
-        engine,
-        &snapshot,
-        OperatorAct::Settle { step, settled, reply },
-        request.actor,
-        request.reason,
-    )
-    .await?;
-    // Its driver leaves out what does not fit any more.
-    if after.state.step(step).settled.as_ref() != Some(&Settlement { settled, by }) {
-        return Err(nothing_to_settle(&after, step, settled));
+    let has_reply = reply.is_some();
+    let signature = Signature { actor: request.actor, reason: request.reason, request_id };
+    let act = signature.act(engine, OperatorAct::Settle { step, settled, reply });
+    let mut after = snapshot;
+    if !repeat::is_done(engine, &after, &act).await? {
+        ready(engine, &after, request.expected_version).await?;
+        if !offer::may_settle(&after.definition.core, &after.state, step, settled)
+            || !is_meant(&after, step, call)
+        {
+            return Err(nothing_to_settle(&after, step, settled));
+        }
+        if has_reply && !is_meant(&after, step, StepCall::Action) {
+            return Err(no_reply());
+        }
+        // Its driver leaves out what does not fit any more.
+        let done = do_once(engine, &after, &act).await?;
+        let now = engine.snapshot(after.row.saga).await?;
+        if done.is_none() {
+            return Err(nothing_to_settle(&now, step, settled));
+        }
+        after = now;
     }
     Ok(pb::ForceOutcomeResponse { saga: Some(shown(engine, &after)) })
 }
@@ -65,8 +95,9 @@ pub(super) async fn renew(
     request: pb::RenewOperationRequest,
 ) -> Result<pb::RenewOperationResponse, Status> {
     field::signed(&request.actor, &request.reason)?;
+    let request_id = field::own_request_id(engine, request.request_id)?;
     field::name("step", &request.step)?;
-    let snapshot = looked_at(engine, request.name, request.expected_version).await?;
+    let snapshot = look(engine, request.name).await?;
     let step = step_index(&snapshot, &request.step)?;
     let nothing = || {
         let message = format!(
@@ -75,14 +106,16 @@ pub(super) async fn renew(
         );
         status(Code::FailedPrecondition, "NOTHING_TO_RENEW", message)
     };
-    if !offer::may_renew(&snapshot.definition.core, &snapshot.state, step) {
-        return Err(nothing());
+    let signature = Signature { actor: request.actor, reason: request.reason, request_id };
+    let act = signature.act(engine, OperatorAct::Renew { step });
+    if !repeat::is_done(engine, &snapshot, &act).await? {
+        ready(engine, &snapshot, request.expected_version).await?;
+        if !offer::may_renew(&snapshot.definition.core, &snapshot.state, step) {
+            return Err(nothing());
+        }
+        do_once(engine, &snapshot, &act).await?.ok_or_else(nothing)?;
     }
-    let renewed = OperatorAct::Renew { step };
-    let (_, after) = act(engine, &snapshot, renewed, request.actor, request.reason).await?;
-    if after.state.step(step).generations == snapshot.state.step(step).generations {
-        return Err(nothing());
-    }
+    let after = engine.snapshot(snapshot.row.saga).await?;
     Ok(pb::RenewOperationResponse { saga: Some(shown(engine, &after)) })
 }
 
@@ -91,9 +124,15 @@ pub(super) async fn close(
     request: pb::CloseSagaRequest,
 ) -> Result<pb::CloseSagaResponse, Status> {
     field::signed(&request.actor, &request.reason)?;
-    let snapshot = looked_at(engine, request.name, request.expected_version).await?;
-    let (_, mut after) =
-        act(engine, &snapshot, OperatorAct::Close, request.actor, request.reason).await?;
+    let request_id = field::own_request_id(engine, request.request_id)?;
+    let snapshot = look(engine, request.name).await?;
+    let signature = Signature { actor: request.actor, reason: request.reason, request_id };
+    let act = signature.act(engine, OperatorAct::Close);
+    if !repeat::is_done(engine, &snapshot, &act).await? {
+        ready(engine, &snapshot, request.expected_version).await?;
+        do_once(engine, &snapshot, &act).await?.ok_or(ReachError::DoesNotFit)?;
+    }
+    let mut after = engine.snapshot(snapshot.row.saga).await?;
     // A parked saga is ended by whoever takes it up, at once.
     if after.state.ended().is_none() {
         engine.wait_end(after.row.saga, CLOSE_PATIENCE).await?;
@@ -108,46 +147,44 @@ pub(super) async fn close(
 /// How long a client waits at most for a saga that it closed to be ended.
 const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// The saga, where it has not ended and is still as the person saw it.
-async fn looked_at(
-    engine: &Engine,
-    name: Option<pb::SagaName>,
-    expected_version: u64,
-) -> Result<Snapshot, Status> {
+/// The saga, as it stands.
+async fn look(engine: &Engine, name: Option<pb::SagaName>) -> Result<Snapshot, Status> {
     let row = find_row(engine, name).await?;
-    let snapshot = engine.snapshot_of(row).await?;
+    Ok(engine.snapshot_of(row).await?)
+}
+
+/// Whether a saga has not ended and is still as the person saw it.
+async fn ready(engine: &Engine, snapshot: &Snapshot, expected_version: u64) -> Result<(), Status> {
     if snapshot.state.ended().is_some() {
         return Err(ReachError::DoesNotFit.into());
     }
-    still_at(&snapshot, expected_version)?;
-    Ok(snapshot)
+    repeat::still_at(engine, snapshot, expected_version).await
 }
 
-/// Whether a saga is still as a person saw it.
-pub(super) fn still_at(snapshot: &Snapshot, expected_version: u64) -> Result<(), Status> {
-    if expected_version != 0 && expected_version != snapshot.version {
-        let message = format!(
-            "it was looked at in version {expected_version} and is in version {} now; look again; nothing was done",
-            snapshot.version
-        );
-        return Err(status(Code::Aborted, "SAGA_MOVED_ON", message));
-    }
-    Ok(())
-}
-
-/// Records the act. Answers who acted, as it stands in the log, and the saga behind it.
-async fn act(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    act: OperatorAct,
+/// Who acts, why, and by which request.
+struct Signature {
     actor: String,
     reason: String,
-) -> Result<(By, Snapshot), Status> {
-    let at_ms = engine.shared.clock.now_ms();
-    let by = By { actor, reason, at_ms };
-    let (actor, reason) = (by.actor.clone(), by.reason.clone());
-    engine.tell(snapshot.row.saga, Event::OperatorActed { actor, reason, act, at_ms }).await?;
-    Ok((by, engine.snapshot(snapshot.row.saga).await?))
+    request_id: String,
+}
+
+impl Signature {
+    fn act(self, engine: &Engine, act: OperatorAct) -> Event {
+        let Self { actor, reason, request_id } = self;
+        let at_ms = engine.shared.clock.now_ms();
+        Event::OperatorActed { actor, reason, act, request_id, at_ms }
+    }
+}
+
+/// Records an act. `None`: it does not fit the saga any more, and was left out.
+async fn do_once(engine: &Engine, before: &Snapshot, act: &Event) -> Result<Option<()>, Status> {
+    match engine.tell(before.row.saga, act.clone()).await {
+        // The log says whether it is there: told here, or by the same request elsewhere.
+        Ok(()) | Err(ReachError::DoesNotFit) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let after = engine.snapshot(before.row.saga).await?;
+    Ok(repeat::is_done(engine, &after, act).await?.then_some(()))
 }
 
 fn shown(engine: &Engine, snapshot: &Snapshot) -> pb::Saga {
@@ -178,10 +215,8 @@ fn reply(
     if json.is_empty() {
         return Ok(None);
     }
-    let is_action = is_meant(snapshot, step, StepCall::Action);
-    if settled != Settled::Applied || !is_action {
-        let remedy = "only an action that was applied has a reply; leave it out";
-        return Err(invalid("REPLY_INVALID", "reply_json", remedy));
+    if settled != Settled::Applied {
+        return Err(no_reply());
     }
     let made = snapshot.definition.encode_reply_json(step, json);
     made.map(Some).map_err(|InputError { field, message, remedy }| {
@@ -189,6 +224,11 @@ fn reply(
             if field.is_empty() { "reply_json".to_owned() } else { format!("reply_json.{field}") };
         invalid("REPLY_INVALID", &field, format!("{message}; {remedy}"))
     })
+}
+
+fn no_reply() -> Status {
+    let remedy = "only an action that was applied has a reply; leave it out";
+    invalid("REPLY_INVALID", "reply_json", remedy)
 }
 
 /// Says what is known of the step instead.

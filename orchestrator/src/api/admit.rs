@@ -57,6 +57,7 @@ signed!(
     ForceOutcomeRequest,
     LimitParticipantRequest,
     PauseParticipantRequest,
+    RegisterDefinitionRequest,
     RenewOperationRequest,
     ResumeParticipantRequest,
     RetrySagaRequest,

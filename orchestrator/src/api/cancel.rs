@@ -10,7 +10,7 @@ use tonic::Status;
 
 use crate::{
     api::{
-        acts, field,
+        field, repeat,
         saga::{find_row, span},
         view,
     },
@@ -25,18 +25,22 @@ pub(super) async fn cancel(
     request: pb::CancelSagaRequest,
 ) -> Result<pb::CancelSagaResponse, Status> {
     field::words(&request.actor, &request.reason)?;
+    let request_id = field::own_request_id(engine, request.request_id)?;
     let wait = span("wait", request.wait)?.unwrap_or_default();
     let row = find_row(engine, request.name).await?;
     let saga = row.saga;
     let before = engine.snapshot_of(row).await?;
-    acts::still_at(&before, request.expected_version)?;
-    if before.state.ended().is_none() && !before.state.cancel_requested() {
-        let (actor, reason) = (request.actor, request.reason);
-        let at_ms = engine.shared.clock.now_ms();
-        match engine.tell(saga, Event::CancelRequested { actor, reason, at_ms }).await {
-            // It ended meanwhile; the log says how.
-            Ok(()) | Err(ReachError::DoesNotFit) => {}
-            Err(error) => return Err(error.into()),
+    let pb::CancelSagaRequest { actor, reason, expected_version, .. } = request;
+    let at_ms = engine.shared.clock.now_ms();
+    let asked = Event::CancelRequested { actor, reason, request_id, at_ms };
+    if !repeat::is_done(engine, &before, &asked).await? {
+        repeat::still_at(engine, &before, expected_version).await?;
+        if before.state.ended().is_none() && !before.state.cancel_requested() {
+            match engine.tell(saga, asked).await {
+                // It ended meanwhile, or another node was told the same; the log says how.
+                Ok(()) | Err(ReachError::DoesNotFit) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     let (after, effect) = decided(engine, saga, wait).await?;

@@ -1,17 +1,17 @@
 //! `DefinitionService`: checks and stores definitions.
 
-use saga_log::DefinitionRow;
+use saga_log::{Asked, DefinitionRow};
 use saga_proto::saga::v1::{self as pb, definition_service_server::DefinitionService};
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
     api::{
-        detached,
+        admit, detached,
         error::{invalid, status},
         field, in_turn, page, view,
     },
     definition::{Finding, Report, Severity},
-    definitions::RegisterError,
+    definitions::{RegisterError, Registrar},
     engine::{Engine, ReachError},
 };
 
@@ -31,11 +31,10 @@ impl DefinitionService for DefinitionApi {
         request: Request<pb::RegisterDefinitionRequest>,
     ) -> Result<Response<pb::RegisterDefinitionResponse>, Status> {
         let engine = self.engine.clone();
+        let request = admit::act(request)?;
         detached(async move {
-            let pb::RegisterDefinitionRequest { yaml, file_name } = request.into_inner();
-            check_size(&yaml)?;
-            field::name("file_name", &file_name)?;
-            let registered = engine.register(&yaml, file_or_default(&file_name)).await?;
+            let (yaml, file_name, by) = registrar(request)?;
+            let registered = engine.register_for(&yaml, file_or_default(&file_name), by).await?;
             Ok(Response::new(pb::RegisterDefinitionResponse {
                 definition: Some(definition(&registered.row)),
                 findings: registered.warnings.iter().map(finding).collect(),
@@ -112,6 +111,30 @@ impl DefinitionService for DefinitionApi {
     }
 }
 
+/// What is to be registered, and for whom.
+fn registrar(
+    request: pb::RegisterDefinitionRequest,
+) -> Result<(String, String, Registrar), Status> {
+    let pb::RegisterDefinitionRequest {
+        yaml,
+        file_name,
+        request_id,
+        actor,
+        reason,
+        expected_version,
+    } = request;
+    check_size(&yaml)?;
+    field::name("file_name", &file_name)?;
+    field::words(&actor, &reason)?;
+    if !request_id.is_empty() {
+        field::request_id(&request_id)?;
+    }
+    // A version that no definition can have is none that was looked at.
+    let expected_version = u32::try_from(expected_version).unwrap_or(u32::MAX);
+    let asked = Asked { request_id, actor, reason };
+    Ok((yaml, file_name, Registrar { asked, expected_version }))
+}
+
 pub(super) fn check_size(yaml: &str) -> Result<(), Status> {
     if yaml.len() > YAML_BYTES_MAX {
         let message = format!("{} bytes, at most {YAML_BYTES_MAX}; split the saga", yaml.len());
@@ -131,6 +154,9 @@ fn definition(row: &DefinitionRow) -> pb::Definition {
         content_hash: row.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         yaml: row.yaml.clone(),
         registered_at: Some(view::timestamp(row.registered_at_ms)),
+        actor: row.asked.actor.clone(),
+        reason: row.asked.reason.clone(),
+        request_id: row.asked.request_id.clone(),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use saga_log::DefinitionRow;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    api::DOMAIN,
+    api::{DOMAIN, reason::retry},
     definition::{InputError, Report, clipped},
     definitions::{DefinitionError, RegisterError},
     engine::{ReachError, StartError},
@@ -26,25 +27,51 @@ pub(super) fn echo(given: &str) -> String {
     clipped(given, ECHO_CHARS_MAX)
 }
 
+/// The details of every error: its reason, and whether the request may be sent again.
+pub(crate) fn details(reason: &str, metadata: HashMap<String, String>) -> ErrorDetails {
+    retry(reason).details(reason, DOMAIN, metadata)
+}
+
+/// A defect of ours. What was done until then is in the log.
+pub(crate) fn crashed(message: &str) -> Status {
+    status(Code::Internal, "INTERNAL_FAULT", message)
+}
+
 /// A status with a reason code and, where known, the field it is about.
 pub(crate) fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    told(code, reason, message, [])
+}
+
+/// The same, with the values of its sentence as metadata.
+pub(super) fn told<const N: usize>(
+    code: Code,
+    reason: &str,
+    message: impl Into<String>,
+    values: [(&str, String); N],
+) -> Status {
+    let values = values.into_iter().map(|(name, value)| (name.to_owned(), echo(&value)));
+    let details = details(reason, values.collect());
     Status::with_error_details(code, clipped(&message.into(), MESSAGE_CHARS_MAX), details)
 }
 
 /// An argument that is not acceptable, with what would be.
 pub(super) fn invalid(reason: &str, field: &str, message: impl Into<String>) -> Status {
     let (field, message) = (echo(field), clipped(&message.into(), MESSAGE_CHARS_MAX));
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    let mut details = details(reason, HashMap::new());
     details.add_bad_request_violation(&field, &message);
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {message}"), details)
 }
 
 /// A refusal because of load: nothing was done, and asking again makes sense.
 fn later(reason: &str, message: &str, after: Duration) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    let mut details = details(reason, HashMap::new());
     details.set_retry_info(Some(after));
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// Others were quicker at every try: nothing was done, and asking again makes sense.
+pub(super) fn contended(what: &str) -> Status {
+    status(Code::Aborted, "CONTENDED", format!("{what}; nothing was done, try again"))
 }
 
 /// The log could not be asked or written.
@@ -110,7 +137,7 @@ fn key_reused(business_key: &str, other: &saga_log::SagaRow) -> Status {
         ("definition".to_owned(), other.definition.clone()),
         ("definition_version".to_owned(), other.definition_version.to_string()),
     ]);
-    let details = ErrorDetails::with_error_info("BUSINESS_KEY_REUSED", DOMAIN, metadata);
+    let details = details("BUSINESS_KEY_REUSED", metadata);
     let message = format!(
         "business key {business_key} belongs to saga {} of {} version {}, which was started with \
          another definition or input; use another key, or repeat the request as it was",
@@ -162,17 +189,49 @@ impl From<RegisterError> for Status {
             RegisterError::ParticipantUnknown { .. } => {
                 status(Code::InvalidArgument, "PARTICIPANT_UNKNOWN", error.to_string())
             }
-            RegisterError::Log(_) => {
-                log_unavailable("the log cannot be written; register it again")
+            RegisterError::Log(_) => log_unavailable(
+                "the log cannot be written; register it again, with the same request id",
+            ),
+            RegisterError::RequestIdReused { name, version } => told(
+                Code::AlreadyExists,
+                "REQUEST_ID_REUSED",
+                format!(
+                    "the request id is that of {name} version {version}, which was registered \
+                     with other contents, by somebody else or for another reason; take another \
+                     one; nothing was done"
+                ),
+                [("definition", name), ("definition_version", version.to_string())],
+            ),
+            RegisterError::MovedOn { name, expected, newest } => {
+                definition_moved_on(&name, expected, newest.as_deref())
             }
         }
     }
 }
 
+fn definition_moved_on(name: &str, expected: u32, newest: Option<&DefinitionRow>) -> Status {
+    let (version, now) = match newest {
+        None => (0, "none is stored".to_owned()),
+        Some(row) => {
+            let by = match row.asked.actor.as_str() {
+                "" => String::new(),
+                actor => format!(", registered by {}", echo(actor)),
+            };
+            (row.version, format!("it is version {} now{by}", row.version))
+        }
+    };
+    let message = format!(
+        "the newest {name} was version {expected} when it was looked at, and {now}; look again; \
+         nothing was done"
+    );
+    let values = [("expected_version", expected.to_string()), ("version", version.to_string())];
+    told(Code::Aborted, "DEFINITION_MOVED_ON", message, values)
+}
+
 /// The first findings as violations of their own, so that a client that shows no report still
 /// sees line and remedy. As many as fit into a trailer; the check has all of them.
 fn definition_invalid(report: &Report) -> Status {
-    let mut details = ErrorDetails::with_error_info("DEFINITION_INVALID", DOMAIN, HashMap::new());
+    let mut details = details("DEFINITION_INVALID", HashMap::new());
     let (mut told, mut bytes) = (0, 0);
     for finding in report.findings.iter().take(VIOLATIONS_MAX) {
         let what = clipped(&format!("{}; {}", finding.message, finding.remedy), MESSAGE_CHARS_MAX);
@@ -197,9 +256,10 @@ impl From<ReachError> for Status {
             ReachError::NotFound => {
                 status(Code::NotFound, "SAGA_NOT_FOUND", "no saga has this id or business key")
             }
-            ReachError::Log(_) | ReachError::Append(_) => {
-                log_unavailable("the log cannot be asked or written now; try again")
-            }
+            ReachError::Log(_) | ReachError::Append(_) => log_unavailable(
+                "the log cannot be asked or written now; try again, and what changes something \
+                     with the same request id",
+            ),
             ReachError::Unreadable(source) => {
                 status(Code::DataLoss, "SAGA_UNREADABLE", source.to_string())
             }
@@ -208,11 +268,7 @@ impl From<ReachError> for Status {
                 "SAGA_ENDED",
                 "the saga has ended or has moved on; look at it again",
             ),
-            ReachError::Contended => status(
-                Code::Aborted,
-                "SAGA_MOVED_ON",
-                "the saga moved on; nothing was done, try again",
-            ),
+            ReachError::Contended => contended("the saga moved on at every try"),
         }
     }
 }

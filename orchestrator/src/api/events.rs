@@ -32,6 +32,7 @@ fn saga_event(definition: &CompiledDefinition, row: &LogRow, event: &Event) -> p
         reason: said.reason,
         message: said.message,
         actor: said.actor,
+        request_id: event.request_id().unwrap_or_default().to_owned(),
     }
 }
 

@@ -4,7 +4,10 @@
 use saga_proto::saga::v1 as pb;
 use tonic::Status;
 
-use crate::api::error::{echo, invalid};
+use crate::{
+    api::error::{echo, invalid},
+    engine::Engine,
+};
 
 /// Characters of a name: of a definition, a step, a signal, a participant, a method, a file.
 const NAME_CHARS_MAX: usize = 200;
@@ -36,9 +39,19 @@ pub(super) fn signed(actor: &str, reason: &str) -> Result<(), Status> {
     words(actor, reason)
 }
 
+/// What makes a request one; where nobody says, one of its own.
+pub(super) fn own_request_id(engine: &Engine, given: String) -> Result<String, Status> {
+    if given.is_empty() {
+        return Ok(engine.shared.clock.new_id().to_string());
+    }
+    request_id(&given).map(|()| given)
+}
+
 /// What makes a request one, where it must have that.
 pub(super) fn request_id(given: &str) -> Result<(), Status> {
-    if given.is_empty() || given.chars().count() > REQUEST_ID_CHARS_MAX {
+    let is_long = given.chars().nth(REQUEST_ID_CHARS_MAX).is_some();
+    // No database of all holds a NUL.
+    if given.is_empty() || is_long || given.contains('\0') {
         let wanted = format!(
             "1 to {REQUEST_ID_CHARS_MAX} characters that make this request one, such as a UUID"
         );
@@ -72,6 +85,9 @@ pub(super) fn observation(observe: &pb::Observation, bytes_max: usize) -> Result
 }
 
 fn within(code: &str, field: &str, text: &str, chars_max: usize) -> Result<(), Status> {
+    if text.contains('\0') {
+        return Err(invalid("INPUT_INVALID", field, "it holds a NUL character; remove it"));
+    }
     // Counting stops where it is too long, however long it is.
     if text.chars().nth(chars_max).is_some() {
         let message = format!("at most {chars_max} characters; it begins with {:?}", echo(text));

@@ -78,6 +78,15 @@ pub(super) async fn count(
     })
 }
 
+/// What a filter means, of the sagas that are there for whoever asks.
+pub(super) fn of_filter(
+    engine: &Engine,
+    principal: &Principal,
+    filter: &str,
+) -> Result<Filter, Status> {
+    asked(engine, principal, 0, "", filter)
+}
+
 /// What is asked for, of the sagas that are there for whoever asks.
 fn asked(
     engine: &Engine,

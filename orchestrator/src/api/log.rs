@@ -1,12 +1,12 @@
 //! The log as a whole, and whether the log of one saga is as it was written.
 
-use saga_log::Link;
+use saga_log::{Asked, EpochRow, Link};
 use saga_proto::saga::v1 as pb;
 use tonic::{Code, Status};
 
 use crate::{
     api::{
-        error::{log_unavailable, status},
+        error::{log_unavailable, status, told},
         field,
         saga::find,
     },
@@ -38,11 +38,13 @@ pub(super) async fn acknowledge(
     engine: &Engine,
     request: pb::AcknowledgeRestoreRequest,
 ) -> Result<pb::AcknowledgeRestoreResponse, Status> {
-    let pb::AcknowledgeRestoreRequest { actor, reason } = request;
+    let pb::AcknowledgeRestoreRequest { actor, reason, request_id, expected_version } = request;
     field::signed(&actor, &reason)?;
-    let went_back = engine.acknowledge_restore(&actor, &reason).await?;
-    let epoch = engine.log_mark().epoch;
-    Ok(pb::AcknowledgeRestoreResponse { epoch, behind_ms: went_back.behind_ms })
+    let request_id = field::own_request_id(engine, request_id)?;
+    let asked = Asked { request_id, actor, reason };
+    let EpochRow { epoch, behind_ms, .. } =
+        engine.acknowledge_restore(&asked, expected_version).await?;
+    Ok(pb::AcknowledgeRestoreResponse { epoch, behind_ms })
 }
 
 impl From<AcknowledgeError> for Status {
@@ -54,9 +56,27 @@ impl From<AcknowledgeError> for Status {
                 "the log did not go back in time, or that was acknowledged before; nothing was \
                  done, see `sagactl server info`",
             ),
-            AcknowledgeError::Log(_) => {
-                log_unavailable("the log cannot be written; it may have been done, ask again")
-            }
+            AcknowledgeError::MovedOn { expected, epoch } => told(
+                Code::Aborted,
+                "LOG_MOVED_ON",
+                format!(
+                    "the log was looked at in epoch {expected} and is in epoch {epoch} now; look \
+                     again; nothing was done"
+                ),
+                [("expected_version", expected.to_string()), ("version", epoch.to_string())],
+            ),
+            AcknowledgeError::RequestIdReused { epoch } => told(
+                Code::AlreadyExists,
+                "REQUEST_ID_REUSED",
+                format!(
+                    "the request id is that of another acknowledgement, which began epoch {epoch}; \
+                     take another one; nothing was done"
+                ),
+                [("version", epoch.to_string())],
+            ),
+            AcknowledgeError::Log(_) => log_unavailable(
+                "the log cannot be written; it may have been done, ask again with the same id",
+            ),
         }
     }
 }

@@ -1,26 +1,17 @@
 //! `OperatorService`: what needs a person, and what a person can do about it.
 
-use saga_core::{Event, OperatorAct, offer};
-use saga_log::{CauseGroup, Held};
 use saga_proto::saga::v1::{self as pb, operator_service_server::OperatorService};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
+    access::Principal,
     api::{
         acts,
         admit::{self, admitted, admitted_act},
-        check, detached,
-        error::status,
-        field, in_turn, log, participant,
-        saga::find_row,
-        view,
-        why::why,
+        causes, check, detached, in_turn, log, participant,
     },
-    engine::{Engine, ReachError},
+    engine::Engine,
 };
-
-/// Examples of a group when the operator does not say, and at most.
-const EXAMPLES: (u32, u32) = (10, 100);
 
 /// Serves `OperatorService`.
 #[derive(Clone, Debug)]
@@ -36,20 +27,8 @@ impl OperatorService for OperatorApi {
     ) -> Result<Response<pb::ListStuckResponse>, Status> {
         let engine = self.engine.clone();
         in_turn(&self.engine, async move {
-            let asked = request.into_inner().examples_max;
-            let examples_max = if asked == 0 { EXAMPLES.0 } else { asked.min(EXAMPLES.1) };
-            let store = engine.shared.log.store();
-            let groups = async |held| {
-                let groups = store.cause_groups(held, examples_max).await;
-                let groups = groups.map_err(ReachError::from)?;
-                let total = groups.iter().map(|group| group.sagas).sum::<u64>();
-                let groups: Vec<_> = groups.iter().map(stuck_group).collect();
-                Ok::<_, Status>((groups, total))
-            };
-            let (stuck, total) = groups(Held::Stuck).await?;
-            let (waiting, total_waiting) = groups(Held::Waiting).await?;
-            let groups = stuck;
-            Ok(Response::new(pb::ListStuckResponse { groups, total, waiting, total_waiting }))
+            let principal = Principal::of(&request)?;
+            causes::list(&engine, &principal, &request.into_inner()).await.map(Response::new)
         })
         .await
     }
@@ -60,7 +39,7 @@ impl OperatorService for OperatorApi {
     ) -> Result<Response<pb::RetrySagaResponse>, Status> {
         let engine = self.engine.clone();
         detached(async move {
-            retry(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
+            acts::retry(&engine, admitted_act(&engine, request).await?).await.map(Response::new)
         })
         .await
     }
@@ -203,55 +182,5 @@ impl OperatorService for OperatorApi {
             log_heard_by: went_back.map(|it| it.heard_by).unwrap_or_default(),
             definitions_refused: engine.definitions_refused(),
         }))
-    }
-}
-
-async fn retry(
-    engine: &Engine,
-    request: pb::RetrySagaRequest,
-) -> Result<pb::RetrySagaResponse, Status> {
-    field::signed(&request.actor, &request.reason)?;
-    let row = find_row(engine, request.name).await?;
-    let saga = row.saga;
-    let snapshot = engine.snapshot_of(row).await?;
-    acts::still_at(&snapshot, request.expected_version)?;
-    let now_ms = engine.shared.clock.now_ms();
-    if snapshot.state.ended().is_some() {
-        return Err(ReachError::DoesNotFit.into());
-    }
-    let may = offer::may_retry(&snapshot.definition.core, &snapshot.state, now_ms);
-    if !may && !view::is_set_aside(&snapshot.row) {
-        let message = format!("nothing waits for a try: {}", why(&snapshot, now_ms));
-        return Err(status(Code::FailedPrecondition, "NOTHING_TO_RETRY", message));
-    }
-    let (actor, reason) = (request.actor, request.reason);
-    let acted = Event::OperatorActed { actor, reason, act: OperatorAct::Retry, at_ms: now_ms };
-    engine.tell(saga, acted).await?;
-    let saga = Some(view::saga(&engine.snapshot(saga).await?, now_ms));
-    Ok(pb::RetrySagaResponse { saga })
-}
-
-fn stuck_group(group: &CauseGroup) -> pb::StuckGroup {
-    let place = |it: &saga_log::CausePlace| pb::StuckPlace {
-        definition: it.definition.clone(),
-        step: it.step.clone(),
-        sagas: it.sagas,
-    };
-    let places: Vec<_> = group.places.iter().map(place).collect();
-    let (definition, step) =
-        places.first().map(|it| (it.definition.clone(), it.step.clone())).unwrap_or_default();
-    pb::StuckGroup {
-        reason: group.reason.clone(),
-        definition,
-        step,
-        message: group.cause.message.clone(),
-        sagas: group.sagas,
-        since: Some(view::timestamp(group.since_ms)),
-        examples: group.examples.iter().map(view::saga_of_row).collect(),
-        participant: group.cause.participant.clone(),
-        method: group.cause.method.clone(),
-        code: group.cause.code.clone(),
-        places,
-        wake_at: group.wake_at_ms.map(view::timestamp),
     }
 }

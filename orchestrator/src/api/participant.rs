@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use saga_log::{Held, ParticipantAct};
+use saga_log::{Filter, Held, HeldQuery, ParticipantAct};
 use saga_proto::saga::v1 as pb;
 use tonic::{Code, Status};
 
 use crate::{
     api::{
-        error::{invalid, log_unavailable, status},
+        error::{contended, echo, invalid, log_unavailable, status, told},
         field, page, view,
     },
     engine::{Change, Engine, ParticipantChange, ReachError, SteerError},
@@ -124,19 +124,10 @@ impl From<SteerError> for Status {
     fn from(error: SteerError) -> Self {
         match error {
             SteerError::NotConfigured { participant } => not_configured(&participant),
-            SteerError::MovedOn { version } => status(
-                Code::Aborted,
-                "PARTICIPANT_MOVED_ON",
-                format!(
-                    "somebody else has decided about it: it is in version {version} now; look \
-                     again; nothing was done"
-                ),
-            ),
-            SteerError::Contended => status(
-                Code::Aborted,
-                "PARTICIPANT_MOVED_ON",
-                "others decided about it at every try; nothing was done, try again",
-            ),
+            SteerError::MovedOn { expected, version, last } => {
+                moved_on(expected, version, last.as_deref())
+            }
+            SteerError::Contended => contended("others decided about it at every try"),
             SteerError::RequestIdReused { version } => status(
                 Code::AlreadyExists,
                 "REQUEST_ID_REUSED",
@@ -151,6 +142,26 @@ impl From<SteerError> for Status {
             ),
         }
     }
+}
+
+fn moved_on(expected: u64, version: u64, last: Option<&ParticipantAct>) -> Status {
+    let now = match last {
+        None => "nobody has decided anything".to_owned(),
+        Some(act) => {
+            let limit = match act.in_flight_max {
+                None => "with its configured limit".to_owned(),
+                Some(limit) => format!("with a limit of {limit}"),
+            };
+            let state = if act.is_paused { "paused" } else { "not paused" };
+            format!("since {} it is {state}, {limit}: {}", echo(&act.actor), echo(&act.reason))
+        }
+    };
+    let message = format!(
+        "it was looked at in version {expected} and is in version {version} now: {now}; look \
+         again; nothing was done"
+    );
+    let values = [("expected_version", expected.to_string()), ("version", version.to_string())];
+    told(Code::Aborted, "PARTICIPANT_MOVED_ON", message, values)
 }
 
 fn not_configured(participant: &str) -> Status {
@@ -175,7 +186,8 @@ async fn seen(engine: &Engine, name: &str) -> Result<pb::Participant, Status> {
 async fn held_up(engine: &Engine) -> Result<HashMap<String, u64>, Status> {
     let mut held_up: HashMap<String, u64> = HashMap::new();
     for held in [Held::Stuck, Held::Waiting] {
-        let groups = engine.shared.log.store().cause_groups(held, 1).await;
+        let query = HeldQuery { held, filter: Filter::default(), examples_max: 0 };
+        let groups = engine.shared.log.store().cause_groups(&query).await;
         for group in groups.map_err(ReachError::from)? {
             *held_up.entry(group.cause.participant).or_default() += group.sagas;
         }

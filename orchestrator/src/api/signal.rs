@@ -6,8 +6,8 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{
-        error::{echo, invalid, status},
-        field,
+        error::{contended, echo, invalid, status},
+        field, repeat,
         saga::find_row,
         view,
     },
@@ -29,16 +29,23 @@ pub(super) async fn signal(
         return Err(unknown(&request.signal, &known));
     };
     let payload = payload(engine, &spec, request.payload)?;
+    let expected_version = request.expected_version;
     let given = StepSignal {
         step: spec.step,
         request_id: request.request_id,
         payload,
         actor: request.actor,
         reason: request.reason,
+        expected_version,
     };
-    let (snapshot, existed) = match engine.signal(row.saga, given).await? {
-        Signalled::Now(snapshot) => (snapshot, false),
-        Signalled::Before(snapshot) => (snapshot, true),
+    let (snapshot, existed) = match engine.signal(row.saga, given).await {
+        Ok(Signalled::Now(snapshot)) => (snapshot, false),
+        Ok(Signalled::Before(snapshot)) => (snapshot, true),
+        Err(SignalError::MovedOn(snapshot)) => {
+            repeat::still_at(engine, &snapshot, expected_version).await?;
+            return Err(SignalError::MovedOn(snapshot).into());
+        }
+        Err(error) => return Err(error.into()),
     };
     let saga = Some(view::saga(&snapshot, engine.shared.clock.now_ms()));
     Ok(pb::SignalSagaResponse { saga, existed })
@@ -100,13 +107,15 @@ impl From<SignalError> for Status {
             SignalError::RequestIdReused => status(
                 Code::AlreadyExists,
                 "REQUEST_ID_REUSED",
-                "this request id was used with another payload; use another id",
+                "this request id was used with another payload, or for another act on this saga; use \
+                 another id; nothing was done",
             ),
             SignalError::AlreadyGiven => status(
                 Code::FailedPrecondition,
                 "SIGNAL_ALREADY_GIVEN",
                 "another request has given this signal, and the first one counts; nothing was done",
             ),
+            SignalError::MovedOn(_) => contended("the saga moved on"),
             SignalError::Ended => status(
                 Code::FailedPrecondition,
                 "SAGA_ENDED",

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use saga_log::{EpochRow, LogIdentity, StoreError};
+use saga_log::{Asked, EpochRow, LogIdentity, StoreError};
 use uuid::Uuid;
 
 use crate::engine::{Engine, Shared};
@@ -26,6 +26,11 @@ const ASK_AGAIN_MS: u64 = 2_000;
 
 /// The actor of an epoch that a node begins by itself.
 const ACTOR: &str = "amends";
+
+fn by_itself(reason: &str) -> Asked {
+    let (actor, reason) = (ACTOR.to_owned(), reason.to_owned());
+    Asked { request_id: String::new(), actor, reason }
+}
 
 /// For how long behind a loss a client may start again what was lost, in milliseconds, beside
 /// the time that the log went back by.
@@ -72,7 +77,7 @@ pub struct WentBack {
     /// Who has heard more, as in `participant payment`.
     pub heard_by: String,
     /// The epoch of which more was heard than the log has.
-    epoch: u64,
+    pub(super) epoch: u64,
 }
 
 /// What this node knows of the log as a whole.
@@ -280,7 +285,7 @@ impl Shared {
         }
         let reason = format!("by {by} the log went back by {behind_ms} ms");
         let epoch = heard.epoch.max(log.epoch) + 1;
-        if self.begin_epoch(log, epoch, ACTOR, &reason, behind_ms).await? {
+        if self.begin_epoch(log, epoch, &by_itself(&reason), behind_ms).await?.is_some() {
             tracing::warn!(
                 log.epoch = epoch,
                 behind_ms,
@@ -301,67 +306,37 @@ impl Shared {
         }
         let behind_ms = self.log_mark().at_ms.saturating_sub(log.mark_at_ms);
         let reason = "rows that were written by this node are gone";
-        if self.begin_epoch(log, log.epoch + 1, ACTOR, reason, behind_ms).await? {
+        let asked = by_itself(reason);
+        if self.begin_epoch(log, log.epoch + 1, &asked, behind_ms).await?.is_some() {
             tracing::warn!(log.epoch = log.epoch + 1, behind_ms, "the log lost rows");
         }
         Ok(())
     }
 
-    async fn begin_epoch(
+    pub(super) async fn begin_epoch(
         &self,
         log: LogIdentity,
         epoch: u64,
-        actor: &str,
-        reason: &str,
+        asked: &Asked,
         behind_ms: u64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<EpochRow>, StoreError> {
+        let Asked { request_id, actor, reason } = asked.clone();
         let row = EpochRow {
             epoch,
             began_at_ms: self.clock.now_ms(),
-            actor: actor.to_owned(),
-            reason: reason.to_owned(),
+            request_id,
+            actor,
+            reason,
             mark_at_ms: log.mark_at_ms,
             behind_ms,
         };
         let begun = self.log.store().begin_epoch(log.epoch, &row).await?;
         self.continuity.adopt(self.log.store().identity().await?);
-        Ok(begun)
+        Ok(begun.then_some(row))
     }
-}
-
-/// Why a restore was not acknowledged.
-#[derive(Debug, thiserror::Error)]
-pub enum AcknowledgeError {
-    /// The log did not go back, or somebody else has acknowledged it. Nothing was done.
-    #[error("nothing is to be acknowledged")]
-    Nothing,
-    /// The log cannot be asked or written. It may have been done.
-    #[error("the log cannot be written")]
-    Log(#[from] StoreError),
 }
 
 impl Engine {
-    /// Goes on with a log that went back in time: a new epoch begins, with `actor` and
-    /// `reason` on record. What was lost is lost.
-    ///
-    /// # Errors
-    ///
-    /// [`AcknowledgeError`] says whether it may have been done.
-    pub async fn acknowledge_restore(
-        &self,
-        actor: &str,
-        reason: &str,
-    ) -> Result<WentBack, AcknowledgeError> {
-        let shared = &self.shared;
-        let went_back = shared.continuity.went_back().ok_or(AcknowledgeError::Nothing)?;
-        let log = shared.log.store().identity().await?;
-        let epoch = went_back.epoch.max(log.epoch) + 1;
-        match shared.begin_epoch(log, epoch, actor, reason, went_back.behind_ms).await? {
-            true => Ok(went_back),
-            false => Err(AcknowledgeError::Nothing),
-        }
-    }
-
     /// How far the log went back in time, if that was not acknowledged.
     #[must_use]
     pub fn went_back(&self) -> Option<WentBack> {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use saga_log::{Held, StoreError};
+use saga_log::{Filter, Held, HeldQuery, StoreError};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -51,7 +51,8 @@ async fn sample(shared: Arc<Shared>) {
 async fn ask(shared: &Shared) -> Result<Sampled, StoreError> {
     let store = shared.log.store();
     let mut stuck = BTreeMap::new();
-    for group in store.cause_groups(Held::Stuck, 0).await? {
+    let query = HeldQuery { held: Held::Stuck, filter: Filter::default(), examples_max: 0 };
+    for group in store.cause_groups(&query).await? {
         if stuck.len() < REASONS_MAX || stuck.contains_key(&group.reason) {
             *stuck.entry(group.reason).or_insert(0) += group.sagas;
         }

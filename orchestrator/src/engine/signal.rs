@@ -4,7 +4,7 @@
 //! whoever asks is told what the log says then.
 
 use bytes::Bytes;
-use saga_core::{Event, SagaId, StepIndex};
+use saga_core::{Event, SagaId, Signal, StepIndex};
 
 use crate::engine::{Engine, ReachError, Snapshot};
 
@@ -19,6 +19,8 @@ pub struct StepSignal {
     /// Who sends it, and why, for people. Empty: nobody says.
     pub actor: String,
     pub reason: String,
+    /// The version of the saga that they looked at. 0: whatever it is.
+    pub expected_version: u64,
 }
 
 /// What became of a signal that the saga has.
@@ -36,12 +38,15 @@ pub enum SignalError {
     /// The saga cannot be reached. Its variants say whether the signal may be kept.
     #[error(transparent)]
     Reach(#[from] ReachError),
-    /// The same request id came with another payload. Nothing was done.
+    /// The same request id came with another payload, or for another act. Nothing was done.
     #[error("the request id was used for another signal")]
     RequestIdReused,
     /// Another request has given the signal. The first one counts; nothing was done.
     #[error("the signal was given before")]
     AlreadyGiven,
+    /// The saga is not as it was looked at. Nothing was done.
+    #[error("the saga is in version {} now", .0.version)]
+    MovedOn(Box<Snapshot>),
     /// The saga has ended. Nothing was done.
     #[error("the saga has ended")]
     Ended,
@@ -60,12 +65,15 @@ impl Engine {
     /// [`SignalError`] says per variant whether the signal may be kept.
     pub async fn signal(&self, saga: SagaId, signal: StepSignal) -> Result<Signalled, SignalError> {
         let at_ms = self.shared.clock.now_ms();
-        let StepSignal { step, request_id, payload, actor, reason } = signal;
+        let StepSignal { step, request_id, payload, actor, reason, expected_version } = signal;
         let fact = Event::Signalled { step, request_id, payload, actor, reason, at_ms };
         let before = self.snapshot(saga).await?;
         match answer(&before, &fact) {
             Some(Ok(())) => return Ok(Signalled::Before(Box::new(before))),
             Some(Err(refused)) => return Err(refused),
+            None if expected_version != 0 && expected_version != before.version => {
+                return Err(SignalError::MovedOn(Box::new(before)));
+            }
             None => {}
         }
         match self.tell(saga, fact.clone()).await {
@@ -97,9 +105,14 @@ fn answer(snapshot: &Snapshot, fact: &Event) -> Option<Result<(), SignalError>> 
     let Event::Signalled { step, request_id, payload, .. } = fact else { return None };
     let state = &snapshot.state;
     let given = state.step(*step).signal.as_ref();
-    if let Some(given) = given.filter(|given| given.request_id == *request_id) {
+    let is_this = |given: &&Signal| given.request_id == *request_id;
+    if let Some(given) = given.filter(is_this) {
         let same = is_same(snapshot, *step, &given.payload, payload);
         return Some(if same { Ok(()) } else { Err(SignalError::RequestIdReused) });
+    }
+    // Another signal, or another act.
+    if state.has_heard(request_id) {
+        return Some(Err(SignalError::RequestIdReused));
     }
     if state.ended().is_some() {
         return Some(Err(SignalError::Ended));

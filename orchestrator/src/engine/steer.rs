@@ -46,7 +46,7 @@ pub enum SteerError {
     NotConfigured { participant: String },
     /// Somebody else has decided something since. Look again.
     #[error("it is in version {version} now")]
-    MovedOn { version: u64 },
+    MovedOn { expected: u64, version: u64, last: Option<Box<ParticipantAct>> },
     /// The request id is that of another act. Take another one.
     #[error("the request id is that of version {version}, which says something else")]
     RequestIdReused { version: u64 },
@@ -114,7 +114,8 @@ impl Engine {
             }
             let version = acts.first().map_or(0, |act| act.version);
             if wanted.expected_version != 0 && wanted.expected_version != version {
-                return Err(SteerError::MovedOn { version });
+                let (expected, last) = (wanted.expected_version, acts.into_iter().next());
+                return Err(SteerError::MovedOn { expected, version, last: last.map(Box::new) });
             }
             let act = wanted.after(acts.first(), shared.clock.now_ms());
             if store.act_on_participant(&act).await? {

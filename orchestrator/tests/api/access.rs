@@ -123,7 +123,11 @@ async fn a_saga_of_another_namespace_is_not_there() {
     let server = server().await;
     let admin = server.known(&everywhere(Role::Admin));
     let yaml = DEFINITION.to_owned();
-    let request = pb::RegisterDefinitionRequest { yaml, file_name: "rest.yaml".to_owned() };
+    let request = pb::RegisterDefinitionRequest {
+        yaml,
+        file_name: "rest.yaml".to_owned(),
+        ..pb::RegisterDefinitionRequest::default()
+    };
     DefinitionServiceClient::new(admin.clone()).register_definition(request).await.unwrap();
     let mut sagas = SagaServiceClient::new(admin.clone());
     let started = sagas.start_saga(start(ORDERS, "1")).await.unwrap().into_inner().saga.unwrap();
@@ -175,19 +179,29 @@ async fn a_saga_of_another_namespace_is_not_there() {
     let list = sagas.list_sagas(pb::ListSagasRequest::default()).await.unwrap().into_inner();
     assert!(list.sagas.is_empty(), "{list:?}");
     assert_eq!(counted(&mut sagas, "true || saga.namespace == 'orders'").await, 0);
+    // Neither what holds it up nor that anything does.
+    assert_eq!(waiting(&mut operator, "").await, (0, 0));
+    assert_eq!(waiting(&mut operator, "true || saga.namespace == 'orders'").await, (0, 0));
     // The same key is another saga there, and nobody starts one where they have no role.
     let own = sagas.start_saga(start(OTHER, "1")).await.unwrap().into_inner();
     assert!(!own.existed && own.saga.unwrap().saga_id != started.saga_id);
     let told = refused(sagas.start_saga(start(ORDERS, "1"))).await;
     assert_eq!((told.0, told.1.as_str()), (Code::PermissionDenied, "ROLE_MISSING"));
 
-    // Who may look and not act is told so, and the saga is as it was.
+    who_may_look_and_not_act_is_told_so(&server, &admin).await;
+}
+
+/// And the saga is as it was.
+async fn who_may_look_and_not_act_is_told_so(server: &Guarded, admin: &Channel) {
     let mut viewer = SagaServiceClient::new(server.known(&within(ORDERS, Role::Viewer)));
     let saga = viewer.get_saga(pb::GetSagaRequest { name: named(ORDERS, "1") }).await.unwrap();
-    assert_eq!(saga.into_inner().saga.unwrap().version, started_version(&admin).await);
+    assert_eq!(saga.into_inner().saga.unwrap().version, started_version(admin).await);
     let list = viewer.list_sagas(pb::ListSagasRequest::default()).await.unwrap().into_inner();
     assert_eq!(list.sagas.len(), 1);
     assert_eq!(counted(&mut viewer, "").await, 1);
+    let mut viewing = OperatorServiceClient::new(server.known(&within(ORDERS, Role::Viewer)));
+    assert_eq!(waiting(&mut viewing, "").await, (1, 1));
+    assert_eq!(waiting(&mut viewing, "saga.namespace == 'other'").await, (0, 0));
     let told = refused(
         viewer
             .cancel_saga(pb::CancelSagaRequest { name: named(ORDERS, "1"), ..Default::default() }),
@@ -200,7 +214,7 @@ async fn no_method_reaches(server: &Guarded, name: Option<pb::SagaName>) {
     let of_saga = pb::GetSagaRequest { name }.encode_to_vec();
     let mut tried = 0;
     for (path, rule) in paths().into_iter().filter(|(path, _)| path.starts_with("/saga.v1.")) {
-        let about_none = ["/StartSaga", "/ListSagas", "/CountSagas"];
+        let about_none = ["/StartSaga", "/ListSagas", "/CountSagas", "/ListStuck"];
         if !matches!(rule, Rule::InNamespace(_)) || about_none.iter().any(|it| path.ends_with(it)) {
             continue;
         }
@@ -211,6 +225,13 @@ async fn no_method_reaches(server: &Guarded, name: Option<pb::SagaName>) {
         tried += 1;
     }
     assert!(8 < tried, "{tried} methods are about one saga");
+}
+
+/// Sagas that wait, and those of them that are named.
+async fn waiting(operator: &mut OperatorServiceClient<Channel>, filter: &str) -> (u64, usize) {
+    let request = pb::ListStuckRequest { filter: filter.to_owned(), ..Default::default() };
+    let reply = operator.list_stuck(request).await.unwrap().into_inner();
+    (reply.total_waiting, reply.waiting.iter().map(|group| group.examples.len()).sum())
 }
 
 async fn counted(sagas: &mut SagaServiceClient<Channel>, filter: &str) -> i64 {

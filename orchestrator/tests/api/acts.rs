@@ -22,7 +22,13 @@ fn settle(key: &str) -> pb::ForceOutcomeRequest {
 
 fn close(key: &str, expected_version: u64) -> pb::CloseSagaRequest {
     let (actor, reason) = ("bob".to_owned(), "the shop is gone".to_owned());
-    pb::CloseSagaRequest { name: named(key), actor, reason, expected_version }
+    pb::CloseSagaRequest {
+        name: named(key),
+        actor,
+        reason,
+        expected_version,
+        ..pb::CloseSagaRequest::default()
+    }
 }
 
 #[tokio::test]
@@ -93,6 +99,7 @@ async fn only_what_surely_was_not_done_is_made_anew() {
         actor: actor.clone(),
         reason: why.clone(),
         expected_version: 0,
+        ..pb::RenewOperationRequest::default()
     };
     let refused = server.operator.renew_operation(renew("insert")).await.unwrap_err();
     let expected = (Code::FailedPrecondition, "NOTHING_TO_RENEW".to_owned());

@@ -59,6 +59,7 @@ fn cancel(key: &str, wait: Duration) -> pb::CancelSagaRequest {
         reason: "the wrong order".to_owned(),
         wait: prost_types::Duration::try_from(wait).ok(),
         expected_version: 0,
+        ..pb::CancelSagaRequest::default()
     }
 }
 
@@ -168,6 +169,7 @@ async fn what_is_not_offered_is_refused_with_what_is_known() {
         actor: "bob".to_owned(),
         reason: "now".to_owned(),
         expected_version: 0,
+        ..pb::RetrySagaRequest::default()
     };
     let refused = server.operator.retry_saga(retry("a")).await.unwrap_err();
     assert_eq!(reason(&refused), (Code::FailedPrecondition, "NOTHING_TO_RETRY".to_owned()));

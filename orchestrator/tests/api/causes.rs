@@ -3,7 +3,10 @@
 
 use saga_proto::saga::v1::{self as pb, SagaState};
 
-use super::{cancels::silent, server::Server};
+use super::{
+    cancels::silent,
+    server::{Server, reason},
+};
 
 /// Calls the same method as its other form, from a step of another name.
 fn yaml(name: &str, step: &str) -> String {
@@ -26,7 +29,7 @@ steps:
 /// What holds sagas up, once so many wait.
 async fn waiting(server: &mut Server, sagas: u64) -> pb::ListStuckResponse {
     loop {
-        let request = pb::ListStuckRequest { examples_max: 2 };
+        let request = pb::ListStuckRequest { examples_max: 2, ..pb::ListStuckRequest::default() };
         let reply = server.operator.list_stuck(request).await.unwrap().into_inner();
         assert!(reply.total_waiting <= sagas, "{reply:?}");
         if reply.total_waiting == sagas {
@@ -80,4 +83,53 @@ async fn a_wait_for_a_signal_is_shown_with_its_age() {
     let [cause] = &reply.waiting[..] else { panic!("one cause: {reply:?}") };
     assert_eq!((cause.method.as_str(), cause.code.as_str()), ("signal approval", "SIGNAL_AWAITED"));
     assert!(cause.since.is_some() && cause.participant.is_empty(), "{cause:?}");
+}
+
+#[tokio::test]
+async fn causes_come_in_pages_of_one_query() {
+    let (mut server, _participant) = silent().await;
+    for name in ["one", "two", "three", "four", "five"] {
+        let yaml = format!(
+            "kind: Saga\nname: {name}\nversion: 1\ninput: shop.order.v1.RefundInput\nsteps:\n  \
+             - name: rest\n    wait: {{ signal: {name}, type: shop.order.v1.RefundApproval }}\n"
+        );
+        server.register(&yaml).await.unwrap();
+        server.start_saga(name, name).await;
+    }
+    server.start_saga("three", "three too").await;
+    waiting(&mut server, 6).await;
+    let mut asked = pb::ListStuckRequest { page_size: 2, ..pb::ListStuckRequest::default() };
+    let (mut methods, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = server.operator.list_stuck(asked.clone()).await.unwrap().into_inner();
+        assert_eq!((page.total_waiting, page.total), (6, 0), "on every page");
+        methods.extend(page.waiting.into_iter().map(|group| group.method));
+        pages += 1;
+        asked.page_token = page.next_page_token;
+        if asked.page_token.is_empty() {
+            break;
+        }
+        assert_eq!(methods.len(), 2 * pages);
+        // A token is one of its query, and of no other.
+        let filter = "definition == 'one'".to_owned();
+        let other = pb::ListStuckRequest { filter, ..asked.clone() };
+        let refused = server.operator.list_stuck(other).await.unwrap_err();
+        assert_eq!(reason(&refused).1, "PAGE_TOKEN_INVALID");
+    }
+    // The largest first, and then by name.
+    let by_name = ["three", "five", "four", "one", "two"].map(|it| format!("signal {it}"));
+    assert_eq!((methods, pages), (by_name.to_vec(), 3));
+
+    for bad in ["causes", "causes.0", "x"] {
+        let bad = pb::ListStuckRequest { page_token: bad.to_owned(), ..Default::default() };
+        let refused = server.operator.list_stuck(bad).await.unwrap_err();
+        assert_eq!(reason(&refused).1, "PAGE_TOKEN_INVALID");
+    }
+    let many = pb::ListStuckRequest { examples_max: 101, ..Default::default() };
+    let refused = server.operator.list_stuck(many).await.unwrap_err();
+    assert_eq!(reason(&refused).1, "EXAMPLES_INVALID");
+    let filter = "definition == 'three'".to_owned();
+    let of_one = pb::ListStuckRequest { filter, ..Default::default() };
+    let reply = server.operator.list_stuck(of_one).await.unwrap().into_inner();
+    assert_eq!((reply.waiting.len(), reply.total_waiting), (1, 2));
 }

@@ -92,6 +92,7 @@ async fn an_act_names_the_version_that_was_looked_at() {
         actor: "ada".to_owned(),
         reason: "now".to_owned(),
         expected_version: version + 1,
+        ..pb::RetrySagaRequest::default()
     };
     assert_eq!(reason(&server.operator.retry_saga(retry).await.unwrap_err()), moved_on);
     server.sagas.cancel_saga(cancel(0)).await.unwrap();

@@ -104,7 +104,11 @@ impl Server {
 
     pub(crate) async fn register(&mut self, yaml: &str) -> Result<(), Status> {
         let (yaml, file_name) = (yaml.to_owned(), "test.yaml".to_owned());
-        let request = pb::RegisterDefinitionRequest { yaml, file_name };
+        let request = pb::RegisterDefinitionRequest {
+            yaml,
+            file_name,
+            ..pb::RegisterDefinitionRequest::default()
+        };
         self.definitions.register_definition(request).await.map(|_| ())
     }
 
@@ -190,5 +194,8 @@ pub(crate) fn named(key: &str) -> Option<pb::SagaName> {
 pub(crate) fn reason(status: &Status) -> (tonic::Code, String) {
     let info = status.get_details_error_info().expect("every error has a reason");
     assert_eq!(info.domain, "saga.v1");
+    let retry = info.metadata.get("retry").map(String::as_str);
+    let is_advice = matches!(retry, Some("safe" | "same-key" | "never"));
+    assert!(is_advice, "every error says whether to send it again: {status:?}");
     (status.code(), info.reason)
 }

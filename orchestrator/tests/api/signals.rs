@@ -42,6 +42,7 @@ fn signal(key: &str, signal: &str, request_id: &str, json: &str) -> pb::SignalSa
         request_id: request_id.to_owned(),
         actor: "ann".to_owned(),
         reason: "the goods are back".to_owned(),
+        ..pb::SignalSagaRequest::default()
     }
 }
 
@@ -68,7 +69,7 @@ async fn a_waiting_saga_says_what_it_waits_for() {
     let note = signal("r", "go-ahead", "1", r#"{"approved": true}"#);
     let reply = server.sagas.signal_saga(note).await.unwrap().into_inner();
     assert!(!reply.existed);
-    server.sagas.signal_saga(signal("r", "note", "1", "{}")).await.unwrap();
+    server.sagas.signal_saga(signal("r", "note", "2", "{}")).await.unwrap();
     let saga = server.ended("r").await;
     assert_eq!((saga.state(), saga.waiting_on.as_str()), (SagaState::Completed, ""));
     assert_eq!(saga.steps[0].last_result, "signal of ann: the goods are back");

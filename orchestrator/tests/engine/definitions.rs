@@ -42,6 +42,7 @@ fn stored(level: u32) -> DefinitionRow {
         registered_at_ms: 1,
         language_level: level,
         retires: 0,
+        asked: saga_log::Asked::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 
 fn cancel() -> Event {
     let (actor, reason) = ("ann".to_owned(), "changed my mind".to_owned());
-    Event::CancelRequested { actor, reason, at_ms: 1 }
+    Event::CancelRequested { actor, reason, at_ms: 1, request_id: String::new() }
 }
 
 #[tokio::test]
@@ -151,6 +151,7 @@ async fn an_operator_settles_what_the_engine_cannot_find_out() {
         reason: "done by hand".to_owned(),
         act: OperatorAct::Settle { step: StepIndex(3), settled: Settled::Applied, reply: None },
         at_ms: 1,
+        request_id: String::new(),
     };
     engine.tell(saga, settled).await.unwrap();
     let snapshot = once(&engine, saga, |snapshot| snapshot.state.ended().is_some()).await;

@@ -217,7 +217,9 @@ async fn turn_back_unseen(on_postgres: bool, kept: usize, says_reversed: bool) {
         past.until_rows(saga, answers + 1).await;
     }
     let (actor, reason) = ("ann".to_owned(), "changed my mind".to_owned());
-    node.tell(saga, Event::CancelRequested { actor, reason, at_ms: 1 }).await.unwrap();
+    node.tell(saga, Event::CancelRequested { actor, reason, at_ms: 1, request_id: String::new() })
+        .await
+        .unwrap();
     participants.release();
     once(&node, saga, |snapshot| snapshot.row.standing.ended_at_ms.is_some()).await;
     let undone = participants.effects();

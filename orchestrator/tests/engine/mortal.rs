@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
     LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use tokio::sync::Semaphore;
@@ -148,12 +148,8 @@ impl Store for MortalStore {
         self.inner.count(query).await
     }
 
-    async fn cause_groups(
-        &self,
-        held: Held,
-        examples_max: u32,
-    ) -> Result<Vec<CauseGroup>, StoreError> {
-        self.inner.cause_groups(held, examples_max).await
+    async fn cause_groups(&self, query: &HeldQuery) -> Result<Vec<CauseGroup>, StoreError> {
+        self.inner.cause_groups(query).await
     }
 
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
@@ -227,6 +223,13 @@ impl Store for MortalStore {
 
     async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
         self.inner.newest_participant_acts().await
+    }
+
+    async fn definition_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<DefinitionRow>, StoreError> {
+        self.inner.definition_of_request(request_id).await
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -268,6 +268,7 @@ async fn a_saga_that_waits_for_a_participant_has_its_deadline_and_its_cancel() {
         actor: "me".to_owned(),
         reason: String::new(),
         at_ms: 0,
+        request_id: String::new(),
     };
     engine.tell(waits, cancel).await.unwrap();
     let ended = endings(&engine, &[waits], Duration::from_secs(5)).await;
@@ -322,8 +323,12 @@ async fn undo_and_inquiries_have_a_place_of_their_own() {
     }
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(town.out_max(), 3, "one place is kept");
-    let cancel =
-        saga_core::Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 0 };
+    let cancel = saga_core::Event::CancelRequested {
+        actor: String::new(),
+        reason: String::new(),
+        at_ms: 0,
+        request_id: String::new(),
+    };
     town.is("inventory", None);
     engine.tell(waits, cancel).await.unwrap();
     let ended = endings(&engine, &[waits], Duration::from_millis(500)).await;

@@ -13,7 +13,7 @@ use orchestrator::{
     participants::{Asking, CallRequest, Caller},
 };
 use saga_core::{OperationId, Outcome, Resolution};
-use saga_log::{MemoryStore, Store};
+use saga_log::{Asked, MemoryStore, Store};
 use uuid::Uuid;
 
 use super::{
@@ -107,10 +107,22 @@ async fn a_log_that_participants_are_far_ahead_of_is_not_gone_on_with_until_it_i
     let engine = node(&store, who()).await;
     assert_eq!(refused(&engine, "one").await, Some(HOUR_MS));
 
-    let known = engine.acknowledge_restore("ann", "restored the backup of 11:00").await.unwrap();
-    assert_eq!((known.behind_ms, known.heard_by.as_str()), (HOUR_MS, "participant payment"));
+    let heard_by = engine.went_back().map(|it| it.heard_by);
+    assert_eq!(heard_by.as_deref(), Some("participant payment"));
+    let asked = asked("r-1", "restored the backup of 11:00");
+    let other_epoch = engine.acknowledge_restore(&asked, 7).await;
+    let moved_on = AcknowledgeError::MovedOn { expected: 7, epoch: 1 }.to_string();
+    assert_eq!(other_epoch.unwrap_err().to_string(), moved_on);
+    let begun = engine.acknowledge_restore(&asked, 1).await.unwrap();
+    assert_eq!((begun.epoch, begun.behind_ms), (2, HOUR_MS));
     start(&engine, "one").await;
-    let again = engine.acknowledge_restore("ann", "twice").await;
+    // Whose answer was lost asks again, and is told the same.
+    assert_eq!(engine.acknowledge_restore(&asked, 1).await.unwrap(), begun);
+    let other = Asked { reason: "something else".to_owned(), ..asked };
+    let reused = engine.acknowledge_restore(&other, 0).await;
+    assert!(matches!(reused, Err(AcknowledgeError::RequestIdReused { epoch: 2 })), "{reused:?}");
+    let again =
+        engine.acknowledge_restore(&Asked { request_id: "r-2".to_owned(), ..other }, 0).await;
     assert!(matches!(again, Err(AcknowledgeError::Nothing)), "{again:?}");
     let epochs = store.epochs().await.unwrap();
     let last = epochs.last().unwrap();
@@ -157,6 +169,11 @@ async fn a_participant_that_answers_late_is_heard_all_the_same() {
     assert!(!engine.is_ready());
 }
 
+fn asked(request_id: &str, reason: &str) -> Asked {
+    let (request_id, reason) = (request_id.to_owned(), reason.to_owned());
+    Asked { request_id, actor: "ann".to_owned(), reason }
+}
+
 #[tokio::test]
 async fn a_living_node_notices_that_its_marks_are_gone() {
     let (behind, _) = restored().await;
@@ -168,7 +185,7 @@ async fn a_living_node_notices_that_its_marks_are_gone() {
     lost.set_mark(behind.identity().await.unwrap().mark_at_ms);
     until(async || refused(&engine, "two").await.is_some()).await;
     assert!(!engine.is_ready());
-    engine.acknowledge_restore("ann", "the copy of last night").await.unwrap();
+    engine.acknowledge_restore(&asked("", "the copy of last night"), 0).await.unwrap();
     start(&engine, "two").await;
 }
 

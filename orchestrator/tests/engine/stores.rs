@@ -217,7 +217,14 @@ pub(crate) async fn approval(engine: &Engine, request_id: &str, json: &str) -> S
     let signal = definition.signals().next().unwrap();
     let payload = signal.encode_json(json).unwrap();
     let (actor, reason) = (String::new(), String::new());
-    StepSignal { step: signal.step, request_id: request_id.to_owned(), payload, actor, reason }
+    StepSignal {
+        step: signal.step,
+        request_id: request_id.to_owned(),
+        payload,
+        actor,
+        reason,
+        expected_version: 0,
+    }
 }
 
 /// Gives a signal as a client does: asks again, as the same request, where the log is slow.

@@ -218,8 +218,12 @@ async fn a_cancel_ends_a_wait_and_a_signal_then_comes_too_late() {
         let engine = engine(Arc::clone(&fresh.store), Arc::clone(&participants)).await;
         let saga = start_of(&engine, PATIENT, "key").await;
         once(&engine, saga, is_parked).await;
-        let cancel =
-            Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 1 };
+        let cancel = Event::CancelRequested {
+            actor: String::new(),
+            reason: String::new(),
+            at_ms: 1,
+            request_id: String::new(),
+        };
         engine.tell(saga, cancel).await.unwrap();
         once(&engine, saga, |it| it.state.turned_back().is_some()).await;
         let yes = approval(&engine, "r-1", YES).await;
@@ -259,7 +263,12 @@ async fn a_fact_that_comes_while_a_saga_parks_wakes_it() {
         other
             .tell(
                 saga,
-                Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 1 },
+                Event::CancelRequested {
+                    actor: String::new(),
+                    reason: String::new(),
+                    at_ms: 1,
+                    request_id: String::new(),
+                },
             )
             .await
     });

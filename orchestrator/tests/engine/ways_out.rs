@@ -160,7 +160,13 @@ impl World {
             self.participants.mend();
         }
         let (actor, reason) = ("me".to_owned(), "looked".to_owned());
-        let acted = Event::OperatorActed { actor, reason, act: act.clone(), at_ms: 0 };
+        let acted = Event::OperatorActed {
+            actor,
+            reason,
+            act: act.clone(),
+            at_ms: 0,
+            request_id: String::new(),
+        };
         self.engine.tell(self.saga, acted).await.unwrap();
         let has_ended = self.engine.wait_end(self.saga, SHOWN_WITHIN).await.unwrap();
         let state = self.engine.snapshot(self.saga).await.unwrap().state;

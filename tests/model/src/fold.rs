@@ -292,6 +292,7 @@ impl Fact {
                 actor: String::new(),
                 reason: String::new(),
                 at_ms: 0,
+                request_id: String::new(),
             }),
             Self::Late => None,
         }

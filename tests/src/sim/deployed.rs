@@ -102,6 +102,7 @@ fn read(path: &Path) -> Deployed {
         registered_at_ms: 0,
         language_level: LANGUAGE_LEVEL,
         retires: compiled.retires,
+        asked: saga_log::Asked::default(),
     };
     Deployed { name: row.name.clone(), compiled, row }
 }

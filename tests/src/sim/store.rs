@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
     LogIdentity, LogRow, MemoryStore, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 
@@ -176,12 +176,8 @@ impl Store for NodeStore {
         self.shared.count(query).await
     }
 
-    async fn cause_groups(
-        &self,
-        held: Held,
-        examples_max: u32,
-    ) -> Result<Vec<CauseGroup>, StoreError> {
-        self.shared.cause_groups(held, examples_max).await
+    async fn cause_groups(&self, query: &HeldQuery) -> Result<Vec<CauseGroup>, StoreError> {
+        self.shared.cause_groups(query).await
     }
 
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
@@ -262,6 +258,13 @@ impl Store for NodeStore {
     async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
         self.ready().await;
         self.shared.newest_participant_acts().await
+    }
+
+    async fn definition_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<DefinitionRow>, StoreError> {
+        self.shared.definition_of_request(request_id).await
     }
 
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {

@@ -252,6 +252,6 @@ fn a_refund_that_nobody_decides_about_is_turned_back_after_a_week() {
 
 async fn act(cluster: &Cluster, saga: SagaId, act: OperatorAct) {
     let (actor, reason) = ("ann".to_owned(), "looked at it".to_owned());
-    let fact = Event::OperatorActed { actor, reason, act, at_ms: 1 };
+    let fact = Event::OperatorActed { actor, reason, act, at_ms: 1, request_id: String::new() };
     cluster.living()[0].engine.tell(saga, fact).await.unwrap();
 }

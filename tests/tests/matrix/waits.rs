@@ -327,6 +327,7 @@ fn heard(told: &Result<Signalled, SignalError>) -> Heard {
         Err(SignalError::AlreadyGiven) => Heard::AlreadyGiven,
         Err(SignalError::TooLate) => Heard::TooLate,
         Err(SignalError::Ended) => Heard::Ended,
+        Err(SignalError::MovedOn(_)) => panic!("whatever version it is in"),
         Err(SignalError::Reach(error)) => panic!("who cannot reach the saga asks again: {error}"),
     }
 }

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use code::{comment, is_reason, is_unnamed_sql, reason_codes};
+use code::{comment, is_code, is_reason, is_unnamed_sql, reason_codes};
 use source::Source;
 use workspace::{dependencies, files, product, root, sources};
 
@@ -72,6 +72,9 @@ const WIRE_MODULES: [&str; 7] =
 
 /// Where the participant kit names its reason codes.
 const KIT_REASONS: &str = "orchestrator/saga-participant/src/error.rs";
+
+/// Where each reason code of the engine says whether to send the request again.
+const RETRIES: &str = "orchestrator/src/api/reason.rs";
 
 /// Lists what breaks a rule, with what to do about it.
 fn hold(remedy: &str, violations: &[String]) {
@@ -227,6 +230,42 @@ fn every_reason_code_has_a_page() {
     let violations: Vec<String> =
         codes.into_iter().filter(|it| !pages.contains(it.as_str())).collect();
     hold("write a page in orchestrator/sagactl/src/pages.md for:", &violations);
+}
+
+/// A client decides by this and not by the sentence.
+#[test]
+fn every_reason_of_the_engine_says_whether_to_send_it_again() {
+    let product = product();
+    let literals = |paths: &[&str]| -> BTreeSet<String> {
+        let sources =
+            product.iter().filter(|it| paths.iter().any(|path| it.path.starts_with(path)));
+        let texts = sources.flat_map(|it| &it.literals).map(|(_, text)| text);
+        texts.filter(|it| is_code(it)).cloned().collect()
+    };
+    let is_table = |it: &&Source| it.path == RETRIES;
+    let rows = product.iter().filter(is_table).flat_map(|it| &it.literals).map(|(_, text)| text);
+    let table: BTreeSet<String> = rows.filter(|it| is_code(it)).cloned().collect();
+    assert!(50 < table.len(), "{} reasons say whether to send it again", table.len());
+    // What is refused in front of a method says it where it is refused.
+    let in_front = literals(&["orchestrator/saga-serve/"]);
+    let mut answered = BTreeSet::new();
+    for file in files(&["proto"]).iter().filter(|it| it.starts_with("proto/saga/v1")) {
+        let contract = fs::read_to_string(root().join(file)).unwrap();
+        let listed = contract.lines().filter_map(comment).filter(|it| !it.contains("such as "));
+        answered.extend(listed.flat_map(reason_codes));
+    }
+    for source in product.iter().filter(|it| it.path != RETRIES) {
+        let is_answer = ["orchestrator/src/api/", "orchestrator/src/access/"];
+        if is_answer.iter().any(|it| source.path.starts_with(it)) {
+            answered
+                .extend(source.literals.iter().map(|it| it.1.clone()).filter(|it| is_reason(it)));
+        }
+    }
+    let violations: Vec<&String> =
+        answered.difference(&table).filter(|it| !in_front.contains(*it)).collect();
+    assert!(violations.is_empty(), "write a row in {RETRIES} for: {violations:?}");
+    let unused: Vec<&String> = table.difference(&answered).collect();
+    assert!(unused.is_empty(), "nothing is answered with: {unused:?}");
 }
 
 #[test]

@@ -165,6 +165,8 @@ pub(super) struct CancelRequested {
     pub(super) reason: String,
     #[prost(string, tag = "2")]
     pub(super) actor: String,
+    #[prost(string, tag = "3")]
+    pub(super) request_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -185,6 +187,8 @@ pub(super) struct OperatorActed {
     pub(super) reason: String,
     #[prost(message, optional, tag = "3")]
     pub(super) act: Option<Act>,
+    #[prost(string, tag = "4")]
+    pub(super) request_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -62,6 +62,7 @@ impl State {
                 actor,
                 reason,
                 at_ms,
+                ..
             } if matches!(step.recall, Recall::Untold { .. }) => {
                 step.told_by_hand(*settled, By::new(actor, reason, *at_ms))
             }

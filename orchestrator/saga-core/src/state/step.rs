@@ -201,7 +201,7 @@ impl StepState {
                 self.reply = Some(reply.clone());
                 self.settle();
             }
-            Event::OperatorActed { act, actor, reason, at_ms } => {
+            Event::OperatorActed { act, actor, reason, at_ms, .. } => {
                 self.obey(act, before);
                 if let OperatorAct::Settle { settled, .. } = act {
                     let by = By::new(actor, reason, *at_ms);

@@ -221,7 +221,12 @@ impl Node {
                 vec![self.owned_again()]
             }
             (Fate::CancelRequested, _) => {
-                vec![Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms }]
+                vec![Event::CancelRequested {
+                    actor: String::new(),
+                    reason: String::new(),
+                    at_ms,
+                    request_id: String::new(),
+                }]
             }
             (Fate::PersonSettles | Fate::PersonSettlesEarly, _) => {
                 let index = course.definition.indices().nth(step.at);

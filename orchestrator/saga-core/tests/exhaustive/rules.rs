@@ -349,9 +349,9 @@ fn judge_rest(definition: &Definition, node: &Node, decision: &Next) -> Judged {
 }
 
 fn judge_end_is_last(node: &Node) -> Judged {
-    let at_ms = node.now_ms;
+    let (at_ms, none) = (node.now_ms, String::new);
     let more = [
-        Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms },
+        Event::CancelRequested { actor: none(), reason: none(), request_id: none(), at_ms },
         Event::Ended { ending: Ending::Completed, at_ms },
         Event::Ended { ending: Ending::Compensated, at_ms },
         node.owned_again(),

@@ -56,6 +56,7 @@ pub(crate) fn logs() -> Vec<Log> {
         log("completed", completed()),
         log("compensated", compensated()),
         log("operated", operated()),
+        log("requested", requested()),
         log("rejected_by_inquiry", rejected_by_inquiry()),
         log("fenced", fenced()),
         log("overdue", turned_back(TurnBackReason::DeadlinePassed)),
@@ -110,6 +111,7 @@ fn completed() -> Vec<Event> {
             actor: String::new(),
             reason: "changed my mind".to_owned(),
             at_ms: 1_700,
+            request_id: String::new(),
         },
         Event::Owned { node: NodeId(Uuid::from_u128(0xb)), epoch: Epoch(2), at_ms: 1_800 },
         intended(ORDER, Forward, 4),
@@ -123,7 +125,12 @@ fn compensated() -> Vec<Event> {
         started(),
         intended(RESERVE, Forward, 1),
         answered(RESERVE, Forward, 1, unknown(UnknownCause::TimedOut)),
-        Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 1_300 },
+        Event::CancelRequested {
+            actor: String::new(),
+            reason: String::new(),
+            at_ms: 1_300,
+            request_id: String::new(),
+        },
         Event::TurnedBack { reason: TurnBackReason::Cancelled, at_ms: 1_300 },
         inquired(RESERVE, 1),
         resolved(RESERVE, 1, Resolution::InProgress),
@@ -253,9 +260,35 @@ fn resolved(step: StepIndex, inquiry: u32, resolution: Resolution) -> Event {
     Event::Resolved { step, inquiry, resolution, at_ms: 1_500 + u64::from(inquiry) }
 }
 
+/// What people asked for, with the ids of their requests.
+fn requested() -> Vec<Event> {
+    let (actor, reason) = ("ada@example.org".to_owned(), "looked at the books".to_owned());
+    let (by, why) = (actor.clone(), reason.clone());
+    vec![
+        started(),
+        intended(RESERVE, Forward, 1),
+        answered(RESERVE, Forward, 1, not_done(NotDone::NotSent, None)),
+        Event::OperatorActed {
+            actor,
+            reason,
+            act: OperatorAct::Retry,
+            request_id: "retry-1".to_owned(),
+            at_ms: 4_000,
+        },
+        Event::CancelRequested {
+            actor: by,
+            reason: why,
+            request_id: "cancel-1".to_owned(),
+            at_ms: 4_100,
+        },
+        Event::TurnedBack { reason: TurnBackReason::Cancelled, at_ms: 4_100 },
+        Event::Ended { ending: Ending::Compensated, at_ms: 4_200 },
+    ]
+}
+
 fn acted(act: OperatorAct) -> Event {
     let (actor, reason) = ("ada@example.org".to_owned(), "looked at the books".to_owned());
-    Event::OperatorActed { actor, reason, act, at_ms: 4_000 }
+    Event::OperatorActed { actor, reason, act, at_ms: 4_000, request_id: String::new() }
 }
 
 fn applied(reply: &'static [u8]) -> Outcome {

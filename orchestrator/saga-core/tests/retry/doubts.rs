@@ -173,6 +173,7 @@ fn a_compensation_in_doubt_is_not_made_anew() {
         reason: String::new(),
         act: OperatorAct::Renew { step: FIRST },
         at_ms: 0,
+        request_id: String::new(),
     };
     assert!(saga.state.apply(&acted).is_err());
 }
@@ -224,7 +225,17 @@ fn what_was_applied_unread_cannot_be_settled_as_not_applied() {
     let mut state = Saga::of(definition()).answered(FIRST, Forward, 1, unread).state;
     let act = settle(FIRST, Settled::NotApplied);
     let (actor, reason) = (String::new(), String::new());
-    assert!(state.apply(&Event::OperatorActed { actor, reason, act, at_ms: 0 }).is_err());
+    assert!(
+        state
+            .apply(&Event::OperatorActed {
+                actor,
+                reason,
+                act,
+                at_ms: 0,
+                request_id: String::new()
+            })
+            .is_err()
+    );
 }
 
 /// Attempt 1 of the first step is in doubt, and attempt 2 is refused.

@@ -158,7 +158,12 @@ impl Saga {
 
     pub(crate) fn cancelled(self) -> Self {
         let at_ms = self.now_ms;
-        self.then(Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms })
+        self.then(Event::CancelRequested {
+            actor: String::new(),
+            reason: String::new(),
+            at_ms,
+            request_id: String::new(),
+        })
     }
 
     pub(crate) fn owned(self) -> Self {
@@ -169,7 +174,7 @@ impl Saga {
 
     pub(crate) fn acted(self, act: OperatorAct) -> Self {
         let (actor, reason, at_ms) = (String::new(), String::new(), self.now_ms);
-        self.then(Event::OperatorActed { actor, reason, act, at_ms })
+        self.then(Event::OperatorActed { actor, reason, act, at_ms, request_id: String::new() })
     }
 
     /// Nothing happens before `at_ms`, and then `action` does.

@@ -188,7 +188,7 @@ impl Choices<'_> {
         }
         if !state.cancel_requested() {
             let (actor, reason, at_ms) = (String::new(), String::new(), *now_ms);
-            let event = Event::CancelRequested { actor, reason, at_ms };
+            let event = Event::CancelRequested { actor, reason, at_ms, request_id: String::new() };
             self.add(Some("cancel".to_owned()), &[event])?;
         }
         if self.core.deadline_ms.is_some() && !is_late {

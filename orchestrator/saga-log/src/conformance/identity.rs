@@ -60,6 +60,7 @@ fn epoch(epoch: u64, actor: &str) -> EpochRow {
     EpochRow {
         epoch,
         began_at_ms: 9,
+        request_id: "r-1".to_owned(),
         actor: actor.to_owned(),
         reason: "restored".to_owned(),
         mark_at_ms: 7,

@@ -6,7 +6,9 @@ use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
 use super::sample::{ended, held_up, running, saga, start, step_to, stuck, write_new};
-use crate::store::{Append, Held, IndexChange, ListQuery, Standing, Status, Store};
+use crate::store::{
+    Append, Filter, Held, HeldQuery, IndexChange, ListQuery, Standing, Status, Store, TextColumn,
+};
 
 const ALIVE: NodeId = NodeId(Uuid::from_u128(0xa));
 
@@ -49,7 +51,11 @@ pub async fn pages_have_no_gaps_and_no_repeats(first: Arc<dyn Store>, second: Ar
 type Seen = (String, String, u64, u64, Option<u64>, Vec<(String, u64)>, Vec<SagaId>);
 
 async fn groups(store: &dyn Store, held: Held, examples_max: u32) -> Vec<Seen> {
-    let groups = store.cause_groups(held, examples_max).await.expect("cause_groups");
+    groups_of(store, HeldQuery { held, filter: Filter::default(), examples_max }).await
+}
+
+async fn groups_of(store: &dyn Store, query: HeldQuery) -> Vec<Seen> {
+    let groups = store.cause_groups(&query).await.expect("cause_groups");
     let seen = groups.into_iter().map(|group| {
         let cause = format!("{} {}", group.cause.participant, group.cause.code);
         let places = group.places.into_iter();
@@ -111,6 +117,40 @@ pub async fn stuck_sagas_are_grouped_by_cause(first: Arc<dyn Store>, second: Arc
     assert_eq!(counts.len(), 4);
     assert!(counts.iter().all(|(.., examples)| examples.is_empty()));
     assert_eq!(groups(&*second, Held::Waiting, 2).await, []);
+}
+
+/// Who may see one namespace sees nothing of the others, neither in counts nor in examples.
+pub async fn groups_are_of_the_sagas_that_are_meant(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    let of = |n, namespace: &str, standing: Standing| {
+        let mut append = start(n, standing);
+        if let IndexChange::Create(new) = &mut append.index {
+            new.namespace = namespace.to_owned();
+        }
+        append
+    };
+    let needs = |n| held_up(stuck("no-reply", "ship", n), "post", "UNAVAILABLE", n);
+    let waits = |n| held_up(running(None), "post", "NOT_SENT", n);
+    let batch = [
+        of(1, "", needs(1)),
+        of(2, "eu", needs(2)),
+        of(3, "eu", needs(3)),
+        of(4, "us", waits(4)),
+        of(5, "eu", waits(5)),
+    ];
+    write_new(&*first, &batch).await;
+    let within = |held, namespaces: &[&str]| {
+        let own = namespaces.iter().map(|it| Filter::is(TextColumn::Namespace, it));
+        HeldQuery { held, filter: Filter::Any(own.collect()), examples_max: 9 }
+    };
+    let found = async |held, namespaces: &[&str]| {
+        let groups = groups_of(&*second, within(held, namespaces)).await.into_iter();
+        groups.map(|group| (group.2, group.6)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Held::Stuck, &["eu"]).await, [(2, vec![saga(2), saga(3)])]);
+    assert_eq!(found(Held::Stuck, &["", "eu"]).await, [(3, vec![saga(1), saga(2), saga(3)])]);
+    assert_eq!(found(Held::Waiting, &["eu"]).await, [(1, vec![saga(5)])]);
+    assert_eq!(found(Held::Waiting, &["'; drop table saga --"]).await, []);
+    assert_eq!(found(Held::Stuck, &[]).await, []);
 }
 
 /// Before anybody is needed, with when the first of them moves.

@@ -6,7 +6,7 @@ use saga_core::NodeId;
 use uuid::Uuid;
 
 use super::sample::{definition, ended, running, start, step_to, write_new};
-use crate::store::{DefinitionRow, NodeRow, Status, Store, StoreError};
+use crate::store::{Asked, DefinitionRow, NodeRow, Status, Store, StoreError};
 
 fn node(n: u128) -> NodeId {
     NodeId(Uuid::from_u128(n))
@@ -72,6 +72,42 @@ pub async fn a_definition_version_never_changes(first: Arc<dyn Store>, second: A
         let error = first.put_definition(&refused).await;
         assert!(matches!(error, Err(StoreError::Rejected { .. })), "{error:?}");
     }
+}
+
+/// However often it is sent, to whichever nodes, and whatever else comes under its id.
+pub async fn a_request_stores_one_definition(first: Arc<dyn Store>, second: Arc<dyn Store>) {
+    let asked = |request_id: &str, name, version| DefinitionRow {
+        asked: Asked {
+            request_id: request_id.to_owned(),
+            actor: "ada".to_owned(),
+            reason: "shorter times".to_owned(),
+        },
+        ..definition(name, version, 1)
+    };
+    let stored = asked("r-1", "place-order", 1);
+    assert_eq!(first.put_definition(&stored).await.expect("put"), stored);
+    assert_eq!(second.put_definition(&stored).await.expect("put"), stored);
+    // Another one under the same id is answered with what the id stands for.
+    for other in [asked("r-1", "place-order", 2), asked("r-1", "refund", 1)] {
+        assert_eq!(second.put_definition(&other).await.expect("put"), stored);
+        let kept = first.definition(&other.name, other.version).await.expect("definition");
+        assert_eq!(kept, None);
+    }
+    // The version itself comes first: it never changes, whoever asks.
+    let of_folder = definition("refund", 1, 1);
+    assert_eq!(first.put_definition(&of_folder).await.expect("put"), of_folder);
+    let again = asked("r-1", "refund", 1);
+    assert_eq!(second.put_definition(&again).await.expect("put"), of_folder);
+    let of = async |id: &str| second.definition_of_request(id).await.expect("definition");
+    assert_eq!(of("r-1").await, Some(stored));
+    // Who gives no id is nobody's repeat.
+    first.put_definition(&definition("place-order", 3, 1)).await.expect("put");
+    for nobody in ["", "r-2", "r\0"] {
+        assert_eq!(of(nobody).await, None);
+    }
+    let unstorable = asked("r\0", "place-order", 4);
+    let error = first.put_definition(&unstorable).await;
+    assert!(matches!(error, Err(StoreError::Rejected { .. })), "{error:?}");
 }
 
 pub async fn the_newest_definition_is_found(first: Arc<dyn Store>, second: Arc<dyn Store>) {

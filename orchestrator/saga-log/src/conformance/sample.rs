@@ -7,8 +7,8 @@ use saga_core::{NodeId, SagaId};
 use uuid::Uuid;
 
 use crate::store::{
-    Append, CauseRow, DefinitionRow, IndexChange, NewSaga, Standing, Status, Store, StuckRow,
-    Written,
+    Append, Asked, CauseRow, DefinitionRow, IndexChange, NewSaga, Standing, Status, Store,
+    StuckRow, Written,
 };
 
 /// The node that writes where it does not matter who does.
@@ -173,5 +173,6 @@ pub fn definition(name: &str, version: u32, hash: u8) -> DefinitionRow {
         registered_at_ms: 77,
         language_level: 3,
         retires: 0,
+        asked: Asked::default(),
     }
 }

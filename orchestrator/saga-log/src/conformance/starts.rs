@@ -236,7 +236,14 @@ pub async fn any_text_comes_back_as_it_was(first: Arc<dyn Store>, second: Arc<dy
             ..crate::ListQuery::default()
         };
         assert_eq!(second.list(&query).await.expect("list").rows, std::slice::from_ref(&row));
-        let groups = second.cause_groups(Held::Stuck, 1).await.expect("cause_groups");
+        let groups = second
+            .cause_groups(&crate::HeldQuery {
+                held: Held::Stuck,
+                filter: crate::Filter::default(),
+                examples_max: 1,
+            })
+            .await
+            .expect("cause_groups");
         let group = groups.iter().find(|group| group.examples == [row.clone()]);
         assert_eq!(group.map(|group| group.reason.as_str()), Some(text));
     }

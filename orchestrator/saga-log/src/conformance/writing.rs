@@ -9,7 +9,7 @@ use saga_core::{NodeId, SagaId};
 
 use super::sample::{append_ids, running, start, step, write_new};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, Held, ListPage, ListQuery,
+    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
     LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use crate::{AppendError, Log, LogLimits};
@@ -84,12 +84,8 @@ where
     async fn count(&self, query: &ListQuery) -> Result<Count, StoreError> {
         self.inner.count(query).await
     }
-    async fn cause_groups(
-        &self,
-        held: Held,
-        examples_max: u32,
-    ) -> Result<Vec<CauseGroup>, StoreError> {
-        self.inner.cause_groups(held, examples_max).await
+    async fn cause_groups(&self, query: &HeldQuery) -> Result<Vec<CauseGroup>, StoreError> {
+        self.inner.cause_groups(query).await
     }
     async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
         self.inner.claimable(query).await
@@ -140,6 +136,13 @@ where
     async fn newest_participant_acts(&self) -> Result<Vec<ParticipantAct>, StoreError> {
         self.inner.newest_participant_acts().await
     }
+    async fn definition_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<DefinitionRow>, StoreError> {
+        self.inner.definition_of_request(request_id).await
+    }
+
     async fn put_definition(&self, row: &DefinitionRow) -> Result<DefinitionRow, StoreError> {
         self.inner.put_definition(row).await
     }

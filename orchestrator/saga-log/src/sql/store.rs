@@ -89,24 +89,17 @@ macro_rules! sql_store {
                 self.counted(query).await
             }
 
-            async fn cause_groups(
-                &self,
-                held: Held,
-                examples_max: u32,
-            ) -> Result<Vec<CauseGroup>, StoreError> {
-                let statement = match held {
-                    Held::Stuck => sql::GROUPS_STUCK,
-                    Held::Waiting => sql::GROUPS_WAITING,
-                };
+            async fn cause_groups(&self, query: &HeldQuery) -> Result<Vec<CauseGroup>, StoreError> {
+                let groups = sql::groups::groups(query);
                 let records = self
                     .read("cause_groups", move |connection| {
-                        sqlx::query_as(statement)
-                            .bind(i64::from(examples_max.max(1)))
+                        let text = sqlx::AssertSqlSafe(groups.text);
+                        sql::bound!(sqlx::query_as(text).persistent(false), groups.binds)
                             .fetch_all(connection)
                             .boxed()
                     })
                     .await?;
-                rows::cause_groups(records, examples_max, "cause_groups")
+                rows::cause_groups(records, query.examples_max, "cause_groups")
             }
 
             async fn clock_ms(&self) -> Result<Option<u64>, StoreError> {
@@ -273,6 +266,7 @@ macro_rules! sql_store {
                             .bind(row.reason)
                             .bind(to_i64(row.mark_at_ms))
                             .bind(to_i64(row.behind_ms))
+                            .bind(row.request_id)
                             .bind(to_i64(after))
                             .execute(connection)
                             .await?;
@@ -327,12 +321,15 @@ macro_rules! sql_store {
                                 .bind(to_i64(row.registered_at_ms))
                                 .bind(i64::from(row.language_level))
                                 .bind(i64::from(row.retires))
+                                .bind(row.asked.request_id.clone())
+                                .bind(row.asked.actor)
+                                .bind(row.asked.reason)
                                 .execute(&mut *connection)
                                 .await?;
-                            sqlx::query_as(sql::DEFINITION)
+                            sqlx::query_as(sql::STORED_DEFINITION)
                                 .bind(row.name)
                                 .bind(i64::from(row.version))
-                                .bind(i64::from(row.version))
+                                .bind(row.asked.request_id)
                                 .fetch_one(connection)
                                 .await
                         }
@@ -340,6 +337,26 @@ macro_rules! sql_store {
                     })
                     .await?;
                 stored.row(operation)
+            }
+
+            async fn definition_of_request(
+                &self,
+                request_id: &str,
+            ) -> Result<Option<DefinitionRow>, StoreError> {
+                let operation = "definition_of_request";
+                if request_id.contains('\0') {
+                    return Ok(None); // No such text is stored, and PostgreSQL refuses to look.
+                }
+                let request_id = request_id.to_owned();
+                let record: Option<DefinitionRecord> = self
+                    .read(operation, move |connection| {
+                        sqlx::query_as(sql::DEFINITION_OF_REQUEST)
+                            .bind(request_id)
+                            .fetch_optional(connection)
+                            .boxed()
+                    })
+                    .await?;
+                record.map(|record| record.row(operation)).transpose()
             }
 
             async fn definition(

@@ -242,6 +242,15 @@ pub enum Held {
     Waiting,
 }
 
+/// Which sagas that are held up to group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldQuery {
+    pub held: Held,
+    pub filter: Filter,
+    /// Sagas to name in each group.
+    pub examples_max: u32,
+}
+
 /// Sagas that are held up by the same thing, whatever their definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CauseGroup {
@@ -303,6 +312,16 @@ pub struct DefinitionRow {
     pub language_level: u32,
     /// Versions up to this one are started no more since this one is stored. 0: none.
     pub retires: u32,
+    pub asked: Asked,
+}
+
+/// Who asked for something, and by which request. Empty in rows of before, and where nobody did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// What makes the request one, for those who send it twice.
+    pub request_id: String,
+    pub actor: String,
+    pub reason: String,
 }
 
 /// Which log this is, and how far it is known to be durable.
@@ -326,6 +345,8 @@ pub struct LogIdentity {
 pub struct EpochRow {
     pub epoch: u64,
     pub began_at_ms: u64,
+    /// The request by which an operator has acknowledged it. Empty: a node began it by itself.
+    pub request_id: String,
     /// Who has acknowledged it: an operator, or a node by itself where little was lost.
     pub actor: String,
     pub reason: String,

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
 use clap::{Args, ValueEnum};
 use saga_proto::saga::v1::{SettledOutcome, StepCall};
+use uuid::Uuid;
 
 use super::{Named, duration, variable};
 
@@ -18,6 +19,8 @@ pub(crate) struct Cancel {
     #[arg(long, value_parser = duration)]
     pub(crate) wait: Option<Duration>,
     #[command(flatten)]
+    pub(crate) once: Once,
+    #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]
     pub(crate) consent: Consent,
@@ -30,6 +33,8 @@ pub(crate) struct Retry {
     /// Why, for the saga's log.
     #[arg(long, default_value = "asked for with sagactl")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) once: Once,
     #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]
@@ -49,12 +54,11 @@ pub(crate) struct Signal {
     /// A file with what it says, as `--input @FILE`.
     #[arg(short, long, conflicts_with = "input")]
     pub(crate) file: Option<String>,
-    /// Makes a repeated command the same request [default: a new UUID].
-    #[arg(long)]
-    pub(crate) request_id: Option<String>,
     /// Why, for the saga's log.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) once: Once,
     #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]
@@ -82,6 +86,8 @@ pub(crate) struct Settle {
     #[arg(long)]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) once: Once,
+    #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]
     pub(crate) consent: Consent,
@@ -98,6 +104,8 @@ pub(crate) struct Renew {
     #[arg(long)]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) once: Once,
+    #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]
     pub(crate) consent: Consent,
@@ -111,9 +119,26 @@ pub(crate) struct Close {
     #[arg(long)]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) once: Once,
+    #[command(flatten)]
     pub(crate) actor: Actor,
     #[command(flatten)]
     pub(crate) consent: Consent,
+}
+
+/// What makes a change happen once, and only to what was looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Once {
+    /// Makes a repeated command the same request [default: a new UUID].
+    #[arg(long, value_name = "ID", default_value_t = new_id(), hide_default_value = true)]
+    pub(crate) request_id: String,
+    /// Only if it is still in this version, which `describe` shows; exits with 6 where it is not.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) expected_version: Option<u64>,
+}
+
+fn new_id() -> String {
+    Uuid::now_v7().to_string()
 }
 
 #[derive(Debug, Args)]

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::File;
+use super::{Actor, File, Once};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DefinitionCommand {
     /// Check a definition and store it. A stored version never changes.
-    Apply(File),
+    Apply(Apply),
     /// Check a definition without storing it. Exits with 1 where it has errors.
     Check(File),
     /// List the newest version of each definition.
@@ -41,6 +41,19 @@ pub(crate) enum DefinitionCommand {
     /// Defaults are compared as what they stand for. Sagas that run keep the version that they
     /// were started with.
     Diff(Diff),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// Why, for those who look at it later.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) once: Once,
+    #[command(flatten)]
+    pub(crate) actor: Actor,
 }
 
 #[derive(Debug, Args)]

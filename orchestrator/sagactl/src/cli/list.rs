@@ -19,12 +19,25 @@ pub(crate) struct List {
     pub(crate) count: bool,
 }
 
+/// Which causes, and what of them.
+#[derive(Debug, Args)]
+pub(crate) struct Causes {
+    /// Sagas to name in each group; `saga list --service NAME --code CODE` has all of them.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) examples: u32,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
 /// What is said about the sagas that are meant: all of it has to hold.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Which {
     /// Only sagas in this state.
     #[arg(long, value_enum)]
     pub(crate) state: Option<State>,
+    /// Only sagas of this namespace; "" is the default one.
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
     /// Only sagas of this definition.
     #[arg(long)]
     pub(crate) definition: Option<String>,
@@ -52,12 +65,22 @@ pub(crate) struct Which {
 }
 
 impl Which {
+    /// All of it as one condition, where a list has no fields of its own for state and definition.
+    pub(crate) fn whole_condition(&self) -> String {
+        let mut all = Vec::new();
+        all.extend(self.state.map(|it| format!("state == {}", quoted(state_name(it)))));
+        all.extend(self.definition.as_ref().map(|it| format!("definition == {}", quoted(it))));
+        all.extend(Some(self.condition()).filter(|it| !it.is_empty()).map(|it| format!("({it})")));
+        all.join(" && ")
+    }
+
     /// All of it but state and definition as one condition.
     pub(crate) fn condition(&self) -> String {
         let mut all = Vec::new();
         let mut is = |field: &str, text: &Option<String>| {
             all.extend(text.as_ref().map(|text| format!("{field} == {}", quoted(text))));
         };
+        is("saga.namespace", &self.namespace);
         is("stuck.step", &self.step);
         is("cause.participant", &self.service);
         is("cause.code", &self.code);
@@ -76,6 +99,11 @@ impl Which {
             None => all.join(" && "),
         }
     }
+}
+
+/// As filters write it.
+fn state_name(state: State) -> &'static str {
+    SagaState::from(state).as_str_name().trim_start_matches("SAGA_STATE_")
 }
 
 /// A text of the syntax, which has the escapes of JSON.
@@ -123,6 +151,7 @@ mod tests {
         let label = |text: &str| label(text).unwrap();
         let which = Which {
             stuck: Some(String::new()),
+            namespace: Some(String::new()),
             step: Some("pay".to_owned()),
             service: Some("payment".to_owned()),
             code: Some("UNAVAILABLE".to_owned()),
@@ -132,6 +161,7 @@ mod tests {
             ..Which::default()
         };
         let all = [
+            r#"saga.namespace == """#,
             r#"stuck.step == "pay""#,
             r#"cause.participant == "payment""#,
             r#"cause.code == "UNAVAILABLE""#,
@@ -146,6 +176,13 @@ mod tests {
         assert_eq!(reason.condition(), r#"stuck.reason == "NO_METHOD""#);
         let alone = Which { filter: Some("ended".to_owned()), ..Which::default() };
         assert_eq!((alone.condition(), Which::default().condition()), ("ended".into(), "".into()));
+        let whole =
+            Which { state: Some(State::Stuck), definition: Some("refund".to_owned()), ..alone };
+        let told = r#"state == "STUCK" && definition == "refund" && (ended)"#;
+        assert_eq!(
+            (whole.whole_condition(), Which::default().whole_condition()),
+            (told.into(), "".into())
+        );
         assert!(super::label("customer").unwrap_err().contains("customer=c-7"));
     }
 }

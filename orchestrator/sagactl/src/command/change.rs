@@ -6,7 +6,7 @@ use saga_proto::saga::v1::{
 };
 
 use crate::{
-    cli::{Cancel, Close, Renew, Retry, Settle},
+    cli::{Cancel, Close, Once, Renew, Retry, Settle},
     client::Client,
     command::start::input,
     exit::Exit,
@@ -29,10 +29,12 @@ pub(super) async fn cancel(session: &Session, arguments: Cancel) -> Result<Exit,
         reason: arguments.reason,
         actor: arguments.actor.actor,
         wait: None,
-        expected_version: 0,
+        expected_version: arguments.once.expected_version.unwrap_or(0),
+        request_id: arguments.once.request_id.clone(),
     };
     let limit = arguments.wait.unwrap_or_default();
-    let reply = client.cancel(&doing, request, limit, &permit).await?;
+    let reply = client.cancel(&doing, request, limit, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&arguments.once.request_id))?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     let (exit, told) = told_of_cancel(&name, &reply);
     session.say(&told);
@@ -85,9 +87,11 @@ pub(super) async fn retry(session: &Session, arguments: Retry) -> Result<Exit, F
         actor: arguments.actor.actor,
         reason: arguments.reason,
         // It moves with each try.
-        expected_version: 0,
+        expected_version: arguments.once.expected_version.unwrap_or(0),
+        request_id: arguments.once.request_id.clone(),
     };
-    let reply = client.retry(&doing, request, &permit).await?;
+    let reply = client.retry(&doing, request, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&arguments.once.request_id))?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     session.say(&format!("{} tries now", shown(&name)));
     Ok(Exit::Ok)
@@ -110,12 +114,14 @@ pub(super) async fn settle(session: &Session, arguments: Settle) -> Result<Exit,
         call: arguments.call.map_or(StepCall::Unspecified, StepCall::from).into(),
         reply_json: arguments.reply.as_deref().map(input).transpose()?.unwrap_or_default(),
         // What is true stays true, however often the engine has tried meanwhile.
-        expected_version: 0,
+        expected_version: arguments.once.expected_version.unwrap_or(0),
+        request_id: arguments.once.request_id.clone(),
     };
     let permit = permit(arguments.consent.yes, &preview::settle(&seen, &request), &mut Terminal)?;
     let step = request.step.clone();
     let doing = format!("settle {step} of {}", shown(&name));
-    let reply = client.settle(&doing, request, &permit).await?;
+    let reply = client.settle(&doing, request, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&arguments.once.request_id))?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     let fact = if outcome == SettledOutcome::Applied { "was applied" } else { "was not applied" };
     session.say(&format!("recorded: {step} of {} {fact}", shown(&name)));
@@ -138,9 +144,11 @@ pub(super) async fn renew(session: &Session, arguments: Renew) -> Result<Exit, F
         step: step.clone(),
         actor: arguments.actor.actor,
         reason: arguments.reason,
-        expected_version: version_asked_about(&seen, arguments.consent.yes),
+        expected_version: version_asked_about(&seen, arguments.consent.yes, &arguments.once),
+        request_id: arguments.once.request_id.clone(),
     };
-    let reply = client.renew(&doing, request, &permit).await?;
+    let reply = client.renew(&doing, request, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&arguments.once.request_id))?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     session.say(&format!("recorded: {step} of {} is made again, under another id", shown(&name)));
     Ok(Exit::Ok)
@@ -162,9 +170,11 @@ pub(super) async fn close(session: &Session, arguments: Close) -> Result<Exit, F
         name: Some(name.clone()),
         actor: arguments.actor.actor,
         reason: arguments.reason,
-        expected_version: version_asked_about(&seen, arguments.consent.yes),
+        expected_version: version_asked_about(&seen, arguments.consent.yes, &arguments.once),
+        request_id: arguments.once.request_id.clone(),
     };
-    let reply = client.close(&doing, request, &permit).await?;
+    let reply = client.close(&doing, request, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&arguments.once.request_id))?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     session.say(&format!(
         "{} is closed: {}",
@@ -174,9 +184,9 @@ pub(super) async fn close(session: &Session, arguments: Close) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-/// The version that the person was shown before the answer. 0: nobody was asked.
-fn version_asked_about(seen: &Saga, yes: bool) -> u64 {
-    if yes { 0 } else { seen.version }
+/// The version that the person has named, or was shown before the answer. 0: nobody was asked.
+fn version_asked_about(seen: &Saga, yes: bool, once: &Once) -> u64 {
+    once.expected_version.unwrap_or(if yes { 0 } else { seen.version })
 }
 
 /// The saga as the person sees it before the question.

@@ -8,7 +8,7 @@ use saga_proto::saga::v1::{
 
 use super::{drawn, prove, rehearse};
 use crate::{
-    cli::{DefinitionCommand, File},
+    cli::{Apply, DefinitionCommand, File},
     client::Client,
     exit::Exit,
     failure::Failure,
@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) async fn run(session: &Session, command: DefinitionCommand) -> Result<Exit, Failure> {
     match command {
-        DefinitionCommand::Apply(arguments) => apply(session, &arguments).await,
+        DefinitionCommand::Apply(arguments) => apply(session, arguments).await,
         DefinitionCommand::Check(arguments) => check(session, &arguments).await,
         DefinitionCommand::List => {
             let reply = session.client().await?.definition_list().await?;
@@ -34,21 +34,28 @@ pub(super) async fn run(session: &Session, command: DefinitionCommand) -> Result
     }
 }
 
-async fn apply(session: &Session, arguments: &File) -> Result<Exit, Failure> {
-    let yaml = text_of(arguments.name())?;
+async fn apply(session: &Session, arguments: Apply) -> Result<Exit, Failure> {
+    let Apply { file, reason, once, actor } = arguments;
+    let yaml = text_of(file.name())?;
     let client = session.client().await?;
-    let request =
-        RegisterDefinitionRequest { yaml: yaml.clone(), file_name: arguments.name().to_owned() };
-    match client.register(&format!("apply {}", arguments.name()), request).await {
+    let request = RegisterDefinitionRequest {
+        yaml: yaml.clone(),
+        file_name: file.name().to_owned(),
+        request_id: once.request_id.clone(),
+        actor: actor.actor,
+        reason,
+        expected_version: once.expected_version.unwrap_or(0),
+    };
+    match client.register(&format!("apply {}", file.name()), request).await {
         Ok(reply) => {
             session.print(&reply, definition::applied)?;
             Ok(Exit::Ok)
         }
         Err(failure) => {
             if failure.code.as_deref().is_some_and(|it| it.ends_with("/DEFINITION_INVALID")) {
-                say_report(session, &client, yaml, arguments.name()).await;
+                say_report(session, &client, yaml, file.name()).await;
             }
-            Err(failure)
+            Err(failure.repeatable(&once.request_id))
         }
     }
 }

@@ -24,9 +24,15 @@ async fn acknowledge(session: &Session, arguments: AcknowledgeRestore) -> Result
     let client = session.client().await?;
     let preview = log::preview(&client.info().await?);
     let permit = permit(arguments.consent.yes, &preview, &mut Terminal)?;
-    let request =
-        AcknowledgeRestoreRequest { actor: arguments.actor.actor, reason: arguments.reason };
-    let reply = client.acknowledge(request, &permit).await?;
+    let once = arguments.once;
+    let request = AcknowledgeRestoreRequest {
+        actor: arguments.actor.actor,
+        reason: arguments.reason,
+        request_id: once.request_id.clone(),
+        expected_version: once.expected_version.unwrap_or(0),
+    };
+    let reply = client.acknowledge(request, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&once.request_id))?;
     session.print(&reply, |reply, _| log::acknowledged(reply))?;
     Ok(Exit::Ok)
 }

@@ -6,7 +6,7 @@ use saga_proto::saga::v1::{
 };
 
 use crate::{
-    cli::{List, Named, SagaCommand, SagaLog},
+    cli::{Causes, List, Named, SagaCommand, SagaLog},
     client::Client,
     command::{change, log as whole_log, signal, start},
     exit::Exit,
@@ -100,7 +100,7 @@ async fn describe(session: &Session, arguments: &Named) -> Result<Exit, Failure>
 async fn same_cause(client: &Client, saga: Option<&Saga>) -> Option<StuckGroup> {
     let saga = saga?;
     let stuck = saga.stuck.as_ref()?;
-    let groups = client.stuck(1).await.ok()?.groups;
+    let groups = client.stuck(1, "").await.ok()?.groups;
     groups.into_iter().find(|group| {
         let is_here = |it: &StuckPlace| it.step == stuck.step && it.definition == saga.definition;
         let is_told = group.message.is_empty() || stuck.message.ends_with(&group.message);
@@ -117,14 +117,19 @@ async fn log(session: &Session, arguments: &SagaLog) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-pub(super) async fn stuck(session: &Session, examples_max: u32) -> Result<Exit, Failure> {
-    let reply = session.client().await?.stuck(examples_max).await?;
+pub(super) async fn stuck(session: &Session, which: &Causes) -> Result<Exit, Failure> {
+    let reply = groups(session, which).await?;
     session.print(&reply, stuck_report::report)?;
     Ok(Exit::Ok)
 }
 
-pub(super) async fn causes(session: &Session, examples_max: u32) -> Result<Exit, Failure> {
-    let reply = session.client().await?.stuck(examples_max).await?;
+pub(super) async fn causes(session: &Session, which: &Causes) -> Result<Exit, Failure> {
+    let reply = groups(session, which).await?;
     session.print(&reply, causes_report::report)?;
     Ok(Exit::Ok)
+}
+
+async fn groups(session: &Session, which: &Causes) -> Result<ListStuckResponse, Failure> {
+    let Causes { examples, which } = which;
+    session.client().await?.stuck(*examples, &which.whole_condition()).await
 }

@@ -1,7 +1,6 @@
 //! `saga signal`: gives a saga what it waits for.
 
 use saga_proto::saga::v1::{SignalSagaRequest, signal_saga_request::Payload};
-use uuid::Uuid;
 
 use crate::{
     cli::Signal,
@@ -27,20 +26,16 @@ pub(super) async fn signal(session: &Session, arguments: Signal) -> Result<Exit,
         name: Some(name.clone()),
         signal: arguments.signal,
         payload: says.map(Payload::Json),
-        request_id: arguments.request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+        request_id: arguments.once.request_id,
+        expected_version: arguments.once.expected_version.unwrap_or(0),
         actor: arguments.actor.actor,
         reason: arguments.reason,
     };
     let permit = permit(arguments.consent.yes, &preview::signal(&seen, &request), &mut Terminal)?;
     let doing = format!("signal {} to {}", request.signal, shown(&name));
     let request_id = request.request_id.clone();
-    let reply = client.signal(&doing, request, &permit).await.map_err(|mut failure| {
-        // The server may have kept it; only the same request finds out.
-        if failure.exit == Exit::Unavailable {
-            failure.remedies.push(format!("the same command with --request-id {request_id}"));
-        }
-        failure
-    })?;
+    let reply = client.signal(&doing, request, &permit).await;
+    let reply = reply.map_err(|failure| failure.repeatable(&request_id))?;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     let shown = shown(&name);
     if reply.existed {

@@ -224,7 +224,13 @@ pub(crate) fn stuck_groups() -> ListStuckResponse {
             ..group("", "signal approval", ["SIGNAL_AWAITED", ""])
         },
     ];
-    ListStuckResponse { groups, total: 13, waiting, total_waiting: 214 }
+    ListStuckResponse {
+        groups,
+        total: 13,
+        waiting,
+        total_waiting: 214,
+        ..ListStuckResponse::default()
+    }
 }
 
 fn event(version: u64, at: Option<WireTime>, kind: &str) -> SagaEvent {

@@ -17,7 +17,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::{bench, made};
 use crate::{
-    api::error::invalid,
+    api::error::{crashed, invalid},
     conformance::{Bench, News, Talk},
     engine::Engine,
 };
@@ -50,8 +50,8 @@ pub(crate) async fn run(
     });
     let (tell, done) = oneshot::channel();
     tokio::spawn(finish(bench, talk, tell));
-    let crashed = |_| Err(Status::internal("the check crashed; what it did may stand"));
-    let done = async move { done.await.unwrap_or_else(crashed) };
+    let broken = |_| Err(crashed("the check crashed; what it did may stand"));
+    let done = async move { done.await.unwrap_or_else(broken) };
     // The news end when the check does, and what it found follows them.
     Ok(Box::pin(news.chain(futures::stream::once(done))))
 }

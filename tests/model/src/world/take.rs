@@ -255,8 +255,12 @@ impl Taking<'_> {
     fn cancel_in_log(&mut self) {
         let id = self.world.new_row();
         let log = &self.world.log;
-        let events =
-            vec![Event::CancelRequested { actor: String::new(), reason: String::new(), at_ms: 0 }];
+        let events = vec![Event::CancelRequested {
+            actor: String::new(),
+            reason: String::new(),
+            at_ms: 0,
+            request_id: String::new(),
+        }];
         let Some(after) = log.fold().with(&events, &self.course.scope.definition) else { return };
         let row = Row {
             id,

@@ -52,6 +52,7 @@ impl Node {
             payload,
             actor: String::new(),
             reason: String::new(),
+            expected_version: 0,
         };
         match tokio::time::timeout(patience, self.engine.signal(saga, signal)).await {
             Ok(Err(SignalError::Reach(_))) | Err(_) => None,
@@ -106,7 +107,8 @@ impl Cluster {
         for number in first_node..first_node + 20 {
             let node = self.some_node(number).await;
             let (actor, reason) = ("buyer".to_owned(), "the buyer thinks again".to_owned());
-            let cancel = Event::CancelRequested { actor, reason, at_ms: 1 };
+            let cancel =
+                Event::CancelRequested { actor, reason, at_ms: 1, request_id: String::new() };
             let told = tokio::time::timeout(CLIENT_PATIENCE, node.engine.tell(saga, cancel)).await;
             match told {
                 Ok(Ok(())) => {

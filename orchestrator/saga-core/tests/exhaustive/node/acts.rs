@@ -40,6 +40,6 @@ impl Node {
 
     pub(crate) fn acted(&self, act: OperatorAct) -> Event {
         let (actor, reason) = ("somebody".to_owned(), "looked at the participant".to_owned());
-        Event::OperatorActed { actor, reason, act, at_ms: self.now_ms }
+        Event::OperatorActed { actor, reason, act, at_ms: self.now_ms, request_id: String::new() }
     }
 }

@@ -164,6 +164,7 @@ fn is_taken(definition: &Definition, node: &Node, offer: Offer) -> bool {
             actor: String::new(),
             reason: String::new(),
             at_ms: node.now_ms,
+            request_id: String::new(),
         },
     };
     if state.apply(&event).is_err() {

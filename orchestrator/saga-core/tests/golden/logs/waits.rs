@@ -100,6 +100,7 @@ pub(super) fn logs() -> Vec<Log> {
                     actor: "bob@example.org".to_owned(),
                     reason: "the wrong order".to_owned(),
                     at_ms: 3_000,
+                    request_id: String::new(),
                 },
                 Event::TurnedBack { reason: TurnBackReason::Cancelled, at_ms: 3_000 },
                 Event::Kept { step: PAID, at_ms: 8_000 },

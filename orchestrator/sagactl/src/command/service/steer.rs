@@ -41,7 +41,7 @@ pub(super) async fn pause(session: &Session, act: ServiceAct) -> Result<Exit, Fa
     };
     let request_id = request.request_id.clone();
     let reply = client.pause_participant(&doing, request, &permit).await;
-    let reply = reply.map_err(|failure| repeatable(failure, &request_id))?;
+    let reply = reply.map_err(|failure| failure.repeatable(&request_id))?;
     session.print(&reply, |reply, look| participant::one(reply.participant.as_ref(), look))?;
     let name = &act.participant;
     session.say(&format!("{name} is paused. To resume it: sagactl service resume {name}"));
@@ -61,7 +61,7 @@ pub(super) async fn resume(session: &Session, act: ServiceAct) -> Result<Exit, F
     };
     let request_id = request.request_id.clone();
     let reply = client.resume_participant(&doing, request, &permit).await;
-    let reply = reply.map_err(|failure| repeatable(failure, &request_id))?;
+    let reply = reply.map_err(|failure| failure.repeatable(&request_id))?;
     session.print(&reply, |reply, look| participant::one(reply.participant.as_ref(), look))?;
     session.say(&format!("{} is called again", act.participant));
     Ok(Exit::Ok)
@@ -83,7 +83,7 @@ pub(super) async fn limit(session: &Session, arguments: ServiceLimit) -> Result<
     };
     let request_id = request.request_id.clone();
     let reply = client.limit_participant(&doing, request, &permit).await;
-    let reply = reply.map_err(|failure| repeatable(failure, &request_id))?;
+    let reply = reply.map_err(|failure| failure.repeatable(&request_id))?;
     session.print(&reply, |reply, look| participant::one(reply.participant.as_ref(), look))?;
     let limit = reply.participant.as_ref().map_or(0, |it| it.in_flight_max);
     session.say(&format!("{} gets {limit} calls at the same time at most", act.participant));
@@ -112,12 +112,4 @@ fn request_id(act: &ServiceAct) -> String {
 /// With `--yes` nobody was shown anything.
 fn expected_version(act: &ServiceAct, seen: &Participant) -> u64 {
     act.expected_version.unwrap_or(if act.consent.yes { 0 } else { seen.version })
-}
-
-/// The server may have recorded it; only the same request finds out.
-fn repeatable(mut failure: Failure, request_id: &str) -> Failure {
-    if failure.exit == Exit::Unavailable {
-        failure.remedies.push(format!("the same command with --request-id {request_id}"));
-    }
-    failure
 }

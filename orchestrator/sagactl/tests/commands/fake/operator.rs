@@ -37,7 +37,13 @@ impl OperatorService for Fake {
         let groups: Vec<StuckGroup> = stuck.map(group).collect();
         let total = groups.iter().map(|it| it.sagas).sum();
         let total_waiting = waiting.iter().map(|it| it.sagas).sum();
-        Ok(Response::new(ListStuckResponse { groups, total, waiting, total_waiting }))
+        Ok(Response::new(ListStuckResponse {
+            groups,
+            total,
+            waiting,
+            total_waiting,
+            ..ListStuckResponse::default()
+        }))
     }
 
     async fn retry_saga(

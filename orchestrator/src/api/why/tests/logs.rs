@@ -44,7 +44,13 @@ pub(super) fn nothing_to_undo() -> Outcome {
 
 pub(super) fn closed() -> Vec<Event> {
     let (actor, reason) = ("bob".to_owned(), "given back by hand".to_owned());
-    vec![Event::OperatorActed { actor, reason, act: OperatorAct::Close, at_ms: 2_500 }]
+    vec![Event::OperatorActed {
+        actor,
+        reason,
+        act: OperatorAct::Close,
+        at_ms: 2_500,
+        request_id: String::new(),
+    }]
 }
 
 pub(super) fn doubt() -> Vec<Event> {
@@ -158,13 +164,13 @@ pub(super) fn judged(verdict: Verdict) -> Event {
 
 pub(super) fn cancelled() -> Vec<Event> {
     let (actor, reason) = ("ada".to_owned(), "the wrong order".to_owned());
-    vec![Event::CancelRequested { actor, reason, at_ms: 2_500 }]
+    vec![Event::CancelRequested { actor, reason, at_ms: 2_500, request_id: String::new() }]
 }
 
 pub(super) fn settled(step: StepIndex, settled: Settled) -> Vec<Event> {
     let act = OperatorAct::Settle { step, settled, reply: None };
     let (actor, reason) = ("bob".to_owned(), "looked".to_owned());
-    vec![Event::OperatorActed { actor, reason, act, at_ms: 2_500 }]
+    vec![Event::OperatorActed { actor, reason, act, at_ms: 2_500, request_id: String::new() }]
 }
 
 pub(super) fn ended(ending: Ending) -> Event {
