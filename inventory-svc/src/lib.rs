@@ -23,6 +23,7 @@ pub mod api;
 mod audit;
 pub mod config;
 mod item;
+mod prune;
 mod quote;
 mod reservation;
 mod reserve;
@@ -65,6 +66,13 @@ pub const SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0003_terms.sql"),
             },
         },
+        Migration {
+            name: "0004_openings",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0004_openings.sql"),
+                sqlite: include_str!("../migrations/sqlite/0004_openings.sql"),
+            },
+        },
     ],
 };
 
@@ -85,7 +93,7 @@ pub fn app(database: Database, config: Config) -> App {
         service: Inventory { stock: config.stock },
         resumers: Vec::new(),
     };
-    let participant = Participant::new(setup);
+    let participant = Participant::with_prunes(setup, prune::PRUNES);
     let lane = config.stock.lane().map(Lane::new);
     let inventory = InventoryServiceServer::new(api::Api::new(participant.clone(), lane))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)

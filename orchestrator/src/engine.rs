@@ -46,6 +46,7 @@ mod acknowledge;
 mod alive;
 pub(crate) mod claim;
 mod continuity;
+mod horizon;
 mod limits;
 mod live;
 mod orphans;
@@ -63,6 +64,7 @@ mod watchers;
 
 pub use acknowledge::AcknowledgeError;
 pub use continuity::{Heard, HeardMark, LogMark, WentBack};
+pub use horizon::Horizon;
 pub use limits::Limits;
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};

@@ -22,6 +22,7 @@ pub mod limits;
 mod payments;
 mod prepare;
 pub mod provider;
+mod prune;
 mod query;
 pub mod reason;
 mod service;

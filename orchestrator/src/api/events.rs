@@ -161,6 +161,7 @@ fn resolution_word(resolution: &Resolution) -> &'static str {
         Resolution::Rejected { .. } => "rejected",
         Resolution::Fenced => "fenced",
         Resolution::Reversed => "reversed",
+        Resolution::TooOld { .. } => "too old",
         Resolution::InProgress => "in progress",
         Resolution::Unanswered { .. } => "unanswered",
         Resolution::Unsupported { .. } => "unsupported",

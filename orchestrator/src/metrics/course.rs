@@ -35,7 +35,7 @@ struct Calls {
     outcomes: [Counter; 6],
     retries: Counter,
     /// In the order of [`RESOLUTIONS`].
-    inquiries: [Counter; 7],
+    inquiries: [Counter; 8],
     /// In the order of [`SETTLERS`].
     settled: [Counter; 3],
 }
@@ -45,8 +45,16 @@ const TURNS: [&str; 6] =
     ["rejected", "attempts_exhausted", "unrenderable", "deadline", "cancelled", "undone_before"];
 const WAITS: [&str; 4] = ["time", "participant", "signal", "operator"];
 const OUTCOMES: [&str; 6] = ["applied", "rejected", "unknown", "not_done", "fault", "contradicted"];
-const RESOLUTIONS: [&str; 7] =
-    ["applied", "rejected", "fenced", "reversed", "in_progress", "unanswered", "unsupported"];
+const RESOLUTIONS: [&str; 8] = [
+    "applied",
+    "rejected",
+    "fenced",
+    "reversed",
+    "in_progress",
+    "unanswered",
+    "unsupported",
+    "too_old",
+];
 const SETTLERS: [&str; 3] = ["answer", "inquiry", "operator"];
 
 impl Course {
@@ -119,6 +127,7 @@ impl Course {
             Resolution::InProgress => 4,
             Resolution::Unanswered { .. } => 5,
             Resolution::Unsupported { .. } => 6,
+            Resolution::TooOld { .. } => 7,
         };
         calls.inquiries[at].inc();
     }

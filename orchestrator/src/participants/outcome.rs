@@ -4,7 +4,7 @@
 //! |---|---|
 //! | OK and a reply | applied |
 //! | OK and a reply over the limit | applied, unread |
-//! | reason OP_ID_REUSED, OP_FENCED or OP_REVERSED, under any code; OK and `saga-nothing-to-undo` | contradicted, where the log does not explain it |
+//! | reason OP_ID_REUSED, OP_FENCED, OP_REVERSED or OP_TOO_OLD, under any code; OK and `saga-nothing-to-undo` | contradicted, where the log does not explain it |
 //! | FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS with an ErrorInfo reason; a code that the definition adds; trailer `saga-outcome: refused` | rejected, this attempt; every attempt where the trailer `saga-refusal: recorded` says so |
 //! | INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED | fault |
 //! | ABORTED; RESOURCE_EXHAUSTED with RetryInfo or ErrorInfo | not done, busy |
@@ -119,6 +119,9 @@ pub fn of_resolve(seen: Seen) -> Resolution {
             let message = format!("the participant has no inquiry: {}", status.message());
             return Resolution::Unsupported { message: short(&message) };
         }
+        Seen::Status(status) if is_too_old(&status) => {
+            return Resolution::TooOld { message: short(status.message()) };
+        }
         Seen::Status(status) => {
             return unanswered(format!("{}: {}", code_name(status.code()), status.message()));
         }
@@ -150,8 +153,18 @@ pub fn of_resolve(seen: Seen) -> Resolution {
 /// What the participant has on record under the id of the call, where that is something else:
 /// the reason says so, whatever code it comes with.
 fn contradiction(reason: &str) -> Option<Contradiction> {
-    let causes = [Contradiction::OtherRequest, Contradiction::Fenced, Contradiction::Reversed];
-    causes.into_iter().find(|cause| cause.code() == reason)
+    const CAUSES: [Contradiction; 4] = [
+        Contradiction::OtherRequest,
+        Contradiction::Fenced,
+        Contradiction::Reversed,
+        Contradiction::TooOld,
+    ];
+    CAUSES.into_iter().find(|cause| cause.code() == reason)
+}
+
+fn is_too_old(status: &Status) -> bool {
+    let info = status.get_details_error_info();
+    info.is_some_and(|it| it.reason == Contradiction::TooOld.code())
 }
 
 fn unknown(cause: UnknownCause, message: &str) -> Outcome {

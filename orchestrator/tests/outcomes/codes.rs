@@ -41,7 +41,7 @@ fn participant() -> Participant {
 /// Something happened under this id: whatever the code, that is never "nothing was done".
 #[test]
 fn what_is_on_record_under_our_id_contradicts_whatever_its_code() {
-    for reason in ["OP_ID_REUSED", "OP_FENCED", "OP_REVERSED"] {
+    for reason in ["OP_ID_REUSED", "OP_FENCED", "OP_REVERSED", "OP_TOO_OLD"] {
         for code in (1..=16).map(Code::from) {
             let details = ErrorDetails::with_error_info(reason, "shop", HashMap::new());
             let status = Status::with_error_details(code, "no", details);

@@ -70,6 +70,7 @@ impl From<Contradiction> for LearnedKind {
             Contradiction::Fenced => Self::MeetsFence,
             Contradiction::Reversed => Self::Reversed,
             Contradiction::NoEffect => Self::NothingToUndo,
+            Contradiction::TooOld => Self::TooOld,
         }
     }
 }
@@ -92,6 +93,7 @@ impl TryFrom<Learned> for Outcome {
             }
             LearnedKind::MeetsFence => Self::Contradicted { cause: Contradiction::Fenced, message },
             LearnedKind::Reversed => Self::Contradicted { cause: Contradiction::Reversed, message },
+            LearnedKind::TooOld => Self::Contradicted { cause: Contradiction::TooOld, message },
             LearnedKind::Rejected => Self::Rejected { reason, message, word: Word::OnRecord },
             LearnedKind::Refused => Self::Rejected { reason, message, word: Word::OfAttempt },
             LearnedKind::Fault => Self::Fault { reason, message },
@@ -122,6 +124,7 @@ impl From<&Resolution> for Learned {
             }
             Resolution::Fenced => Self::said(LearnedKind::Fenced, "", ""),
             Resolution::Reversed => Self::said(LearnedKind::Reversed, "", ""),
+            Resolution::TooOld { message } => Self::said(LearnedKind::TooOld, "", message),
             Resolution::InProgress => Self::said(LearnedKind::InProgress, "", ""),
             Resolution::Unanswered { message } => Self::said(LearnedKind::Unanswered, "", message),
             Resolution::Unsupported { message } => {
@@ -142,6 +145,7 @@ impl TryFrom<Learned> for Resolution {
             LearnedKind::Rejected => Self::Rejected { reason, message },
             LearnedKind::Fenced => Self::Fenced,
             LearnedKind::Reversed => Self::Reversed,
+            LearnedKind::TooOld => Self::TooOld { message },
             LearnedKind::InProgress => Self::InProgress,
             LearnedKind::Unanswered => Self::Unanswered { message },
             LearnedKind::Unsupported => Self::Unsupported { message },

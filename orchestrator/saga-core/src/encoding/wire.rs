@@ -271,6 +271,7 @@ pub(super) enum LearnedKind {
     /// A call that was refused as fenced. `Fenced` is the word of an inquiry.
     MeetsFence = 18,
     Reversed = 19,
+    TooOld = 20,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]

@@ -45,6 +45,8 @@ pub enum Contradiction {
     Reversed,
     /// Nothing, of an effect that our log has as applied (F70).
     NoEffect,
+    /// Nothing any more: what sagas of so long ago did is pruned from its log (F33).
+    TooOld,
 }
 
 impl Contradiction {
@@ -56,6 +58,7 @@ impl Contradiction {
             Self::Fenced => "OP_FENCED",
             Self::Reversed => "OP_REVERSED",
             Self::NoEffect => "NOTHING_TO_UNDO",
+            Self::TooOld => "OP_TOO_OLD",
         }
     }
 }
@@ -93,6 +96,8 @@ pub enum Resolution {
     Fenced,
     /// The operation took effect and was undone, which our log knows nothing of.
     Reversed,
+    /// What became of it is pruned from the participant's log: a person has to look.
+    TooOld { message: String },
     /// The operation is under way. Ask again.
     InProgress,
     /// The inquiry was not answered. Ask again (S3-18).
@@ -143,6 +148,7 @@ impl Resolution {
             Self::Rejected { reason, .. } => reason,
             Self::Fenced => "FENCED",
             Self::Reversed => Contradiction::Reversed.code(),
+            Self::TooOld { .. } => Contradiction::TooOld.code(),
             Self::InProgress => "IN_PROGRESS",
             Self::Unanswered { .. } => "INQUIRY_UNANSWERED",
             Self::Unsupported { .. } => "INQUIRY_UNSUPPORTED",
@@ -156,6 +162,7 @@ impl Resolution {
             Self::Applied { .. } | Self::Fenced | Self::InProgress => "",
             Self::Reversed => "the operation was done and undone, which is not in the log",
             Self::Rejected { message, .. }
+            | Self::TooOld { message }
             | Self::Unanswered { message }
             | Self::Unsupported { message } => message,
         }

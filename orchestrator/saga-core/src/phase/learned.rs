@@ -81,6 +81,7 @@ impl From<&Resolution> for Learned {
             Resolution::Rejected { .. } => Self::Rejected,
             Resolution::Fenced => Self::Fenced,
             Resolution::Reversed => Self::Contradicted(Contradiction::Reversed),
+            Resolution::TooOld { .. } => Self::Contradicted(Contradiction::TooOld),
             Resolution::InProgress | Resolution::Unanswered { .. } => {
                 Self::Unknown { last: Last::Unresolved }
             }

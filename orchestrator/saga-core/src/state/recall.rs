@@ -158,7 +158,10 @@ impl StepState {
             Resolution::Fenced => self.generations.compensation += 1,
             // Who cannot be asked tells as little as participants that keep no log.
             Resolution::Rejected { .. } | Resolution::Unsupported { .. } => {}
-            Resolution::InProgress | Resolution::Unanswered { .. } | Resolution::Reversed => {
+            Resolution::InProgress
+            | Resolution::Unanswered { .. }
+            | Resolution::Reversed
+            | Resolution::TooOld { .. } => {
                 self.recall = Recall::Untold { inquiries, pause: Pause::After { at_ms } };
                 self.trouble(resolution.reason(), resolution.message(), at_ms);
                 return true;

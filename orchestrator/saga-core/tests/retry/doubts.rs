@@ -85,7 +85,8 @@ fn a_participant_with_an_inquiry_is_asked_to_undo_at_once() {
 
 #[test]
 fn contradictions_of_a_call_wait_for_a_person() {
-    for cause in [Contradiction::OtherRequest, Contradiction::Fenced, Contradiction::Reversed] {
+    use Contradiction::{Fenced, OtherRequest, Reversed, TooOld};
+    for cause in [OtherRequest, Fenced, Reversed, TooOld] {
         let saga = Saga::of(definition()).answered(FIRST, Forward, 1, contradicted(cause));
         assert_eq!(reason(&saga), Some("CONTRADICTION"), "{cause:?}");
         assert_eq!(saga.next(), Next::Wait { until_ms: None }, "{cause:?}");
@@ -95,9 +96,23 @@ fn contradictions_of_a_call_wait_for_a_person() {
 }
 
 #[test]
-fn an_inquiry_that_finds_it_reversed_waits_for_a_person() {
-    let saga = Saga::of(definition()).exhausted(FIRST, &unknown());
-    let saga = saga.resolved(FIRST, 1, Resolution::Reversed);
+fn an_inquiry_that_finds_it_reversed_or_too_old_waits_for_a_person() {
+    let too_old = Resolution::TooOld { message: "pruned".to_owned() };
+    for told in [Resolution::Reversed, too_old] {
+        let saga = Saga::of(definition()).exhausted(FIRST, &unknown());
+        let saga = saga.resolved(FIRST, 1, told);
+        assert_eq!(reason(&saga), Some("CONTRADICTION"));
+        assert_eq!(saga.next(), Next::Wait { until_ms: None });
+        // Whoever turns it back for another reason does not undo over it either.
+        assert_eq!(saga.turned_back().next(), Next::Wait { until_ms: None });
+    }
+}
+
+/// The log has the effect, and the participant no longer knows whether it stands.
+#[test]
+fn an_undo_that_is_too_old_waits_for_a_person() {
+    let saga = Saga::of(definition()).answered(FIRST, Forward, 1, applied()).turned_back();
+    let saga = saga.answered(FIRST, Backward, 1, contradicted(Contradiction::TooOld));
     assert_eq!(reason(&saga), Some("CONTRADICTION"));
     assert_eq!(saga.next(), Next::Wait { until_ms: None });
 }

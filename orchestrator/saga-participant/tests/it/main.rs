@@ -11,6 +11,7 @@ mod engines;
 mod lane;
 mod log_mark;
 mod provider;
+mod pruning;
 mod random;
 mod schema;
 mod serve;

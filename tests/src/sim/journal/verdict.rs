@@ -58,6 +58,8 @@ impl SagaLog {
                     Resolution::Rejected { .. } => matches!(recorded, Some(Recorded::Rejected(_))),
                     Resolution::Fenced => matches!(recorded, Some(Recorded::Fenced)),
                     Resolution::Reversed => self.is_reversed(saga, *step, shop),
+                    // Nothing is pruned here.
+                    Resolution::TooOld { .. } => false,
                     Resolution::InProgress
                     | Resolution::Unanswered { .. }
                     | Resolution::Unsupported { .. } => true,
@@ -165,6 +167,7 @@ fn is_true(
             Contradiction::Fenced => matches!(recorded, Some(Recorded::Fenced)),
             Contradiction::Reversed => direction == Forward && is_reversed,
             Contradiction::NoEffect => matches!(recorded, Some(Recorded::NothingToUndo)),
+            Contradiction::TooOld => false,
         },
         Outcome::Rejected { word: Word::OfAttempt, .. }
         | Outcome::NotDone { .. }
