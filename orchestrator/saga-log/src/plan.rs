@@ -13,7 +13,7 @@ use crate::store::{
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// Longest request id, in bytes: 200 characters of any script.
-pub const REQUEST_ID_BYTES_MAX: usize = 800;
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 800;
 
 /// Longest business key, in bytes. PostgreSQL refuses index rows above 2,704 bytes.
 pub const BUSINESS_KEY_BYTES_MAX: usize = 1_024;

@@ -4,10 +4,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use futures::future::join_all;
+use orchestrator::clock::{Clock as _, SystemClock};
 use saga_proto::saga::v1::{ListSagasRequest, SagaState, StepState};
 use saga_tests::{
     condition::eventually,
@@ -190,8 +191,7 @@ async fn strangers_that_say_nothing_keep_nobody_out() {
 }
 
 fn now_s() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_secs().try_into().unwrap()
+    (SystemClock.now_ms() / 1_000).try_into().unwrap()
 }
 
 /// The rows of each saga's log.

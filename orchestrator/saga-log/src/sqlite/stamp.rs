@@ -8,17 +8,16 @@
 //! one, and another log has one of its own.
 
 use std::fs::{File, Metadata};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use uuid::Uuid;
 
 /// Where the number is in the file, 4 bytes, high ones first: "Database File Format", 1.3.
 const AT: u64 = 60;
 
 /// Room for more checkpoints than there will be.
-const FIRST_MAX: u32 = 1 << 30;
+const FIRST_MAX: u64 = 1 << 30;
 
 /// What is known of the content of a file.
 #[derive(Debug)]
@@ -45,7 +44,9 @@ impl Stamp {
     ///
     /// The file cannot be read.
     pub(super) fn of(file: &File) -> io::Result<Self> {
-        let first = Uuid::new_v4().as_fields().0 % FIRST_MAX + 1;
+        // By chance, as nobody knows which numbers other files have.
+        let first = RandomState::new().hash_one(()) % FIRST_MAX + 1;
+        let first = u32::try_from(first).unwrap_or(1);
         let changed = changed(&file.metadata()?);
         let known = Known { changed, seen: read(file)?, written: (first, first - 1), due: true };
         Ok(Self { known: Mutex::new(known) })
