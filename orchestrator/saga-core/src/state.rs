@@ -134,7 +134,7 @@ impl State {
                 reason,
                 at_ms,
                 ..
-            } if self.is_unread(*step) => {
+            } if self.is_unread(*step, reply.is_some()) => {
                 if *settled != Settled::Applied {
                     let phase = Some(StepPhase::Applied);
                     return Err(Illegal { event: event.kind(), step: Some(*step), phase });
@@ -154,15 +154,20 @@ impl State {
         }
     }
 
-    fn is_unread(&self, step: StepIndex) -> bool {
-        self.steps.get(step.at()).is_some_and(|it| it.unread && it.phase == StepPhase::Applied)
+    /// Whether what a person says of this step is about the reply of its action: also where the
+    /// request of its undo waits for that, and a reply comes with it.
+    fn is_unread(&self, step: StepIndex, with_reply: bool) -> bool {
+        let undo = StepPhase::Unrenderable { direction: Direction::Backward };
+        self.steps.get(step.at()).is_some_and(|it| {
+            it.unread && (it.phase == StepPhase::Applied || with_reply && it.phase == undo)
+        })
     }
 
     /// A person gives the reply that could not be kept, or says that there is none. What
     /// could not be rendered without it is made again.
     fn read(&mut self, step: StepIndex, reply: Option<Bytes>, by: By) {
         self.steps[step.at()].read(reply, by);
-        self.retry_steps(|it| it == StepPhase::Unrenderable { direction: Direction::Forward });
+        self.retry_steps(|it| matches!(it, StepPhase::Unrenderable { .. }));
     }
 
     fn may_turn_back(&self, reason: &TurnBackReason) -> bool {

@@ -97,6 +97,9 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
         StepPhase::Applied if is_untold(definition, state, index) => {
             Some(StuckReason::OutcomeUnknown)
         }
+        StepPhase::Unrenderable { direction: Direction::Backward } if step.unread => {
+            Some(StuckReason::ReplyUnread)
+        }
         StepPhase::Unrenderable { direction: Direction::Backward } => {
             Some(StuckReason::Unrenderable)
         }
@@ -126,14 +129,16 @@ fn is_untold(definition: &Definition, state: &State, index: StepIndex) -> bool {
     definition.step(index).resolve_retry.attempts_max <= inquiries
 }
 
-/// Whether a step waits for the reply of this one, which was too large to be kept.
+/// Whether a step, or its undo, waits for the reply of this one, which was too large to be kept.
 fn is_missed(definition: &Definition, state: &State, index: StepIndex) -> bool {
-    let unrenderable = StepPhase::Unrenderable { direction: Direction::Forward };
-    state.turned_back().is_none()
-        && definition.indices().any(|later| {
-            state.step(later).phase == unrenderable
+    let goes_forward = state.turned_back().is_none();
+    definition.indices().any(|later| match state.step(later).phase {
+        StepPhase::Unrenderable { direction } => {
+            (goes_forward || direction == Direction::Backward)
                 && unread_before(definition, state, later).contains(index)
-        })
+        }
+        _ => false,
+    })
 }
 
 fn forward_stuck(

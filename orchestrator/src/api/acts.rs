@@ -74,11 +74,11 @@ pub(super) async fn force(
     if !repeat::is_done(engine, &after, &act).await? {
         ready(engine, &after, request.expected_version).await?;
         if !offer::may_settle(&after.definition.core, &after.state, step, settled)
-            || !is_meant(&after, step, call)
+            || !is_meant(&after, step, call, has_reply)
         {
             return Err(nothing_to_settle(&after, step, settled));
         }
-        if has_reply && !is_meant(&after, step, StepCall::Action) {
+        if has_reply && !is_meant(&after, step, StepCall::Action, true) {
             return Err(no_reply());
         }
         // Its driver leaves out what does not fit any more.
@@ -216,13 +216,15 @@ fn shown(engine: &Engine, snapshot: &Snapshot) -> pb::Saga {
     view::saga(snapshot, engine.shared.clock.now_ms())
 }
 
-/// Whether the call that is in question is the one that the person means.
-fn is_meant(snapshot: &Snapshot, step: StepIndex, call: StepCall) -> bool {
-    let is_undo = matches!(
-        snapshot.state.step(step).phase,
-        StepPhase::Open { direction: Direction::Backward, .. }
-            | StepPhase::Unrenderable { direction: Direction::Backward }
-    );
+/// Whether the call that is in question is the one that the person means. With a reply that could
+/// not be kept, it is the action.
+fn is_meant(snapshot: &Snapshot, step: StepIndex, call: StepCall, has_reply: bool) -> bool {
+    let step = snapshot.state.step(step);
+    let is_undo = match step.phase {
+        StepPhase::Open { direction: Direction::Backward, .. } => true,
+        StepPhase::Unrenderable { direction: Direction::Backward } => !(has_reply && step.unread),
+        _ => false,
+    };
     match call {
         StepCall::Unspecified => true,
         StepCall::Action => !is_undo,

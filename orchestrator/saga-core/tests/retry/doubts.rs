@@ -222,6 +222,22 @@ fn a_reply_over_the_limit_is_missed_only_where_it_is_read() {
 }
 
 #[test]
+fn an_undo_that_reads_a_reply_over_the_limit_is_made_once_it_is_told() {
+    let unread = Outcome::AppliedUnread { message: "too large".to_owned() };
+    let unrenderable =
+        Event::Unrenderable { step: FIRST, direction: Backward, message: String::new(), at_ms: 0 };
+    let back = Saga::of(definition()).answered(FIRST, Forward, 1, unread).turned_back();
+    let missed = back.then(unrenderable);
+    assert_eq!(reason(&missed), Some("REPLY_UNREAD"));
+    let settle = |reply| OperatorAct::Settle { step: FIRST, settled: Settled::Applied, reply };
+    let told = missed.clone().acted(settle(Some(bytes::Bytes::from_static(b"reply"))));
+    assert_eq!(reason(&told), None);
+    told.does(call(FIRST, Backward, 1));
+    // Without one, it is the undo that was done by hand.
+    missed.acted(settle(None)).does(Action::End { ending: Ending::Compensated });
+}
+
+#[test]
 fn what_was_applied_unread_cannot_be_settled_as_not_applied() {
     let unread = Outcome::AppliedUnread { message: String::new() };
     let mut state = Saga::of(definition()).answered(FIRST, Forward, 1, unread).state;

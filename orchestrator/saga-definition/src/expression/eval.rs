@@ -28,7 +28,9 @@ const FIELD_BYTES_PER_FUEL: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EvalError {
     /// The step was skipped, or has not run.
-    #[error("step {0} has no reply: it was skipped, or settled without one")]
+    #[error(
+        "step {0} has no reply: it was skipped, settled without one, or its reply was too large"
+    )]
     NoReply(String),
     /// The result does not fit into 64 bits.
     #[error("a number overflows 64 bits")]
