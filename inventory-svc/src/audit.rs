@@ -81,15 +81,13 @@ const RULES: [Rule; 10] = [
         sql: Sql {
             postgres: "/* audit: movers */
                 select cast(op_id as text), count(*), cast(0 as bigint) from movements
-                where kind not in ('OPENING', 'INITIAL')
-                    and coalesce((select at_ms from op_pruned), 0) < moved_at_ms and not exists (
+                where kind <> 'INITIAL' and not exists (
                     select 1 from op_log
                     where op_log.op_id = movements.op_id and state = 'APPLIED'
                 ) group by op_id order by op_id limit 100",
             sqlite: "/* audit: movers */
                 select lower(hex(op_id)), count(*), 0 from movements
-                where kind not in ('OPENING', 'INITIAL')
-                    and coalesce((select at_ms from op_pruned), 0) < moved_at_ms and not exists (
+                where kind <> 'INITIAL' and not exists (
                     select 1 from op_log
                     where op_log.op_id = movements.op_id and state = 'APPLIED'
                 ) group by op_id order by op_id limit 100",
@@ -120,14 +118,12 @@ const RULES: [Rule; 10] = [
                     cast(coalesce(sum(reserved_delta + sold_delta), 0) as bigint),
                     cast(sum(qty) as bigint)
                 from reservation_lines left join movements using (op_id, item_id)
-                where exists (select 1 from op_log where op_log.op_id = reservation_lines.op_id)
                 group by op_id
                 having coalesce(sum(reserved_delta + sold_delta), 0) <> sum(qty)
                 order by op_id limit 100",
             sqlite: "/* audit: lines */
                 select lower(hex(op_id)), coalesce(sum(reserved_delta + sold_delta), 0), sum(qty)
                 from reservation_lines left join movements using (op_id, item_id)
-                where exists (select 1 from op_log where op_log.op_id = reservation_lines.op_id)
                 group by op_id
                 having coalesce(sum(reserved_delta + sold_delta), 0) <> sum(qty)
                 order by op_id limit 100",
@@ -144,8 +140,6 @@ const RULES: [Rule; 10] = [
                         where op_log.reverses = reservations.op_id and op_log.state = 'APPLIED'
                     ) as releases
                     from reservations
-                    where exists (select 1 from op_log where op_log.op_id = reservations.op_id)
-                        or coalesce((select at_ms from op_pruned), 0) < reserved_at_ms
                 ) as it where releases <> expected order by op_id limit 100",
             sqlite: "/* audit: releases */
                 select lower(hex(op_id)), releases, expected from (
@@ -154,8 +148,6 @@ const RULES: [Rule; 10] = [
                         where op_log.reverses = reservations.op_id and op_log.state = 'APPLIED'
                     ) as releases
                     from reservations
-                    where exists (select 1 from op_log where op_log.op_id = reservations.op_id)
-                        or coalesce((select at_ms from op_pruned), 0) < reserved_at_ms
                 ) as it where releases <> expected order by op_id limit 100",
         },
     },

@@ -23,7 +23,6 @@ pub mod api;
 mod audit;
 pub mod config;
 mod item;
-mod prune;
 mod quote;
 mod reservation;
 mod reserve;
@@ -66,13 +65,6 @@ pub const SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0003_terms.sql"),
             },
         },
-        Migration {
-            name: "0004_openings",
-            script: Sql {
-                postgres: include_str!("../migrations/postgres/0004_openings.sql"),
-                sqlite: include_str!("../migrations/sqlite/0004_openings.sql"),
-            },
-        },
     ],
 };
 
@@ -93,7 +85,7 @@ pub fn app(database: Database, config: Config) -> App {
         service: Inventory { stock: config.stock },
         resumers: Vec::new(),
     };
-    let participant = Participant::with_prunes(setup, prune::PRUNES);
+    let participant = Participant::new(setup);
     let lane = config.stock.lane().map(Lane::new);
     let inventory = InventoryServiceServer::new(api::Api::new(participant.clone(), lane))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -230,8 +230,6 @@ impl Config {
             ("dead_after_ms", limits.dead_after_ms, 30, DAY_MS),
             ("claim_ms", limits.claim_ms, 10, HOUR_MS),
             ("start_timeout_ms", limits.start_timeout_ms, 10, HOUR_MS),
-            // Less than an hour would forget what is on its way.
-            ("keep_for_ms", limits.keep_for_ms, HOUR_MS, 100 * 366 * DAY_MS),
             // What is too large for a row is said with the row.
             ("input_bytes_max", count(limits.input_bytes_max), 64, u64::MAX),
             ("request_bytes_max", count(limits.request_bytes_max), 64, GIB),

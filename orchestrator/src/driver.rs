@@ -20,7 +20,7 @@ use crate::{
         gate::{Gate, HeldBack, Lines},
         standing::{Care, differs, standing},
     },
-    engine::{EndState, Shared},
+    engine::{EndState, Shared, time::Moment},
 };
 
 mod calls;
@@ -99,8 +99,6 @@ pub(crate) struct Run {
     pub(crate) definition: Arc<CompiledDefinition>,
     pub(crate) course: Arc<crate::metrics::Course>,
     pub(crate) state: State,
-    /// When it began, as its log has it. What `state` says moves with the clock of this node.
-    started_at_ms: u64,
     /// The last row of its log that `state` holds. `None`: it has no row yet.
     pub(crate) tip: Option<Tip>,
     /// What the index says of it. `None`: nothing yet.
@@ -174,7 +172,6 @@ impl Run {
     ) -> Box<Self> {
         Box::new(Self {
             saga: state.saga(),
-            started_at_ms: state.started_at_ms(),
             moved_ms: shared.time.moment().moved_ms,
             course: shared.metrics.course(&definition),
             kept: shared.payloads.of_a_saga(),
@@ -349,6 +346,16 @@ impl Run {
         while let Ok(message) = self.mailbox.try_recv() {
             pending.hear(message);
         }
+    }
+
+    /// Spans go on as they were where the time was set meanwhile. Answers what time it is now.
+    fn move_times(&mut self) -> u64 {
+        let Moment { now_ms, moved_ms } = self.shared.time.moment();
+        if moved_ms != self.moved_ms {
+            self.state.move_times(moved_ms.saturating_sub(self.moved_ms));
+            self.moved_ms = moved_ms;
+        }
+        now_ms
     }
 
     fn hear(&mut self, answered: Answered, pending: &mut Pending) {

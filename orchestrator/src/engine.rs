@@ -46,7 +46,6 @@ mod acknowledge;
 mod alive;
 pub(crate) mod claim;
 mod continuity;
-mod horizon;
 mod limits;
 mod live;
 mod orphans;
@@ -64,7 +63,6 @@ mod watchers;
 
 pub use acknowledge::AcknowledgeError;
 pub use continuity::{Heard, HeardMark, LogMark, WentBack};
-pub use horizon::Horizon;
 pub use limits::Limits;
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::{
     definition::CallSpec,
-    engine::{Heard, Horizon, LogMark},
+    engine::{Heard, LogMark},
 };
 use channels::{Channel, Entry};
 pub use channels::{ConfigError, ParticipantConfig};
@@ -67,26 +67,10 @@ pub struct CallRequest<'a> {
     pub attempt: u32,
     /// Idempotency key, the same for every attempt.
     pub operation: OperationId,
-    /// Of which log the saga is. `None`: the call is of none.
-    pub log: Option<OfLog>,
+    /// How far the log is, for the participant to remember. `None`: the call is of no log.
+    pub log: Option<LogMark>,
     /// How long to wait for the reply. What is left of the saga's deadline may make it
     /// shorter than [`CallSpec::timeout`].
-    pub timeout: Duration,
-}
-
-/// Of which log a saga is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OfLog {
-    /// How far the log is, for the participant to remember.
-    pub mark: LogMark,
-    /// When the saga began, as the log has it: the same in every call.
-    pub started_at_ms: u64,
-}
-
-/// How the driver asks what became of an operation.
-#[derive(Clone, Copy, Debug)]
-pub struct Asking {
-    pub log: OfLog,
     pub timeout: Duration,
 }
 
@@ -101,7 +85,7 @@ pub trait Caller: Send + Sync {
         &self,
         participant: &str,
         operation: OperationId,
-        asking: Asking,
+        timeout: Duration,
     ) -> Resolution;
 
     /// The longest reply of a participant, in bytes. A script has no limit of its own.
@@ -113,13 +97,6 @@ pub trait Caller: Send + Sync {
     async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
         let _ = (participant, log_id, timeout);
         Heard::Nothing
-    }
-
-    /// Tells `participant` how far the log `log_id` may be forgotten. False: it did not say that it
-    /// keeps that. A script forgets nothing.
-    async fn tell_horizon(&self, participant: &str, horizon: Horizon, timeout: Duration) -> bool {
-        let _ = (participant, horizon, timeout);
-        false
     }
 
     /// Who is to be asked what was heard of the log. A script has nobody.
@@ -279,14 +256,13 @@ impl Caller for Participants {
         &self,
         participant: &str,
         operation: OperationId,
-        asking: Asking,
+        timeout: Duration,
     ) -> Resolution {
         let Some(entry) = self.entries.get(participant) else {
             let message = format!("participant {participant} is not configured");
             return Resolution::Unanswered { message };
         };
-        let (of_log, timeout) = (metadata::of_log(&asking.log), asking.timeout);
-        outcome::of_resolve(resolve(entry, operation, Inquiry::Fence, of_log, timeout).await)
+        outcome::of_resolve(resolve(entry, operation, Inquiry::Fence, timeout).await)
     }
 
     async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
@@ -301,18 +277,6 @@ impl Caller for Participants {
             reply_bytes_max: entry.reply_bytes_max,
         };
         marks::heard(exchange::unary(entry.channels.next(), unary).await)
-    }
-
-    async fn tell_horizon(&self, participant: &str, horizon: Horizon, timeout: Duration) -> bool {
-        let Some(entry) = self.entries.get(participant) else { return false };
-        let unary = Unary {
-            path: http::uri::PathAndQuery::from_static(marks::HORIZON_PATH),
-            metadata: HeaderMap::new(),
-            body: marks::horizon_request(horizon),
-            timeout,
-            reply_bytes_max: entry.reply_bytes_max,
-        };
-        matches!(exchange::unary(entry.channels.next(), unary).await, Seen::Reply(_))
     }
 
     fn participants(&self) -> Vec<String> {
@@ -350,7 +314,7 @@ impl Caller for Participants {
             let message = format!("participant {participant} is not configured");
             return Told::Unanswered { message };
         };
-        Told::of(resolve(entry, operation, inquiry, HeaderMap::new(), timeout).await)
+        Told::of(resolve(entry, operation, inquiry, timeout).await)
     }
 }
 
@@ -375,12 +339,11 @@ async fn resolve(
     entry: &Entry,
     operation: OperationId,
     inquiry: Inquiry,
-    metadata: HeaderMap,
     timeout: Duration,
 ) -> Seen {
     let unary = Unary {
         path: http::uri::PathAndQuery::from_static(RESOLVE_PATH),
-        metadata,
+        metadata: HeaderMap::new(),
         body: probe::resolve_request(operation, inquiry),
         timeout,
         // A reply that may be kept, in its wrapping.

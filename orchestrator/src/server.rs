@@ -131,7 +131,6 @@ impl Orchestrator {
                 gate.show(registry);
             });
             engine.keep_sampling();
-            engine.keep_telling_horizons();
         }
         let grace = Duration::from_millis(config.stop_grace_ms);
         let listener = reserved.listen()?;

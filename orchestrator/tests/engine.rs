@@ -8,7 +8,6 @@ mod engine {
     pub(super) mod crash;
     mod definitions;
     mod echoes;
-    mod horizon;
     mod lacking;
     mod large;
     mod life;

@@ -64,9 +64,7 @@ const RULES: [Rule; 10] = [
         select payments.order_no, 0, 1 from attempts
         join payments on payments.payment_id = attempts.payment_id
         left join op_log on op_log.op_id = attempts.op_id
-        where (op_log.op_id is not null
-                or coalesce((select at_ms from op_pruned), 0) < attempts.intended_at_ms)
-            and coalesce(op_log.state, '') <> case attempts.state
+        where coalesce(op_log.state, '') <> case attempts.state
             when 'OPEN' then 'INTENDED' when 'CAPTURED' then 'APPLIED' else 'REJECTED' end
         limit 100",
     ),
@@ -77,9 +75,7 @@ const RULES: [Rule; 10] = [
         select payments.order_no, 0, 1 from cancels
         join payments on payments.payment_id = cancels.payment_id
         left join op_log on op_log.op_id = cancels.op_id
-        where (op_log.op_id is not null
-                or coalesce((select at_ms from op_pruned), 0) < cancels.intended_at_ms)
-            and coalesce(op_log.state, '') <> case cancels.state
+        where coalesce(op_log.state, '') <> case cancels.state
             when 'OPEN' then 'INTENDED' when 'DONE' then 'APPLIED' else 'REJECTED' end
         limit 100",
     ),
@@ -89,9 +85,7 @@ const RULES: [Rule; 10] = [
         "/* audit: stray_cancels_and_log */
         select stray_cancels.provider_key, 0, 1 from stray_cancels
         left join op_log on op_log.op_id = stray_cancels.op_id
-        where (op_log.op_id is not null
-                or coalesce((select at_ms from op_pruned), 0) < stray_cancels.intended_at_ms)
-            and coalesce(op_log.state, '') <> case stray_cancels.state
+        where coalesce(op_log.state, '') <> case stray_cancels.state
             when 'OPEN' then 'INTENDED' when 'REFUSED' then 'REJECTED' else 'APPLIED' end
         limit 100",
     ),

@@ -22,7 +22,6 @@ pub mod limits;
 mod payments;
 mod prepare;
 pub mod provider;
-mod prune;
 mod query;
 pub mod reason;
 mod service;

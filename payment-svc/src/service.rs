@@ -26,7 +26,6 @@ use crate::{
         portone::{PortOne, PortOneConfig},
         toss::{Toss, TossConfig},
     },
-    prune,
     webhooks::{WebhookConfig, Webhooks},
 };
 
@@ -63,13 +62,6 @@ pub const SCHEMA: Schema = Schema {
             script: Sql {
                 postgres: include_str!("../migrations/postgres/0004_decimals.sql"),
                 sqlite: include_str!("../migrations/sqlite/0004_decimals.sql"),
-            },
-        },
-        Migration {
-            name: "0005_pruning",
-            script: Sql {
-                postgres: include_str!("../migrations/postgres/0005_pruning.sql"),
-                sqlite: include_str!("../migrations/sqlite/0005_pruning.sql"),
             },
         },
     ],
@@ -193,8 +185,7 @@ pub fn participant(database: Database, payments: Payments) -> Participant<Paymen
         Resumer::of::<VerifyRequest>(),
         Resumer::of::<CancelRequest>(),
     ];
-    let setup = Setup { database, domain: DOMAIN, service: payments, resumers };
-    Participant::with_prunes(setup, prune::PRUNES)
+    Participant::new(Setup { database, domain: DOMAIN, service: payments, resumers })
 }
 
 /// The handlers.

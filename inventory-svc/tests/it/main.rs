@@ -13,7 +13,6 @@ mod defects;
 mod items;
 mod owner;
 mod participant;
-mod pruning;
 mod sales;
 mod shop;
 mod stock;

@@ -57,7 +57,6 @@ macro_rules! conformance_suite {
             claims: the_longest_due_comes_first;
             claims: those_that_wait_for_a_participant_come_by_rank_and_age;
             claims: the_next_wake_is_that_of_an_unowned_live_saga;
-            claims: the_oldest_open_saga_is_told;
             claims: of_two_that_take_a_saga_one_owns_it;
             lists: pages_have_no_gaps_and_no_repeats;
             finds: a_filter_finds_what_it_says;

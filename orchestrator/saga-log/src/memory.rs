@@ -152,10 +152,6 @@ impl Store for MemoryStore {
         Ok(unowned.filter_map(|row| row.standing.wake_at_ms).min())
     }
 
-    async fn oldest_open_started_at_ms(&self) -> Result<Option<u64>, StoreError> {
-        Ok(self.tables().live().map(|row| row.started_at_ms).min())
-    }
-
     async fn register_node(&self, node: NodeId, _now_ms: u64) -> Result<(), StoreError> {
         self.tables().nodes.entry(node).or_insert(0);
         Ok(())

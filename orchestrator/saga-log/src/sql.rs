@@ -75,10 +75,6 @@ pub(crate) const NEXT_WAKE: &str = "/* next_wake_at_ms */
     order by wake_at_ms
     limit 1";
 
-/// Of the few that are open.
-pub(crate) const OLDEST_OPEN: &str = "/* oldest_open_started_at_ms */
-    select min(started_at_ms) from saga where ended_at_ms is null";
-
 pub(crate) const REGISTER_NODE: &str = "/* register_node */
     insert into node (node_id, registered_at_ms, beat_at_ms) values ($1, $2, $2)
     on conflict do nothing";

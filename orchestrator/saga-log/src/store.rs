@@ -154,13 +154,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`]: ask again.
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError>;
 
-    /// When the oldest saga began that has not ended. `None`: all have.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`]: ask again.
-    async fn oldest_open_started_at_ms(&self) -> Result<Option<u64>, StoreError>;
-
     /// Makes `node` known, with no beat so far.
     ///
     /// # Errors

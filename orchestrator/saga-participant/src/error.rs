@@ -10,7 +10,6 @@
 use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 mod status;
 
@@ -59,10 +58,6 @@ pub mod reason {
     pub const PROVIDER_CONFIGURATION: &str = "PROVIDER_CONFIGURATION";
     /// An id of a log that is not a UUID.
     pub const LOG_ID_INVALID: &str = "LOG_ID_INVALID";
-    /// An operation of so long ago that what became of it is pruned.
-    pub const OP_TOO_OLD: &str = "OP_TOO_OLD";
-    /// A horizon that lies in the future.
-    pub const HORIZON_AHEAD: &str = "HORIZON_AHEAD";
     /// A page token that is not one of the list.
     pub const PAGE_TOKEN_INVALID: &str = "PAGE_TOKEN_INVALID";
 }
@@ -165,18 +160,6 @@ pub enum OperationError {
         message: String,
         /// The pause before the next try.
         retry_after_ms: u64,
-    },
-
-    /// Its saga began behind the horizon, and it has no row: what became of it is pruned. No effect
-    /// of this call; an earlier call of the same operation may have had one. A person has to
-    /// look; asking again cannot help.
-    #[error(
-        "operation {op_id} is of a saga that began before what this service keeps; what became of \
-         it is no longer known, and nothing was done"
-    )]
-    TooOld {
-        /// The operation.
-        op_id: Uuid,
     },
 
     /// Too much is waiting already. No effect of this call; an earlier call of the same
@@ -294,11 +277,6 @@ impl OperationError {
             Self::Conflict { reason, retry_after_ms, .. }
             | Self::TooEarly { reason, retry_after_ms, .. } => {
                 retry_status(Code::Aborted, reason, domain, &message, *retry_after_ms)
-            }
-            // No refusal to anybody: engines of before take it for unknown.
-            Self::TooOld { .. } => {
-                let code = Code::DataLoss;
-                status(code, reason::OP_TOO_OLD, domain, &message, HashMap::new())
             }
             Self::Overloaded(_) => {
                 let code = Code::ResourceExhausted;

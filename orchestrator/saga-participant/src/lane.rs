@@ -20,7 +20,6 @@ use tonic::{Request, Response, Status};
 use crate::{
     database::Tx,
     error::{OperationError, Overload},
-    horizon::Horizons,
     op_log::{
         self, Answered, State,
         batch::{claim_all, unclaim},
@@ -212,9 +211,6 @@ impl<S: Send + Sync + 'static> Participant<S> {
         let claims: Vec<_> = calls.iter().map(Call::claim::<S>).collect();
         let ours = claim_all(&mut tx, &claims).await.map_err(OperationError::before_claim)?;
         let fresh = calls.iter().filter(|it| ours.contains(&it.op.op_id));
-        let horizons = Horizons::read(&mut tx).await?;
-        // Where one is too old, each goes alone.
-        fresh.clone().try_for_each(|it| horizons.check(it.op.op_id, &it.op))?;
         let fresh: Vec<Member<O>> =
             fresh.map(|it| Member { request: it.request.clone(), op: it.op.clone() }).collect();
 

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use crate::{
     database::{Arg, Row, Tx},
     error::{OperationError, Refusal, RefusalCode, fitting, reason, recorded},
-    horizon,
     operation::OperationMeta,
     request_hash::{Anew, HashForm},
 };
@@ -139,7 +138,6 @@ pub(crate) enum Begun {
 /// operation may have had its effect.
 pub(crate) async fn begin(tx: &mut Tx, claim: &Claim<'_>) -> Result<Begun, OperationError> {
     if insert(tx, claim, claim.reverses).await.map_err(OperationError::before_claim)? {
-        horizon::check(tx, claim.op.op_id, claim.op).await?;
         return match claim.reverses {
             Some(original) => begin_undo(tx, claim, original).await,
             None => Ok(Begun::Fresh),
@@ -159,7 +157,6 @@ async fn begin_undo(
     original: Uuid,
 ) -> Result<Begun, OperationError> {
     if fence(tx, original, claim.op).await? {
-        horizon::check(tx, original, claim.op).await?;
         return Ok(Begun::NothingToUndo);
     }
     let Some(stored) = find(tx, original).await? else {
@@ -210,9 +207,8 @@ async fn insert(
         .execute(
             "/* insert_operation */
             insert into op_log
-                (op_id, saga_id, kind, request_hash, hash_form, state, reverses, request, at_ms,
-                 log_id, saga_started_at_ms)
-            values ($1, $2, $3, $4, 2, $5, $6, $7, $8, $9, $10)
+                (op_id, saga_id, kind, request_hash, hash_form, state, reverses, request, at_ms)
+            values ($1, $2, $3, $4, 2, $5, $6, $7, $8)
             on conflict do nothing",
             &[
                 Arg::Uuid(claim.op.op_id),
@@ -223,8 +219,6 @@ async fn insert(
                 reverses.into(),
                 claim.request.into(),
                 Arg::Int(claim.op.at_ms),
-                claim.op.log_id.into(),
-                claim.op.saga_started_at_ms.into(),
             ],
         )
         .await?;
@@ -241,18 +235,10 @@ pub(crate) async fn fence(
     let inserted = tx
         .execute(
             "/* fence_operation */
-            insert into op_log (op_id, saga_id, kind, request_hash, state, at_ms, log_id,
-                saga_started_at_ms)
-            values ($1, $2, '', $3, 'FENCED', $4, $5, $6)
+            insert into op_log (op_id, saga_id, kind, request_hash, state, at_ms)
+            values ($1, $2, '', $3, 'FENCED', $4)
             on conflict do nothing",
-            &[
-                Arg::Uuid(op_id),
-                by.saga_id.as_deref().into(),
-                Arg::Bytes(&[]),
-                Arg::Int(by.at_ms),
-                by.log_id.into(),
-                by.saga_started_at_ms.into(),
-            ],
+            &[Arg::Uuid(op_id), by.saga_id.as_deref().into(), Arg::Bytes(&[]), Arg::Int(by.at_ms)],
         )
         .await?;
     Ok(inserted == 1)

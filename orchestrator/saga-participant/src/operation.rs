@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::{
     database::Tx,
     error::{OperationError, reason},
-    log_mark::LOG_ID_KEY,
     patience::Patience,
 };
 
@@ -23,9 +22,6 @@ pub const SAGA_ID_KEY: &str = "saga-id";
 pub const STEP_KEY: &str = "saga-step";
 /// `forward` or `backward`. For logs.
 pub const DIRECTION_KEY: &str = "saga-direction";
-/// When the saga began, by its log's clock, in milliseconds since the Unix epoch: the same for
-/// every call of the saga. Behind the horizon of its log nothing is answered.
-pub const STARTED_AT_MS_KEY: &str = "saga-started-at-ms";
 /// The number of the try, from 1. For logs.
 pub const ATTEMPT_KEY: &str = "saga-attempt";
 /// In a reply: `true` where a compensation found nothing to undo.
@@ -51,10 +47,6 @@ pub struct OperationMeta {
     pub direction: Option<String>,
     /// The number of the try, if told.
     pub attempt: Option<u32>,
-    /// The log of the saga, if told.
-    pub log_id: Option<Uuid>,
-    /// When the saga began, by that log's clock, if told.
-    pub saga_started_at_ms: Option<i64>,
     /// When the call came, for people. Nothing is decided by it.
     pub at_ms: i64,
     /// Whether the operation's intent was there before this call: an outside provider may
@@ -104,34 +96,9 @@ impl OperationMeta {
             step: value(STEP_KEY).map(str::to_owned),
             direction: value(DIRECTION_KEY).map(str::to_owned),
             attempt: value(ATTEMPT_KEY).and_then(|it| it.parse().ok()),
-            ..Self::of(op_id, at_ms).of_saga(metadata)
-        })
-    }
-
-    /// Of an operation of which nothing else is known.
-    pub(crate) fn of(op_id: Uuid, at_ms: i64) -> Self {
-        Self {
-            op_id,
-            saga_id: None,
-            step: None,
-            direction: None,
-            attempt: None,
-            log_id: None,
-            saga_started_at_ms: None,
             at_ms,
             asked_before: false,
-        }
-    }
-
-    /// With what metadata say of the saga's log and its beginning.
-    pub(crate) fn of_saga(self, metadata: &MetadataMap) -> Self {
-        let value = |key: &str| metadata.get(key).and_then(|it| it.to_str().ok());
-        let started = value(STARTED_AT_MS_KEY).and_then(|it| it.parse().ok());
-        Self {
-            log_id: value(LOG_ID_KEY).and_then(|it| Uuid::try_parse(it).ok()),
-            saga_started_at_ms: started.filter(|it| 0 < *it),
-            ..self
-        }
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -17,7 +17,6 @@ use crate::{
     op_log::{self, Answered, Begun, Claim, Stored, record},
     operation::{NOTHING_TO_UNDO_KEY, OperationMeta, Query, ServiceOperation},
     provider::Resumer,
-    prune::Prune,
     raw::{RawReply, RawRequest},
     repeat::{Concluded, repeat},
     request_hash::request_hash,
@@ -49,8 +48,6 @@ pub(crate) struct Shared<S> {
     pub(crate) resumers: Vec<Resumer<S>>,
     pub(crate) in_flight: InFlight,
     pub(crate) log_marks: LogMarks,
-    pub(crate) prunes: &'static [Prune],
-    pub(crate) is_pruning: AtomicBool,
 }
 
 impl<S> Clone for Participant<S> {
@@ -68,23 +65,9 @@ impl<S> fmt::Debug for Participant<S> {
 impl<S: Send + Sync + 'static> Participant<S> {
     /// A participant. Asks nothing of the database yet.
     pub fn new(setup: Setup<S>) -> Self {
-        Self::with_prunes(setup, &[])
-    }
-
-    /// A participant that keeps more of its operations than their rows in the operation log, and
-    /// deletes it when they are pruned.
-    pub fn with_prunes(setup: Setup<S>, prunes: &'static [Prune]) -> Self {
         let Setup { database, domain, service, resumers } = setup;
-        let shared = Shared {
-            database,
-            domain,
-            service,
-            resumers,
-            in_flight: InFlight::default(),
-            log_marks: LogMarks::default(),
-            prunes,
-            is_pruning: AtomicBool::new(false),
-        };
+        let (in_flight, log_marks) = (InFlight::default(), LogMarks::default());
+        let shared = Shared { database, domain, service, resumers, in_flight, log_marks };
         Self { shared: Arc::new(shared) }
     }
 

@@ -156,9 +156,13 @@ async fn resume<S: Send + Sync + 'static, O: ProviderOperation<S>>(
 ) -> Result<Answered, Status> {
     let asked = Asked::<O>::stored(&stored).map_err(|it| participant.status(&it))?;
     let op = OperationMeta {
+        op_id: stored.op_id,
         saga_id: stored.saga_id,
+        step: None,
+        direction: None,
+        attempt: None,
+        at_ms: stored.at_ms,
         asked_before: true,
-        ..OperationMeta::of(stored.op_id, stored.at_ms)
     };
     participant.perform_once(op, asked).await
 }

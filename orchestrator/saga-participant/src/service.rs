@@ -3,7 +3,7 @@
 use saga_proto::saga::participant::v1::{
     Absent, Applied, Effect, EffectState, Fenced, GetLogMarkRequest, GetLogMarkResponse,
     InProgress, ListEffectsRequest, ListEffectsResponse, Rejected, ResolveMode, ResolveRequest,
-    ResolveResponse, Reversed, TellHorizonRequest, TellHorizonResponse,
+    ResolveResponse, Reversed,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution,
 };
@@ -13,7 +13,6 @@ use uuid::Uuid;
 use crate::{
     database::{Arg, Row, Tx},
     error::{OperationError, reason},
-    horizon,
     op_log::{self, State, Stored},
     operation::{OperationMeta, parse_op_id},
     participant::{Participant, now_ms},
@@ -53,9 +52,8 @@ impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
         if request.get_ref().mode() == ResolveMode::Fence {
             self.participant.hear_log(request.metadata());
         }
-        let meta = OperationMeta::of(Uuid::nil(), now_ms()).of_saga(request.metadata());
         let request = request.into_inner();
-        let resolution = self.participant.resolve(&request, &meta).await;
+        let resolution = self.participant.resolve(&request).await;
         let resolution = resolution.map_err(|it| self.participant.status(&it))?;
         Ok(Response::new(ResolveResponse { resolution: Some(resolution) }))
     }
@@ -78,14 +76,6 @@ impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
         };
         mark.map(Response::new).map_err(|it| self.participant.status(&it))
     }
-
-    async fn tell_horizon(
-        &self,
-        request: Request<TellHorizonRequest>,
-    ) -> Result<Response<TellHorizonResponse>, Status> {
-        let told = self.participant.hear_horizon(request.into_inner()).await;
-        told.map(Response::new).map_err(|it| self.participant.status(&it))
-    }
 }
 
 fn log_id(text: &str) -> Result<Uuid, OperationError> {
@@ -101,16 +91,11 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// Tells what became of an operation. PEEK only looks. With FENCE it is decided
     /// afterwards, unless it is still under way; where a provider's answer is missing, the
     /// provider is asked again.
-    async fn resolve(
-        &self,
-        request: &ResolveRequest,
-        meta: &OperationMeta,
-    ) -> Result<Resolution, OperationError> {
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, OperationError> {
         let op_id = parse_op_id("op_id", &request.op_id)?;
-        let by = OperationMeta { op_id, ..meta.clone() };
         let stored = match request.mode() {
-            ResolveMode::Peek => self.peek_unless_too_old(by).await?,
-            ResolveMode::Fence => match self.fence(by).await {
+            ResolveMode::Peek => self.peek(op_id).await?,
+            ResolveMode::Fence => match self.fence(op_id).await {
                 Ok(stored) => Some(stored),
                 // Its transaction is open for longer than we wait.
                 Err(error) if waited_in_vain(&error) => {
@@ -147,48 +132,24 @@ impl<S: Send + Sync + 'static> Participant<S> {
         database.read(move |mut tx| async move { Ok(op_log::find(&mut tx, op_id).await?) }).await
     }
 
-    async fn peek_unless_too_old(
-        &self,
-        by: OperationMeta,
-    ) -> Result<Option<Stored>, OperationError> {
-        let look = move |mut tx: Tx| async move {
-            let stored = op_log::find(&mut tx, by.op_id).await?;
-            if stored.is_none() {
-                horizon::check(&mut tx, by.op_id, &by).await?;
-            }
-            Ok(stored)
+    async fn fence(&self, op_id: Uuid) -> Result<Stored, OperationError> {
+        let by = OperationMeta {
+            op_id,
+            saga_id: None,
+            step: None,
+            direction: None,
+            attempt: None,
+            at_ms: now_ms(),
+            asked_before: false,
         };
-        self.shared.database.read(look).await
-    }
-
-    async fn fence(&self, by: OperationMeta) -> Result<Stored, OperationError> {
-        let op_id = by.op_id;
         let fence = move |mut tx: Tx| async move {
             let fenced = op_log::fence(&mut tx, op_id, &by).await;
-            if fenced.map_err(OperationError::before_claim)? {
-                horizon::check(&mut tx, op_id, &by).await?;
-            }
+            fenced.map_err(OperationError::before_claim)?;
             let stored = op_log::find(&mut tx, op_id).await?;
             tx.commit().await?;
             stored.ok_or_else(OperationError::broken)
         };
         self.shared.database.write(fence).await
-    }
-
-    /// Keeps the horizon of a log, and prunes what is behind it.
-    async fn hear_horizon(
-        &self,
-        request: TellHorizonRequest,
-    ) -> Result<TellHorizonResponse, OperationError> {
-        let (log_id, at_ms) = (log_id(&request.log_id)?, request.horizon_at_ms);
-        let raise = move |mut tx: Tx| async move {
-            let horizon_at_ms = horizon::raise(&mut tx, log_id, at_ms).await?;
-            tx.commit().await?;
-            Ok(horizon_at_ms)
-        };
-        let horizon_at_ms = self.shared.database.write(raise).await?.unsigned_abs();
-        self.start_pruning();
-        Ok(TellHorizonResponse { horizon_at_ms })
     }
 
     async fn list_effects(

@@ -22,7 +22,7 @@ mod wire;
 
 pub use binary::{Binary, Running};
 pub use scratch::Scratch;
-pub use wire::{connect, forget, resolve, serve};
+pub use wire::{connect, resolve, serve};
 
 /// Which request an action carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,6 @@ pub trait Subject: Send + Sync + 'static {
 
     /// Calls `ParticipantService.Resolve`.
     async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status>;
-
-    /// Has all forgotten that the participant has done so far, with [`forget`]. False: it keeps
-    /// everything, and nothing is claimed of what would be forgotten.
-    async fn forget(&self) -> Result<bool, Status> {
-        Ok(false)
-    }
 
     /// How many actions stand: took effect and were not undone. Read from the service's
     /// tables or from its provider, never from its replies.

@@ -14,7 +14,7 @@ use crate::{
     engine::Shared,
     governor::Place,
     metrics::Course,
-    participants::{Asking, CallRequest, OfLog},
+    participants::CallRequest,
 };
 
 /// The call or inquiry of `order`, whose answer is a fact about `run`.
@@ -30,7 +30,6 @@ pub(super) fn make(run: &Run, order: Order, place: Option<Place>) -> Answer {
         definition: Arc::clone(&run.definition),
         course: Arc::clone(&run.course),
         saga: run.saga,
-        started_at_ms: run.started_at_ms,
         operation,
         place,
     };
@@ -60,7 +59,6 @@ struct Caller {
     definition: Arc<CompiledDefinition>,
     course: Arc<Course>,
     saga: SagaId,
-    started_at_ms: u64,
     /// What is called or inquired into.
     operation: OperationId,
     /// Its leave to call. `None`: there is no such call.
@@ -68,10 +66,6 @@ struct Caller {
 }
 
 impl Caller {
-    fn of_log(&self) -> OfLog {
-        OfLog { mark: self.shared.log_mark(), started_at_ms: self.started_at_ms }
-    }
-
     async fn call(self, it: Attempt) -> Event {
         let Attempt { step, direction, attempt, body, headers } = it;
         let name = &self.definition.core.step(step).name;
@@ -96,7 +90,7 @@ impl Caller {
                         direction,
                         attempt,
                         operation: self.operation,
-                        log: Some(self.of_log()),
+                        log: Some(self.shared.log_mark()),
                         timeout: spec.timeout,
                     };
                     self.shared.caller.call(request).await
@@ -126,8 +120,7 @@ impl Caller {
         let resolution = match self.definition.call(step, direction) {
             Some(spec) => {
                 let timeout = Duration::from_millis(self.shared.limits.resolve_timeout_ms);
-                let asking = Asking { log: self.of_log(), timeout };
-                let asked = self.shared.caller.resolve(&spec.participant, self.operation, asking);
+                let asked = self.shared.caller.resolve(&spec.participant, self.operation, timeout);
                 asked.instrument(span).await
             }
             None => Resolution::Unsupported { message: format!("{name} has no call") },

@@ -5,7 +5,7 @@ use saga_draft::{Advance, Subject, labels};
 use saga_log::{AppendError, Draft, IndexChange, NewSaga, Standing, Tip, Written};
 
 use super::{Accepted, Creation, DriveError, Refill, Row, Run};
-use crate::engine::{claim::Loaded, time::Moment};
+use crate::engine::claim::Loaded;
 
 impl Run {
     /// Writes the row, and counts what is in it once it is durable.
@@ -108,7 +108,7 @@ impl Run {
             definition: core.name.clone(),
             definition_version: core.version,
             request_hash,
-            started_at_ms: self.started_at_ms,
+            started_at_ms: self.state.started_at_ms(),
             labels,
             standing,
         }
@@ -153,16 +153,6 @@ impl Run {
         // The index may have been changed with these rows.
         self.written = None;
         Ok(())
-    }
-
-    /// Spans go on as they were where the time was set meanwhile. Answers what time it is now.
-    pub(super) fn move_times(&mut self) -> u64 {
-        let Moment { now_ms, moved_ms } = self.shared.time.moment();
-        if moved_ms != self.moved_ms {
-            self.state.move_times(moved_ms.saturating_sub(self.moved_ms));
-            self.moved_ms = moved_ms;
-        }
-        now_ms
     }
 
     /// Lets go of what only the next decision reads, where that is much and a call is out.

@@ -32,10 +32,6 @@ pub struct Limits {
     /// How far the log may be found to have gone back before this node waits for a person:
     /// what a failover to an asynchronous standby loses, and the clocks of nodes differ by.
     pub restore_tolerance_ms: u64,
-    /// For how long participants keep what sagas have done, behind the oldest saga that is open:
-    /// the age of the oldest backup of the log that may ever be restored, and the longest that a
-    /// saga takes.
-    pub keep_for_ms: u64,
 }
 
 impl Default for Limits {
@@ -52,7 +48,6 @@ impl Default for Limits {
             request_bytes_max: saga_draft::REQUEST_BYTES_MAX,
             payload_bytes_max: 256 * 1024 * 1024,
             restore_tolerance_ms: 30_000,
-            keep_for_ms: 35 * 24 * 60 * 60 * 1_000,
         }
     }
 }

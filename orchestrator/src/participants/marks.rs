@@ -1,4 +1,4 @@
-//! Asks a participant how far it has heard of a log, and tells it how far that may be forgotten.
+//! Asks a participant how far it has heard of a log.
 
 use bytes::Bytes;
 use prost::Message;
@@ -6,27 +6,10 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::exchange::Seen;
-use crate::engine::{Heard, HeardMark, Horizon};
+use crate::engine::{Heard, HeardMark};
 
 /// Where participants with the kit answer.
 pub(super) const PATH: &str = "/saga.participant.v1.ParticipantService/GetLogMark";
-
-/// Where participants with the kit hear of horizons.
-pub(super) const HORIZON_PATH: &str = "/saga.participant.v1.ParticipantService/TellHorizon";
-
-/// `saga.participant.v1.TellHorizonRequest`.
-#[derive(Clone, PartialEq, Message)]
-struct TellHorizonRequest {
-    #[prost(string, tag = "1")]
-    log_id: String,
-    #[prost(uint64, tag = "2")]
-    horizon_at_ms: u64,
-}
-
-pub(super) fn horizon_request(horizon: Horizon) -> Bytes {
-    let Horizon { log_id, at_ms } = horizon;
-    TellHorizonRequest { log_id: log_id.to_string(), horizon_at_ms: at_ms }.encode_to_vec().into()
-}
 
 /// `saga.participant.v1.GetLogMarkRequest`.
 #[derive(Clone, PartialEq, Message)]

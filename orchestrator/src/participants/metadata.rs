@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{CallRequest, OPERATION_ID, OfLog};
+use super::{CallRequest, OPERATION_ID};
 use crate::engine::LogMark;
 
 /// What every call carries (domain: reply contract).
@@ -29,30 +29,14 @@ pub(super) fn metadata(request: &CallRequest<'_>) -> HeaderMap {
     put("saga-attempt", request.attempt.to_string());
     put(OPERATION_ID, request.operation.to_string());
     put("saga-deadline-ms", request.timeout.as_millis().to_string());
+    if let Some(LogMark { log_id, epoch, at_ms }) = request.log {
+        put("saga-log-id", log_id.to_string());
+        put("saga-log-epoch", epoch.to_string());
+        put("saga-log-at-ms", at_ms.to_string());
+    }
     if let Some(traceparent) = traceparent() {
         put("traceparent", traceparent);
     }
-    if let Some(log) = &request.log {
-        metadata.extend(of_log(log));
-    }
-    metadata
-}
-
-/// What an inquiry carries, and every call too: of which log its saga is, how far that is, and
-/// when the saga began.
-pub(super) fn of_log(log: &OfLog) -> HeaderMap {
-    let OfLog { mark: LogMark { log_id, epoch, at_ms }, started_at_ms } = *log;
-    let numbers = [
-        ("saga-log-epoch", epoch),
-        ("saga-log-at-ms", at_ms),
-        ("saga-started-at-ms", started_at_ms),
-    ];
-    let mut metadata = HeaderMap::with_capacity(4);
-    if let Ok(log_id) = HeaderValue::try_from(log_id.to_string()) {
-        metadata.insert("saga-log-id", log_id);
-    }
-    metadata
-        .extend(numbers.map(|(name, it)| (HeaderName::from_static(name), HeaderValue::from(it))));
     metadata
 }
 

@@ -12,7 +12,7 @@ use orchestrator::{
     conformance::{Bench, Check, Talk, Verdict},
     definition::CompiledDefinition,
     participants::{
-        Asking, CallRequest, Caller,
+        CallRequest, Caller,
         probe::{Answer, Inquiry, Key, Meaning, Refusal, Told},
     },
 };
@@ -103,7 +103,7 @@ impl Caller for Store {
         Outcome::Applied { reply: Bytes::new() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Asking) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
         Resolution::Fenced
     }
 

@@ -4,7 +4,7 @@ use prost::Message;
 use saga_proto::{
     saga::participant::v1::{
         GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
-        ResolveMode, ResolveRequest, ResolveResponse, TellHorizonRequest, TellHorizonResponse,
+        ResolveMode, ResolveRequest, ResolveResponse,
         participant_service_server::ParticipantService,
     },
     shop::inventory::v1::{
@@ -42,13 +42,6 @@ impl ParticipantService for Participant {
         &self,
         _: Request<GetLogMarkRequest>,
     ) -> Result<Response<GetLogMarkResponse>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
-
-    async fn tell_horizon(
-        &self,
-        _: Request<TellHorizonRequest>,
-    ) -> Result<Response<TellHorizonResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use orchestrator::{
     engine::Snapshot,
-    participants::{Asking, CallRequest, Caller},
+    participants::{CallRequest, Caller},
 };
 use prost::Message;
 use saga_core::{Ending, OperationId, Outcome, Resolution, SagaId, UnknownCause};
@@ -73,7 +73,7 @@ impl Caller for Mixed {
         Outcome::Applied { reply: self.reply() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Asking) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
         self.inquiries.fetch_add(1, Ordering::Relaxed);
         Resolution::Applied { reply: self.reply() }
     }

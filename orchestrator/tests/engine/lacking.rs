@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use orchestrator::{
     engine::Engine,
-    participants::{Asking, CallRequest, Caller},
+    participants::{CallRequest, Caller},
 };
 use saga_core::{Ending, OperationId, Outcome, Resolution, SagaId};
 
@@ -25,8 +25,8 @@ impl Caller for Without {
         self.0.call(request).await
     }
 
-    async fn resolve(&self, name: &str, operation: OperationId, asking: Asking) -> Resolution {
-        self.0.resolve(name, operation, asking).await
+    async fn resolve(&self, name: &str, operation: OperationId, timeout: Duration) -> Resolution {
+        self.0.resolve(name, operation, timeout).await
     }
 
     fn in_flight_max(&self, participant: &str) -> u32 {

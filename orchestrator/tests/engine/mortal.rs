@@ -165,9 +165,6 @@ impl Store for MortalStore {
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.inner.next_wake_at_ms().await
     }
-    async fn oldest_open_started_at_ms(&self) -> Result<Option<u64>, StoreError> {
-        self.inner.oldest_open_started_at_ms().await
-    }
 
     async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
         self.alive().await;

@@ -13,7 +13,7 @@ use orchestrator::{
     definition::ServedTypes,
     descriptors::Descriptors,
     engine::{Engine, EngineParts, Limits},
-    participants::{Asking, CallRequest, Caller, Ping},
+    participants::{CallRequest, Caller, Ping},
 };
 use saga_core::{Ending, NotDone, OperationId, Outcome, Resolution, SagaId, UnknownCause};
 use saga_log::{Log, LogLimits, Store};
@@ -134,11 +134,11 @@ impl Caller for Town {
         &self,
         participant: &str,
         operation: OperationId,
-        asking: Asking,
+        timeout: Duration,
     ) -> Resolution {
         let inquiry = async {
             tokio::time::sleep(CALL).await;
-            self.books.resolve(participant, operation, asking).await
+            self.books.resolve(participant, operation, timeout).await
         };
         self.while_out(participant, inquiry).await
     }

@@ -1,12 +1,15 @@
 //! Replies that are OK on the wire and say no.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use orchestrator::participants::{Asking, CallRequest, Caller};
+use orchestrator::participants::{CallRequest, Caller};
 use prost::Message;
 use saga_core::{
     Ending, OperationId, Outcome, Resolution, StepIndex, TurnBackReason, UnknownCause,
@@ -66,7 +69,7 @@ impl Caller for SaysNo {
         Outcome::Applied { reply: no() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Asking) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
         self.inquiries.fetch_add(1, Ordering::Relaxed);
         Resolution::Applied { reply: no() }
     }

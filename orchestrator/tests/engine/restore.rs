@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     engine::{AcknowledgeError, Engine, Heard, HeardMark, Limits, StartError},
-    participants::{Asking, CallRequest, Caller},
+    participants::{CallRequest, Caller},
 };
 use saga_core::{OperationId, Outcome, Resolution};
 use saga_log::{Asked, MemoryStore, Store};
@@ -39,8 +39,8 @@ impl Caller for Listeners {
         self.scripted.call(request).await
     }
 
-    async fn resolve(&self, who: &str, operation: OperationId, asking: Asking) -> Resolution {
-        self.scripted.resolve(who, operation, asking).await
+    async fn resolve(&self, who: &str, operation: OperationId, timeout: Duration) -> Resolution {
+        self.scripted.resolve(who, operation, timeout).await
     }
 
     async fn heard_mark(&self, participant: &str, _: Uuid, _: Duration) -> Heard {

@@ -6,11 +6,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use orchestrator::participants::{Asking, CallRequest, Caller};
+use orchestrator::participants::{CallRequest, Caller};
 use saga_core::{
     Contradiction, Direction,
     Direction::{Backward, Forward},
@@ -227,7 +228,7 @@ impl Caller for Scripted {
         }
     }
 
-    async fn resolve(&self, _: &str, operation: OperationId, _: Asking) -> Resolution {
+    async fn resolve(&self, _: &str, operation: OperationId, _: Duration) -> Resolution {
         if !self.is_asked.load(Ordering::SeqCst) {
             return Resolution::Unsupported { message: "no such method".to_owned() };
         }

@@ -194,7 +194,6 @@ async fn a_call_carries_what_the_participant_needs_to_know() {
         ("saga-log-id", "00000000-0000-0000-0000-000000000010"),
         ("saga-log-epoch", "2"),
         ("saga-log-at-ms", "3"),
-        ("saga-started-at-ms", "1"),
         ("grpc-timeout", "400m"),
         ("grpc-accept-encoding", "gzip"),
         ("idempotency-key", "k-1"),

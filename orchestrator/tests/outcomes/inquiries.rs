@@ -1,23 +1,19 @@
 //! What an inquiry learns.
 
-use std::collections::HashMap;
-
-use orchestrator::participants::{Asking, Caller as _};
+use orchestrator::participants::Caller as _;
 use saga_core::{OperationId, Resolution};
 use saga_proto::saga::participant::v1::{
     Absent, Applied, Fenced, GetLogMarkRequest, GetLogMarkResponse, InProgress, ListEffectsRequest,
     ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse,
-    TellHorizonRequest, TellHorizonResponse,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution as Told,
 };
-use tonic::{Code, Request, Response, Status, transport::Server};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::{Request, Response, Status, transport::Server};
 use uuid::Uuid;
 
 use super::{
     raw::Gateway,
-    server::{LOG, TIMEOUT, listen, participants, serve},
+    server::{TIMEOUT, listen, participants, serve},
 };
 
 struct Kit;
@@ -28,15 +24,6 @@ impl ParticipantService for Kit {
         &self,
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveResponse>, Status> {
-        // What the participant needs to tell what is too old from what never was.
-        for (key, value) in [
-            ("saga-log-id", "00000000-0000-0000-0000-000000000010"),
-            ("saga-log-epoch", "2"),
-            ("saga-log-at-ms", "3"),
-            ("saga-started-at-ms", "1"),
-        ] {
-            assert_eq!(request.metadata().get(key).unwrap(), value, "{key}");
-        }
         let request = request.into_inner();
         assert_eq!(request.mode(), ResolveMode::Fence);
         let number = Uuid::parse_str(&request.op_id).unwrap().as_u128();
@@ -50,15 +37,6 @@ impl ParticipantService for Kit {
             4 => Some(Told::InProgress(InProgress {})),
             5 => Some(Told::Absent(Absent {})),
             6 => None,
-            8 => {
-                let details = ErrorDetails::with_error_info(
-                    "OP_TOO_OLD",
-                    "kit.test",
-                    HashMap::<String, String>::new(),
-                );
-                let code = Code::DataLoss;
-                return Err(Status::with_error_details(code, "pruned", details));
-            }
             _ => return Err(Status::unavailable("no database")),
         };
         Ok(Response::new(ResolveResponse { resolution }))
@@ -77,22 +55,13 @@ impl ParticipantService for Kit {
     ) -> Result<Response<GetLogMarkResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
-
-    async fn tell_horizon(
-        &self,
-        _: Request<TellHorizonRequest>,
-    ) -> Result<Response<TellHorizonResponse>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
 }
-
-const ASKING: Asking = Asking { log: LOG, timeout: TIMEOUT };
 
 #[tokio::test]
 async fn each_answer_is_told_from_the_others() {
     let kit = ParticipantServiceServer::new(Kit);
     let client = participants(serve(Server::builder().add_service(kit)).await);
-    let ask = |number| client.resolve("inventory", OperationId(Uuid::from_u128(number)), ASKING);
+    let ask = |number| client.resolve("inventory", OperationId(Uuid::from_u128(number)), TIMEOUT);
     let unanswered = |message: &str| Resolution::Unanswered { message: message.to_owned() };
 
     assert_eq!(ask(1).await, Resolution::Applied { reply: "reply".into() });
@@ -103,22 +72,21 @@ async fn each_answer_is_told_from_the_others() {
     assert_eq!(ask(5).await, unanswered("the participant did not fence"));
     assert_eq!(ask(6).await, unanswered("an empty answer to an inquiry"));
     assert_eq!(ask(7).await, unanswered("UNAVAILABLE: no database"));
-    assert_eq!(ask(8).await, Resolution::TooOld { message: "pruned".to_owned() });
 }
 
 #[tokio::test]
 async fn no_inquiry_is_not_the_same_as_no_answer() {
     let operation = OperationId(Uuid::from_u128(1));
     let without = participants(serve(Server::builder().add_service(Gateway)).await);
-    let resolution = without.resolve("inventory", operation, ASKING).await;
+    let resolution = without.resolve("inventory", operation, TIMEOUT).await;
     assert!(matches!(resolution, Resolution::Unsupported { .. }), "{resolution:?}");
 
     let (frozen, address) = listen().await;
-    let resolution = participants(address).resolve("inventory", operation, ASKING).await;
+    let resolution = participants(address).resolve("inventory", operation, TIMEOUT).await;
     assert!(matches!(resolution, Resolution::Unanswered { .. }), "{resolution:?}");
     drop(frozen);
-    let resolution = participants(address).resolve("inventory", operation, ASKING).await;
+    let resolution = participants(address).resolve("inventory", operation, TIMEOUT).await;
     assert!(matches!(resolution, Resolution::Unanswered { .. }), "{resolution:?}");
-    let resolution = participants(address).resolve("payment", operation, ASKING).await;
+    let resolution = participants(address).resolve("payment", operation, TIMEOUT).await;
     assert!(matches!(resolution, Resolution::Unanswered { .. }), "{resolution:?}");
 }

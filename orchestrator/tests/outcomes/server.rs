@@ -11,7 +11,7 @@ use bytes::Bytes;
 use orchestrator::{
     definition::{CallSpec, RefusalCodes},
     engine::LogMark,
-    participants::{CallRequest, Caller as _, OfLog, ParticipantConfig, Participants},
+    participants::{CallRequest, Caller as _, ParticipantConfig, Participants},
 };
 use prost::Message;
 use prost_reflect::DescriptorPool;
@@ -203,8 +203,7 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
 pub(crate) const OPERATION: OperationId = OperationId(Uuid::from_u128(0x0b));
 
 /// How far the log is that every call is of.
-pub(crate) const LOG: OfLog =
-    OfLog { mark: LogMark { log_id: Uuid::from_u128(0x10), epoch: 2, at_ms: 3 }, started_at_ms: 1 };
+pub(crate) const LOG: LogMark = LogMark { log_id: Uuid::from_u128(0x10), epoch: 2, at_ms: 3 };
 
 /// An outcome on one line, without texts that libraries word.
 pub(crate) fn shown(outcome: &Outcome) -> String {

@@ -7,8 +7,8 @@ use prost_types::Timestamp;
 use saga_participant::{
     on_both_databases,
     testkit::{
-        Answer, Body, Scratch, Subject, answer, certify, certify_action, forget, new_op_id,
-        resolve, with_op_id,
+        Answer, Body, Scratch, Subject, answer, certify, certify_action, new_op_id, resolve,
+        with_op_id,
     },
 };
 use saga_proto::{
@@ -71,10 +71,6 @@ impl Subject for Inserts {
         resolve(&self.0.channel, op_id, mode).await
     }
 
-    async fn forget(&self) -> Result<bool, Status> {
-        forget(&self.0.channel).await
-    }
-
     async fn standing(&self) -> i64 {
         self.0.audit().await.orders
     }
@@ -117,10 +113,6 @@ impl Subject for Requests {
         resolve(&self.0.channel, op_id, mode).await
     }
 
-    async fn forget(&self) -> Result<bool, Status> {
-        forget(&self.0.channel).await
-    }
-
     async fn standing(&self) -> i64 {
         let sql = "/* standing */ select count(*) from order_heads
             where status = 'CANCEL_REQUESTED'";
@@ -150,10 +142,6 @@ impl Subject for LineCancels {
 
     async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
         resolve(&self.0.channel, op_id, mode).await
-    }
-
-    async fn forget(&self) -> Result<bool, Status> {
-        forget(&self.0.channel).await
     }
 
     async fn standing(&self) -> i64 {
@@ -198,10 +186,6 @@ impl Subject for CouponUses {
 
     async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
         resolve(&self.0.channel, op_id, mode).await
-    }
-
-    async fn forget(&self) -> Result<bool, Status> {
-        forget(&self.0.channel).await
     }
 
     async fn standing(&self) -> i64 {

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use payment_svc::simulator::{DuplicateOrders, SimulatorConfig};
 use saga_participant::{
     on_both_databases,
-    testkit::{
-        Answer, Body, Scratch, Subject, answer, certify, certify_action, new_op_id, with_op_id,
-    },
+    testkit::{Answer, Body, Scratch, Subject, answer, certify, certify_action, with_op_id},
 };
 use saga_proto::{
     saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::payment::v1::{CancelRequest, GrantCreditRequest, PaymentStatus},
+    shop::payment::v1::{CancelRequest, GrantCreditRequest},
 };
-use tokio::sync::Mutex;
 use tonic::{Status, async_trait};
 use uuid::Uuid;
 
@@ -52,10 +49,6 @@ impl Subject for PaymentSubject {
 
     async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
         self.0.resolve(op_id, mode).await
-    }
-
-    async fn forget(&self) -> Result<bool, Status> {
-        self.0.forget().await
     }
 
     async fn standing(&self) -> i64 {
@@ -104,10 +97,6 @@ impl Subject for VerifySubject {
         self.0.resolve(op_id, mode).await
     }
 
-    async fn forget(&self) -> Result<bool, Status> {
-        self.0.forget().await
-    }
-
     async fn standing(&self) -> i64 {
         self.0.balance("KRW").await / 700
     }
@@ -119,34 +108,20 @@ async fn the_suite_holds_for_verify_and_cancel(scratch: Scratch) {
     assert_eq!(shop.audit().await.violations, Vec::<String>::new());
 }
 
-struct GrantSubject(Arc<Shop>, Mutex<()>);
-
-impl GrantSubject {
-    /// The order's payment, however often it is asked for, and by an operation of its own.
-    async fn paid(&self, order_no: &str) -> Result<String, Status> {
-        let _one_at_a_time = self.1.lock().await;
-        loop {
-            match self.0.payment(order_no).await {
-                Ok(it) if it.status() == PaymentStatus::Completed => return Ok(it.payment_id),
-                // Its caller has left.
-                Ok(_) => tokio::task::yield_now().await,
-                Err(_) => {
-                    self.0.bank.buyer(order_no, order_no, 700).await;
-                    self.0.confirm(new_op_id(), &request(order_no, order_no, 700)).await?;
-                }
-            }
-        }
-    }
-}
+struct GrantSubject(Arc<Shop>);
 
 #[async_trait]
 impl Subject for GrantSubject {
     async fn act(&self, op_id: Uuid, body: Body) -> Result<Answer, Status> {
         // Each operation has a payment of its own, made under an id that depends on it.
-        let order_no = format!("order-{op_id}");
+        let (confirm_id, order_no) = (Uuid::new_v5(&op_id, b"paid"), format!("order-{op_id}"));
         let payment_id = match body {
-            Body::Refused => op_id.to_string(),
-            Body::Plain | Body::Other => self.paid(&order_no).await?,
+            Body::Refused => confirm_id.to_string(),
+            Body::Plain | Body::Other => {
+                self.0.bank.buyer(&order_no, &order_no, 700).await;
+                let paid = self.0.confirm(confirm_id, &request(&order_no, &order_no, 700)).await;
+                paid?.payment_id
+            }
         };
         let credits = if matches!(body, Body::Other) { 2 } else { 1 };
         let account = "customer-1".to_owned();
@@ -162,10 +137,6 @@ impl Subject for GrantSubject {
         self.0.resolve(op_id, mode).await
     }
 
-    async fn forget(&self) -> Result<bool, Status> {
-        self.0.forget().await
-    }
-
     async fn standing(&self) -> i64 {
         self.0.credit().await
     }
@@ -173,8 +144,6 @@ impl Subject for GrantSubject {
 
 async fn the_suite_holds_for_a_grant(scratch: Scratch) {
     let shop = Arc::new(Shop::open(scratch).await);
-    within(certify_action(Arc::new(GrantSubject(shop.clone(), Mutex::default()))))
-        .await
-        .assert_all_hold();
+    within(certify_action(Arc::new(GrantSubject(shop.clone())))).await.assert_all_hold();
     shop.assert_books_agree().await;
 }

@@ -219,12 +219,6 @@ impl Shop {
         assert_eq!(self.balance("KRW").await, held_minor);
     }
 
-    /// Has all forgotten that was done so far.
-    pub(crate) async fn forget(&self) -> Result<bool, Status> {
-        let app = payment_svc::app(self.database.clone(), self.participant.service().clone());
-        saga_participant::testkit::forget(&saga_participant::testkit::serve(app).await).await
-    }
-
     pub(crate) async fn resolve(
         &self,
         op_id: Uuid,

@@ -11,7 +11,7 @@ use std::{
 use saga_proto::{
     saga::participant::v1::{
         Applied, GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
-        ResolveRequest, ResolveResponse, TellHorizonRequest, TellHorizonResponse,
+        ResolveRequest, ResolveResponse,
         participant_service_server::{ParticipantService, ParticipantServiceServer},
         resolve_response::Resolution,
     },
@@ -158,13 +158,6 @@ impl ParticipantService for NoOp {
         _: Request<GetLogMarkRequest>,
     ) -> Result<Response<GetLogMarkResponse>, Status> {
         Err(Status::unimplemented("there are none"))
-    }
-
-    async fn tell_horizon(
-        &self,
-        _: Request<TellHorizonRequest>,
-    ) -> Result<Response<TellHorizonResponse>, Status> {
-        Err(Status::unimplemented("it keeps nothing"))
     }
 }
 

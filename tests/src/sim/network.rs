@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use orchestrator::participants::{
-    Asking, CallRequest, Caller,
+    CallRequest, Caller,
     outcome::{self, Seen},
 };
 use saga_core::{Contradiction, Direction, OperationId, Outcome, Resolution, Word};
@@ -87,7 +87,7 @@ impl Caller for Wire {
         &self,
         participant: &str,
         operation: OperationId,
-        asking: Asking,
+        timeout: Duration,
     ) -> Resolution {
         self.control.ready().await;
         let known = self.world.lock().journal.ops.get(&operation.0).copied();
@@ -112,7 +112,7 @@ impl Caller for Wire {
                 body: Bytes::new(),
             }
         };
-        let seen = self.exchange(message, asking.timeout).await;
+        let seen = self.exchange(message, timeout).await;
         self.control.ready().await;
         outcome::of_resolve(seen)
     }

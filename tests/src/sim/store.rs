@@ -199,9 +199,6 @@ impl Store for NodeStore {
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.shared.next_wake_at_ms().await
     }
-    async fn oldest_open_started_at_ms(&self) -> Result<Option<u64>, StoreError> {
-        self.shared.oldest_open_started_at_ms().await
-    }
 
     async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
         self.ready().await;

@@ -162,29 +162,6 @@ pub async fn the_next_wake_is_that_of_an_unowned_live_saga(
     assert_eq!(second.next_wake_at_ms().await.expect("next"), Some(60));
 }
 
-/// Of those that have not ended, however they stand.
-pub async fn the_oldest_open_saga_is_told(first: Arc<dyn Store>, second: Arc<dyn Store>) {
-    let oldest = async || second.oldest_open_started_at_ms().await.expect("oldest");
-    assert_eq!(oldest().await, None);
-    let aged = |n, started_at_ms, standing| {
-        let mut start = start(n, standing);
-        if let IndexChange::Create(new) = &mut start.index {
-            new.started_at_ms = started_at_ms;
-        }
-        start
-    };
-    let batch = [
-        aged(1, 10, ended(Status::Completed)),
-        aged(2, 40, running(Some(ALIVE))),
-        aged(3, 30, stuck("no-reply", "ship", 10)),
-        aged(4, 50, due_at(70)),
-    ];
-    write_new(&*first, &batch).await;
-    assert_eq!(oldest().await, Some(30));
-    write_new(&*first, &[step_to(3, 2, ended(Status::Compensated))]).await;
-    assert_eq!(oldest().await, Some(40));
-}
-
 pub async fn of_two_that_take_a_saga_one_owns_it(first: Arc<dyn Store>, second: Arc<dyn Store>) {
     write_new(&*first, &[start(1, due_at(1))]).await;
     let (us, they) =

@@ -96,9 +96,6 @@ where
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.inner.next_wake_at_ms().await
     }
-    async fn oldest_open_started_at_ms(&self) -> Result<Option<u64>, StoreError> {
-        self.inner.oldest_open_started_at_ms().await
-    }
     async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
         self.inner.register_node(node, now_ms).await
     }

@@ -179,15 +179,6 @@ macro_rules! sql_store {
                 Ok(at_ms.and_then(|at_ms| u64::try_from(at_ms).ok()))
             }
 
-            async fn oldest_open_started_at_ms(&self) -> Result<Option<u64>, StoreError> {
-                let at_ms: Option<i64> = self
-                    .read("oldest_open_started_at_ms", |connection| {
-                        sqlx::query_scalar(sql::OLDEST_OPEN).fetch_one(connection).boxed()
-                    })
-                    .await?;
-                Ok(at_ms.and_then(|at_ms| u64::try_from(at_ms).ok()))
-            }
-
             async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
                 self.edit("register_node", move |connection| {
                     async move {

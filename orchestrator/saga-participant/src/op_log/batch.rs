@@ -23,13 +23,10 @@ pub(crate) async fn claim_all(
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     const INSERT: Sql = Sql {
         postgres: "/* claim_all */
-            insert into op_log (op_id, saga_id, kind, request_hash, hash_form, state, at_ms,
-                log_id, saga_started_at_ms)
-            select op_id, nullif(saga_id, ''), kind, request_hash, 2, 'APPLIED', at_ms,
-                nullif(log_id, '00000000-0000-0000-0000-000000000000'), nullif(started_at_ms, 0)
-            from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::uuid[],
-                    $7::bigint[])
-                as claim (op_id, saga_id, kind, request_hash, at_ms, log_id, started_at_ms)
+            insert into op_log (op_id, saga_id, kind, request_hash, hash_form, state, at_ms)
+            select op_id, nullif(saga_id, ''), kind, request_hash, 2, 'APPLIED', at_ms
+            from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bigint[])
+                as claim (op_id, saga_id, kind, request_hash, at_ms)
             order by op_id
             on conflict do nothing
             returning op_id",
@@ -38,16 +35,12 @@ pub(crate) async fn claim_all(
                 saga as materialized (select key, value from json_each($2)),
                 kind as materialized (select key, value from json_each($3)),
                 hash as materialized (select key, value from json_each($4)),
-                at as materialized (select key, value from json_each($5)),
-                log as materialized (select key, value from json_each($6)),
-                started as materialized (select key, value from json_each($7))
-            insert into op_log (op_id, saga_id, kind, request_hash, hash_form, state, at_ms,
-                log_id, saga_started_at_ms)
+                at as materialized (select key, value from json_each($5))
+            insert into op_log (op_id, saga_id, kind, request_hash, hash_form, state, at_ms)
             select unhex(op.value), nullif(saga.value, ''), kind.value, unhex(hash.value), 2,
-                'APPLIED', at.value, nullif(unhex(log.value), zeroblob(16)),
-                nullif(started.value, 0)
+                'APPLIED', at.value
             from op join saga using (key) join kind using (key) join hash using (key)
-                join at using (key) join log using (key) join started using (key)
+                join at using (key)
             where true
             on conflict do nothing
             returning op_id",
@@ -58,17 +51,12 @@ pub(crate) async fn claim_all(
     let kinds: Vec<&str> = claims.iter().map(|it| it.kind).collect();
     let hashes: Vec<&[u8]> = claims.iter().map(|it| it.request_hash).collect();
     let at_ms: Vec<i64> = claims.iter().map(|it| it.op.at_ms).collect();
-    let log_ids: Vec<Uuid> = claims.iter().map(|it| it.op.log_id.unwrap_or_default()).collect();
-    let started_at_ms: Vec<i64> =
-        claims.iter().map(|it| it.op.saga_started_at_ms.unwrap_or_default()).collect();
     let args = [
         Arg::Uuids(&op_ids),
         Arg::Texts(&saga_ids),
         Arg::Texts(&kinds),
         Arg::Blobs(&hashes),
         Arg::Ints(&at_ms),
-        Arg::Uuids(&log_ids),
-        Arg::Ints(&started_at_ms),
     ];
     tx.rows(INSERT, &args).await?.iter().map(|row| row.uuid(0)).collect()
 }

@@ -183,7 +183,15 @@ mod tests {
         migrate(&database, &Schema { component: "none", migrations: &[] }).await.unwrap();
         for text in ["", "commit", "rollback", "commit; begin", "rollback; begin"] {
             let op_id = new_op_id();
-            let op = OperationMeta::of(op_id, 1);
+            let op = OperationMeta {
+                op_id,
+                saga_id: None,
+                step: None,
+                direction: None,
+                attempt: None,
+                at_ms: 1,
+                asked_before: false,
+            };
             let mut tx = database.begin_write(database.enter_promised_write().await).await.unwrap();
             let claim = Claim {
                 op: &op,

@@ -34,13 +34,6 @@ macro_rules! claims {
     };
 }
 
-// Behind the macros, which it uses.
-mod forgotten;
-use forgotten::{
-    an_undo_of_what_was_forgotten_does_not_say_that_nothing_stood,
-    what_was_forgotten_is_not_done_again,
-};
-
 pub(super) async fn of_action(on: On) -> Vec<(&'static str, Claim)> {
     claims![
         on,
@@ -54,7 +47,6 @@ pub(super) async fn of_action(on: On) -> Vec<(&'static str, Claim)> {
         an_inquiry_tells_the_refusal,
         an_action_and_a_fence_at_once_agree,
         a_caller_that_leaves_cancels_nothing,
-        what_was_forgotten_is_not_done_again,
     ]
 }
 
@@ -69,7 +61,6 @@ pub(super) async fn of_undo(on: On) -> Vec<(&'static str, Claim)> {
         an_undo_of_a_fenced_action_finds_nothing_to_undo,
         an_undo_that_was_fenced_does_nothing,
         an_action_and_its_undo_at_once_leave_nothing,
-        an_undo_of_what_was_forgotten_does_not_say_that_nothing_stood,
     ]
 }
 

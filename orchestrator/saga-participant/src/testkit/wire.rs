@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use saga_proto::saga::participant::v1::{
-    EffectState, ListEffectsRequest, ResolveMode, ResolveRequest, TellHorizonRequest,
-    participant_service_client::ParticipantServiceClient, resolve_response::Resolution,
+    ResolveMode, ResolveRequest, participant_service_client::ParticipantServiceClient,
+    resolve_response::Resolution,
 };
 use tonic::{
     Status,
@@ -12,10 +12,7 @@ use tonic::{
 };
 use uuid::Uuid;
 
-use crate::{
-    participant::now_ms,
-    serve::{App, Server, ServerLimits, Wire},
-};
+use crate::serve::{App, Server, ServerLimits, Wire};
 
 /// Serves `app` on a free port for as long as the test runs.
 ///
@@ -55,29 +52,4 @@ pub async fn resolve(
     let request = ResolveRequest { op_id: op_id.to_string(), mode: mode.into() };
     let response = client.resolve(request).await?.into_inner();
     response.resolution.ok_or_else(|| Status::internal("an empty resolution"))
-}
-
-/// The log whose horizon [`forget`] tells.
-const FORGOTTEN_LOG: Uuid = Uuid::from_u128(0xf0_6077);
-
-/// Tells the horizon of now, and waits until everything behind it is pruned, for
-/// [`super::Subject::forget`]. For operations whose ids are of version 7 and whose calls say
-/// nothing of a saga, as those of the suite.
-///
-/// # Errors
-///
-/// The call's own status.
-pub async fn forget(channel: &Channel) -> Result<bool, Status> {
-    let mut client = ParticipantServiceClient::new(channel.clone());
-    let mut left = usize::MAX;
-    while 0 < left {
-        let log_id = FORGOTTEN_LOG.to_string();
-        let horizon_at_ms = now_ms().unsigned_abs();
-        client.tell_horizon(TellHorizonRequest { log_id, horizon_at_ms }).await?;
-        let list = ListEffectsRequest { page_size: 1_000, ..ListEffectsRequest::default() };
-        let effects = client.list_effects(list).await?.into_inner().effects;
-        left = effects.iter().filter(|it| it.state() != EffectState::Intended).count();
-        tokio::task::yield_now().await;
-    }
-    Ok(true)
 }

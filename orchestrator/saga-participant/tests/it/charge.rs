@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tonic::{Status, async_trait};
 use uuid::Uuid;
 
-use crate::counter::{forget_all, resolve};
+use crate::counter::resolve;
 
 pub(crate) const SCHEMA: Schema = Schema {
     component: "charge",
@@ -260,10 +260,6 @@ impl Subject for ChargeSubject {
 
     async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
         resolve(&self.participant, op_id, mode).await
-    }
-
-    async fn forget(&self) -> Result<bool, Status> {
-        forget_all(&self.participant).await
     }
 
     async fn standing(&self) -> i64 {

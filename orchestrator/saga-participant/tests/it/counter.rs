@@ -12,8 +12,8 @@ use saga_participant::{
     testkit::{Answer, Body, Subject, answer, with_op_id},
 };
 use saga_proto::saga::participant::v1::{
-    ResolveMode, ResolveRequest, TellHorizonRequest,
-    participant_service_server::ParticipantService as _, resolve_response::Resolution,
+    ResolveMode, ResolveRequest, participant_service_server::ParticipantService as _,
+    resolve_response::Resolution,
 };
 use tokio::sync::Notify;
 use tonic::{Request, Status, async_trait};
@@ -167,10 +167,6 @@ impl Subject for CounterSubject {
         resolve(&self.0, op_id, mode).await
     }
 
-    async fn forget(&self) -> Result<bool, Status> {
-        forget_all(&self.0).await
-    }
-
     async fn standing(&self) -> i64 {
         self.0.answer(Request::new(Standing)).await.unwrap().into_inner()
     }
@@ -178,41 +174,6 @@ impl Subject for CounterSubject {
 
 /// The subject of the suite.
 pub(crate) struct CounterSubject(pub(crate) Participant<Counter>);
-
-/// Has all forgotten that was done so far, and is not about to be done.
-pub(crate) async fn forget_all<S: Send + Sync + 'static>(
-    participant: &Participant<S>,
-) -> Result<bool, Status> {
-    while 0 < number(participant, "select count(*) from op_log where state <> 'INTENDED'").await {
-        tell_horizon(participant, Uuid::from_u128(0xf0), now_ms()).await?;
-        participant.prune().await.unwrap();
-    }
-    Ok(true)
-}
-
-pub(crate) async fn tell_horizon<S: Send + Sync + 'static>(
-    participant: &Participant<S>,
-    log_id: Uuid,
-    horizon_at_ms: u64,
-) -> Result<u64, Status> {
-    let request = TellHorizonRequest { log_id: log_id.to_string(), horizon_at_ms };
-    let told = ParticipantApi::new(participant.clone()).tell_horizon(Request::new(request)).await?;
-    Ok(told.into_inner().horizon_at_ms)
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let (seconds, nanos) = Uuid::now_v7().get_timestamp().unwrap().to_unix();
-    seconds * 1_000 + u64::from(nanos / 1_000_000)
-}
-
-/// The one number that a statement finds.
-pub(crate) async fn number<S: Send + Sync + 'static>(
-    participant: &Participant<S>,
-    sql: &'static str,
-) -> i64 {
-    let read = move |mut tx: Tx| async move { Ok(tx.row(sql, &[]).await?.unwrap().int(0)?) };
-    participant.database().read(read).await.unwrap()
-}
 
 pub(crate) async fn resolve<S: Send + Sync + 'static>(
     participant: &Participant<S>,

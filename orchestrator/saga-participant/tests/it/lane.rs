@@ -14,7 +14,7 @@ use tonic::{Code, Request, Status, async_trait};
 use uuid::Uuid;
 
 use crate::counter::{
-    Bump, Counter, CounterSubject, SCHEMA, Standing, forget_all, hold, participant, resolve, total,
+    Bump, Counter, CounterSubject, SCHEMA, Standing, hold, participant, resolve, total,
 };
 
 on_both_databases!(
@@ -129,10 +129,6 @@ impl Subject for LaneSubject {
 
     async fn resolve(&self, op_id: Uuid, mode: ResolveMode) -> Result<Resolution, Status> {
         resolve(&self.lanes.participant, op_id, mode).await
-    }
-
-    async fn forget(&self) -> Result<bool, Status> {
-        forget_all(&self.lanes.participant).await
     }
 
     async fn standing(&self) -> i64 {

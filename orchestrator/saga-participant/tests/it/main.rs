@@ -11,7 +11,6 @@ mod engines;
 mod lane;
 mod log_mark;
 mod provider;
-mod pruning;
 mod random;
 mod schema;
 mod serve;

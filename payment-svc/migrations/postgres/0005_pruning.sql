@@ -1,2 +1,0 @@
--- Serves pruning: what is oldest comes first.
-create index attempts_refused on attempts (intended_at_ms) where state = 'REFUSED';
