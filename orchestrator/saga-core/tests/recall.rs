@@ -105,9 +105,8 @@ fn without_an_inquiry_nothing_is_undone_while_an_attempt_may_be_under_way() {
         .then(intended(Forward, 2, 1_000))
         .then(answered(Forward, 2, applied(), 1_100))
         .then(turned_back());
-    let quiet_ms = 2_100 + LATE_MS;
-    assert_eq!(next(&definition, &state, quiet_ms - 1), Next::Wait { until_ms: Some(quiet_ms) });
-    assert_eq!(next(&definition, &state, quiet_ms), undo());
+    assert_eq!(next(&definition, &state, 0), Next::Wait { until_ms: Some(2_100 + LATE_MS) });
+    assert_eq!(next(&definition, &state, 2_100 + LATE_MS), undo());
     // It refuses what comes behind its undo.
     assert_eq!(next(&self::definition(), &state, 1_100), undo());
 }

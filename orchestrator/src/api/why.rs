@@ -218,13 +218,10 @@ impl<'t> Teller<'t> {
         if !clauses.is_empty() {
             return format!("{}.", capital(clauses.join("; ")));
         }
-        let whom =
-            row.standing.waiting_on.as_deref().and_then(|on| on.strip_prefix("participant "));
-        match (row.standing.owner, whom) {
-            (Some(_), _) => {
-                "It goes on at once, or as soon as who is to be called has a place for it."
-                    .to_owned()
-            }
+        let standing = &row.standing;
+        let whom = standing.waiting_on.as_deref().and_then(|on| on.strip_prefix("participant "));
+        match (standing.owner, whom) {
+            (Some(_), _) => "It goes on at once, or when a participant has a place.".to_owned(),
             (None, Some(whom)) => format!(
                 "It waits for {whom}, which takes no calls now; `sagactl service describe {whom}` \
                  says why."
