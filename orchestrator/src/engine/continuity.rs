@@ -8,7 +8,7 @@
 //! on. More is a restore, and then nothing is started or taken over before a person says so.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,6 +23,11 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a participant that did not answer is asked again, in milliseconds.
 const ASK_AGAIN_MS: u64 = 2_000;
+
+/// How often a participant is asked that does not let us: a proxy that has no upstream so far, or
+/// rights that are not there yet, have passed by then. While one is asked the mark stands still, and
+/// nobody else hears how far the log is.
+const REFUSALS_MAX: u32 = 30;
 
 /// The actor of an epoch that a node begins by itself.
 const ACTOR: &str = "amends";
@@ -66,6 +71,8 @@ pub enum Heard {
     Mark(HeardMark),
     /// It has heard nothing of it, or keeps no marks.
     Nothing,
+    /// It does not let us ask, or something else answers in its place. Ask again for a while.
+    Refused,
     /// Nobody knows. Ask again.
     Unanswered,
 }
@@ -96,9 +103,9 @@ pub(crate) struct Known {
     /// An epoch in which rows were found to be gone. Nothing is taken over before another one
     /// has begun, so that every saga hears of it.
     rows_gone_in: Option<u64>,
-    /// Participants that were not asked so far. Until they are, the mark stands still: it
-    /// would hide what they have to say.
-    unasked: BTreeSet<String>,
+    /// Participants that were not asked so far, and how often each did not let us. Until they are,
+    /// the mark stands still: it would hide what they have to say.
+    unasked: BTreeMap<String, u32>,
 }
 
 /// What this node knows of the log, for all its tasks.
@@ -118,7 +125,7 @@ impl Continuity {
             answers: true,
             went_back: None,
             is_another: false,
-            unasked: participants.into_iter().collect(),
+            unasked: participants.into_iter().map(|it| (it, 0)).collect(),
         });
         Self { known }
     }
@@ -210,8 +217,30 @@ impl Continuity {
         self.lock().rows_gone_in.is_some()
     }
 
-    fn unasked(&self) -> BTreeSet<String> {
-        self.lock().unasked.clone()
+    fn unasked(&self) -> Vec<String> {
+        self.lock().unasked.keys().cloned().collect()
+    }
+
+    /// Notes what a participant said when it was asked.
+    fn asked(&self, participant: &str, heard: Heard) {
+        let mut known = self.lock();
+        match heard {
+            Heard::Unanswered => return,
+            Heard::Refused => {
+                let Some(refusals) = known.unasked.get_mut(participant) else { return };
+                *refusals += 1;
+                if *refusals < REFUSALS_MAX {
+                    return;
+                }
+                tracing::warn!(
+                    participant,
+                    "it does not let us ask how far it has heard of the log (GetLogMark): a restore \
+                     of the log is not noticed by what it knows"
+                );
+            }
+            Heard::Mark(_) | Heard::Nothing => {}
+        }
+        known.unasked.remove(participant);
     }
 }
 
@@ -233,14 +262,13 @@ impl Shared {
         let answers = futures::future::join_all(asked).await;
         let heard = answers.iter().filter_map(|(participant, heard)| match heard {
             Heard::Mark(mark) => Some((*mark, format!("participant {participant}"))),
-            Heard::Nothing | Heard::Unanswered => None,
+            Heard::Nothing | Heard::Refused | Heard::Unanswered => None,
         });
         if let Some((mark, by)) = heard.max_by_key(|(mark, _)| (mark.epoch, mark.at_ms)) {
             self.compare(mark, &by).await?;
         }
-        let is_answered = |heard: &Heard| *heard != Heard::Unanswered;
-        for (participant, _) in answers.iter().filter(|(_, heard)| is_answered(heard)) {
-            self.continuity.lock().unasked.remove(participant);
+        for (participant, heard) in answers {
+            self.continuity.asked(&participant, heard);
         }
         Ok(())
     }

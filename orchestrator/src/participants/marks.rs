@@ -33,26 +33,30 @@ pub(super) fn request(log_id: Uuid) -> Bytes {
     GetLogMarkRequest { log_id: log_id.to_string() }.encode_to_vec().into()
 }
 
-/// A participant without such a method has nothing to say, and is not asked again. Any other
-/// trouble may pass, be it the answer of a proxy or of rights that are not there yet.
+/// A participant without such a method has nothing to say, and is not asked again. The answer of a
+/// proxy, or of rights that are not there yet, may pass; whatever else it is, does.
 pub(super) fn heard(seen: Seen) -> Heard {
     let reply = match seen {
         Seen::Reply(reply) | Seen::NothingToUndo(reply) => reply,
         Seen::Status(status) if status.code() == Code::Unimplemented => return Heard::Nothing,
-        Seen::Status(_)
-        | Seen::NotGrpc { .. }
-        | Seen::BadReply { .. }
-        | Seen::TooLarge { .. }
-        | Seen::NotSent { .. }
-        | Seen::TimedOut
-        | Seen::Lost { .. } => return Heard::Unanswered,
+        Seen::Status(status) => match status.code() {
+            Code::NotFound
+            | Code::InvalidArgument
+            | Code::Unauthenticated
+            | Code::PermissionDenied => return Heard::Refused,
+            _ => return Heard::Unanswered,
+        },
+        Seen::NotGrpc { .. } | Seen::BadReply { .. } | Seen::TooLarge { .. } => {
+            return Heard::Refused;
+        }
+        Seen::NotSent { .. } | Seen::TimedOut | Seen::Lost { .. } => return Heard::Unanswered,
     };
     match GetLogMarkResponse::decode(reply) {
         Ok(GetLogMarkResponse { known: true, epoch, at_ms }) => {
             Heard::Mark(HeardMark { epoch, at_ms })
         }
         Ok(_) => Heard::Nothing,
-        Err(_) => Heard::Unanswered,
+        Err(_) => Heard::Refused,
     }
 }
 
@@ -73,17 +77,18 @@ mod tests {
         assert_eq!(heard(reply(false)), Heard::Nothing);
         assert_eq!(heard(Seen::Status(Box::new(Status::unimplemented("no kit")))), Heard::Nothing);
         let message = String::from("503 Service Unavailable");
-        for passes in [
-            Seen::Status(Box::new(Status::unavailable("later"))),
+        for passes in [Seen::Status(Box::new(Status::unavailable("later"))), Seen::TimedOut] {
+            assert_eq!(heard(passes), Heard::Unanswered);
+        }
+        for may_pass in [
             Seen::Status(Box::new(Status::unauthenticated("not yet"))),
             Seen::Status(Box::new(Status::not_found("no such route"))),
             Seen::NotGrpc { message: message.clone() },
             Seen::BadReply { message: message.clone() },
             Seen::TooLarge { message },
             Seen::Reply(vec![0xff].into()),
-            Seen::TimedOut,
         ] {
-            assert_eq!(heard(passes), Heard::Unanswered);
+            assert_eq!(heard(may_pass), Heard::Refused);
         }
     }
 }

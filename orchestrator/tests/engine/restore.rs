@@ -159,14 +159,27 @@ async fn a_log_that_nobody_is_ahead_of_is_what_it_was() {
 /// has heard of yesterday what the log does not have.
 #[tokio::test]
 async fn a_participant_that_answers_late_is_heard_all_the_same() {
+    for passes in [Heard::Unanswered, Heard::Refused] {
+        let (store, at_ms) = restored().await;
+        let who = Listeners::who([("payment", passes)]);
+        let engine = node(&store, Arc::clone(&who)).await;
+        start(&engine, "one").await;
+        assert_eq!(store.identity().await.unwrap().mark_at_ms, at_ms);
+        who.heard.lock().unwrap().insert("payment", mark(1, at_ms + HOUR_MS));
+        until(async || refused(&engine, "two").await == Some(HOUR_MS)).await;
+        assert!(!engine.is_ready());
+    }
+}
+
+/// The others would never hear how far the log is.
+#[tokio::test(start_paused = true)]
+async fn a_participant_that_never_lets_us_ask_does_not_keep_the_mark_for_ever() {
     let (store, at_ms) = restored().await;
-    let who = Listeners::who([("payment", Heard::Unanswered)]);
-    let engine = node(&store, Arc::clone(&who)).await;
+    let engine = node(&store, Listeners::who([("payment", Heard::Refused)])).await;
     start(&engine, "one").await;
     assert_eq!(store.identity().await.unwrap().mark_at_ms, at_ms);
-    who.heard.lock().unwrap().insert("payment", mark(1, at_ms + HOUR_MS));
-    until(async || refused(&engine, "two").await == Some(HOUR_MS)).await;
-    assert!(!engine.is_ready());
+    until(async || at_ms < store.identity().await.unwrap().mark_at_ms).await;
+    assert!(engine.is_ready());
 }
 
 fn asked(request_id: &str, reason: &str) -> Asked {
