@@ -1,10 +1,10 @@
 //! Which sagas are shown to a person, and why.
 
 use saga_core::{
-    Definition,
+    CancelEffect, Cause, Definition,
     Direction::{Backward, Forward},
     Ending, Event, OnUnknown, OperatorAct, Resolution, Settled, Step, StepIndex, Stuck,
-    StuckReason, stuck,
+    StuckReason, cancel_effect, cause, stuck,
 };
 
 use crate::fixture::{
@@ -25,6 +25,30 @@ fn a_doubt_that_is_only_declined_is_shown() {
         }
         assert_eq!(reason(&saga), Some("OUTCOME_UNKNOWN"), "{on_unknown:?}");
     }
+}
+
+#[test]
+fn what_holds_an_undo_up_is_told_of_the_undo() {
+    let saga = saga().undoing(unknown());
+    let cause = cause(&saga.definition, &saga.state);
+    assert!(
+        matches!(cause, Some(Cause::Call { step: FIRST, direction: Backward, .. })),
+        "{cause:?}"
+    );
+}
+
+/// What its pivot came to will not be known.
+#[test]
+fn a_cancel_of_a_saga_that_was_closed_over_its_pivot_is_told_how_it_ended() {
+    let (actor, reason, request_id) = (String::new(), String::new(), String::new());
+    let saga = saga()
+        .applied(FIRST)
+        .answered(PIVOT, Forward, 1, unknown())
+        .then(Event::CancelRequested { actor, reason, request_id, at_ms: 0 })
+        .acted(OperatorAct::Close)
+        .then(Event::Ended { ending: Ending::Closed, at_ms: 0 });
+    let effect = cancel_effect(&saga.definition, &saga.state);
+    assert_eq!(effect, CancelEffect::Ended(Ending::Closed));
 }
 
 #[test]
