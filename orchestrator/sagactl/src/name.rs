@@ -37,8 +37,7 @@ pub(crate) fn business_key(text: &str) -> Result<BusinessKey, String> {
 /// Says what is missing, for clap.
 pub(crate) fn saga_name(text: &str) -> Result<SagaName, String> {
     if is_id(text) {
-        let name = Some(saga_name::Name::SagaId(text.to_owned()));
-        return Ok(SagaName { name, namespace: String::new() });
+        return Ok(by_id(text));
     }
     let BusinessKey { namespace, key } = business_key(text)?;
     Ok(SagaName { name: Some(saga_name::Name::BusinessKey(key)), namespace })

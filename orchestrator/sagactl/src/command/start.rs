@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use saga_proto::saga::v1::{Saga, SagaName, StartSagaRequest, saga_name, start_saga_request};
+use saga_proto::saga::v1::{Saga, StartSagaRequest, start_saga_request};
 
 use crate::{
     cli::{Names, Start},
@@ -10,7 +10,7 @@ use crate::{
     command::definition::text_of,
     exit::Exit,
     failure::{Failure, spelled},
-    name::{shown, shown_key},
+    name::{by_id, shown, shown_key},
     report::saga_list,
     session::Session,
 };
@@ -36,9 +36,8 @@ pub(super) async fn start(session: &Session, arguments: Start) -> Result<Exit, F
         session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
         return Ok(Exit::Ok);
     };
-    let id = reply.saga.as_ref().map(|it| it.saga_id.clone()).unwrap_or_default();
-    let name = SagaName { name: Some(saga_name::Name::SagaId(id)), namespace: String::new() };
-    reply.saga = client.wait(&name, Some(limit)).await?.saga;
+    let id = reply.saga.as_ref().map_or("", |it| it.saga_id.as_str());
+    reply.saga = client.wait(&by_id(id), Some(limit)).await?.saga;
     session.print(&reply, |reply, look| saga_list::one(reply.saga.as_ref(), look))?;
     Ok(awaited(session, &shown, reply.saga.as_ref(), limit))
 }
