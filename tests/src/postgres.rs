@@ -1,12 +1,14 @@
 //! A private PostgreSQL server for one test or benchmark.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use tempfile::TempDir;
+
+use crate::server::free_port;
 
 /// A server with the defaults of its packaging (fsync on), on a free port of the
 /// loopback. Stopped when dropped.
@@ -50,8 +52,7 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("amends-pg-").tempdir().unwrap();
         // The server refuses to run as root; its user must be able to write here.
         run(Command::new("chmod").arg("777").arg(folder.path()));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { folder, port }
+        Self { folder, port: free_port() }
     }
 
     /// Where it listens.

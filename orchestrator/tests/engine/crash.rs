@@ -200,6 +200,9 @@ async fn survives(fresh: &Fresh, course: Course, death: Death, at_append: u32) -
         () = ended => {}
     }
     let lived = !mortal.dying.load(Ordering::SeqCst);
+    // Who lived to the end dies now: he would take over the saga of the next death, and call
+    // participants that the next one does not look at.
+    mortal.dead.send_replace(true);
 
     let second = engine(Arc::clone(&fresh.store), Arc::clone(&participants)).await;
     // The client asks again, with the same key: its first answer may never have come.
