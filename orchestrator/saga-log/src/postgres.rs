@@ -137,7 +137,7 @@ impl PostgresStore {
         let lane = tokio::spawn(async move {
             let _place = line.stand().await.map_err(|still| unavailable(operation, still))?;
             let mut connection =
-                readers.acquire().await.map_err(|error| classify(operation, error))?;
+                readers.acquire().await.map_err(|error| unavailable(operation, error))?;
             let done = tokio::select! {
                 done = time::timeout(watchdog, work(&mut connection)) => done,
                 () = trust.lost() => {
@@ -262,8 +262,9 @@ async fn answers(
     }
 }
 
+/// Whatever a new connection is refused for, no row that waits for it is to blame.
 async fn connect_writer(options: &PgConnectOptions) -> Result<Session, StoreError> {
-    Session::writer(options).await.map_err(|error| classify("write", error))
+    Session::writer(options).await.map_err(|error| unavailable("write", error))
 }
 
 async fn schema_version(connection: &mut PgConnection) -> Result<Option<i64>, OpenError> {

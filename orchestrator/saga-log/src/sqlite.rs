@@ -158,10 +158,11 @@ impl SqliteStore {
     async fn write_batch(&self, batch: &[Append]) -> Result<Vec<Written>, StoreError> {
         let mut plan = Plan::of(batch)?;
         let mut slot = self.writer.slot.lock().await;
+        // Whatever goes wrong before the first row, no row is to blame for.
         let mut writing =
-            self.writer.take(&mut slot).await.map_err(|error| classify("write", error))?;
+            self.writer.take(&mut slot).await.map_err(|error| unavailable("write", error))?;
         let stamped = self.writer.file.stamp(&mut writing.connection).await;
-        stamped.map_err(|error| classify("write", error))?;
+        stamped.map_err(|error| unavailable("write", error))?;
         while let Some(wave) = plan.next_wave() {
             // An error leaves the slot empty: closing the connection rolls back.
             let written = write::write_wave(&mut writing.connection, &wave).await?;

@@ -121,10 +121,11 @@ impl From<StartError> for Status {
             StartError::LogUnavailable => log_unavailable(
                 "the log cannot be written now; nothing was accepted, try again later",
             ),
-            StartError::Refused(_) => invalid(
-                "INPUT_INVALID",
-                "business_key",
-                "the database refuses what is in it, such as a NUL character; remove it",
+            StartError::Refused(_) => status(
+                Code::Internal,
+                "LOG_REFUSES",
+                "the log refuses this saga's row, or holds a damaged one under its business key; \
+                 nothing was accepted, and the server's log says why",
             ),
         }
     }

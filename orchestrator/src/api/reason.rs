@@ -4,7 +4,7 @@ use saga_serve::Retry::{self, Never, Safe, SameKey};
 
 /// Every reason code that a status of the engine carries, by name. Those of what is refused in
 /// front of a method are in `saga-serve`.
-const REASONS: [(&str, Retry); 63] = [
+const REASONS: [(&str, Retry); 64] = [
     ("ACTOR_MISSING", Never),
     ("BEGIN_MISSING", Never),
     ("BUSINESS_KEY_INVALID", Never),
@@ -31,6 +31,7 @@ const REASONS: [(&str, Retry); 63] = [
     ("INTERNAL_FAULT", SameKey),
     ("LIMIT_INVALID", Never),
     ("LOG_MOVED_ON", Never),
+    ("LOG_REFUSES", SameKey),
     ("LOG_UNAVAILABLE", SameKey),
     ("LOG_WENT_BACK", Safe),
     ("NOTHING_CHECKED", Never),

@@ -180,7 +180,11 @@ impl Engine {
             }
             Err(AppendError::Closed) => Err(StartError::Stopping),
             Err(AppendError::Unavailable) => Err(StartError::LogUnavailable),
-            Err(refused) => Err(StartError::Refused(refused)),
+            Err(refused) => {
+                let error: &dyn std::error::Error = &refused;
+                tracing::error!(error, business_key, "the log refuses to take a saga in");
+                Err(StartError::Refused(refused))
+            }
         }
     }
 

@@ -126,7 +126,7 @@ pub(super) async fn blocker(
         .bind(saga.map(|saga| saga.0))
         .fetch_optional(connection)
         .await
-        .map_err(|error| super::classify("write", error))?;
+        .map_err(|error| super::unavailable("write", error))?;
     Ok(who.unwrap_or_else(|| "somebody else".to_owned()))
 }
 

@@ -11,3 +11,4 @@ mod outages;
 mod pooler;
 mod postgres;
 mod sqlite;
+mod timeline;

@@ -143,16 +143,16 @@ async fn limits_of_time_that_are_meant_for_people_do_not_end_our_work() {
     let limits =
         ["statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"];
     for limit in limits {
-        let set = format!("alter database {} set {limit} = '30ms'", database.name);
+        let set = format!("alter database {} set {limit} = '400ms'", database.name);
         admin.execute(AssertSqlSafe(set)).await.unwrap();
     }
     // They are in force: whoever comes now is held to them.
-    let slow = "/* slow */ select pg_sleep(1)";
+    let slow = "/* slow */ select pg_sleep(5)";
     assert!(database.connect().await.execute(slow).await.is_err());
 
     let store = saga_log::open(&database.url, MIGRATE).await.unwrap();
     write_new(&*store, &[start(1, running(None))]).await;
-    admin.execute("/* idle */ select pg_sleep(0.1)").await.unwrap();
+    admin.execute("/* idle */ select pg_sleep(1)").await.unwrap();
     write_new(&*store, &[step(1, 2)]).await;
     assert_eq!(append_ids(&*store, 1).await.len(), 2);
 }
