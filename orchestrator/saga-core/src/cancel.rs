@@ -2,7 +2,9 @@
 //! nothing. Whoever is told [`CancelEffect::TurnsBack`] or [`CancelEffect::TooLate`] is
 //! never told anything else about the same saga later (F81, F82).
 
-use crate::{definition::Definition, event::Ending, phase::StepPhase, state::State};
+use crate::{
+    definition::Definition, event::Ending, next::open_behind_pivot, phase::StepPhase, state::State,
+};
 
 /// What a request to turn back does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +37,8 @@ pub fn cancel_effect(definition: &Definition, state: &State) -> CancelEffect {
         return CancelEffect::TurnsBack;
     }
     match definition.pivot().map(|pivot| state.step(pivot)) {
-        Some(pivot) if pivot.phase == StepPhase::Applied => CancelEffect::TooLate,
+        _ if state.passed_pivot(definition) => CancelEffect::TooLate,
+        _ if open_behind_pivot(definition, state).next().is_some() => CancelEffect::Undecided,
         Some(pivot) if pivot.may_stand() && state.ended().is_some() => {
             CancelEffect::Ended(Ending::Closed)
         }

@@ -332,6 +332,12 @@ impl Definition {
         self.pivot().is_some_and(|pivot| self.ancestors(index).contains(pivot))
     }
 
+    /// The calls that come after the pivot.
+    pub(crate) fn called_behind_pivot(&self) -> impl Iterator<Item = StepIndex> {
+        self.indices()
+            .filter(|index| self.step(*index).kind == StepKind::Call && self.is_after_pivot(*index))
+    }
+
     /// Every step that `index` waits for, directly or not.
     #[must_use]
     pub fn ancestors(&self, index: StepIndex) -> StepSet {

@@ -133,12 +133,15 @@ fn call(step: StepIndex, direction: event::Direction, attempt: u32) -> Option<wi
     Some(wire::Call { step: step.0.into(), backward, attempt })
 }
 
+fn direction(backward: bool) -> event::Direction {
+    if backward { event::Direction::Backward } else { event::Direction::Forward }
+}
+
 fn decoded_call(
     call: Option<wire::Call>,
 ) -> Result<(StepIndex, event::Direction, u32), DecodeError> {
     let call = call.unwrap_or_default();
-    let direction =
-        if call.backward { event::Direction::Backward } else { event::Direction::Forward };
+    let direction = direction(call.backward);
     Ok((step_index(call.step)?, direction, call.attempt))
 }
 

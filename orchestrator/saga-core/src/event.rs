@@ -187,8 +187,9 @@ pub enum OperatorAct {
     /// Try what is waiting now.
     Retry,
     /// The outcome of the step's open call, found out by looking at the participant. `reply`
-    /// is what later steps may read.
-    Settle { step: StepIndex, settled: Settled, reply: Option<Bytes> },
+    /// is what later steps may read. `call` is the one that the person looked at: another one
+    /// may be open by now. `None`, in logs of before: whichever is.
+    Settle { step: StepIndex, call: Option<Direction>, settled: Settled, reply: Option<Bytes> },
     /// Make the step's refused call again as another operation, under an id of its own.
     Renew { step: StepIndex },
     /// End the saga as it is. What is left behind is left behind.

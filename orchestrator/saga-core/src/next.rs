@@ -272,18 +272,59 @@ fn turn_back(
     held: StepSet,
     reason: TurnBackReason,
 ) -> Next {
+    let mut plan = Plan::new(held);
     let pivot = definition.pivot().filter(|index| state.step(*index).may_stand());
     let Some(index) = pivot else {
-        return Next::Do(vec![Action::TurnBack { reason }]);
+        return match ask_behind_pivot(definition, state, now_ms, &mut plan) {
+            true => plan.into_next(),
+            false => Next::Do(vec![Action::TurnBack { reason }]),
+        };
     };
     let phase = state.step(index).phase;
-    let mut plan = Plan::new(held);
     if state.step(index).may_have_begun_unseen() {
         plan.now(Action::Inquire { step: index, inquiry: 1 });
     } else if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
         Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
     }
     plan.into_next()
+}
+
+/// Whether what comes behind the pivot has to be asked about first.
+fn ask_behind_pivot(definition: &Definition, state: &State, now_ms: u64, plan: &mut Plan) -> bool {
+    let mut asks = false;
+    for index in open_behind_pivot(definition, state) {
+        asks = true;
+        let step = state.step(index);
+        if step.may_have_begun_unseen() {
+            plan.now(Action::Inquire { step: index, inquiry: 1 });
+        } else if let StepPhase::Open { tries, last, pause, .. } = step.phase {
+            Open { index, tries, last, pause }.settle(definition, state, now_ms, plan);
+        }
+    }
+    asks
+}
+
+/// The calls behind the pivot of which nobody knows whether they took effect, where that tells
+/// whether the pivot was passed in rows that the log has lost: of a wait nobody can be asked, nor
+/// of a call whose participant keeps no log.
+pub(crate) fn open_behind_pivot(
+    definition: &Definition,
+    state: &State,
+) -> impl Iterator<Item = StepIndex> {
+    let is_asked_itself = definition.pivot().is_some_and(|pivot| {
+        let step = definition.step(pivot);
+        step.kind == StepKind::Call && step.on_unknown == OnUnknown::Resolve
+    });
+    let behind =
+        (state.has_lost_rows() && !is_asked_itself).then(|| definition.called_behind_pivot());
+    behind.into_iter().flatten().filter(|index| {
+        let step = state.step(*index);
+        let is_open = matches!(
+            step.phase,
+            StepPhase::Inquiring { .. } | StepPhase::Open { direction: Direction::Forward, .. }
+        );
+        is_open || step.may_have_begun_unseen()
+    })
 }
 
 fn next_backward(definition: &Definition, state: &State, now_ms: u64, held: StepSet) -> Next {

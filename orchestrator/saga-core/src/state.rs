@@ -30,6 +30,8 @@ pub struct State {
     epoch: Epoch,
     /// The epoch of the log up to which its rows are known to be whole.
     log_epoch: u64,
+    /// Whether the log has lost rows since the saga began.
+    lost_rows: bool,
     steps: Vec<StepState>,
     cancelled: Option<By>,
     turned_back: Option<TurnBackReason>,
@@ -68,6 +70,7 @@ impl State {
             owner: started.node,
             epoch: Epoch(1),
             log_epoch: started.log_epoch.max(1),
+            lost_rows: started.after_loss,
             steps: definition.steps.iter().map(StepState::untouched).collect(),
             cancelled: None,
             turned_back: None,
@@ -129,7 +132,14 @@ impl State {
             Event::OperatorActed { act: OperatorAct::Retry, .. } => self.retry_steps(|_| true),
             Event::OperatorActed { act: OperatorAct::Close, .. } => self.closing = true,
             Event::OperatorActed {
-                act: OperatorAct::Settle { step, settled, reply },
+                act: OperatorAct::Settle { step, call: Some(call), reply, .. },
+                ..
+            } if self.call_in_question(*step, reply.is_some()) != Some(*call) => {
+                let phase = self.steps.get(step.at()).map(|it| it.phase);
+                return Err(Illegal { event: event.kind(), step: Some(*step), phase });
+            }
+            Event::OperatorActed {
+                act: OperatorAct::Settle { step, settled, reply, .. },
                 actor,
                 reason,
                 at_ms,
@@ -152,6 +162,20 @@ impl State {
             step.phase = after.unwrap_or(step.phase);
             step.hurry_recall();
         }
+    }
+
+    /// The call of the step of which a person would say what became of it, with or without the
+    /// reply of its action. `None`: there is no such step.
+    #[must_use]
+    pub fn call_in_question(&self, step: StepIndex, with_reply: bool) -> Option<Direction> {
+        let is_undo = match self.steps.get(step.at())?.phase {
+            StepPhase::Open { direction, .. } => direction == Direction::Backward,
+            StepPhase::Unrenderable { direction: Direction::Backward } => {
+                !self.is_unread(step, with_reply)
+            }
+            _ => false,
+        };
+        Some(if is_undo { Direction::Backward } else { Direction::Forward })
     }
 
     /// Whether what a person says of this step is about the reply of its action: also where the
@@ -364,9 +388,12 @@ impl State {
         self.ended
     }
 
-    /// Whether the pivot is applied: from then on the saga goes only forward.
+    /// Whether the pivot is applied: from then on the saga goes only forward. What is applied
+    /// behind it shows that it was, in rows that the log has lost.
     #[must_use]
     pub fn passed_pivot(&self, definition: &Definition) -> bool {
-        definition.pivot().is_some_and(|pivot| self.step(pivot).phase == StepPhase::Applied)
+        let is_applied = |index| self.step(index).phase == StepPhase::Applied;
+        definition.pivot().is_some_and(is_applied)
+            || self.lost_rows && definition.called_behind_pivot().any(is_applied)
     }
 }

@@ -90,8 +90,12 @@ fn a_saga_with_a_doubt_is_not_compensated() {
     refuses(&out, ended(Ending::Compensated));
     let doubtful = [unknown(FIRST), vec![turned_back()]].concat();
     refuses(&doubtful, ended(Ending::Compensated));
-    let settled =
-        acted(OperatorAct::Settle { step: FIRST, settled: Settled::NotApplied, reply: None });
+    let settled = acted(OperatorAct::Settle {
+        step: FIRST,
+        call: None,
+        settled: Settled::NotApplied,
+        reply: None,
+    });
     accepts(&[doubtful, vec![settled]].concat(), ended(Ending::Compensated));
 }
 
@@ -151,8 +155,12 @@ fn what_surely_did_nothing_is_not_called_again_once_the_saga_turned_back() {
 /// Else a person could make the pivot stand behind the turning back.
 #[test]
 fn what_surely_did_nothing_is_not_settled_as_applied_once_the_saga_turned_back() {
-    let settled =
-        acted(OperatorAct::Settle { step: FIRST, settled: Settled::Applied, reply: None });
+    let settled = acted(OperatorAct::Settle {
+        step: FIRST,
+        call: None,
+        settled: Settled::Applied,
+        reply: None,
+    });
     let rejected =
         Outcome::Rejected { reason: String::new(), message: String::new(), word: Word::OnRecord };
     let rejected = answered(FIRST, rejected);

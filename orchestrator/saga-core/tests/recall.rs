@@ -193,7 +193,8 @@ fn a_reply_that_was_too_large_is_missing_until_a_person_gives_it() {
     let state =
         state_of(&definition()).then(intended(Forward, 1, 0)).then(answered(Forward, 1, unread, 0));
     assert!(state.step(CALL).unread);
-    let settle = |settled, reply| acted(OperatorAct::Settle { step: CALL, settled, reply });
+    let settle =
+        |settled, reply| acted(OperatorAct::Settle { step: CALL, call: None, settled, reply });
     state.refuses(&settle(Settled::NotApplied, None));
     let read = state.then(settle(Settled::Applied, Some(Bytes::from_static(b"it"))));
     assert!(!read.step(CALL).unread);

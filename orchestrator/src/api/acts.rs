@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use saga_core::{
-    Direction, Ending, Event, OperatorAct, Settled, StepIndex, StepPhase,
+    Direction, Ending, Event, OperatorAct, Settled, StepIndex,
     explain::{self, StepView},
     offer,
 };
@@ -63,24 +63,32 @@ pub(super) async fn force(
             return Err(invalid("OUTCOME_MISSING", "outcome", "say applied or not applied"));
         }
     };
-    let call = field::known("call", request.call)?;
+    let call = match field::known("call", request.call)? {
+        StepCall::Unspecified => None,
+        StepCall::Action => Some(Direction::Forward),
+        StepCall::Compensation => Some(Direction::Backward),
+    };
     let snapshot = look(engine, request.name).await?;
     let step = step_index(&snapshot, &request.step)?;
     let reply = reply(&snapshot, step, settled, &request.reply_json)?;
     let has_reply = reply.is_some();
     let signature = Signature { actor: request.actor, reason: request.reason, request_id };
-    let act = signature.act(engine, OperatorAct::Settle { step, settled, reply });
+    // Whoever does not say which call is meant, means the one that is in question now, and no
+    // other that may be by the time that this is written.
+    let open = snapshot.state.call_in_question(step, has_reply);
+    let settle = |call| OperatorAct::Settle { step, call, settled, reply: reply.clone() };
+    let asked = signature.act(engine, settle(call));
     let mut after = snapshot;
-    if !repeat::is_done(engine, &after, &act).await? {
+    if !repeat::is_done(engine, &after, &asked).await? {
         ready(engine, &after, request.expected_version).await?;
-        if !offer::may_settle(&after.definition.core, &after.state, step, settled)
-            || !is_meant(&after, step, call, has_reply)
-        {
+        let is_meant = call.is_none() || call == open;
+        if !offer::may_settle(&after.definition.core, &after.state, step, settled) || !is_meant {
             return Err(nothing_to_settle(&after, step, settled));
         }
-        if has_reply && !is_meant(&after, step, StepCall::Action, true) {
+        if has_reply && open != Some(Direction::Forward) {
             return Err(no_reply());
         }
+        let act = with_act(asked, settle(open));
         // Its driver leaves out what does not fit any more.
         let done = do_once(engine, &after, &act, request.expected_version).await?;
         let now = engine.snapshot(after.row.saga).await?;
@@ -191,6 +199,14 @@ impl Signature {
     }
 }
 
+/// The same of the same person, and this is what is done.
+fn with_act(mut asked: Event, what: OperatorAct) -> Event {
+    if let Event::OperatorActed { act, .. } = &mut asked {
+        *act = what;
+    }
+    asked
+}
+
 /// Records an act, where the saga is in this version still (0: in any). `None`: it does not fit
 /// the saga any more, and was left out.
 async fn do_once(
@@ -205,7 +221,7 @@ async fn do_once(
         Err(error) => return Err(error.into()),
     }
     let after = engine.snapshot(before.row.saga).await?;
-    if repeat::is_done(engine, &after, act).await? {
+    if repeat::is_done_behind(engine, &after, before.version, act).await? {
         return Ok(Some(()));
     }
     repeat::still_at(engine, &after, expected_version).await?;
@@ -214,22 +230,6 @@ async fn do_once(
 
 fn shown(engine: &Engine, snapshot: &Snapshot) -> pb::Saga {
     view::saga(snapshot, engine.shared.clock.now_ms())
-}
-
-/// Whether the call that is in question is the one that the person means. With a reply that could
-/// not be kept, it is the action.
-fn is_meant(snapshot: &Snapshot, step: StepIndex, call: StepCall, has_reply: bool) -> bool {
-    let step = snapshot.state.step(step);
-    let is_undo = match step.phase {
-        StepPhase::Open { direction: Direction::Backward, .. } => true,
-        StepPhase::Unrenderable { direction: Direction::Backward } => !(has_reply && step.unread),
-        _ => false,
-    };
-    match call {
-        StepCall::Unspecified => true,
-        StepCall::Action => !is_undo,
-        StepCall::Compensation => is_undo,
-    }
 }
 
 /// What the action replied, as a person found out.

@@ -41,7 +41,7 @@ pub(super) async fn cancel(
             // It ended meanwhile, or another node was told the same; the log says how.
             Err(ReachError::DoesNotFit) => {
                 let now = engine.snapshot(saga).await?;
-                if !repeat::is_done(engine, &now, &asked).await? {
+                if !repeat::is_done_behind(engine, &now, before.version, &asked).await? {
                     repeat::still_at(engine, &now, expected_version).await?;
                 }
             }

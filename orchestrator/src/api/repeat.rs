@@ -4,7 +4,7 @@
 //! became of the saga since, and another one under the same id is refused. What was asked is in
 //! the saga's log, and nowhere else.
 
-use saga_core::{Event, encoding};
+use saga_core::{Event, OperatorAct, encoding};
 use saga_log::LogRow;
 use tonic::{Code, Status};
 
@@ -31,10 +31,23 @@ pub(super) async fn is_done(
     snapshot: &Snapshot,
     act: &Event,
 ) -> Result<bool, Status> {
+    is_done_behind(engine, snapshot, 0, act).await
+}
+
+/// Whether this act is in the saga's log behind this version, before which it surely is not.
+///
+/// # Errors
+///
+/// Another act is there under its request id: nothing was done. Or the log cannot be read.
+pub(super) async fn is_done_behind(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    mut after: u64,
+    act: &Event,
+) -> Result<bool, Status> {
     let Some(request_id) = act.request_id().filter(|it| snapshot.state.has_heard(it)) else {
         return Ok(false);
     };
-    let mut after = 0;
     loop {
         let rows = engine.rows(snapshot.row.saga, after, ROWS_AT_ONCE).await?;
         for row in &rows {
@@ -119,9 +132,20 @@ fn asks_the_same(done: &Event, act: &Event) -> bool {
         (
             Event::OperatorActed { actor, reason, act, .. },
             Event::OperatorActed { actor: by, reason: why, act: does, .. },
-        ) => (actor, reason, act) == (by, why, does),
+        ) => (actor, reason) == (by, why) && is_same_act(act, does),
         _ => false,
     }
+}
+
+/// Who does not say which call is settled means the one that was.
+fn is_same_act(done: &OperatorAct, asked: &OperatorAct) -> bool {
+    let mut done = done.clone();
+    if let (OperatorAct::Settle { call, .. }, OperatorAct::Settle { call: None, .. }) =
+        (&mut done, asked)
+    {
+        *call = None;
+    }
+    done == *asked
 }
 
 fn reused(snapshot: &Snapshot, row: &LogRow, done: &Event) -> Status {

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use saga_core::{Event, SagaId};
+use saga_core::{Direction, Event, OperationId, Outcome, SagaId, StepPhase};
 
 use super::{Answer, Answered, Run};
 use crate::engine::{Engine, ReachError, Shared};
@@ -56,11 +56,32 @@ async fn tell(engine: &Engine, saga: SagaId, Answered { operation, fact }: Answe
                 return;
             }
             Err(ReachError::DoesNotFit | ReachError::NotFound) => {
-                return tracing::debug!(saga.id = %saga, "an answer came too late and is left out");
+                return left_out(engine, saga, operation, &fact).await;
             }
             Err(error) => tracing::debug!(saga.id = %saga, %error, "an answer waits for the log"),
         }
         tokio::time::sleep(PAUSE).await;
     }
     tracing::warn!(saga.id = %saga, "the answer to a call is lost: the log could not be asked");
+}
+
+/// Nobody needs an answer that says what is known. One that says that something was done, where
+/// the log has it as never done, is for a person.
+async fn left_out(engine: &Engine, saga: SagaId, operation: OperationId, fact: &Event) {
+    if let Event::Answered { step, direction: Direction::Forward, outcome, .. } = fact
+        && matches!(outcome, Outcome::Applied { .. } | Outcome::AppliedUnread { .. })
+        && let Ok(now) = engine.snapshot(saga).await
+        && matches!(now.state.step(*step).phase, StepPhase::Fenced | StepPhase::Rejected)
+    {
+        let step = &now.definition.core.step(*step).name;
+        tracing::warn!(
+            saga.id = %saga,
+            operation.id = %operation.0,
+            step,
+            "a participant says that it did what the saga's log has as never done: it stands there, \
+             and nothing undoes it"
+        );
+        return;
+    }
+    tracing::debug!(saga.id = %saga, "an answer came too late and is left out");
 }

@@ -149,7 +149,12 @@ async fn an_operator_settles_what_the_engine_cannot_find_out() {
     let settled = Event::OperatorActed {
         actor: "ann".to_owned(),
         reason: "done by hand".to_owned(),
-        act: OperatorAct::Settle { step: StepIndex(3), settled: Settled::Applied, reply: None },
+        act: OperatorAct::Settle {
+            step: StepIndex(3),
+            call: None,
+            settled: Settled::Applied,
+            reply: None,
+        },
         at_ms: 1,
         request_id: String::new(),
     };

@@ -195,10 +195,15 @@ fn acts(remedy: &str, step: StepIndex) -> Vec<OperatorAct> {
     }
     if remedy.contains("--outcome applied") {
         let reply = remedy.contains("--reply").then(Bytes::new);
-        acts.push(OperatorAct::Settle { step, settled: Settled::Applied, reply });
+        acts.push(OperatorAct::Settle { step, call: None, settled: Settled::Applied, reply });
     }
     if remedy.contains("not-applied") {
-        acts.push(OperatorAct::Settle { step, settled: Settled::NotApplied, reply: None });
+        acts.push(OperatorAct::Settle {
+            step,
+            call: None,
+            settled: Settled::NotApplied,
+            reply: None,
+        });
     }
     acts
 }

@@ -217,8 +217,12 @@ fn a_refused_compensation_is_explained_and_settled_by_a_person() {
         let (reason, step) = until_stuck(&cluster, saga).await;
         assert_eq!((&*reason, &*step), ("COMPENSATION_REJECTED", "verify_payment"));
         let step = deployed::find("place-order").unwrap().core().index_of("verify_payment");
-        let settle =
-            OperatorAct::Settle { step: step.unwrap(), settled: Settled::Applied, reply: None };
+        let settle = OperatorAct::Settle {
+            step: step.unwrap(),
+            call: None,
+            settled: Settled::Applied,
+            reply: None,
+        };
         act(&cluster, saga, settle).await;
         assert!(cluster.ends_within(saga, BACKOFF).await);
         let world = cluster.world.lock();

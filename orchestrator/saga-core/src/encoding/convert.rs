@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    DecodeError, step_index,
+    DecodeError, direction, step_index,
     wire::{
         Act, ActKind, BackReason, Ending, Learned, LearnedKind, TurnedBack, VerdictKind, WaitEnded,
     },
@@ -11,8 +11,8 @@ use super::{
 use crate::{
     definition::{OnTimeout, StepIndex},
     event::{
-        self, Contradiction, NotDone, OperatorAct, Outcome, Resolution, Settled, TurnBackReason,
-        UnknownCause, Verdict, Word,
+        self, Contradiction, Direction, NotDone, OperatorAct, Outcome, Resolution, Settled,
+        TurnBackReason, UnknownCause, Verdict, Word,
     },
 };
 
@@ -229,18 +229,19 @@ impl TryFrom<TurnedBack> for TurnBackReason {
 
 impl From<&OperatorAct> for Act {
     fn from(act: &OperatorAct) -> Self {
-        let (kind, step, reply) = match act {
-            OperatorAct::Retry => (ActKind::Retry, 0, None),
-            OperatorAct::Settle { step, settled: Settled::Applied, reply } => {
-                (ActKind::SettleApplied, step.0, reply.clone())
+        let (kind, step, call, reply) = match act {
+            OperatorAct::Retry => (ActKind::Retry, 0, None, None),
+            OperatorAct::Settle { step, call, settled: Settled::Applied, reply } => {
+                (ActKind::SettleApplied, step.0, *call, reply.clone())
             }
-            OperatorAct::Settle { step, settled: Settled::NotApplied, reply } => {
-                (ActKind::SettleNotApplied, step.0, reply.clone())
+            OperatorAct::Settle { step, call, settled: Settled::NotApplied, reply } => {
+                (ActKind::SettleNotApplied, step.0, *call, reply.clone())
             }
-            OperatorAct::Renew { step } => (ActKind::Renew, step.0, None),
-            OperatorAct::Close => (ActKind::Close, 0, None),
+            OperatorAct::Renew { step } => (ActKind::Renew, step.0, None, None),
+            OperatorAct::Close => (ActKind::Close, 0, None, None),
         };
-        Self { kind: kind.into(), step: step.into(), reply }
+        let backward = call.map(|it| it == Direction::Backward);
+        Self { kind: kind.into(), step: step.into(), reply, backward }
     }
 }
 
@@ -250,7 +251,8 @@ impl TryFrom<Act> for OperatorAct {
     fn try_from(act: Act) -> Result<Self, DecodeError> {
         let step = step_index(act.step)?;
         let kind = act.kind();
-        let settle = |settled| Self::Settle { step, settled, reply: act.reply };
+        let call = act.backward.map(direction);
+        let settle = |settled| Self::Settle { step, call, settled, reply: act.reply };
         match kind {
             ActKind::Retry => Ok(Self::Retry),
             ActKind::SettleApplied => Ok(settle(Settled::Applied)),

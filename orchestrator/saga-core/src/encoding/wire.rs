@@ -199,6 +199,9 @@ pub(super) struct Act {
     pub(super) step: u32,
     #[prost(bytes = "bytes", optional, tag = "3")]
     pub(super) reply: Option<Bytes>,
+    /// Which call of the step is settled. Absent: whichever is open.
+    #[prost(bool, optional, tag = "4")]
+    pub(super) backward: Option<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

@@ -24,7 +24,12 @@ pub(super) fn answered_phase(
             open(tries, Last::Refused, Pause::After { at_ms })
         }
         (Backward, Learned::Applied) => StepPhase::Undone,
-        (Backward, Learned::Rejected | Learned::Refused) => {
+        // On record for all of its attempts: none of them has undone anything.
+        (Backward, Learned::Rejected) => {
+            let tries = Tries { failures, in_doubt: false, ..tries };
+            open(tries, Last::Refused, Pause::After { at_ms })
+        }
+        (Backward, Learned::Refused) => {
             open(Tries { failures, ..tries }, Last::Refused, Pause::After { at_ms })
         }
         // Our own inquiry has fenced it: the call came late, and this is the expected answer.

@@ -1,13 +1,15 @@
 //! Which requests from outside a saga's log holds, so that each of them acts once however
 //! often it is sent, and to whichever nodes.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::event::Event;
 
 /// The requests of one log. What each of them says is in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard(Vec<Uuid>);
+pub(super) struct Heard(BTreeSet<Uuid>);
 
 impl Heard {
     pub(super) fn holds(&self, request_id: &str) -> bool {
@@ -23,7 +25,7 @@ impl Heard {
 
     pub(super) fn remember(&mut self, event: &Event) {
         if let Some(request_id) = event.request_id() {
-            self.0.push(short(request_id));
+            self.0.insert(short(request_id));
         }
     }
 }

@@ -30,6 +30,12 @@ impl State {
         self.log_epoch
     }
 
+    /// Whether the log has lost rows since the saga began.
+    #[must_use]
+    pub fn has_lost_rows(&self) -> bool {
+        self.lost_rows
+    }
+
     /// Rows were lost. Also of a saga that has turned back by what is left: the row that says so
     /// may have been written behind the loss, by a node that had not heard of it.
     pub(super) fn lose_rows(&mut self, log_epoch: u64, at_ms: u64) -> Result<(), Illegal> {
@@ -37,6 +43,7 @@ impl State {
             return Err(Illegal { event: "LogWentBack", step: None, phase: None });
         }
         self.log_epoch = log_epoch;
+        self.lost_rows = true;
         let goes_back = self.turned_back.is_some();
         // Nothing is called again, on the way back, only to learn whether it was.
         let asked = self.steps.iter_mut().filter(|step| step.is_asked || !goes_back);
@@ -156,9 +163,11 @@ impl StepState {
             Resolution::Applied { .. } => self.find_undone(),
             // The old id is of no use any more: where it is undone, that is another operation.
             Resolution::Fenced => self.generations.compensation += 1,
-            // Who cannot be asked tells as little as participants that keep no log.
-            Resolution::Rejected { .. } | Resolution::Unsupported { .. } => {}
-            Resolution::InProgress
+            Resolution::Rejected { .. } => {}
+            // Who says for a moment that he cannot be asked, as a gateway does or an old replica,
+            // has not said that the effect stands.
+            Resolution::Unsupported { .. }
+            | Resolution::InProgress
             | Resolution::Unanswered { .. }
             | Resolution::Reversed
             | Resolution::TooOld { .. } => {

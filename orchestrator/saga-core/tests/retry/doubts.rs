@@ -211,6 +211,7 @@ fn a_reply_over_the_limit_is_missed_only_where_it_is_read() {
     let reply = Some(bytes::Bytes::from_static(b"reply"));
     let told = missed.acted(OperatorAct::Settle {
         step: FIRST,
+        call: None,
         settled: Settled::Applied,
         reply: reply.clone(),
     });
@@ -229,7 +230,8 @@ fn an_undo_that_reads_a_reply_over_the_limit_is_made_once_it_is_told() {
     let back = Saga::of(definition()).answered(FIRST, Forward, 1, unread).turned_back();
     let missed = back.then(unrenderable);
     assert_eq!(reason(&missed), Some("REPLY_UNREAD"));
-    let settle = |reply| OperatorAct::Settle { step: FIRST, settled: Settled::Applied, reply };
+    let settle =
+        |reply| OperatorAct::Settle { step: FIRST, call: None, settled: Settled::Applied, reply };
     let told = missed.clone().acted(settle(Some(bytes::Bytes::from_static(b"reply"))));
     assert_eq!(reason(&told), None);
     told.does(call(FIRST, Backward, 1));
@@ -297,7 +299,7 @@ fn nothing_to_undo() -> Outcome {
 }
 
 fn settle(step: StepIndex, settled: Settled) -> OperatorAct {
-    OperatorAct::Settle { step, settled, reply: None }
+    OperatorAct::Settle { step, call: None, settled, reply: None }
 }
 
 fn inquire(step: StepIndex, inquiry: u32) -> Action {

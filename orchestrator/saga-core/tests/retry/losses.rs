@@ -6,8 +6,8 @@ use saga_core::{
     Action, CancelEffect, Contradiction, Definition,
     Direction::{Backward, Forward},
     Ending, Event, Next, OnUnknown, OperationRoot, OperatorAct, Outcome, Recall, Resolution,
-    SagaId, Settled, Started, State, StepIndex, StepPhase, TurnBackReason, Word, cancel_effect,
-    encoding,
+    SagaId, Settled, Started, State, StepIndex, StepKind, StepPhase, StepSet, TurnBackReason, Word,
+    cancel_effect, encoding,
     explain::{Because, StepView, UndoView, because, step_view, undo_view},
     offers, stuck,
 };
@@ -73,7 +73,7 @@ fn who_does_not_tell_is_asked_again_and_shown_to_a_person() {
     assert_eq!(reason, Some(("OUTCOME_UNKNOWN", FIRST)));
 
     let settle = |settled| {
-        let act = OperatorAct::Settle { step: FIRST, settled, reply: None };
+        let act = OperatorAct::Settle { step: FIRST, call: None, settled, reply: None };
         let offered = offers(&all.definition, &all.state, 0);
         assert!(offered.contains(&saga_core::Offer::Settle { step: FIRST, settled }));
         all.clone().acted(act)
@@ -258,4 +258,31 @@ fn applied() -> Resolution {
 
 fn done() -> Outcome {
     Outcome::Applied { reply: Bytes::new() }
+}
+
+/// A wait was the pivot: nobody can be asked whether it was over, and what is behind it tells.
+#[test]
+fn what_is_behind_a_pivot_that_nobody_can_be_asked_about_tells_whether_it_was_passed() {
+    for (kind, on_unknown) in [
+        (StepKind::Wait { timer: None }, OnUnknown::Resolve),
+        (StepKind::Call, OnUnknown::Retry),
+        (StepKind::Call, OnUnknown::Park),
+        (StepKind::Call, OnUnknown::FinishThenUndo),
+    ] {
+        let mut definition = definition();
+        let pivot = &mut definition.steps[PIVOT.at()];
+        (pivot.kind, pivot.on_unknown) = (kind, on_unknown);
+        definition.steps[LAST.at()].after = StepSet::EMPTY.with(PIVOT);
+        let saga = lost(Saga::of(definition)).cancelled();
+        saga.does(inquire(LAST, 1));
+        let fenced = saga.clone().resolved(LAST, 1, Resolution::Fenced);
+        fenced.does(Action::TurnBack { reason: TurnBackReason::Cancelled });
+        let unknown = saga.clone().resolved(LAST, 1, unanswered());
+        assert!(matches!(unknown.next(), Next::Wait { until_ms: Some(_) }), "{kind:?}");
+
+        let passed = saga.resolved(LAST, 1, applied());
+        assert_eq!(cancel_effect(&passed.definition, &passed.state), CancelEffect::TooLate);
+        let turns_back = |next: &Next| matches!(next, Next::Do(all) if all.iter().any(|it| matches!(it, Action::TurnBack { .. })));
+        assert!(!turns_back(&passed.next()), "{kind:?} {on_unknown:?}");
+    }
 }

@@ -146,7 +146,8 @@ fn behind_the_pivot_a_refusal_a_fence_and_a_run_of_failures_are_shown() {
     let refused = behind().answered(LAST, Forward, 1, rejected());
     assert_eq!(reason(&refused), Some("REJECTED_AFTER_PIVOT"));
 
-    let not_applied = OperatorAct::Settle { step: LAST, settled: Settled::NotApplied, reply: None };
+    let not_applied =
+        OperatorAct::Settle { step: LAST, call: None, settled: Settled::NotApplied, reply: None };
     let fenced = behind().answered(LAST, Forward, 1, unknown()).acted(not_applied);
     assert_eq!(reason(&fenced), Some("REJECTED_AFTER_PIVOT"));
 
@@ -156,7 +157,7 @@ fn behind_the_pivot_a_refusal_a_fence_and_a_run_of_failures_are_shown() {
 
 #[test]
 fn what_a_person_did_by_hand_behind_the_pivot_ends_the_saga() {
-    let settle = |settled| OperatorAct::Settle { step: LAST, settled, reply: None };
+    let settle = |settled| OperatorAct::Settle { step: LAST, call: None, settled, reply: None };
     let behind = || saga().applied(FIRST).applied(PIVOT);
     let refused = behind().answered(LAST, Forward, 1, rejected());
     let fenced = behind().answered(LAST, Forward, 1, unknown()).acted(settle(Settled::NotApplied));
@@ -229,7 +230,8 @@ fn what_the_action_met_is_not_held_against_the_compensation() {
 
 #[test]
 fn what_a_person_settled_is_no_trouble_any_more() {
-    let applied = OperatorAct::Settle { step: FIRST, settled: Settled::Applied, reply: None };
+    let applied =
+        OperatorAct::Settle { step: FIRST, call: None, settled: Settled::Applied, reply: None };
     let saga = saga().answered(FIRST, Forward, 1, unknown()).acted(applied);
     assert_eq!(saga.state.step(FIRST).troubled_since_ms, None);
     assert_eq!(saga.state.step(FIRST).last_trouble, None);

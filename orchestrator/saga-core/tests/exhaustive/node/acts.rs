@@ -26,7 +26,7 @@ impl Node {
                 Settled::Applied
             }
         };
-        self.acted(OperatorAct::Settle { step, settled, reply: None })
+        self.acted(OperatorAct::Settle { step, call: None, settled, reply: None })
     }
 
     pub(super) fn renew(&mut self, step: StepIndex) -> Event {

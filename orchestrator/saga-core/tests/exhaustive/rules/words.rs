@@ -155,7 +155,7 @@ fn is_taken(definition: &Definition, node: &Node, offer: Offer) -> bool {
     let event = match offer {
         Offer::Retry => node.acted(OperatorAct::Retry),
         Offer::Settle { step, settled } => {
-            node.acted(OperatorAct::Settle { step, settled, reply: None })
+            node.acted(OperatorAct::Settle { step, call: None, settled, reply: None })
         }
         Offer::Renew { step } => node.acted(OperatorAct::Renew { step }),
         Offer::Close => node.acted(OperatorAct::Close),

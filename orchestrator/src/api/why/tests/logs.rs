@@ -168,7 +168,7 @@ pub(super) fn cancelled() -> Vec<Event> {
 }
 
 pub(super) fn settled(step: StepIndex, settled: Settled) -> Vec<Event> {
-    let act = OperatorAct::Settle { step, settled, reply: None };
+    let act = OperatorAct::Settle { step, call: None, settled, reply: None };
     let (actor, reason) = ("bob".to_owned(), "looked".to_owned());
     vec![Event::OperatorActed { actor, reason, act, at_ms: 2_500, request_id: String::new() }]
 }
