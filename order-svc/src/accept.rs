@@ -102,7 +102,9 @@ async fn taken_before(
             "/* taken_before */
             select provider, provider_key from order_claims where order_no = $1
             union all
-            select settling_provider, settling_key from orders where order_no = $1",
+            select settling_provider, settling_key
+            from orders join order_heads using (order_no)
+            where order_no = $1 and (payment_id is not null or status = 'PAYMENT_CONFIRM')",
             &[Arg::Text(&said.order_no)],
         )
         .await?;

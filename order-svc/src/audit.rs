@@ -160,8 +160,8 @@ const RULES: [Rule; 15] = [
             select coupon_id,
                 cast(case when coupon_uses.state = 'RETURNED' then 1 else 0 end as bigint)
                     as returned,
-                cast(case when status in ('CANCELED', 'PAYMENT_OUT_OF_STOCK', 'PAYMENT_RETURNED')
-                    or order_lines.state = 'CANCELED' then 1 else 0 end as bigint) as expected
+                cast(case when status in ('CANCELED', 'PAYMENT_OUT_OF_STOCK', 'PAYMENT_RETURNED',
+                        'PAYMENT_WITHDRAWN') or order_lines.state = 'CANCELED' then 1 else 0 end as bigint) as expected
             from coupon_uses
             join order_heads on order_heads.order_no = coupon_uses.order_no
             left join order_lines on order_lines.order_no = coupon_uses.order_no
@@ -206,7 +206,8 @@ const BALANCES: &str = "/* audit: balances */
     from orders
     left join order_heads on order_heads.order_no = orders.order_no
         and status not in ('PAYMENT_PENDING', 'PAYMENT_CONFIRM', 'PAYMENT_OUT_OF_STOCK',
-            'PAYMENT_NO_PAYMENT_INFO', 'PAYMENT_RETURNED', 'REFUND_COMPLETED')
+            'PAYMENT_NO_PAYMENT_INFO', 'PAYMENT_RETURNED', 'PAYMENT_WITHDRAWN',
+            'REFUND_COMPLETED')
     left join order_lines on order_lines.order_no = order_heads.order_no
         and state <> 'CANCELED'
     group by currency order by currency";

@@ -82,6 +82,13 @@ pub const SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0005_discounts.sql"),
             },
         },
+        Migration {
+            name: "0006_withdrawn",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0006_withdrawn.sql"),
+                sqlite: include_str!("../migrations/sqlite/0006_withdrawn.sql"),
+            },
+        },
     ],
 };
 

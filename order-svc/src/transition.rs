@@ -72,7 +72,9 @@ impl Operation<Orders> for TransitionRequest {
                 delivery::end(tx, &order.order_no, DeliveryState::Delivered).await?;
             }
             // It is never settled any more.
-            OrderStatus::PaymentOutOfStock | OrderStatus::PaymentReturned => {
+            OrderStatus::PaymentOutOfStock
+            | OrderStatus::PaymentReturned
+            | OrderStatus::PaymentWithdrawn => {
                 coupon::give_back(tx, &order.order_no, Cancelled::Order).await?;
             }
             OrderStatus::Canceled => {
@@ -101,7 +103,11 @@ fn checked(request: &TransitionRequest) -> Result<OrderStatus, OperationError> {
         return Err(OperationError::invalid("payment_id", &request.payment_id, remedy));
     }
     // What customers ask for, they ask for by name: an empty field would make everybody the shop.
-    if matches!(to, OrderStatus::CancelRequested | OrderStatus::RefundRequested) {
+    let of_customers = matches!(
+        to,
+        OrderStatus::CancelRequested | OrderStatus::RefundRequested | OrderStatus::PaymentWithdrawn
+    );
+    if of_customers {
         fields::refuse(check_customer(&request.customer_id))?;
     }
     if let Some(Settling { provider, provider_key }) = &request.settling {

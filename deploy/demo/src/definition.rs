@@ -8,10 +8,11 @@
 use std::{fs, io, path::Path};
 
 /// The definitions as the project ships them, by their files.
-pub const SHIPPED: [(&str, &str); 9] = [
+pub const SHIPPED: [(&str, &str); 10] = [
     ("place-order.yaml", include_str!("../../definitions/place-order.yaml")),
     ("place-pending-order.yaml", include_str!("../../definitions/place-pending-order.yaml")),
     ("settle-paid-order.yaml", include_str!("../../definitions/settle-paid-order.yaml")),
+    ("cancel-pending-order.yaml", include_str!("../../definitions/cancel-pending-order.yaml")),
     ("cancel-order.yaml", include_str!("../../definitions/cancel-order.yaml")),
     ("cancel-order-item.yaml", include_str!("../../definitions/cancel-order-item.yaml")),
     ("refund.yaml", include_str!("../../definitions/refund.yaml")),

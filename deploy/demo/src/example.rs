@@ -8,8 +8,9 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use saga_proto::{
     FILE_DESCRIPTOR_SET,
     shop::order::v1::{
-        CancelOrderInput, CancelOrderItemInput, ItemQuantity, PlaceOrderInput,
-        PlacePendingOrderInput, PrepareDeliveryInput, RefundInput, RestockInput, SetStockInput,
+        CancelOrderInput, CancelOrderItemInput, CancelPendingOrderInput, ItemQuantity,
+        PlaceOrderInput, PlacePendingOrderInput, PrepareDeliveryInput, RefundInput, RestockInput,
+        SetStockInput,
     },
 };
 
@@ -131,6 +132,9 @@ pub fn examples() -> anyhow::Result<Vec<Example>> {
     let input = RestockInput { order_no: by(4).0, lines };
     examples.push(made("restock", 4, &("RestockInput", input))?);
     examples.push(paid_later(&baskets[PENDING - 1].input(&catalogue))?);
+    let (order_no, customer_id, reason) = by(PENDING);
+    let input = CancelPendingOrderInput { order_no, customer_id, reason };
+    examples.push(made("cancel-pending-order", PENDING, &("CancelPendingOrderInput", input))?);
     let owner_id = OWNER.to_owned();
     let input = SetStockInput { item_id, on_hand: STOCK, owner_id, ..SetStockInput::default() };
     examples.push(made("set-stock", 1, &("SetStockInput", input))?);

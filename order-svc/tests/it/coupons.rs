@@ -7,16 +7,17 @@ use saga_participant::{
     testkit::{Scratch, new_op_id, with_op_id},
 };
 use saga_proto::shop::order::v1::{
-    AcceptOrderRequest, Coupon, CouponKind, CreatePendingRequest, GetCouponRequest,
-    InsertOrderRequest, IssueCouponRequest, OrderStatus, ReturnCouponsRequest, UseCouponsRequest,
-    UseCouponsResponse, WithdrawOrderRequest,
+    AcceptOrderRequest, Coupon, CouponKind, GetCouponRequest, InsertOrderRequest,
+    IssueCouponRequest, OrderStatus, ReturnCouponsRequest, UseCouponsRequest, UseCouponsResponse,
+    WithdrawOrderRequest,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::shop::{Shop, change, fact, is, line, paid, pending};
+use crate::shop::{Shop, change, fact, is, line, paid};
 
 mod books;
+mod pending;
 
 on_both_databases!(
     s1_3_a_coupon_is_used_once_by_its_customer_while_it_is_valid,
@@ -30,7 +31,6 @@ on_both_databases!(
     a_coupon_is_issued_once,
     coupons_of_an_order_that_came_about_are_not_returned,
     a_coupon_that_expires_before_it_is_used_is_refused_and_the_number_is_free,
-    a_coupon_of_a_pending_order_comes_back_where_it_is_never_settled,
 );
 
 const FOREVER: i64 = 4_000_000_000;
@@ -363,27 +363,5 @@ async fn a_coupon_that_expires_before_it_is_used_is_refused_and_the_number_is_fr
     shop.client().withdraw_order(with_op_id(new_op_id(), undo)).await.unwrap();
     let without = AcceptOrderRequest { coupon_ids: Vec::new(), ..accept };
     shop.client().accept_order(with_op_id(new_op_id(), without)).await.unwrap();
-    shop.assert_sound().await;
-}
-
-async fn a_coupon_of_a_pending_order_comes_back_where_it_is_never_settled(scratch: Scratch) {
-    let shop = Shop::open(scratch).await;
-    for (number, end) in
-        [OrderStatus::PaymentOutOfStock, OrderStatus::PaymentReturned].into_iter().enumerate()
-    {
-        let (coupon_id, order_no) = (format!("k-{number}"), format!("order-{number}"));
-        issue(&shop, coupon(&coupon_id, 85)).await;
-        let used = take(&shop, new_op_id(), wanted(&order_no, &[&coupon_id])).await.unwrap();
-        let order = CreatePendingRequest { lines: used.lines, ..pending(&order_no) };
-        let created = shop.client().create_pending(with_op_id(new_op_id(), order)).await.unwrap();
-        assert_eq!(created.into_inner().total_minor, 850 - 85);
-        let begun = shop.change(new_op_id(), change(&order_no, OrderStatus::PaymentConfirm)).await;
-        let begun = begun.unwrap();
-        // What is paid, and what the goods cost that are sold then.
-        assert_eq!((begun.total_minor, begun.goods_minor), (850 - 85, 850));
-        assert_eq!(user_of(&shop, &coupon_id).await, order_no);
-        shop.change(new_op_id(), change(&order_no, end)).await.unwrap();
-        assert_eq!(user_of(&shop, &coupon_id).await, "");
-    }
     shop.assert_sound().await;
 }

@@ -64,7 +64,10 @@ pub(crate) fn pending(order_no: &str) -> CreatePendingRequest {
 /// A change of status that the shop itself asks for.
 pub(crate) fn change(order_no: &str, to: OrderStatus) -> TransitionRequest {
     let payment_id = if to == OrderStatus::PaymentSuccess { "payment-1" } else { "" };
-    let is_asked_for = matches!(to, OrderStatus::CancelRequested | OrderStatus::RefundRequested);
+    let is_asked_for = matches!(
+        to,
+        OrderStatus::CancelRequested | OrderStatus::RefundRequested | OrderStatus::PaymentWithdrawn
+    );
     TransitionRequest {
         customer_id: if is_asked_for { "customer-1".to_owned() } else { String::new() },
         order_no: order_no.to_owned(),

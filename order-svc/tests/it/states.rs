@@ -4,7 +4,8 @@ use saga_participant::{on_both_databases, testkit::Scratch};
 use saga_proto::shop::order::v1::OrderStatus::{
     self, CancelRejected, CancelRequested, Canceled, Delivered, DeliveryPreparation,
     PartiallyCanceled, PaymentConfirm, PaymentNoPaymentInfo, PaymentOutOfStock, PaymentPending,
-    PaymentReturned, PaymentSuccess, RefundCompleted, RefundRejected, RefundRequested, Unspecified,
+    PaymentReturned, PaymentSuccess, PaymentWithdrawn, RefundCompleted, RefundRejected,
+    RefundRequested, Unspecified,
 };
 use tonic::Code;
 
@@ -16,7 +17,7 @@ on_both_databases!(
     a_rejected_request_leaves_what_was_legal_before,
 );
 
-const ALL: [OrderStatus; 15] = [
+const ALL: [OrderStatus; 16] = [
     PaymentPending,
     PaymentConfirm,
     PaymentSuccess,
@@ -32,21 +33,24 @@ const ALL: [OrderStatus; 15] = [
     DeliveryPreparation,
     Delivered,
     PaymentReturned,
+    PaymentWithdrawn,
 ];
 
 /// How an order comes to a status (PARTIALLY_CANCELED: by the cancel of its second line),
 /// and where it may go from there as a whole.
-const STATES: [(&[OrderStatus], &[OrderStatus]); 24] = [
-    // Only an order that waits for its payment starts the check of one (S0-12).
-    (&[PaymentPending], &[PaymentConfirm]),
+const STATES: [(&[OrderStatus], &[OrderStatus]); 26] = [
+    // Only an order that waits for its payment starts the check of one (S0-12), or is withdrawn.
+    (&[PaymentPending], &[PaymentConfirm, PaymentWithdrawn]),
+    (&[PaymentPending, PaymentWithdrawn], &[]),
     (
         &[PaymentPending, PaymentConfirm],
         &[PaymentSuccess, PaymentOutOfStock, PaymentNoPaymentInfo, PaymentPending, PaymentReturned],
     ),
-    (&[PaymentPending, PaymentConfirm, PaymentPending], &[PaymentConfirm]),
+    (&[PaymentPending, PaymentConfirm, PaymentPending], &[PaymentConfirm, PaymentWithdrawn]),
     (&[PaymentPending, PaymentConfirm, PaymentReturned], &[]),
     (&[PaymentPending, PaymentConfirm, PaymentOutOfStock], &[]),
-    (&[PaymentPending, PaymentConfirm, PaymentNoPaymentInfo], &[PaymentConfirm]),
+    (&[PaymentPending, PaymentConfirm, PaymentNoPaymentInfo], &[PaymentConfirm, PaymentWithdrawn]),
+    (&[PaymentPending, PaymentConfirm, PaymentNoPaymentInfo, PaymentWithdrawn], &[]),
     (&[PaymentPending, PaymentConfirm, PaymentSuccess], FROM_SUCCESS),
     (&[PaymentSuccess], FROM_SUCCESS),
     (&[PaymentSuccess, PartiallyCanceled], FROM_SUCCESS),

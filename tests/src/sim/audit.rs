@@ -186,8 +186,11 @@ fn order_is_whole(shop: &Shop, order_no: &str) -> Option<String> {
         // The buyer may have paid; whoever settles it has not come yet, or was turned away.
         Status::PaymentPending => (money != unasked || goods_left != 0)
             .then(|| format!("I8: not settled, but money {money} and goods {goods:?}")),
-        Status::Canceled | Status::PaymentOutOfStock | Status::PaymentNoPaymentInfo => (money != 0
-            || goods_left != 0)
+        Status::Canceled
+        | Status::PaymentOutOfStock
+        | Status::PaymentReturned
+        | Status::PaymentWithdrawn
+        | Status::PaymentNoPaymentInfo => (money != 0 || goods_left != 0)
             .then(|| format!("I8: {status:?}, but money {money} and goods {goods:?}"))
             .or_else(|| credit_is(shop, order, 0)),
         // The goods may be with the buyer for ever.

@@ -132,7 +132,7 @@ pub fn is_legal(from: Status, to: Status, of_line: bool) -> bool {
     }
     matches!(
         (from, to),
-        (S::PaymentPending | S::PaymentNoPaymentInfo, S::PaymentConfirm)
+        (S::PaymentPending | S::PaymentNoPaymentInfo, S::PaymentConfirm | S::PaymentWithdrawn)
             | (
                 S::PaymentConfirm,
                 S::PaymentSuccess

@@ -50,7 +50,7 @@ pub struct Scenario {
 }
 
 /// One line for each definition.
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 10] = [
     Scenario {
         definition: "place-order",
         of_placed_order: false,
@@ -95,6 +95,24 @@ const SCENARIOS: [Scenario; 9] = [
                 r#"{{"order_no":"{order_no}","provider":"portone","provider_key":"{key}",
                     "customer_id":"{customer_id}"}}"#
             )
+        },
+        signals: no_signals,
+    },
+    Scenario {
+        definition: "cancel-pending-order",
+        of_placed_order: false,
+        prepare: |shop, bought, spoil| {
+            match spoil {
+                Spoil::Nothing => shop.create_pending(bought),
+                // There is no such order.
+                Spoil::Method("Transition") => {}
+                _ => return false,
+            }
+            true
+        },
+        input: |it| {
+            let Bought { order_no, customer_id, .. } = it;
+            format!(r#"{{"order_no":"{order_no}","customer_id":"{customer_id}"}}"#)
         },
         signals: no_signals,
     },

@@ -23,6 +23,7 @@ crate::on_both_databases!(
     an_order_that_a_coupon_covers_whole_is_refunded_without_a_payment,
     a_pending_order_is_settled_with_what_its_coupon_leaves,
     a_pending_order_that_is_out_of_stock_gives_its_coupon_back,
+    a_pending_order_that_is_withdrawn_gives_its_coupon_back_and_takes_no_money,
 );
 
 /// An amount for the customer of these tests. Without an item: off the whole order.
@@ -284,5 +285,39 @@ async fn a_pending_order_that_is_out_of_stock_gives_its_coupon_back(database: Da
     assert_compensated(&saga, "OUT_OF_STOCK");
     assert_eq!(shop.money("order-1").await, (500_350, 500_350, 1));
     assert_eq!(shop.user_of("k-1").await, "");
+    shop.assert_no_violations().await;
+}
+
+async fn a_pending_order_that_is_withdrawn_gives_its_coupon_back_and_takes_no_money(
+    database: Database,
+) {
+    let shop = Shop::open(database).await;
+    shop.issue(coupon("k-1", 150)).await;
+    assert_completed(&shop.run_saga("place-pending-order", "less", &pending("order-1", 850)).await);
+    let stranger = json!({ "orderNo": "order-1", "customerId": "somebody-else" });
+    let saga = shop.run_saga("cancel-pending-order", "stranger", &stranger).await;
+    assert_compensated(&saga, "NOT_OWNER");
+    assert_eq!(shop.user_of("k-1").await, "order-1");
+    assert_completed(&shop.run_saga("cancel-pending-order", "own", &cancel("order-1")).await);
+    assert_eq!(shop.user_of("k-1").await, "");
+    let again = shop.run_saga("cancel-pending-order", "again", &cancel("order-1")).await;
+    assert_compensated(&again, "ILLEGAL_TRANSITION");
+
+    // Its buyer pays all the same: the money goes back, and nothing is sold.
+    agree(&shop, "order-1", 850, "paid", json!({})).await;
+    let saga = shop.run_saga("settle-paid-order", "settle", &settling("order-1")).await;
+    assert_compensated(&saga, "ILLEGAL_TRANSITION");
+    assert_eq!(
+        (shop.stock(MUG).await, shop.money("order-1").await),
+        ((1_000, 0, 0), (850, 850, 1))
+    );
+
+    // What is paid is not withdrawn.
+    assert_completed(&shop.run_saga("place-pending-order", "paid", &pending("order-2", 850)).await);
+    agree(&shop, "order-2", 850, "paid", json!({})).await;
+    assert_completed(&shop.run_saga("settle-paid-order", "two", &settling("order-2")).await);
+    let late = shop.run_saga("cancel-pending-order", "late", &cancel("order-2")).await;
+    assert_compensated(&late, "ILLEGAL_TRANSITION");
+    assert_eq!(shop.user_of("k-1").await, "order-2");
     shop.assert_no_violations().await;
 }

@@ -158,9 +158,15 @@ async fn judge(shop: &Shop, order_nos: &BTreeSet<String>) {
 
 fn is_paid(order: &GetOrderResponse) -> bool {
     use OrderStatus::{PaymentConfirm, PaymentNoPaymentInfo, PaymentOutOfStock};
-    use OrderStatus::{PaymentPending, PaymentReturned};
-    let unpaid =
-        [PaymentPending, PaymentConfirm, PaymentOutOfStock, PaymentNoPaymentInfo, PaymentReturned];
+    use OrderStatus::{PaymentPending, PaymentReturned, PaymentWithdrawn};
+    let unpaid = [
+        PaymentPending,
+        PaymentConfirm,
+        PaymentOutOfStock,
+        PaymentNoPaymentInfo,
+        PaymentReturned,
+        PaymentWithdrawn,
+    ];
     !unpaid.contains(&order.status())
 }
 
@@ -183,7 +189,7 @@ impl Liar {
         let customer = if self.dice.chance(900) { CUSTOMER } else { "" };
         let lines = self.lines();
         let total = total_minor(&lines);
-        let roll = self.dice.between(0, 9);
+        let roll = self.dice.between(0, 10);
         match roll {
             0 | 1 => {
                 let coupon_ids = self.coupons();
@@ -203,6 +209,7 @@ impl Liar {
                 ("settle-paid-order", input)
             }
             4 => ("cancel-order", json!({ "orderNo": order_no, "customerId": customer })),
+            10 => ("cancel-pending-order", json!({ "orderNo": order_no, "customerId": customer })),
             5 => {
                 let line_no = *self.dice.pick(&[1, 2, 0, -1]);
                 let input =

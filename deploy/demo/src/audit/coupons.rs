@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Agreed, Audit, pages::Pages};
+use super::{
+    Agreed, Audit,
+    pages::{OrderBook, Pages},
+};
 
 pub(super) fn compare(pages: &Pages, agreed: &Agreed, audit: &mut Audit) {
     for coupon_id in agreed.coupons.symmetric_difference(&pages.coupons) {
@@ -20,7 +23,7 @@ fn compare_uses(pages: &Pages, audit: &mut Audit) {
         let (coupon_id, order_no) = (it.coupon_id.as_str(), it.order_no.as_str());
         let line = it.line_no.map(|line_no| (it.order_no.clone(), line_no));
         let order = pages.orders.get(order_no);
-        let stands = order.is_some_and(|it| it.status != "CANCELED")
+        let stands = order.is_some_and(OrderBook::keeps_coupons)
             && !line.is_some_and(|it| pages.cancelled.contains(&it));
         if it.is_used != stands || !pages.coupons.contains(coupon_id) {
             audit.coupon(format!("coupon {coupon_id} is {it:?}, and its order {order:?}"));
@@ -66,10 +69,7 @@ impl Audit {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{
-        super::pages::{CouponUse, OrderBook},
-        *,
-    };
+    use super::{super::pages::CouponUse, *};
 
     /// Two orders, of which the first uses a coupon; another coupon is free.
     fn sound() -> (Pages, Agreed) {
@@ -122,10 +122,12 @@ mod tests {
         assert_eq!(changed(twice), 1);
         let lost = |pages: &mut Pages, _: &mut Agreed| pages.coupon_uses[0].is_used = false;
         assert_eq!(changed(lost), 1);
-        let kept = |pages: &mut Pages, _: &mut Agreed| {
-            "CANCELED".clone_into(&mut pages.orders.get_mut("order-1").unwrap().status);
-        };
-        assert_eq!(changed(kept), 1);
+        for over in ["CANCELED", "PAYMENT_OUT_OF_STOCK", "PAYMENT_RETURNED", "PAYMENT_WITHDRAWN"] {
+            let kept = |pages: &mut Pages, _: &mut Agreed| {
+                over.clone_into(&mut pages.orders.get_mut("order-1").unwrap().status);
+            };
+            assert_eq!(changed(kept), 1, "{over}");
+        }
         let of_line = |pages: &mut Pages, _: &mut Agreed| {
             pages.coupon_uses[0].line_no = Some(2);
             pages.cancelled.insert(("order-1".to_owned(), 2));

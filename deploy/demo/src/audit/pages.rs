@@ -43,6 +43,11 @@ pub(super) struct CouponUse {
 }
 
 impl OrderBook {
+    /// Whether its coupons are used up by it.
+    pub(super) fn keeps_coupons(&self) -> bool {
+        !GIVEN_UP.contains(&self.status.as_str())
+    }
+
     /// What the shop must have for the order: of one that is not paid, or not any more,
     /// nothing; else what its lines cost that are not cancelled.
     pub(super) fn due_minor(&self) -> i64 {
@@ -52,8 +57,19 @@ impl OrderBook {
 }
 
 /// The status of an order for which nothing was sold.
-const UNPAID: [&str; 4] =
-    ["PAYMENT_PENDING", "PAYMENT_CONFIRM", "PAYMENT_OUT_OF_STOCK", "PAYMENT_NO_PAYMENT_INFO"];
+const UNPAID: [&str; 6] = [
+    "PAYMENT_PENDING",
+    "PAYMENT_CONFIRM",
+    "PAYMENT_OUT_OF_STOCK",
+    "PAYMENT_NO_PAYMENT_INFO",
+    "PAYMENT_RETURNED",
+    "PAYMENT_WITHDRAWN",
+];
+
+/// The status of an order that will never be sold, or is not sold any more: whatever coupons it
+/// used are free.
+const GIVEN_UP: [&str; 4] =
+    ["CANCELED", "PAYMENT_OUT_OF_STOCK", "PAYMENT_RETURNED", "PAYMENT_WITHDRAWN"];
 
 /// The status of an order whose goods may have come back, or not.
 const REFUNDED: &str = "REFUND_COMPLETED";

@@ -1,0 +1,4 @@
+-- An order that is not paid, and is not being paid, can be withdrawn by its customer.
+insert into transitions (from_status, to_status, scope) values
+    ('PAYMENT_PENDING', 'PAYMENT_WITHDRAWN', 'ORDER'),
+    ('PAYMENT_NO_PAYMENT_INFO', 'PAYMENT_WITHDRAWN', 'ORDER');
