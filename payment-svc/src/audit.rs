@@ -134,7 +134,7 @@ const RULES: [Rule; 10] = [
     // Of toss alone: there nothing is captured but by a confirm, whose attempt is written
     // down before. Other buyers pay first, and their order may still be settled.
     Rule::new(
-        "E5: money that settles no order goes back, by Cancel with its provider_key",
+        "E5: money that settles no order goes back, by Cancel with its provider_key and any_order",
         "payment",
         "/* audit: money_of_nobody */
         select sightings.provider_key, sightings.balance_minor, 0

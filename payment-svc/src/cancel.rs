@@ -8,7 +8,7 @@ use saga_participant::{
     Intent, OperationError, OperationMeta, ProviderOperation, Refusal, Settled, Tx, Verdict,
     fields, operation::parse_op_id,
 };
-use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse};
+use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, cancel_request};
 use uuid::Uuid;
 
 use crate::{
@@ -111,6 +111,11 @@ impl ProviderOperation<Payments> for CancelRequest {
         }
         match target::find(self, tx).await? {
             Target::Ours(payment) => intend_ours(self, payment, tx, op).await,
+            Target::Stray { provider_key, .. }
+                if settles(tx, &self.order_no, provider_key).await? =>
+            {
+                Ok(Intent::Answer(CancelResponse::default()))
+            }
             Target::Stray { provider, provider_key } => {
                 stray::intend(self, provider, provider_key, tx, op).await.map(Intent::Call)
             }
@@ -125,6 +130,13 @@ impl ProviderOperation<Payments> for CancelRequest {
         let asking = service.asking(op, plan.intended_at_ms).await;
         let provider = match service.provider(&plan.provider) {
             Ok(provider) => provider.as_ref(),
+            // The shop never had a payment by it, so this is none.
+            Err(_)
+                if plan.is_stray
+                    && matches!(service.ever_took(&plan.provider).await, Ok(false)) =>
+            {
+                return Settled::Definite(CancelOutcome::Stray(Stray::Absent));
+            }
             Err(unconfigured) => return unconfigured,
         };
         if plan.is_stray {
@@ -157,9 +169,22 @@ impl From<CancelPlan> for Refund {
     }
 }
 
-/// Whether the caller gives back what was offered for an order and names no settling.
+/// Whether the caller gives back what was offered for an order and names no settling. Who names
+/// a payment as clients do, by the provider's key, and no order, has been told of none.
 fn is_offer(request: &CancelRequest) -> bool {
-    !request.order_no.is_empty() && request.reverses_op_id.is_empty()
+    let is_by_key = matches!(&request.payment, Some(cancel_request::Payment::ProviderKey(_)));
+    let is_for_an_order = !request.order_no.is_empty() || is_by_key && !request.any_order;
+    is_for_an_order && request.reverses_op_id.is_empty()
+}
+
+/// Whether the order is settled with a payment that has this key, by whichever provider: two
+/// names of one contract may show the same payment.
+async fn settles(tx: &mut Tx, order_no: &str, provider_key: &str) -> Result<bool, sqlx::Error> {
+    if order_no.is_empty() {
+        return Ok(false);
+    }
+    let live = payments::live(tx, order_no).await?;
+    Ok(live.is_some_and(|it| it.provider_key.as_deref() == Some(provider_key)))
 }
 
 async fn intend_ours(

@@ -8,6 +8,7 @@ use saga_proto::shop::payment::v1::{ConfirmRequest, VerifyRequest};
 use uuid::Uuid;
 
 use crate::{
+    Payments,
     clock::database_ms,
     limits::{check_amount, check_currency, check_order_no, check_provider, check_provider_key},
     payments::{
@@ -140,6 +141,19 @@ pub(crate) fn not_taken() -> Settled<ConfirmAnswer> {
     Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::CurrencyNotTaken))
 }
 
+/// A provider that is not configured. Where the shop never had a payment by it, that is what a
+/// client says who names it; else it is a gap in the configuration.
+pub(crate) async fn unconfigured(
+    plan: &ChargePlan,
+    service: &Payments,
+    gap: Settled<ConfirmAnswer>,
+) -> Settled<ConfirmAnswer> {
+    match service.ever_took(&plan.provider).await {
+        Ok(false) => Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::ProviderNotTaken)),
+        Ok(true) | Err(_) => gap,
+    }
+}
+
 /// Writes what the provider answered. `refuse` says it in the words of the RPC.
 pub(crate) async fn record(
     purchase: Purchase<'_>,
@@ -207,6 +221,11 @@ pub(crate) fn refusal_of(purchase: &Purchase<'_>, refused: ConfirmRefusal) -> Re
             let provider = purchase.provider;
             let message = format!("{provider} takes no payments in {currency} for this shop");
             refusal(reason::CURRENCY_NOT_TAKEN, message, vec![("currency", currency.to_owned())])
+        }
+        ConfirmRefusal::ProviderNotTaken => {
+            let provider = purchase.provider;
+            let message = format!("this shop takes no payments by {provider}");
+            refusal(reason::PROVIDER_NOT_TAKEN, message, vec![("provider", provider.to_owned())])
         }
         ConfirmRefusal::NotFound => {
             let message = format!("the provider knows of no payment {provider_key}");

@@ -33,6 +33,11 @@ impl Clock {
         let _ = self.database.set(database);
     }
 
+    /// The service's database, once it serves.
+    pub(crate) fn database(&self) -> Option<&Database> {
+        self.database.get()
+    }
+
     /// What the clock says by which intents are dated.
     ///
     /// # Errors

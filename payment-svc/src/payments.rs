@@ -215,6 +215,13 @@ pub(crate) async fn announced(tx: &mut Tx, order_no: &str) -> Result<Option<Paym
     one(tx, sql, &[Arg::Text(order_no)]).await
 }
 
+/// Whether a payment by that provider has ever taken money.
+pub(crate) async fn ever_took(tx: &mut Tx, provider: &str) -> Result<bool, sqlx::Error> {
+    let sql = "/* payments::ever_took */
+        select payment_id from payments where provider = $1 and approved_at_ms is not null limit 1";
+    Ok(tx.row(sql, &[Arg::Text(provider)]).await?.is_some())
+}
+
 /// A payment to be written.
 pub(crate) struct NewPayment<'a> {
     pub(crate) payment_id: Uuid,

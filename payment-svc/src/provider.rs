@@ -118,6 +118,13 @@ pub struct Asking {
     pub asked_before: bool,
 }
 
+impl Asking {
+    /// How long ago the operation was first intended, in milliseconds.
+    pub(crate) fn age_ms(&self) -> i64 {
+        self.now_ms.saturating_sub(self.intended_at_ms)
+    }
+}
+
 /// Money to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
@@ -342,6 +349,8 @@ pub enum ConfirmRefusal {
     },
     /// The provider is not configured for the currency. It was not asked.
     CurrencyNotTaken,
+    /// The provider is not configured, and never was. It was not asked.
+    ProviderNotTaken,
     /// The provider knows of no such payment.
     NotFound,
     /// The buyer's payment is for another order, or the order is paid with another payment.

@@ -8,6 +8,8 @@ pub const PAYMENT_ALREADY_USED: &str = "PAYMENT_ALREADY_USED";
 pub const AMOUNT_MISMATCH: &str = "AMOUNT_MISMATCH";
 /// The provider is not configured for the currency of the order.
 pub const CURRENCY_NOT_TAKEN: &str = "CURRENCY_NOT_TAKEN";
+/// The shop takes no payments by that provider.
+pub const PROVIDER_NOT_TAKEN: &str = "PROVIDER_NOT_TAKEN";
 /// The provider refuses the card, the account or the limit.
 pub const DECLINED: &str = "DECLINED";
 /// The buyer's window has passed.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use saga_participant::{
-    Database, Migration, OperationMeta, Participant, ParticipantApi, Resumer, Schema, Settled,
-    Setup, Sql,
+    Database, Migration, OperationError, OperationMeta, Participant, ParticipantApi, Resumer,
+    Schema, Settled, Setup, Sql,
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, service::Routes};
 use crate::{
     clock::Clock,
     ledger::{LedgerConfig, LedgerReader},
+    payments,
     provider::{
         Asking, Provider, Providers,
         portone::{PortOne, PortOneConfig},
@@ -83,6 +84,15 @@ impl Payments {
             let message = format!("provider {name} is not configured; add `[service.{name}]`");
             Settled::Configuration { message }
         })
+    }
+
+    /// Whether any payment by that provider has ever taken money here.
+    pub(crate) async fn ever_took(&self, provider: &str) -> Result<bool, OperationError> {
+        let Some(database) = self.clock.database() else { return Ok(true) };
+        let provider = provider.to_owned();
+        database
+            .read(|mut tx| async move { Ok(payments::ever_took(&mut tx, &provider).await?) })
+            .await
     }
 
     /// How an operation asks its provider: with its id for a key.

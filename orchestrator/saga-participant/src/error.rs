@@ -177,7 +177,8 @@ pub enum OperationError {
     },
 
     /// An outside provider does not accept this service's credentials or requests. The
-    /// operation stays open and goes on once the configuration is right.
+    /// operation stays open and goes on once the configuration is right. As with
+    /// [`OperationError::Unknown`], nobody knows whether the effect happened.
     #[error("{message}")]
     Configuration {
         /// A sentence for people.
@@ -291,7 +292,7 @@ impl OperationError {
             }
             Self::Configuration { .. } => {
                 let reason = reason::PROVIDER_CONFIGURATION;
-                status(Code::PermissionDenied, reason, domain, &message, HashMap::new())
+                status(Code::Unavailable, reason, domain, &message, HashMap::new())
             }
             Self::Database(source) => database_status(domain, source),
         }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tonic_types::StatusExt as _;
 use tracing::Instrument as _;
 
 use crate::{
@@ -252,7 +253,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
             return Err(OperationError::broken());
         };
         match (resumer.resume)(self.clone(), original).await {
-            Err(status) if status.code() == tonic::Code::PermissionDenied => {
+            // Whoever inquires is told why it stands still.
+            Err(status) if is_configuration(&status) => {
                 Err(OperationError::Configuration { message: status.message().to_owned() })
             }
             ended => Ok(ended),
@@ -334,4 +336,9 @@ pub(crate) fn checked_reversal(
 pub(crate) fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn is_configuration(status: &Status) -> bool {
+    let details = status.get_error_details();
+    details.error_info().is_some_and(|it| it.reason == reason::PROVIDER_CONFIGURATION)
 }

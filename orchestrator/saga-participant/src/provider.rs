@@ -48,8 +48,9 @@ pub enum Settled<A> {
         /// What happened, for people.
         message: String,
     },
-    /// The provider does not accept our credentials or our requests: for the operator.
-    /// The operation stays open.
+    /// The provider does not accept our credentials or our requests: for the operator. To the
+    /// caller the same as unknown: an earlier request of the operation, or one before the one
+    /// that was not accepted, may have had its effect. The operation stays open.
     Configuration {
         /// What happened, for people.
         message: String,
@@ -194,8 +195,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
     ///
     /// # Errors
     ///
-    /// The codes are explained in [`crate::error`]. UNAVAILABLE and PERMISSION_DENIED
-    /// leave the operation open: the provider may have acted.
+    /// The codes are explained in [`crate::error`]. UNAVAILABLE leaves the operation open: the
+    /// provider may have acted.
     pub async fn perform<O: ProviderOperation<S>>(
         &self,
         mut request: Request<O>,

@@ -100,7 +100,7 @@ impl Provider for PortOne {
         verify(self, charge).await
     }
 
-    async fn cancel(&self, refund: &Refund, _: &Asking) -> Settled<CancelAnswer> {
+    async fn cancel(&self, refund: &Refund, asking: &Asking) -> Settled<CancelAnswer> {
         let mut checksum = refund.balance_minor;
         let decimals = refund.decimals;
         // The second round is for money that somebody else gave back before us.
@@ -114,13 +114,15 @@ impl Provider for PortOne {
             };
             match self.wire.cancel(&body).await.told(&refund.currency, decimals) {
                 Reply::Payment(seen) if refund.is_done_by(&seen) => return cancelled(&seen),
-                Reply::Refused { message, .. } => match self.after_refusal(refund, message).await {
-                    AfterRefusal::Settled(settled) => return settled,
-                    AfterRefusal::Expect { balance_minor } if balance_minor != checksum => {
-                        checksum = balance_minor;
+                Reply::Refused { code, message, .. } => {
+                    match self.after_refusal(refund, message, is_believed(code, asking)).await {
+                        AfterRefusal::Settled(settled) => return settled,
+                        AfterRefusal::Expect { balance_minor } if balance_minor != checksum => {
+                            checksum = balance_minor;
+                        }
+                        AfterRefusal::Expect { .. } => break,
                     }
-                    AfterRefusal::Expect { .. } => break,
-                },
+                }
                 Reply::Payment(_) => {
                     let message = "the provider answered with another payment".to_owned();
                     return self.after_silence(refund, message).await;
@@ -175,7 +177,12 @@ impl PortOne {
 
     /// Decides a cancel that the provider refuses: it may refuse because it was done, or
     /// because the balance is not the expected one.
-    async fn after_refusal(&self, refund: &Refund, message: String) -> AfterRefusal {
+    async fn after_refusal(
+        &self,
+        refund: &Refund,
+        message: String,
+        is_believed: bool,
+    ) -> AfterRefusal {
         let seen = match decided(self.look(refund).await) {
             Ok(Some(seen)) if refund.is_of(&seen) => seen,
             Err(undecided) => return AfterRefusal::Settled(undecided),
@@ -186,6 +193,8 @@ impl PortOne {
         let is_ours_missing = refund.balance_after_minor() < balance_minor;
         if refund.is_done_exactly(&seen) {
             AfterRefusal::Settled(cancelled(&seen))
+        } else if balance_minor == refund.balance_minor && !is_believed {
+            AfterRefusal::Settled(Settled::Unknown { message })
         } else if balance_minor == refund.balance_minor {
             refused(CancelRefusal::NotCancelable { code: message })
         } else if refund.is_whole() {
@@ -202,6 +211,38 @@ impl PortOne {
     }
 }
 
+/// The code of a refusal for good. Any other is a word of the moment.
+const REFUSED: i64 = 1;
+
+/// For how long a request that was sent may arrive, in milliseconds.
+const ON_ITS_WAY_MS: i64 = 15 * 60 * 1000;
+
+/// Whether a refusal that finds the balance as it was says that nothing went back, and will not:
+/// an earlier request of the operation may still arrive.
+fn is_believed(code: i64, asking: &Asking) -> bool {
+    code == REFUSED && (!asking.asked_before || ON_ITS_WAY_MS < asking.age_ms())
+}
+
 fn cancelled(seen: &Seen) -> Settled<CancelAnswer> {
     Settled::Definite(CancelAnswer::Cancelled { balance_minor: seen.balance_minor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_the_moment_refuses_nothing() {
+        let asking = |asked_before, age_ms| Asking {
+            idempotency_key: "c-1".to_owned(),
+            intended_at_ms: 1_000,
+            now_ms: 1_000 + age_ms,
+            asked_before,
+        };
+        assert!(is_believed(REFUSED, &asking(false, 0)));
+        assert!(!is_believed(-1, &asking(false, 0)));
+        assert!(!is_believed(-1, &asking(true, ON_ITS_WAY_MS + 1)));
+        assert!(!is_believed(REFUSED, &asking(true, ON_ITS_WAY_MS)));
+        assert!(is_believed(REFUSED, &asking(true, ON_ITS_WAY_MS + 1)));
+    }
 }

@@ -216,10 +216,6 @@ impl Provider for Toss {
 }
 
 impl Asking {
-    fn age_ms(&self) -> i64 {
-        self.now_ms.saturating_sub(self.intended_at_ms)
-    }
-
     fn key_is_old(&self) -> bool {
         KEY_TRUSTED_MS < self.age_ms()
     }

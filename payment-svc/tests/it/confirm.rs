@@ -316,7 +316,7 @@ async fn a_wrong_key_parks_the_operation_and_a_right_one_goes_on(scratch: Scratc
     shop.bank.buyer_with("pay-1", "order-1", 700, wrong).await;
     let (op_id, it) = (new_op_id(), request("pay-1", "order-1", 700));
     let asked = shop.confirm(op_id, &it).await;
-    assert_eq!(refusal(asked), is(Code::PermissionDenied, "PROVIDER_CONFIGURATION"));
+    assert_eq!(refusal(asked), is(Code::Unavailable, "PROVIDER_CONFIGURATION"));
     assert_eq!(shop.status("order-1").await, PaymentStatus::Confirming);
     shop.confirm(op_id, &it).await.unwrap();
     shop.assert_books_agree().await;

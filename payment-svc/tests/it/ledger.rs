@@ -44,7 +44,7 @@ async fn captured_by_another_program(shop: &Shop, key: &str, order_no: &str, fau
 
 fn nobodys(key: &str) -> String {
     format!(
-        "E5: money that settles no order goes back, by Cancel with its provider_key: payment \
+        "E5: money that settles no order goes back, by Cancel with its provider_key and any_order: payment \
          {key} has 700, not 0"
     )
 }
@@ -86,6 +86,7 @@ async fn f73_a_capture_of_no_order_is_found_until_it_goes_back(scratch: Scratch)
     // The way that the alarm names.
     let cancel = CancelRequest {
         payment: Some(cancel_request::Payment::ProviderKey("pay-1".to_owned())),
+        any_order: true,
         ..CancelRequest::default()
     };
     let request = saga_participant::testkit::with_op_id(new_op_id(), cancel);

@@ -7,7 +7,7 @@ use axum::{
 };
 use payment_svc::{
     provider::{
-        Provider, Standing, Wanted,
+        Asking, Provider, Standing, Wanted,
         portone::{PortOne, PortOneConfig},
         verify,
     },
@@ -210,6 +210,28 @@ async fn f78_a_cancel_is_judged_by_the_balance() {
     let asked = portone.cancel(&refused, &asking("c")).await;
     assert_eq!(cancelled(&asked), "refused 1 closed");
     assert_eq!(bank.money("order-3").await, (700, 0, 1));
+}
+
+/// Another request of the same cancel may be on its way, and arrive behind the refusal.
+#[tokio::test]
+async fn f78_a_refusal_is_believed_once_nothing_can_arrive_any_more() {
+    let bank = Bank::open().await;
+    let portone = bank.portone();
+    let asked_before = |age_ms| {
+        let Asking { intended_at_ms, .. } = asking("c");
+        Asking { asked_before: true, now_ms: intended_at_ms + age_ms, ..asking("c") }
+    };
+    let faults = FaultScript {
+        cancel: vec![decline("closed"), decline("closed")],
+        ..FaultScript::default()
+    };
+    bank.buyer_at(Stage::Paid, "imp-1", "order-1", 700, faults).await;
+    let refund = refund(&charge("imp-1", "order-1", 700), 700, 700);
+    let early = portone.cancel(&refund, &asked_before(MINUTE_MS)).await;
+    assert_eq!(cancelled(&early), "unknown");
+    let late = portone.cancel(&refund, &asked_before(16 * MINUTE_MS)).await;
+    assert_eq!(cancelled(&late), "refused 1 closed");
+    assert_eq!(bank.money("order-1").await, (700, 0, 1));
 }
 
 /// An adapter to a provider that gives tokens and answers every look-up by key and every

@@ -110,6 +110,7 @@ impl Shop {
         let request = CancelRequest {
             payment: Some(cancel_request::Payment::ProviderKey(provider_key.to_owned())),
             amount_minor,
+            any_order: true,
             ..CancelRequest::default()
         };
         self.cancel_as(op_id, request).await
@@ -154,6 +155,11 @@ impl Shop {
             ..CancelRequest::default()
         };
         self.cancel_as(op_id, request).await
+    }
+
+    /// The service as a shop has it that takes payments by one provider.
+    pub(crate) fn with_toss_alone(&self) -> Participant<Payments> {
+        service_with(&self.database, [Arc::new(self.bank.toss()) as _].into(), self.clock.clone())
     }
 
     /// The service at this shop's bank, where the bank was replaced.

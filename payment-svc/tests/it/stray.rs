@@ -3,14 +3,14 @@
 use payment_svc::simulator::{Fault, FaultScript, Stage};
 use saga_participant::{
     on_both_databases,
-    testkit::{Scratch, new_op_id},
+    testkit::{Scratch, new_op_id, with_op_id},
 };
 use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, PaymentStatus, cancel_request};
 use tonic::Code;
 
 use crate::{
     bank::{charge, decline},
-    shop::{Shop, is, paid, refusal, within},
+    shop::{Shop, is, paid, refusal, request, within},
 };
 
 on_both_databases!(
@@ -19,6 +19,9 @@ on_both_databases!(
     where_there_is_nothing_to_give_back_the_goal_is_reached,
     without_an_order_what_is_not_there_is_refused,
     what_cannot_be_a_payment_has_nothing_to_give_back,
+    a_payment_that_is_named_with_no_order_was_paid_for_none,
+    the_same_key_at_another_provider_is_the_orders_own_payment,
+    a_provider_that_the_shop_does_not_have_is_refused_and_holds_nothing,
     d9_f78_the_outcome_for_a_stray_may_be_unknown_and_is_never_dropped,
     d7_a_payment_that_went_back_as_a_stray_settles_no_order,
     d7_of_a_verification_and_a_cancel_of_a_stray_at_once_one_has_the_money,
@@ -29,6 +32,7 @@ fn of(provider: &str, provider_key: &str, order_no: &str) -> CancelRequest {
         payment: Some(cancel_request::Payment::ProviderKey(provider_key.to_owned())),
         provider: provider.to_owned(),
         order_no: order_no.to_owned(),
+        any_order: order_no.is_empty(),
         ..CancelRequest::default()
     }
 }
@@ -115,6 +119,60 @@ async fn what_cannot_be_a_payment_has_nothing_to_give_back(scratch: Scratch) {
     let asked = shop.cancel_as(new_op_id(), part).await;
     assert_eq!(refusal(asked), is(Code::InvalidArgument, "FIELD_INVALID"));
     assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
+}
+
+/// Whoever starts a saga may leave the order's number empty, and know somebody's key.
+async fn a_payment_that_is_named_with_no_order_was_paid_for_none(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    shop.bank.payer("imp-1", "order-1", 700).await;
+    shop.bank.buyer("pay-2", "order-2", 500).await;
+    shop.bank.payer("imp-3", "order-3", 300).await;
+    shop.verify(new_op_id(), &paid("imp-1", "order-1", 700)).await.unwrap();
+    shop.confirm(new_op_id(), &request("pay-2", "order-2", 500)).await.unwrap();
+    for (provider, key) in [("portone", "imp-1"), ("toss", "pay-2"), ("portone", "imp-3")] {
+        let nobodys = CancelRequest { any_order: false, ..of(provider, key, "") };
+        let asked = shop.cancel_as(new_op_id(), nobodys).await;
+        assert_eq!(asked.unwrap(), CancelResponse::default(), "{key}");
+    }
+    for (order_no, held_minor) in [("order-1", 700), ("order-2", 500), ("order-3", 300)] {
+        assert_eq!(shop.bank.money(order_no).await, (held_minor, 0, 1));
+    }
+    // Somebody at the shop who has looked says so.
+    shop.cancel_as(new_op_id(), of("portone", "imp-3", "")).await.unwrap();
+    assert_eq!(shop.bank.money("order-3").await, (300, 300, 1));
+    shop.assert_books_agree().await;
+}
+
+/// The simulator shows one book by both wires, as two names of one contract may.
+async fn the_same_key_at_another_provider_is_the_orders_own_payment(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    shop.bank.payer("imp-1", "order-1", 700).await;
+    shop.verify(new_op_id(), &paid("imp-1", "order-1", 700)).await.unwrap();
+    let asked = shop.cancel_as(new_op_id(), of("toss", "imp-1", "order-1")).await;
+    assert_eq!(asked.unwrap(), CancelResponse::default());
+    assert_eq!(shop.bank.money("order-1").await, (700, 0, 1));
+    shop.assert_books_agree().await;
+}
+
+async fn a_provider_that_the_shop_does_not_have_is_refused_and_holds_nothing(scratch: Scratch) {
+    let shop = Shop::open(scratch).await;
+    let toss_alone = shop.with_toss_alone();
+    let (op_id, it) = (new_op_id(), paid("imp-1", "order-1", 700));
+    for _ in 0..2 {
+        let asked = toss_alone.perform(with_op_id(op_id, it.clone())).await.unwrap_err();
+        assert_eq!(refusal::<()>(Err(asked)), is(Code::FailedPrecondition, "PROVIDER_NOT_TAKEN"));
+    }
+    let offered = of("portone", "imp-1", "order-1");
+    let back = toss_alone.perform(with_op_id(new_op_id(), offered.clone())).await.unwrap();
+    assert_eq!(back.into_inner(), CancelResponse::default());
+
+    // Where there was money by it, it is a gap in the configuration, and nothing is decided.
+    shop.bank.payer("imp-1", "order-1", 700).await;
+    shop.verify(new_op_id(), &it).await.unwrap();
+    let later = of("portone", "imp-2", "order-2");
+    let asked = toss_alone.perform(with_op_id(new_op_id(), later)).await.unwrap_err();
+    assert_eq!(refusal::<()>(Err(asked)), is(Code::Unavailable, "PROVIDER_CONFIGURATION"));
+    shop.assert_books_agree().await;
 }
 
 async fn d9_f78_the_outcome_for_a_stray_may_be_unknown_and_is_never_dropped(scratch: Scratch) {

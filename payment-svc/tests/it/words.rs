@@ -17,6 +17,7 @@ pub(crate) fn confirmed(asked: &Settled<ConfirmAnswer>) -> String {
             ConfirmRefusal::UsedElsewhere { order_no } => format!("used {order_no}"),
             ConfirmRefusal::NotPaid { status } => format!("not paid {status}"),
             ConfirmRefusal::CurrencyNotTaken => "currency not taken".to_owned(),
+            ConfirmRefusal::ProviderNotTaken => "provider not taken".to_owned(),
             ConfirmRefusal::NotFound => "not found".to_owned(),
         },
         other => unanswered(other),

@@ -23,7 +23,7 @@ on_both_databases!(
     an_unknown_outcome_stays_open_and_is_settled_with_the_same_key,
     an_inquiry_settles_an_open_operation,
     an_undo_settles_the_original_first,
-    a_refused_key_parks_the_operation,
+    a_refused_key_leaves_the_operation_in_doubt,
     calls_at_once_make_one_call_at_the_provider,
     another_body_gets_no_answer_of_a_call_under_way,
     a_decline_keeps_the_rows_of_the_attempt,
@@ -115,11 +115,11 @@ async fn an_undo_settles_the_original_first(scratch: Scratch) {
     assert_eq!(shop.provider.balance(), 0);
 }
 
-async fn a_refused_key_parks_the_operation(scratch: Scratch) {
+async fn a_refused_key_leaves_the_operation_in_doubt(scratch: Scratch) {
     let shop = Shop::open(scratch, [Fate::KeyRefused, Fate::KeyRefused]).await;
     let op_id = new_op_id();
     let status = shop.participant.perform(with_op_id(op_id, charge(5))).await.unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(status.code(), Code::Unavailable, "never that nothing was done");
     assert_eq!(reason_of(&status), "PROVIDER_CONFIGURATION");
     let asked = resolve(&shop.participant, op_id, ResolveMode::Fence).await.unwrap_err();
     assert_eq!(reason_of(&asked), "PROVIDER_CONFIGURATION");

@@ -26,6 +26,7 @@ pub(super) enum Reply {
     Refused {
         /// 404 where there is no such payment; 200 otherwise.
         status: u16,
+        code: i64,
         /// Code and message.
         message: String,
     },
@@ -133,7 +134,11 @@ fn read(status: u16, body: &[u8]) -> Reply {
         }
         Ok(Envelope { code, message, response: None }) if code != 0 => {
             let message = quoted(&message.unwrap_or_default());
-            Reply::Refused { status, message: format!("{code} {message}").trim_end().to_owned() }
+            Reply::Refused {
+                status,
+                code,
+                message: format!("{code} {message}").trim_end().to_owned(),
+            }
         }
         _ => Reply::Lost { message: format!("the provider answered {status} without a payment") },
     }

@@ -81,6 +81,8 @@ pub(super) fn meaning(status: u16, code: &str) -> Meaning {
     match code {
         "NOT_FOUND_PAYMENT_SESSION" => Meaning::SessionExpired,
         "NOT_FOUND_PAYMENT" if status == 404 => Meaning::NoPayment,
+        // A key that is none, such as one that somebody has made up.
+        "INVALID_REQUEST" if status == 400 => Meaning::NoPayment,
         "ALREADY_PROCESSED_PAYMENT" => Meaning::AlreadyProcessed,
         "DUPLICATED_ORDER_ID" => Meaning::DuplicateOrder,
         "IDEMPOTENT_REQUEST_PROCESSING" => Meaning::Wait,
