@@ -7,7 +7,7 @@ use crate::{
     event::{Direction, Event, OperatorAct, Settled},
     next::{Action, Next, next},
     phase::{Last, StepPhase},
-    state::{Recall, State},
+    state::State,
     stuck::stuck,
 };
 
@@ -127,7 +127,7 @@ pub fn may_settle(
             passed_pivot && settled == Settled::Applied
         }
         // Its reply could not be kept: a person can give it, or say that there is none.
-        StepPhase::Applied if matches!(state.step(step).recall, Recall::Untold { .. }) => true,
+        StepPhase::Applied if state.step(step).recall.lacks_word() => true,
         StepPhase::Applied => state.step(step).unread && settled == Settled::Applied,
         _ => false,
     }

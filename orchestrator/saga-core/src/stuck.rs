@@ -94,6 +94,9 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
         }
         // Lost rows have undone what they could not: the pivot stands.
         StepPhase::Undone if forward_only => Some(StuckReason::Contradiction),
+        StepPhase::Applied if matches!(step.recall, Recall::Contradicted { .. }) => {
+            Some(StuckReason::Contradiction)
+        }
         StepPhase::Applied if is_untold(definition, state, index) => {
             Some(StuckReason::OutcomeUnknown)
         }

@@ -180,6 +180,7 @@ fn hash_recall(recall: Recall) -> (u8, Option<Pause>) {
         Recall::Due => (1, None),
         Recall::Asking { .. } => (2, None),
         Recall::Untold { pause, .. } => (3, Some(pause)),
+        Recall::Contradicted { .. } => (4, None),
     }
 }
 

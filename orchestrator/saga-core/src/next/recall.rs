@@ -32,7 +32,7 @@ pub(super) fn recall_effect(
     plan: &mut Plan,
 ) {
     let (inquiries, pause) = match state.step(index).recall {
-        Recall::Whole | Recall::Asking { .. } => return,
+        Recall::Whole | Recall::Asking { .. } | Recall::Contradicted { .. } => return,
         Recall::Due => (0, Pause::Over),
         Recall::Untold { inquiries, pause } => (inquiries, pause),
     };

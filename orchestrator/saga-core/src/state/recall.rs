@@ -21,6 +21,9 @@ pub enum Recall {
     Asking { inquiries: u32 },
     /// It was asked about the compensation, and has not told.
     Untold { inquiries: u32, pause: Pause },
+    /// It was asked about the compensation, and no answer of it will ever tell: a person has to
+    /// look.
+    Contradicted { inquiries: u32 },
 }
 
 impl State {
@@ -70,7 +73,7 @@ impl State {
                 reason,
                 at_ms,
                 ..
-            } if matches!(step.recall, Recall::Untold { .. }) => {
+            } if step.recall.lacks_word() => {
                 step.told_by_hand(*settled, By::new(actor, reason, *at_ms))
             }
             _ => return None,
@@ -84,7 +87,14 @@ impl State {
     pub fn may_be_undone_unseen(&self, index: StepIndex) -> bool {
         let step = self.step(index);
         step.phase == StepPhase::Applied
-            && matches!(step.recall, Recall::Asking { .. } | Recall::Untold { .. })
+            && (step.recall.lacks_word() || matches!(step.recall, Recall::Asking { .. }))
+    }
+}
+
+impl Recall {
+    /// Whether it was asked, and nobody has told: a person may.
+    pub(crate) fn lacks_word(self) -> bool {
+        matches!(self, Self::Untold { .. } | Self::Contradicted { .. })
     }
 }
 
@@ -148,7 +158,8 @@ impl StepState {
     fn ask_back(&mut self, inquiry: u32) -> bool {
         let asked = match self.recall {
             Recall::Due => 0,
-            Recall::Untold { inquiries, .. } => inquiries,
+            // An owner of before asks again, whatever the answer was.
+            Recall::Untold { inquiries, .. } | Recall::Contradicted { inquiries } => inquiries,
             Recall::Whole | Recall::Asking { .. } => return false,
         };
         self.recall = Recall::Asking { inquiries: inquiry };
@@ -168,15 +179,22 @@ impl StepState {
             // has not said that the effect stands.
             Resolution::Unsupported { .. }
             | Resolution::InProgress
-            | Resolution::Unanswered { .. }
-            | Resolution::Reversed
-            | Resolution::TooOld { .. } => {
-                self.recall = Recall::Untold { inquiries, pause: Pause::After { at_ms } };
-                self.trouble(resolution.reason(), resolution.message(), at_ms);
-                return true;
+            | Resolution::Unanswered { .. } => {
+                let untold = Recall::Untold { inquiries, pause: Pause::After { at_ms } };
+                return self.not_told(untold, resolution, at_ms);
+            }
+            // Neither ever tells more: what was pruned is gone, and nothing of ours undoes an undo.
+            Resolution::Reversed | Resolution::TooOld { .. } => {
+                return self.not_told(Recall::Contradicted { inquiries }, resolution, at_ms);
             }
         }
         self.settle();
+        true
+    }
+
+    fn not_told(&mut self, recall: Recall, resolution: &Resolution, at_ms: u64) -> bool {
+        self.recall = recall;
+        self.trouble(resolution.reason(), resolution.message(), at_ms);
         true
     }
 
@@ -205,7 +223,7 @@ impl StepState {
 
     /// A person wants it asked now.
     pub(super) fn hurry_recall(&mut self) {
-        if let Recall::Untold { inquiries, .. } = self.recall {
+        if let Recall::Untold { inquiries, .. } | Recall::Contradicted { inquiries } = self.recall {
             self.recall = Recall::Untold { inquiries, pause: Pause::Over };
         }
     }

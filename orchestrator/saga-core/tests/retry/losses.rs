@@ -84,6 +84,36 @@ fn who_does_not_tell_is_asked_again_and_shown_to_a_person() {
     undone.does(inquire(PIVOT, 1));
 }
 
+/// Asking again tells nothing else, however often.
+#[test]
+fn an_undo_that_is_too_old_to_be_told_waits_for_a_person() {
+    let too_old = Resolution::TooOld { message: "pruned".to_owned() };
+    for told in [too_old, Resolution::Reversed] {
+        let saga = lost(Saga::of(definition()).applied(FIRST)).resolved(FIRST, 1, told.clone());
+        let shown = stuck(&saga.definition, &saga.state).map(|it| (it.reason.code(), it.step));
+        assert_eq!(shown, Some(("CONTRADICTION", FIRST)), "{told:?}");
+        for saga in [saga.clone(), saga.clone().owned(), saga.clone().turned_back()] {
+            let back = saga.state.turned_back().is_some();
+            let saga = if back {
+                saga.resolved(PIVOT, 1, Resolution::Fenced).resolved(LAST, 1, Resolution::Fenced)
+            } else {
+                saga
+            };
+            assert_eq!(saga.next(), Next::Wait { until_ms: None }, "{told:?}");
+        }
+        // A person may have it asked once more, and may say what is so.
+        saga.clone().acted(OperatorAct::Retry).does(inquire(FIRST, 2));
+        let act = |settled| OperatorAct::Settle { step: FIRST, call: None, settled, reply: None };
+        for settled in [Settled::Applied, Settled::NotApplied] {
+            let offered = offers(&saga.definition, &saga.state, 0);
+            assert!(offered.contains(&saga_core::Offer::Settle { step: FIRST, settled }));
+        }
+        saga.clone().acted(act(Settled::Applied)).does(call(PIVOT, Forward, 1));
+        let undone = saga.acted(act(Settled::NotApplied));
+        assert_eq!(undone.state.step(FIRST).phase, StepPhase::Undone);
+    }
+}
+
 /// Otherwise a call of lost rows could arrive behind the undo of what it depends on.
 #[test]
 fn what_the_log_has_not_begun_is_asked_for_before_a_saga_goes_back_past_it() {
