@@ -23,6 +23,9 @@ pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     saga: SagaId,
+    /// As the log has it: never moved.
+    accepted_at_ms: u64,
+    /// The same by the clock of who has the saga.
     started_at_ms: u64,
     input: Bytes,
     operations: OperationRoot,
@@ -62,6 +65,7 @@ impl State {
     pub fn start(saga: SagaId, definition: &Definition, started: &Started) -> Self {
         let mut state = Self {
             saga,
+            accepted_at_ms: started.at_ms,
             started_at_ms: started.at_ms,
             input: started.input.clone(),
             operations: started.operations,
@@ -261,7 +265,14 @@ impl State {
         self.saga
     }
 
-    /// When the saga was accepted, in milliseconds since the Unix epoch.
+    /// When the saga was accepted, in milliseconds since the Unix epoch, as the log has it:
+    /// what is said to others, the same for ever.
+    #[must_use]
+    pub fn accepted_at_ms(&self) -> u64 {
+        self.accepted_at_ms
+    }
+
+    /// When the saga was accepted by the clock of whoever has it: what its spans begin at.
     #[must_use]
     pub fn started_at_ms(&self) -> u64 {
         self.started_at_ms

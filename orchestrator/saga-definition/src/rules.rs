@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 54] = [
+pub const RULES: [&str; 55] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -31,6 +31,7 @@ pub const RULES: [&str; 54] = [
     "conditional-reference",
     "constant-condition",
     "cycle",
+    "differs-after-loss",
     "doubtful-refusal",
     "duplicate-step",
     "expression-syntax",

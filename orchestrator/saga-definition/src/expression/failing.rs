@@ -121,7 +121,7 @@ impl<'a> Judge<'a> {
     fn look_at(&mut self, ir: &Ir, facts: &Facts<'_>) -> Shape {
         match ir {
             Ir::Literal(value) => Shape::of_value(value),
-            Ir::Input | Ir::Signal | Ir::OwnReply => Shape::Other,
+            Ir::Input | Ir::Signal | Ir::OwnReply | Ir::StartedAt => Shape::Other,
             Ir::Reply(step) => {
                 self.look_at_reply(*step, facts);
                 Shape::Other
@@ -129,7 +129,7 @@ impl<'a> Judge<'a> {
             Ir::HasReply(step) => Shape::Bool(facts.has_reply(*step).then_some(true)),
             Ir::SagaId | Ir::Operation(_) => Shape::Text(TextShape::printable(36)),
             Ir::FailureStep => Shape::Text(TextShape::printable(64)),
-            Ir::BusinessKey | Ir::FailureReason => Shape::Text(TextShape::ANY),
+            Ir::BusinessKey | Ir::Namespace | Ir::FailureReason => Shape::Text(TextShape::ANY),
             Ir::Local(depth) => self.locals.get(*depth).cloned().unwrap_or(Shape::Other),
             Ir::Select(of, field) => {
                 self.look(of, facts);

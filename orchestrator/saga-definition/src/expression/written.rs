@@ -24,6 +24,8 @@ impl Writer<'_> {
             Ir::HasReply(step) => format!("has(steps.{}.reply)", self.step(step.at())),
             Ir::SagaId => "saga.id".to_owned(),
             Ir::BusinessKey => "saga.business_key".to_owned(),
+            Ir::Namespace => "saga.namespace".to_owned(),
+            Ir::StartedAt => "saga.started_at".to_owned(),
             Ir::Operation(step) => format!("op(\"{}\")", self.step(step.at())),
             Ir::FailureStep => "failure.step".to_owned(),
             Ir::FailureReason => "failure.reason".to_owned(),

@@ -159,6 +159,42 @@ fn texts_times_and_json_become_what_their_fields_are() {
 }
 
 #[test]
+fn a_saga_names_itself_and_its_start() {
+    for (request, wanted) in [
+        ("text: saga.namespace + '/' + saga.business_key", r#"{"text":"eu/order-000001"}"#),
+        ("at: saga.started_at", r#"{"at":"2026-01-01T00:00:00.123Z"}"#),
+        ("at: 'saga.started_at + duration(\"1h\")'", r#"{"at":"2026-01-01T01:00:00.123Z"}"#),
+        ("l: int(saga.started_at)", r#"{"l":"1767225600"}"#),
+        ("b: 'saga.started_at < input.at'", r#"{"b":true}"#),
+    ] {
+        assert_eq!(sent(request, r#"{"at": "2026-01-02T00:00:00Z"}"#), wanted, "{request}");
+    }
+    let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
+    let found = broken(&yaml("at: saga.began_at"), &contracts);
+    assert!(found[0].1.contains("a saga has no `began_at`"), "{found:?}");
+}
+
+/// Its request is another one where the same start comes again, and has the same operation id.
+#[test]
+fn what_only_this_start_has_is_warned_of_in_requests_and_nowhere_else() {
+    let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
+    let warned = |request: &str| {
+        let made = check(&yaml(request), &contracts).unwrap_or_else(|it| panic!("{}", it.rendered));
+        made.warnings.iter().any(|it| it.rule == "differs-after-loss")
+    };
+    for request in ["text: saga.id", "at: saga.started_at", "names: '[\"a\", saga.id]'"] {
+        assert!(warned(request), "{request}");
+    }
+    for request in ["text: saga.business_key", "text: saga.namespace", "text: op('do')"] {
+        assert!(!warned(request), "{request}");
+    }
+    let headers = yaml("text: input.text")
+        .replace("      request", "      headers: { x-saga: saga.id }\n      request");
+    let made = check(&headers, &contracts).unwrap();
+    assert!(made.warnings.iter().all(|it| it.rule != "differs-after-loss"), "{}", made.rendered);
+}
+
+#[test]
 fn a_constant_that_never_fits_is_refused() {
     let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
     for request in [
