@@ -4,9 +4,7 @@ use cel::common::ast::{Expr, LiteralValue, SelectExpr};
 use prost_reflect::{MessageDescriptor, Value};
 use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
-use super::{
-    Expression, Ir, Reads, path::path, reserved, syntax::parsed, time::timestamp_type,
-};
+use super::{Expression, Ir, Reads, path::path, reserved, syntax::parsed, time::timestamp_type};
 use crate::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
 
 /// Depth of the syntax tree at most: checking and evaluating are recursive too. A chain of

@@ -6,9 +6,7 @@ use std::{borrow::Cow, cell::Cell};
 use prost_reflect::{FieldDescriptor, Value};
 use saga_core::{SagaId, StepIndex};
 
-use super::{
-    Function, Ir, calls_eval::call, names::name_of, operators::negated, time::point,
-};
+use super::{Function, Ir, calls_eval::call, names::name_of, operators::negated, time::point};
 use crate::RunData;
 
 /// Work that one rendering may do. An order of 2,000 lines that are converted one by one
