@@ -263,7 +263,7 @@ pub(crate) fn unread_before(definition: &Definition, state: &State, index: StepI
     definition.ancestors(index).iter().filter(|step| state.step(*step).unread).collect()
 }
 
-/// Turns back, unless the pivot is in doubt: then nobody can know which way is right,
+/// Turns back, unless a pivot is in doubt: then nobody can know which way is right,
 /// and that is found out first.
 fn turn_back(
     definition: &Definition,
@@ -272,8 +272,7 @@ fn turn_back(
     held: StepSet,
     reason: TurnBackReason,
 ) -> Next {
-    let pivot = definition.pivot().filter(|index| state.step(*index).may_stand());
-    let Some(index) = pivot else {
+    let Some(index) = state.pivot_in_doubt(definition) else {
         return Next::Do(vec![Action::TurnBack { reason }]);
     };
     let phase = state.step(index).phase;

@@ -375,9 +375,15 @@ impl State {
         self.ended
     }
 
-    /// Whether the pivot is applied: from then on the saga goes only forward.
+    /// Whether a pivot is applied: from then on the saga goes only forward.
     #[must_use]
     pub fn passed_pivot(&self, definition: &Definition) -> bool {
-        definition.pivot().is_some_and(|pivot| self.step(pivot).phase == StepPhase::Applied)
+        definition.pivots().iter().any(|pivot| self.step(pivot).phase == StepPhase::Applied)
+    }
+
+    /// The first pivot of which nobody can tell yet that it is not applied.
+    #[must_use]
+    pub fn pivot_in_doubt(&self, definition: &Definition) -> Option<StepIndex> {
+        definition.pivots().iter().find(|pivot| self.step(*pivot).may_stand())
     }
 }

@@ -61,7 +61,8 @@ pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
 ///    leaves out what is not set where it comes from; `refused_when`, `headers`, and a request that
 ///    is one expression.
 /// 4. What may have no value where that leaves a saga in limbo is refused.
-/// 5. `saga.namespace` and `saga.started_at`; a message into an `Any`.
+/// 5. `saga.namespace` and `saga.started_at`; a message into an `Any`; several pivots of which one
+///    runs.
 pub const LANGUAGE_LEVEL: u32 = 5;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use prost_reflect::prost::Message as _;
 use saga_core::{StepSet, StuckReason};
 use saga_definition::{CompiledDefinition, Contracts, ServedTypes};
-use saga_draft::proof::{Fate, Found, Proof, Whole, prove};
+use saga_draft::proof::{CallsMax, Fate, Found, Proof, Whole, prove};
 
 const TYPES: &str = "syntax = 'proto3'; package s; service S { rpc Do(In) returns (In); rpc Undo(In) \
     returns (In); } message In { string id = 1; bool ok = 2; }";
@@ -62,6 +62,31 @@ fn told(steps: &[String]) -> BTreeSet<String> {
 
 fn set(lines: &[&str]) -> BTreeSet<String> {
     lines.iter().map(|it| (*it).to_owned()).collect()
+}
+
+/// Of two pivots one runs, and the other way is not taken.
+#[test]
+fn a_choice_of_two_ways_is_taken_one_way() {
+    let on = |when: &str, more: &str| format!("    when: \"{when}\"\n{more}");
+    let steps = [
+        step("a", ""),
+        forward("p", &on("input.ok", "    pivot: true\n")),
+        step("b", &on("!input.ok", "")),
+        forward("q", &on("!input.ok", "    pivot: true\n")),
+        forward("c", ""),
+    ];
+    let told = told(&steps);
+    let whole: BTreeSet<&str> =
+        told.iter().map(String::as_str).filter(|it| it.starts_with("comp")).collect();
+    let expected = ["completed: a p c", "completed: a q c", "completed: a b q c", "compensated: "];
+    assert_eq!(whole, BTreeSet::from(expected));
+    // The longest way has four calls, each up to its last attempt, and the undo of one.
+    let CallsMax { calls, .. } = proved(&steps).calls_max;
+    let [one, other] = [steps[..2].to_vec(), steps[2..].to_vec()];
+    assert!(
+        calls < 8 * (one.len() + other.len()) as u64 + 20,
+        "{calls}: as if both ways were taken"
+    );
 }
 
 #[test]

@@ -10,6 +10,17 @@ pub(crate) fn written(ir: &Ir, steps: &[String], own: Option<&str>) -> String {
     Writer { steps, own }.text(ir)
 }
 
+/// How the comparison is written that holds where this one does not. `None`: it is none that has
+/// such a one for every value.
+pub(super) fn negation(ir: &Ir, steps: &[String], own: Option<&str>) -> Option<String> {
+    let writer = Writer { steps, own };
+    match ir {
+        Ir::Compare(Comparison::Equal, a, b) => Some(writer.infix(a, "!=", b)),
+        Ir::Compare(Comparison::NotEqual, a, b) => Some(writer.infix(a, "==", b)),
+        _ => None,
+    }
+}
+
 struct Writer<'a> {
     steps: &'a [String],
     own: Option<&'a str>,
