@@ -10,7 +10,7 @@
 //! expressions are bounded in work and memory (X27).
 //!
 //! Reading order: `yaml`, `file`, `finding`, `rules`, `types`, `expression`, `request`,
-//! `compile`, `input`, `run`, `canonical`, `descriptors`.
+//! `compile`, `input`, `run`, `canonical`, `descriptors`; `schema` is made of `file::keys`.
 
 mod canonical;
 mod compile;
@@ -24,6 +24,7 @@ mod refusals;
 mod request;
 mod rules;
 mod run;
+mod schema;
 mod told;
 mod value_type;
 mod yaml;
@@ -51,6 +52,7 @@ pub use refusals::RefusalCodes;
 use request::MessageTemplate;
 pub use rules::{RULES, is_reserved};
 pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
+pub use schema::schema;
 
 /// The language that definitions are checked in now. It is stored with each of them, and each
 /// is read in its own for ever: what a level means never changes.

@@ -41,6 +41,10 @@ pub(crate) enum DefinitionCommand {
     /// Defaults are compared as what they stand for. Sagas that run keep the version that they
     /// were started with.
     Diff(Diff),
+    /// Write the JSON Schema of definitions, for editors that complete and mark.
+    ///
+    /// A definition that begins with `# yaml-language-server: $schema=FILE` is read by it there.
+    Schema,
 }
 
 #[derive(Debug, Args)]

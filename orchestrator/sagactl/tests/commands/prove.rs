@@ -118,3 +118,29 @@ fn what_changes_for_new_sagas_is_told_and_what_is_only_written_otherwise_is_not(
     assert_eq!(exit, 1, "{shown}");
     insta::assert_snapshot!(shown);
 }
+
+/// The file that the examples point editors to is what this program writes.
+#[test]
+fn the_schema_is_the_one_that_examples_begin_with() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let ran = run(NOBODY, &["definition", "schema"], "");
+    let json: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+    assert_eq!(json, saga_definition::schema());
+    let file = deploy.join("definition.schema.json");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|it| it == "always") {
+        fs::write(&file, &ran.data).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), ran.data, "write it anew: sagactl definition schema");
+    let mut examples = 0;
+    for file in fs::read_dir(deploy.join("definitions")).unwrap().map(|it| it.unwrap().path()) {
+        let name = file.display().to_string();
+        if !name.ends_with(".yaml") || name.ends_with(".test.yaml") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let line = "# yaml-language-server: $schema=../definition.schema.json\n";
+        assert!(text.starts_with(line), "{name} begins with the line that editors read");
+        examples += 1;
+    }
+    assert_eq!(examples, 9);
+}
