@@ -42,8 +42,11 @@ pub(super) async fn run(session: &Session, command: DefinitionCommand) -> Result
 }
 
 async fn apply(session: &Session, arguments: Apply) -> Result<Exit, Failure> {
-    let Apply { file, reason, once, actor } = arguments;
+    let Apply { file, reason, once, actor, require_proof } = arguments;
     let yaml = text_of(file.name())?;
+    if require_proof {
+        prove::check(file.name(), &yaml)?;
+    }
     let client = session.client().await?;
     let request = RegisterDefinitionRequest {
         yaml: yaml.clone(),
