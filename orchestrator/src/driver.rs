@@ -9,7 +9,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use saga_core::{Event, OperationId, SagaId, State};
-use saga_draft::{Advance, Mode, Rest, Subject, advance};
+use saga_draft::{Advance, Mode, Rest, advance};
 use saga_governor::Came;
 use saga_log::{AppendError, Standing, StoreError, Tip};
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +26,7 @@ use crate::{
 mod calls;
 pub(crate) mod gate;
 pub(crate) mod kept;
+pub(crate) mod key;
 mod late;
 mod rows;
 pub(crate) mod standing;
@@ -95,7 +96,7 @@ type Answer = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(crate) struct Run {
     pub(crate) shared: Arc<Shared>,
     pub(crate) saga: SagaId,
-    pub(crate) business_key: String,
+    pub(crate) key: key::Key,
     pub(crate) definition: Arc<CompiledDefinition>,
     pub(crate) course: Arc<crate::metrics::Course>,
     pub(crate) state: State,
@@ -128,7 +129,6 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Creation {
     pub(crate) started: Event,
-    pub(crate) namespace: String,
     /// Tells a repeated start from a reused key.
     pub(crate) request_hash: [u8; 32],
     pub(crate) accepted: oneshot::Sender<Result<Accepted, AppendError>>,
@@ -163,7 +163,7 @@ impl Run {
     /// A saga as its log tells it. Boxed, as a future keeps what is moved into it twice.
     pub(crate) fn new(
         shared: Arc<Shared>,
-        business_key: String,
+        key: key::Key,
         definition: Arc<CompiledDefinition>,
         state: State,
         tip: Option<Tip>,
@@ -176,7 +176,7 @@ impl Run {
             course: shared.metrics.course(&definition),
             kept: shared.payloads.of_a_saga(),
             shared,
-            business_key,
+            key,
             definition,
             state,
             tip,
@@ -227,11 +227,8 @@ impl Run {
             }
             let now_ms = self.move_times();
             self.hear_of_losses(&mut pending, now_ms);
-            let subject = Subject {
-                definition: &self.definition,
-                business_key: &self.business_key,
-                request_bytes_max: self.shared.limits.request_bytes_max,
-            };
+            let request_bytes_max = self.shared.limits.request_bytes_max;
+            let subject = self.key.subject(&self.definition, request_bytes_max);
             let of = (self.saga, self.state.started_at_ms());
             let mut gate = Gate::new(&self.shared, &mut self.lines, of);
             let advance = advance(subject, &self.state, &pending.facts, mode, now_ms, &mut gate);

@@ -2,9 +2,7 @@
 //! nothing. Whoever is told [`CancelEffect::TurnsBack`] or [`CancelEffect::TooLate`] is
 //! never told anything else about the same saga later (F81, F82).
 
-use crate::{
-    definition::Definition, event::Ending, next::open_behind_pivot, phase::StepPhase, state::State,
-};
+use crate::{definition::Definition, event::Ending, next::open_behind_pivot, state::State};
 
 /// What a request to turn back does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,14 +34,14 @@ pub fn cancel_effect(definition: &Definition, state: &State) -> CancelEffect {
     if state.turned_back().is_some() {
         return CancelEffect::TurnsBack;
     }
-    match definition.pivot().map(|pivot| state.step(pivot)) {
-        _ if state.passed_pivot(definition) => CancelEffect::TooLate,
-        _ if open_behind_pivot(definition, state).next().is_some() => CancelEffect::Undecided,
-        Some(pivot) if pivot.may_stand() && state.ended().is_some() => {
-            CancelEffect::Ended(Ending::Closed)
-        }
-        Some(pivot) if pivot.may_stand() => CancelEffect::Undecided,
+    if state.passed_pivot(definition) {
+        return CancelEffect::TooLate;
+    }
+    match state.pivot_in_doubt(definition) {
+        Some(_) if state.ended().is_some() => CancelEffect::Ended(Ending::Closed),
+        Some(_) => CancelEffect::Undecided,
+        None if open_behind_pivot(definition, state).next().is_some() => CancelEffect::Undecided,
         // Nothing is called while a cancel is in the log, before the saga has turned back.
-        _ => CancelEffect::TurnsBack,
+        None => CancelEffect::TurnsBack,
     }
 }

@@ -120,8 +120,12 @@ pub struct Step {
     pub after: StepSet,
     /// Whether the step has a condition: it may be skipped.
     pub conditional: bool,
-    /// Whether the saga goes only forward once this step is applied.
+    /// Whether the saga goes only forward once this step is applied. Of several pivots exactly
+    /// one runs: their conditions exclude each other.
     pub pivot: bool,
+    /// Of one of several pivots: the steps that are surely skipped where it is not, by their
+    /// conditions.
+    pub excludes: StepSet,
     /// Whether there is a call that undoes it. Where there is none, an applied step is
     /// left as it is when the saga turns back.
     pub compensable: bool,
@@ -314,10 +318,10 @@ impl Definition {
         self.indices().find(|index| self.step(*index).name == name)
     }
 
-    /// The pivot, where there is one.
+    /// The pivots: none, one, or several of which exactly one runs.
     #[must_use]
-    pub fn pivot(&self) -> Option<StepIndex> {
-        self.indices().find(|index| self.step(*index).pivot)
+    pub fn pivots(&self) -> StepSet {
+        self.indices().filter(|index| self.step(*index).pivot).collect()
     }
 
     /// The steps that wait for `index`, directly.
@@ -326,10 +330,12 @@ impl Definition {
         self.indices().filter(|other| self.step(*other).after.contains(index)).collect()
     }
 
-    /// Whether `index` comes after the pivot: it depends on it, directly or not.
+    /// Whether `index` comes after a pivot: it depends on it, directly or not, and is not one of
+    /// the steps that run only where that pivot is skipped.
     #[must_use]
     pub fn is_after_pivot(&self, index: StepIndex) -> bool {
-        self.pivot().is_some_and(|pivot| self.ancestors(index).contains(pivot))
+        let mut before = self.ancestors(index).intersection(self.pivots()).iter();
+        before.any(|pivot| !self.step(pivot).excludes.contains(index))
     }
 
     /// The calls that come after the pivot.

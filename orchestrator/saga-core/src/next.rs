@@ -263,7 +263,7 @@ pub(crate) fn unread_before(definition: &Definition, state: &State, index: StepI
     definition.ancestors(index).iter().filter(|step| state.step(*step).unread).collect()
 }
 
-/// Turns back, unless the pivot is in doubt: then nobody can know which way is right,
+/// Turns back, unless a pivot is in doubt: then nobody can know which way is right,
 /// and that is found out first.
 fn turn_back(
     definition: &Definition,
@@ -273,8 +273,7 @@ fn turn_back(
     reason: TurnBackReason,
 ) -> Next {
     let mut plan = Plan::new(held);
-    let pivot = definition.pivot().filter(|index| state.step(*index).may_stand());
-    let Some(index) = pivot else {
+    let Some(index) = state.pivot_in_doubt(definition) else {
         return match ask_behind_pivot(definition, state, now_ms, &mut plan) {
             true => plan.into_next(),
             false => Next::Do(vec![Action::TurnBack { reason }]),
@@ -311,7 +310,7 @@ pub(crate) fn open_behind_pivot(
     definition: &Definition,
     state: &State,
 ) -> impl Iterator<Item = StepIndex> {
-    let is_asked_itself = definition.pivot().is_some_and(|pivot| {
+    let is_asked_itself = definition.pivots().iter().all(|pivot| {
         let step = definition.step(pivot);
         step.kind == StepKind::Call && step.on_unknown == OnUnknown::Resolve
     });

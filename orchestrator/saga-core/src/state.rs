@@ -11,6 +11,7 @@ use crate::{
 
 mod heard;
 mod recall;
+mod settle;
 mod step;
 mod times;
 
@@ -23,6 +24,9 @@ pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     saga: SagaId,
+    /// As the log has it: never moved.
+    accepted_at_ms: u64,
+    /// The same by the clock of who has the saga.
     started_at_ms: u64,
     input: Bytes,
     operations: OperationRoot,
@@ -64,6 +68,7 @@ impl State {
     pub fn start(saga: SagaId, definition: &Definition, started: &Started) -> Self {
         let mut state = Self {
             saga,
+            accepted_at_ms: started.at_ms,
             started_at_ms: started.at_ms,
             input: started.input.clone(),
             operations: started.operations,
@@ -164,36 +169,6 @@ impl State {
         }
     }
 
-    /// The call of the step of which a person would say what became of it, with or without the
-    /// reply of its action. `None`: there is no such step.
-    #[must_use]
-    pub fn call_in_question(&self, step: StepIndex, with_reply: bool) -> Option<Direction> {
-        let is_undo = match self.steps.get(step.at())?.phase {
-            StepPhase::Open { direction, .. } => direction == Direction::Backward,
-            StepPhase::Unrenderable { direction: Direction::Backward } => {
-                !self.is_unread(step, with_reply)
-            }
-            _ => false,
-        };
-        Some(if is_undo { Direction::Backward } else { Direction::Forward })
-    }
-
-    /// Whether what a person says of this step is about the reply of its action: also where the
-    /// request of its undo waits for that, and a reply comes with it.
-    fn is_unread(&self, step: StepIndex, with_reply: bool) -> bool {
-        let undo = StepPhase::Unrenderable { direction: Direction::Backward };
-        self.steps.get(step.at()).is_some_and(|it| {
-            it.unread && (it.phase == StepPhase::Applied || with_reply && it.phase == undo)
-        })
-    }
-
-    /// A person gives the reply that could not be kept, or says that there is none. What
-    /// could not be rendered without it is made again.
-    fn read(&mut self, step: StepIndex, reply: Option<Bytes>, by: By) {
-        self.steps[step.at()].read(reply, by);
-        self.retry_steps(|it| matches!(it, StepPhase::Unrenderable { .. }));
-    }
-
     fn may_turn_back(&self, reason: &TurnBackReason) -> bool {
         let is_known = reason.step().is_none_or(|step| step.at() < self.steps.len());
         self.turned_back.is_none() && is_known
@@ -285,7 +260,14 @@ impl State {
         self.saga
     }
 
-    /// When the saga was accepted, in milliseconds since the Unix epoch.
+    /// When the saga was accepted, in milliseconds since the Unix epoch, as the log has it:
+    /// what is said to others, the same for ever.
+    #[must_use]
+    pub fn accepted_at_ms(&self) -> u64 {
+        self.accepted_at_ms
+    }
+
+    /// When the saga was accepted by the clock of whoever has it: what its spans begin at.
     #[must_use]
     pub fn started_at_ms(&self) -> u64 {
         self.started_at_ms
@@ -388,12 +370,18 @@ impl State {
         self.ended
     }
 
-    /// Whether the pivot is applied: from then on the saga goes only forward. What is applied
-    /// behind it shows that it was, in rows that the log has lost.
+    /// Whether a pivot is applied: from then on the saga goes only forward. What is applied
+    /// behind one shows that it was, in rows that the log has lost.
     #[must_use]
     pub fn passed_pivot(&self, definition: &Definition) -> bool {
         let is_applied = |index| self.step(index).phase == StepPhase::Applied;
-        definition.pivot().is_some_and(is_applied)
+        definition.pivots().iter().any(is_applied)
             || self.lost_rows && definition.called_behind_pivot().any(is_applied)
+    }
+
+    /// The first pivot of which nobody can tell yet that it is not applied.
+    #[must_use]
+    pub fn pivot_in_doubt(&self, definition: &Definition) -> Option<StepIndex> {
+        definition.pivots().iter().find(|pivot| self.step(*pivot).may_stand())
     }
 }

@@ -250,6 +250,7 @@ fn definition() -> Definition {
         after: after.iter().copied().collect(),
         conditional: true,
         pivot: false,
+        excludes: saga_core::StepSet::EMPTY,
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,

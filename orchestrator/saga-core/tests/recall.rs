@@ -310,6 +310,7 @@ fn definition() -> Definition {
         after: StepSet::EMPTY,
         conditional: false,
         pivot: false,
+        excludes: StepSet::EMPTY,
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
@@ -318,11 +319,8 @@ fn definition() -> Definition {
         compensation_retry: RetryPolicy::COMPENSATION,
         resolve_retry: RetryPolicy::RESOLVE,
     };
-    let wait = Step {
-        after: StepSet::EMPTY.with(CALL),
-        compensable: false,
-        ..step("wait", StepKind::Wait { timer: None })
-    };
+    let wait = step("wait", StepKind::Wait { timer: None });
+    let wait = Step { after: StepSet::EMPTY.with(CALL), compensable: false, ..wait };
     let steps = vec![step("call", StepKind::Call), wait];
     Definition { name: "recall".to_owned(), version: 1, deadline_ms: None, steps }
 }

@@ -14,7 +14,10 @@ use prost_reflect::{
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use crate::yaml::{Node, NodeValue};
+use crate::{
+    descriptors::is_implicit,
+    yaml::{Node, NodeValue},
+};
 
 const ANY: &str = "google.protobuf.Any";
 
@@ -80,7 +83,7 @@ enum Keys {
 fn is_in_order(message: &MessageDescriptor) -> bool {
     every_type(message, |it| {
         let plain = it.full_name() != ANY && it.extension_ranges().len() == 0;
-        plain && it.fields().all(|field| !field.is_map())
+        plain && it.fields().all(|field| !field.is_map() && !is_implicit(&field))
     })
 }
 
@@ -108,6 +111,9 @@ fn in_order(message: &DynamicMessage, keys: Keys, depth: usize) -> Vec<u8> {
     let of = message.descriptor();
     let mut parts: Vec<(u32, Vec<u8>)> = Vec::new();
     for (field, value) in message.fields() {
+        if is_zero(value) && is_implicit(&field) {
+            continue;
+        }
         let place = Place { number: field.number(), kind: field.kind(), group: field.is_group() };
         let bytes = place.encode(value, keys, depth).unwrap_or_else(|| {
             let mut alone = DynamicMessage::new(of.clone());
@@ -134,6 +140,23 @@ fn in_order(message: &DynamicMessage, keys: Keys, depth: usize) -> Vec<u8> {
     // Stable: what is unknown and has one number stays in the order in which it came.
     parts.sort_by_key(|(number, _)| *number);
     parts.into_iter().flat_map(|(_, bytes)| bytes).collect()
+}
+
+/// Whether this is what a field without presence has where nothing was given.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Bool(it) => !it,
+        Value::I32(it) | Value::EnumNumber(it) => *it == 0,
+        Value::I64(it) => *it == 0,
+        Value::U32(it) => *it == 0,
+        Value::U64(it) => *it == 0,
+        // Minus zero is another number.
+        Value::F32(it) => it.to_bits() == 0,
+        Value::F64(it) => it.to_bits() == 0,
+        Value::String(it) => it.is_empty(),
+        Value::Bytes(it) => it.is_empty(),
+        Value::Message(_) | Value::List(_) | Value::Map(_) => false,
+    }
 }
 
 /// The `value` of an `Any`, in order. `None`: this is none, or what is in it is not known.

@@ -6,7 +6,7 @@
 //! be made, and the bounds of the readers may be raised, never lowered.
 
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
-use saga_core::{Definition, RetryPolicy, Step, StepKind};
+use saga_core::{Definition, RetryPolicy, Step, StepKind, StepSet};
 
 use crate::{
     Compiled, CompiledDefinition, Contracts, LANGUAGE_LEVEL, Report, StepPlan, Unreadable,
@@ -29,10 +29,11 @@ pub(super) fn check(
 ) -> Result<Compiled, Report> {
     let mut findings = Findings::default();
     if let Some(draft) = checked_draft(yaml, &mut findings) {
-        rules::check(&draft.file, &draft.core, &mut findings);
         rules::check_inquiries(&draft.file, contracts, &mut findings);
         let search = Search::served(&draft.file, contracts, &mut findings);
         let made = make(&draft, &search, LANGUAGE_LEVEL, &mut findings);
+        let core = made.as_ref().map_or(&draft.core, |it| &it.core);
+        rules::check(&draft.file, core, made.as_ref(), &mut findings);
         if let Some(definition) = &made {
             rules::check_dangers(&draft.file, definition, &mut findings);
             rules::check_values(definition, &mut findings);
@@ -118,7 +119,7 @@ fn make(
     let plans: Vec<Option<StepPlan>> =
         core.indices().map(|index| types.plan(file, index, &targets, findings)).collect();
     let labels = types.labels(file, findings)?;
-    Some(CompiledDefinition {
+    let mut made = CompiledDefinition {
         core: core.clone(),
         hash: draft.hash(),
         retires: file.retires,
@@ -127,7 +128,17 @@ fn make(
         plans: plans.into_iter().collect::<Option<_>>()?,
         labels,
         pools: search.pools.clone(),
-    })
+    };
+    for (pivot, excludes) in rules::exclusions(&made) {
+        made.core.steps[pivot.at()].excludes = excludes;
+    }
+    // After the pivot there is no last attempt, only one behind which a person is told.
+    for index in core.indices() {
+        if made.core.is_after_pivot(index) && file.steps[index.at()].retry.is_none() {
+            made.core.steps[index.at()].retry = RetryPolicy::COMPENSATION;
+        }
+    }
+    Some(made)
 }
 
 /// The part that decisions depend on.
@@ -145,6 +156,8 @@ fn core_of(file: &DefinitionFile, findings: &mut Findings) -> Definition {
         after,
         conditional: step.when.is_some(),
         pivot: step.pivot.is_some(),
+        // What conditions say is known once they are made.
+        excludes: StepSet::EMPTY,
         compensable: step.undo().is_some(),
         compensation_conditional: step.undo().is_some_and(|undo| undo.when.is_some()),
         on_unknown: step.on_unknown.value,
@@ -156,19 +169,12 @@ fn core_of(file: &DefinitionFile, findings: &mut Findings) -> Definition {
         },
         resolve_retry: step.resolve.unwrap_or(RetryPolicy::RESOLVE),
     });
-    let mut core = Definition {
+    Definition {
         name: file.name.value.clone(),
         version: file.version,
         deadline_ms: file.deadline_ms.as_ref().map(|it| it.value),
         steps: steps.collect(),
-    };
-    // After the pivot there is no last attempt, only one behind which a person is told.
-    for index in core.indices() {
-        if core.is_after_pivot(index) && file.steps[index.at()].retry.is_none() {
-            core.steps[index.at()].retry = RetryPolicy::COMPENSATION;
-        }
     }
-    core
 }
 
 /// What the calls and waits of a definition refer to, by step. `None`: not found, which is

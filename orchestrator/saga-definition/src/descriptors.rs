@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use prost_reflect::DescriptorPool;
 
+pub(crate) use lower::is_implicit;
 pub(crate) use meaning::{contradiction, enum_contradiction, loss};
 pub(crate) use needed::Needs;
 pub use needed::Unusable;

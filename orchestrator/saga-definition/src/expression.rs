@@ -6,8 +6,8 @@
 //! 64-bit number is never anything else. The functions are those of CEL that cannot run
 //! away: no clock, no I/O, and regular expressions in linear time (X27).
 //!
-//! Variables: `input`, `steps.<name>.reply`, `saga.id`, `saga.business_key`; in compensations
-//! `failure.step` and `failure.reason`; in the `accept` of a wait `signal`. `op("step")` is the
+//! Variables: `input`, `steps.<name>.reply`, `saga.id`, `saga.business_key`, `saga.namespace`,
+//! `saga.started_at`; in compensations `failure.step` and `failure.reason`; in the `accept` of a wait `signal`. `op("step")` is the
 //! operation id of a step's action. The other functions and the macros are those of CEL, as far
 //! as `calls` knows them; what is not known is an error of the check.
 
@@ -103,6 +103,9 @@ pub(crate) enum Ir {
     HasReply(StepIndex),
     SagaId,
     BusinessKey,
+    Namespace,
+    /// When the saga was accepted: a `google.protobuf.Timestamp`.
+    StartedAt,
     Operation(StepIndex),
     /// What turned the saga back: a step's name, or empty.
     FailureStep,

@@ -3,6 +3,7 @@
 
 mod fields;
 mod headers;
+pub(crate) mod keys;
 mod reasons;
 mod retry;
 mod scenario;
@@ -46,8 +47,7 @@ pub(crate) struct DefinitionFile {
 /// or wrong; the findings say what.
 pub(crate) fn read(root: &Node, findings: &mut Findings) -> Option<DefinitionFile> {
     let top = Span { offset: 0, len: 0, line: 1, column: 1 };
-    let known = ["kind", "name", "version", "retires", "input", "deadline", "labels", "steps"];
-    let mut fields = Fields::read(root, "a definition", &known, findings)?;
+    let mut fields = Fields::of(root, "a definition", &keys::DEFINITION, findings)?;
     fields.place(top);
 
     if let Some(kind) = fields.text("kind", findings)

@@ -1,9 +1,9 @@
 //! Messages that stand for plain values: the wrappers, and `Struct` with its `Value` and
-//! `ListValue`.
+//! `ListValue`; and `Any`, which stands for any message.
 
 use prost_reflect::{DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value};
 
-use crate::value_type::Type;
+use crate::{canonical, value_type::Type};
 
 /// What a message stands for.
 enum Plain {
@@ -13,6 +13,8 @@ enum Plain {
     Json,
     Object,
     List,
+    /// Any message.
+    Any,
 }
 
 fn plain(of: &MessageDescriptor) -> Option<Plain> {
@@ -20,6 +22,7 @@ fn plain(of: &MessageDescriptor) -> Option<Plain> {
         "Value" => Plain::Json,
         "Struct" => Plain::Object,
         "ListValue" => Plain::List,
+        "Any" => Plain::Any,
         "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value"
         | "UInt32Value" | "BoolValue" | "StringValue" | "BytesValue" => Plain::Wrapper,
         _ => return None,
@@ -52,6 +55,9 @@ pub(crate) fn fits(is: &Type, message: &MessageDescriptor) -> bool {
             _ => false,
         },
         Some(Plain::List) => matches!(is, Type::List(of) if is_json(of)),
+        Some(Plain::Any) => {
+            matches!(is, Type::Message(of) if of.full_name() != message.full_name())
+        }
         None => false,
     }
 }
@@ -62,7 +68,7 @@ fn is_json(is: &Type) -> bool {
         Type::List(of) => is_json(of),
         Type::Map(key, of) => **key == Type::String && is_json(of),
         Type::Record(fields) => fields.iter().all(|(_, of)| is_json(of)),
-        Type::Message(of) => plain(of).is_some_and(|it| !matches!(it, Plain::Wrapper)),
+        Type::Message(of) => plain(of).is_some_and(|it| !matches!(it, Plain::Wrapper | Plain::Any)),
         Type::Bytes | Type::Enum(_) => false,
     }
 }
@@ -74,6 +80,8 @@ pub(crate) fn stands_for(value: &Value, of: &MessageDescriptor) -> bool {
             matches!((plain(of), value), (Some(Plain::Wrapper), Value::Bytes(_)))
         }
         (_, Value::Message(it)) => it.descriptor().full_name() != of.full_name(),
+        // Its fields, one by one.
+        (Some(Plain::Any), _) => false,
         (Some(Plain::Wrapper), Value::Map(_)) => false,
         (_, Value::Map(fields)) => {
             let declared = ["fields", "values", "null_value", "number_value", "string_value"];
@@ -102,6 +110,11 @@ pub(crate) fn message(value: &Value, of: &MessageDescriptor) -> Option<DynamicMe
             made.set_field_by_name("values", Value::List(items.collect::<Option<_>>()?));
         }
         (Plain::Json, value) => return json(value, of),
+        (Plain::Any, Value::Message(it)) => {
+            let url = format!("type.googleapis.com/{}", it.descriptor().full_name());
+            made.set_field_by_name("type_url", Value::String(url));
+            made.set_field_by_name("value", Value::Bytes(canonical::encode(it)));
+        }
         _ => return None,
     }
     Some(made)

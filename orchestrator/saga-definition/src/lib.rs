@@ -10,7 +10,7 @@
 //! expressions are bounded in work and memory (X27).
 //!
 //! Reading order: `yaml`, `file`, `finding`, `rules`, `types`, `expression`, `request`,
-//! `compile`, `input`, `run`, `canonical`, `descriptors`.
+//! `compile`, `input`, `run`, `canonical`, `descriptors`; `schema` is made of `file::keys`.
 
 mod canonical;
 mod compile;
@@ -24,6 +24,7 @@ mod refusals;
 mod request;
 mod rules;
 mod run;
+mod schema;
 mod told;
 mod value_type;
 mod yaml;
@@ -51,6 +52,7 @@ pub use refusals::RefusalCodes;
 use request::MessageTemplate;
 pub use rules::{RULES, is_reserved};
 pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
+pub use schema::schema;
 
 /// The language that definitions are checked in now. It is stored with each of them, and each
 /// is read in its own for ever: what a level means never changes.
@@ -61,7 +63,9 @@ pub use run::{BadReply, RenderError, Rendered, ReplyMeaning, RunData};
 ///    leaves out what is not set where it comes from; `refused_when`, `headers`, and a request that
 ///    is one expression.
 /// 4. What may have no value where that leaves a saga in limbo is refused.
-pub const LANGUAGE_LEVEL: u32 = 4;
+/// 5. `saga.namespace` and `saga.started_at`; a message into an `Any`; several pivots of which one
+///    runs.
+pub const LANGUAGE_LEVEL: u32 = 5;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]

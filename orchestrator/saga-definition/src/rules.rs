@@ -3,6 +3,7 @@
 mod dangers;
 mod inquiries;
 mod limbo;
+mod pivots;
 mod sizes;
 mod values;
 mod waits;
@@ -10,19 +11,21 @@ mod waits;
 pub(crate) use dangers::check as check_dangers;
 pub(crate) use inquiries::check as check_inquiries;
 pub(crate) use limbo::check as check_limbo;
+pub(crate) use pivots::exclusions;
 pub(crate) use sizes::check as check_sizes;
 pub(crate) use values::check as check_values;
 
 use saga_core::{Definition, OnUnknown, Step, StepIndex, StepSet};
 
 use crate::{
+    CompiledDefinition,
     expression::Reads,
     file::{CallFile, CompensationFile, DefinitionFile, StepFile, suggest},
     finding::{Findings, Span},
 };
 
 /// Every rule of the check. What each means stands in the report that it makes.
-pub const RULES: [&str; 54] = [
+pub const RULES: [&str; 55] = [
     "call",
     "compensation-after-pivot",
     "compensation-missing",
@@ -31,6 +34,7 @@ pub const RULES: [&str; 54] = [
     "conditional-reference",
     "constant-condition",
     "cycle",
+    "differs-after-loss",
     "doubtful-refusal",
     "duplicate-step",
     "expression-syntax",
@@ -147,8 +151,14 @@ fn index_of(position: usize) -> Option<StepIndex> {
     u8::try_from(position).ok().map(StepIndex)
 }
 
-/// The rules about the graph, the pivot and time.
-pub(crate) fn check(file: &DefinitionFile, core: &Definition, findings: &mut Findings) {
+/// The rules about the graph, the pivot and time. `made` is what was made of the file, where
+/// something could be.
+pub(crate) fn check(
+    file: &DefinitionFile,
+    core: &Definition,
+    made: Option<&CompiledDefinition>,
+    findings: &mut Findings,
+) {
     for index in core.indices() {
         let step = &file.steps[index.at()];
         if core.ancestors(index).contains(index) {
@@ -157,7 +167,7 @@ pub(crate) fn check(file: &DefinitionFile, core: &Definition, findings: &mut Fin
             findings.error("cycle", step.name.span, message, remedy);
         }
     }
-    check_pivot(file, core, findings);
+    pivots::check(file, core, made, findings);
     for index in core.indices() {
         let step = &file.steps[index.at()];
         check_compensation(step, core, index, findings);
@@ -165,38 +175,6 @@ pub(crate) fn check(file: &DefinitionFile, core: &Definition, findings: &mut Fin
         check_budget(file, core, index, findings);
     }
     waits::check(file, core, findings);
-}
-
-fn check_pivot(file: &DefinitionFile, core: &Definition, findings: &mut Findings) {
-    let pivots: Vec<(&StepFile, Span)> =
-        file.steps.iter().filter_map(|it| Some((it, it.pivot?))).collect();
-    for (_, span) in pivots.iter().skip(1) {
-        let message = "a second pivot";
-        let remedy = "keep the first step after which nothing may be undone";
-        findings.error("pivot-twice", *span, message, remedy);
-    }
-    let (Some(pivot), Some((step, _))) = (core.pivot(), pivots.first()) else { return };
-    if let Some(when) = &step.when {
-        let message = "the pivot may be skipped, and then nothing says where there is no way back";
-        let remedy = "take `when` out, or put the pivot on a step that always runs";
-        findings.error("conditional-pivot", when.span, message, remedy);
-    }
-    let before = core.ancestors(pivot);
-    for index in core.indices() {
-        let ordered = before.contains(index) || core.is_after_pivot(index);
-        // What is there from the start refuses nothing.
-        if index == pivot || ordered || file.steps[index.at()].is_given() {
-            continue;
-        }
-        let step = &file.steps[index.at()].name;
-        let pivot = &core.step(pivot).name;
-        let message = format!(
-            "step {} runs beside the pivot {pivot}: it may refuse when there is no way back",
-            step.value
-        );
-        let remedy = format!("add {} to `after` of {pivot}, or {pivot} to its own", step.value);
-        findings.error("pivot-parallel", step.span, message, remedy);
-    }
 }
 
 fn check_compensation(

@@ -24,6 +24,11 @@ pub trait RunData: fmt::Debug {
     fn operation(&self, index: StepIndex, step: &str) -> OperationId;
     /// The business key it was started with.
     fn business_key(&self) -> &str;
+    /// The namespace that this key is one of.
+    fn namespace(&self) -> &str;
+    /// When it was accepted, in milliseconds since the Unix epoch, as the log has it: the same
+    /// for ever.
+    fn started_at_ms(&self) -> u64;
     /// Its input, as bytes of the input type.
     fn input(&self) -> &Bytes;
     /// The reply of a step's action, or the signal that it accepted. `None`: not applied,

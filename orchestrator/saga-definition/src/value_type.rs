@@ -111,7 +111,15 @@ impl Type {
     pub(crate) fn fits(&self, field: &FieldDescriptor) -> Result<(), Misfit> {
         let wanted = Self::of_field(field);
         match (self, &wanted) {
-            (Self::List(one), Self::List(element)) => one.fits_one(element),
+            (Self::List(one), Self::List(element)) => {
+                one.fits_one(element).map_err(|it| match &**one {
+                    Self::List(inner) if inner.fits_one(element).is_ok() => Misfit {
+                        message: format!("it is a {self}, the field is a {wanted}"),
+                        remedy: "write `.flatten()` behind it".to_owned(),
+                    },
+                    _ => it,
+                })
+            }
             (Self::Map(key, value), Self::Map(key_wanted, value_wanted)) => {
                 key.fits_one(key_wanted)?;
                 value.fits_one(value_wanted)
@@ -176,6 +184,11 @@ fn misfit(is: &Type, wanted: &Type) -> Misfit {
             message.full_name(),
             message.fields().map(|it| it.name().to_owned()).collect::<Vec<_>>().join(", "),
         ),
+        (Type::Message(_), Type::Bytes) => {
+            "bytes hold no message; where this is the value of an Any, give the message itself to \
+             the field that holds the Any"
+                .to_owned()
+        }
         (_, Type::List(_)) => "write a list: [...]".to_owned(),
         _ => format!("give it a {wanted}"),
     };

@@ -100,6 +100,7 @@ pub enum AdvanceError {
 pub struct Subject<'s> {
     pub definition: &'s CompiledDefinition,
     pub business_key: &'s str,
+    pub namespace: &'s str,
     /// The largest request that is made.
     pub request_bytes_max: usize,
 }

@@ -26,6 +26,14 @@ impl RunData for Known<'_> {
         self.subject.business_key
     }
 
+    fn namespace(&self) -> &str {
+        self.subject.namespace
+    }
+
+    fn started_at_ms(&self) -> u64 {
+        self.state.accepted_at_ms()
+    }
+
     fn input(&self) -> &Bytes {
         self.state.input()
     }

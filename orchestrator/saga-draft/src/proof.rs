@@ -19,10 +19,12 @@ use uuid::Uuid;
 use crate::AdvanceError;
 
 mod calls;
+mod certificate;
 mod choices;
 mod key;
 
 pub use calls::CallsMax;
+pub use certificate::{Uncertified, certificate, check_certificate, with_certificate};
 
 /// Points that are looked at, at most.
 pub const POINTS_MAX: usize = 1_000_000;

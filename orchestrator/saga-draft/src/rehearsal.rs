@@ -150,6 +150,7 @@ impl<'s> Stage<'s> {
             let subject = Subject {
                 definition: self.definition,
                 business_key: self.key,
+                namespace: "",
                 request_bytes_max: REQUEST_BYTES_MAX,
             };
             let draft =

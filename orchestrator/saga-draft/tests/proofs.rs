@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use prost_reflect::prost::Message as _;
 use saga_core::{StepSet, StuckReason};
 use saga_definition::{CompiledDefinition, Contracts, ServedTypes};
-use saga_draft::proof::{Fate, Found, Proof, Whole, prove};
+use saga_draft::proof::{
+    CallsMax, Fate, Found, Proof, Uncertified, Whole, certificate, check_certificate, prove,
+    with_certificate,
+};
 
 const TYPES: &str = "syntax = 'proto3'; package s; service S { rpc Do(In) returns (In); rpc Undo(In) \
     returns (In); } message In { string id = 1; bool ok = 2; }";
@@ -62,6 +65,31 @@ fn told(steps: &[String]) -> BTreeSet<String> {
 
 fn set(lines: &[&str]) -> BTreeSet<String> {
     lines.iter().map(|it| (*it).to_owned()).collect()
+}
+
+/// Of two pivots one runs, and the other way is not taken.
+#[test]
+fn a_choice_of_two_ways_is_taken_one_way() {
+    let on = |when: &str, more: &str| format!("    when: \"{when}\"\n{more}");
+    let steps = [
+        step("a", ""),
+        forward("p", &on("input.ok", "    pivot: true\n")),
+        step("b", &on("!input.ok", "")),
+        forward("q", &on("!input.ok", "    pivot: true\n")),
+        forward("c", ""),
+    ];
+    let told = told(&steps);
+    let whole: BTreeSet<&str> =
+        told.iter().map(String::as_str).filter(|it| it.starts_with("comp")).collect();
+    let expected = ["completed: a p c", "completed: a q c", "completed: a b q c", "compensated: "];
+    assert_eq!(whole, BTreeSet::from(expected));
+    // The longest way has four calls, each up to its last attempt, and the undo of one.
+    let CallsMax { calls, .. } = proved(&steps).calls_max;
+    let [one, other] = [steps[..2].to_vec(), steps[2..].to_vec()];
+    assert!(
+        calls < 8 * (one.len() + other.len()) as u64 + 20,
+        "{calls}: as if both ways were taken"
+    );
 }
 
 #[test]
@@ -167,6 +195,8 @@ fn eight_steps_are_proved_whole() {
     };
     assert_eq!(stuck(StuckReason::CompensationRejected), 5);
     assert_eq!(stuck(StuckReason::RejectedAfterPivot), 2);
+    // What a proof takes: a point is some microseconds, so this is far below ten seconds.
+    assert!(proof.points <= 100_000, "{} points", proof.points);
 }
 
 /// No way to an ending is longer than another one to it: what could be left out would be.
@@ -193,4 +223,26 @@ fn steps_side_by_side_are_proved_whole() {
     let proof = proved(&steps);
     let compensated = proof.endings.iter().filter(|it| it.fate == Fate::Compensated);
     assert!(compensated.into_iter().all(|it| it.whole() == Whole::Nothing));
+}
+
+#[test]
+fn a_certificate_is_of_one_definition_as_it_is() {
+    let yaml = "# yaml-language-server: $schema=x\nkind: Saga\nname: one\nversion: 1\ninput: s.In\nsteps:\n  \
+                - name: a\n    pivot: true\n    action: { call: p/s.S/Do }\n";
+    let hash = CompiledDefinition::identity(yaml).unwrap().hash;
+    let steps = [forward("a", "    pivot: true\n")];
+    let mut definition = definition(&steps);
+    definition.hash = hash;
+    let line = certificate(&definition, &proved(&steps)).unwrap();
+    assert_eq!(check_certificate(yaml), Err(Uncertified::Missing));
+    let certified = with_certificate(yaml, &line);
+    assert_eq!(certified.lines().nth(1), Some(line.as_str()));
+    assert_eq!(check_certificate(&certified), Ok(()));
+    assert_eq!(with_certificate(&certified, &line), certified, "renewed, it stands there once");
+    // Comments change nothing, and anything else does.
+    assert_eq!(check_certificate(&format!("{certified}# more\n")), Ok(()));
+    let changed = certified.replace("pivot: true", "compensation: none");
+    assert_eq!(check_certificate(&changed), Err(Uncertified::OfAnother));
+    let incomplete = Proof { is_complete: false, ..proved(&steps) };
+    assert_eq!(certificate(&definition, &incomplete), None);
 }

@@ -83,5 +83,5 @@ async fn decided(
 fn may_have_passed(engine: &Engine, Snapshot { definition, state, .. }: &Snapshot) -> bool {
     state.log_epoch() < engine.log_mark().epoch
         && state.turned_back().is_none()
-        && definition.core.pivot().is_some()
+        && !definition.core.pivots().is_empty()
 }

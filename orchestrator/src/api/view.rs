@@ -139,8 +139,8 @@ fn deadline_at_ms(snapshot: &Snapshot) -> Option<u64> {
 
 fn labels_of(snapshot: &Snapshot) -> HashMap<String, String> {
     let Snapshot { row, definition, state, .. } = snapshot;
-    let business_key = row.business_key.as_str();
-    let subject = Subject { definition, business_key, request_bytes_max: 0 };
+    let (business_key, namespace) = (row.business_key.as_str(), row.namespace.as_str());
+    let subject = Subject { definition, business_key, namespace, request_bytes_max: 0 };
     labels(subject, state).into_iter().collect()
 }
 

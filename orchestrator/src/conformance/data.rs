@@ -39,6 +39,15 @@ impl RunData for Data {
         &self.key
     }
 
+    fn namespace(&self) -> &str {
+        ""
+    }
+
+    fn started_at_ms(&self) -> u64 {
+        // The first 48 bits of an id of version 7.
+        u64::try_from(self.saga.0.as_u128() >> 80).unwrap_or(0)
+    }
+
     fn input(&self) -> &Bytes {
         &self.input
     }

@@ -38,9 +38,9 @@ impl Run {
         // A first row always has a standing: the index says nothing yet.
         let (index, started, accepted) = match (creation, standing) {
             (Some(creation), Some(standing)) => {
-                let Creation { started, namespace, request_hash, accepted } = *creation;
+                let Creation { started, request_hash, accepted } = *creation;
                 let labels = labels(self.subject(), &advance.state);
-                let new = self.new_saga(namespace, request_hash, labels, standing);
+                let new = self.new_saga(request_hash, labels, standing);
                 (IndexChange::Create(Box::new(new)), Some(started), Some(accepted))
             }
             (_, Some(standing)) => (IndexChange::Set(Box::new(standing)), None, None),
@@ -87,24 +87,19 @@ impl Run {
 
     /// What a draft is made of, besides the state.
     pub(super) fn subject(&self) -> Subject<'_> {
-        Subject {
-            definition: &self.definition,
-            business_key: &self.business_key,
-            request_bytes_max: self.shared.limits.request_bytes_max,
-        }
+        self.key.subject(&self.definition, self.shared.limits.request_bytes_max)
     }
 
     fn new_saga(
         &self,
-        namespace: String,
         request_hash: [u8; 32],
         labels: Vec<(String, String)>,
         standing: Standing,
     ) -> NewSaga {
         let core = &self.definition.core;
         NewSaga {
-            namespace,
-            business_key: self.business_key.clone(),
+            namespace: self.key.namespace.clone(),
+            business_key: self.key.business_key.clone(),
             definition: core.name.clone(),
             definition_version: core.version,
             request_hash,

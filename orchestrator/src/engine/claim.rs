@@ -8,7 +8,7 @@ use saga_governor::Came;
 use saga_log::{ClaimQuery, StoreError, Tip};
 
 use crate::{
-    driver::{DriveError, Left, Run},
+    driver::{DriveError, Left, Run, key::Key},
     engine::{Shared, alive::DeathWatch, live::Seat},
     governor::waiting_on,
 };
@@ -261,7 +261,7 @@ async fn take_over(
     };
     let Loaded { definition, state, tip } = loaded;
     let came = if found == Found::Held { Came::Fetched } else { Came::ByItself };
-    let key = index.business_key;
+    let key = Key { namespace: index.namespace, business_key: index.business_key };
     let mut run = Run::new(shared, key, definition, state, Some(tip), mailbox, came);
     run.written = Some(index.standing);
     run.resume(owned).await

@@ -199,6 +199,7 @@ impl Engine {
             let subject = Subject {
                 definition: &definition,
                 business_key: &row.business_key,
+                namespace: &row.namespace,
                 request_bytes_max: self.shared.limits.request_bytes_max,
             };
             let now_ms = self.shared.clock.now_ms();

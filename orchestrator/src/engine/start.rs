@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     definitions::DefinitionError,
-    driver::{Accepted, Creation, Run},
+    driver::{Accepted, Creation, Run, key::Key},
     engine::{
         Engine, Shared,
         live::{EndWatch, Seat},
@@ -153,7 +153,7 @@ impl Engine {
         let shared_by_run = Arc::clone(shared);
         let run = Run::new(
             shared_by_run,
-            start.business_key,
+            Key { namespace: start.namespace, business_key: start.business_key },
             start.definition,
             state,
             None,
@@ -231,6 +231,6 @@ fn first_row(
         at_ms: now_ms,
     };
     let state = State::start(saga, core, &started);
-    let StartSaga { namespace, request_hash, .. } = start;
-    (state, Creation { started: Event::Started(started), namespace, request_hash, accepted })
+    let request_hash = start.request_hash;
+    (state, Creation { started: Event::Started(started), request_hash, accepted })
 }

@@ -153,6 +153,60 @@ async fn takes(wait: &Wait, jump: Jump) -> Duration {
     began.elapsed()
 }
 
+/// Tells when it was started, before and behind a jump of the clock and a restart.
+const STAMPED: &str = r#"
+kind: Saga
+name: stamped
+version: 1
+input: shop.order.v1.PlaceOrderInput
+steps:
+  - name: first
+    pivot: true
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: 'saga.namespace + string(int(saga.started_at))' }, timeout: 1s }
+  - name: last
+    action: { call: order/shop.order.v1.OrderService/InsertOrder, request: { order_no: 'saga.namespace + string(int(saga.started_at))' }, timeout: 1s }
+    retry: { first: 1h, factor: 1, max: 1h, jitter: none }
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_tells_everybody_the_same_start_whatever_the_clock_does() {
+    let store = MemoryStore::default();
+    let wall = Arc::new(Wall {
+        clock: RuntimeClock::starting_at(1_800_000_000_000),
+        ahead_ms: AtomicI64::new(0),
+    });
+    // The request of `last` is rendered for its second attempt again: the first never left.
+    let caller = Scripted::new(&[("last", Forward, 1, Fate::NotSent)]);
+    let limits = Limits { park_after_ms: 100, claim_ms: 500, ..Limits::default() };
+    let engine = node(&store, &wall, &caller, limits).await;
+    engine.register(STAMPED, "stamped.yaml").await.unwrap();
+    let mut order = order_of(&engine, "stamped", "key").await;
+    order.namespace = "eu/".to_owned();
+    let started = engine.start_saga(order).await.unwrap();
+    let orchestrator::engine::StartedSaga::New { saga, .. } = started else {
+        panic!("{started:?}")
+    };
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    wall.ahead_ms.store(-YEARS_MS, Ordering::SeqCst);
+    engine.stop(Duration::from_secs(5)).await;
+    let engine = node(&store, &wall, &caller, limits).await;
+    while !has_ended(&store, saga).await {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    engine.stop(Duration::from_secs(5)).await;
+
+    let mut told = Vec::new();
+    for row in store.load(saga, 0, 100).await.unwrap() {
+        for event in saga_core::encoding::decode(&row.events).unwrap() {
+            if let saga_core::Event::Intended { step, request: Some(request), .. } = event {
+                told.push((step.0, String::from_utf8_lossy(&request[2..]).into_owned()));
+            }
+        }
+    }
+    let start = "eu/1800000000".to_owned();
+    assert_eq!(told, [(0, start.clone()), (1, start)]);
+}
+
 async fn has_ended(store: &MemoryStore, saga: SagaId) -> bool {
     let row = store.saga(saga).await.unwrap().unwrap();
     row.standing.ended_at_ms.is_some()

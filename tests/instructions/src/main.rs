@@ -58,6 +58,7 @@ impl Saga {
             after: after.iter().copied().collect(),
             conditional: false,
             pivot: false,
+            excludes: saga_core::StepSet::EMPTY,
             compensable: true,
             compensation_conditional: false,
             on_unknown: OnUnknown::Resolve,

@@ -204,9 +204,11 @@ fn undone_in_order(model: &Protocol, world: &World) -> bool {
 }
 
 fn pivot_ends_turning_back(model: &Protocol, world: &World) -> bool {
-    let Some(pivot) = model.scope.definition.pivot() else { return true };
-    let (applied, undone) = world.effects(model.course(), pivot);
-    if applied <= undone {
+    let stands = |pivot| {
+        let (applied, undone) = world.effects(model.course(), pivot);
+        applied > undone
+    };
+    if !model.scope.definition.pivots().iter().any(stands) {
         return true;
     }
     let is_undone = |step: saga_core::StepIndex| {

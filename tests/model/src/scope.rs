@@ -161,6 +161,7 @@ fn step(name: &str, after: &[u8]) -> Step {
         after: steps(after),
         conditional: false,
         pivot: false,
+        excludes: StepSet::EMPTY,
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,

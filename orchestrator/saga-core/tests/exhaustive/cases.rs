@@ -61,6 +61,10 @@ pub(crate) const DIAMOND: Shape = Shape { name: "diamond", steps: diamond };
 /// a, then b on a condition, then c, then d, which nothing undoes. No pivot.
 pub(crate) const CHAIN: Shape = Shape { name: "chain", steps: chain };
 
+/// a, then one of two ways by conditions that exclude each other: the pivot p, or b and the pivot q;
+/// then c.
+pub(crate) const CHOICE: Shape = Shape { name: "choice of pivots", steps: choice };
+
 /// The pivot and another step side by side: what the static check warns of.
 pub(crate) const PIVOT_BESIDE: Shape = Shape { name: "pivot beside step", steps: pivot_beside };
 
@@ -91,6 +95,8 @@ pub(crate) fn all() -> Vec<Case> {
     cases.push(DIAMOND.case(Resolve, 1, 2));
     cases.extend([Retry, Park].map(|policy| DIAMOND.case(policy, 1, 2)));
     cases.push(CHAIN.case(Resolve, 1, 2));
+    cases.push(CHOICE.case(Resolve, 1, 2));
+    cases.push(CHOICE.case(Park, 1, 2));
     cases.push(PIVOT_BESIDE.case(Resolve, 1, 2));
     let waits = [WAIT, WAIT_BESIDE, WAIT_BEHIND, WAIT_IS_PIVOT];
     cases.extend(waits.map(|shape| shape.case(Resolve, 1, 2)));
@@ -154,6 +160,18 @@ fn chain() -> Vec<Step> {
     vec![step("a", &[]), b, step("c", &[1]), d]
 }
 
+fn choice() -> Vec<Step> {
+    let excludes = |of: &[u8]| of.iter().copied().map(StepIndex).collect();
+    let conditional = |step| Step { conditional: true, ..step };
+    vec![
+        step("a", &[]),
+        conditional(Step { excludes: excludes(&[2, 3]), ..pivot("p", &[0]) }),
+        conditional(step("b", &[0])),
+        conditional(Step { excludes: excludes(&[1]), ..pivot("q", &[2]) }),
+        Step { compensable: false, ..step("c", &[1, 3]) },
+    ]
+}
+
 fn pivot_beside() -> Vec<Step> {
     vec![step("a", &[]), pivot("b", &[0]), step("c", &[0])]
 }
@@ -200,6 +218,7 @@ fn step(name: &str, after: &[u8]) -> Step {
         after: after.iter().copied().map(StepIndex).collect(),
         conditional: false,
         pivot: false,
+        excludes: saga_core::StepSet::EMPTY,
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,

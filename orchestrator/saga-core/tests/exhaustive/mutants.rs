@@ -2,6 +2,7 @@
 //! what is recorded or at the participant, and must be caught by that rule.
 
 mod doubts;
+mod pivots;
 mod waits;
 mod words;
 
@@ -30,7 +31,7 @@ struct Mutant {
 #[test]
 fn every_mutant_is_caught_by_the_rule_it_breaks() {
     let mutants = mutants();
-    assert_eq!(mutants.len(), 58);
+    assert_eq!(mutants.len(), 60);
     let mut broken = BTreeSet::new();
     for Mutant { name, subject, case, breaks } in mutants {
         match Walk::over(&case, &subject) {
@@ -51,6 +52,7 @@ fn mutants() -> Vec<Mutant> {
         of_records(),
         of_participants(),
         doubts::of_doubts(),
+        pivots::of_pivots(),
         waits::of_waits(),
         words::of_words(),
     ]
@@ -173,12 +175,13 @@ fn of_decisions_about_the_way() -> Vec<Mutant> {
             DEADLINE_MS <= moment.now_ms && moment.state.passed_pivot(moment.definition)
         }),
         turns_back("a cancel turns back while the pivot is in doubt", PIVOT_LAST, |moment| {
-            let phase = moment.definition.pivot().map(|pivot| moment.state.step(pivot).phase);
-            moment.state.cancel_requested() && matches!(phase, Some(StepPhase::Open { .. }))
+            let mut phases = pivots::phases(moment);
+            moment.state.cancel_requested() && phases.any(|it| matches!(it, StepPhase::Open { .. }))
         }),
         turns_back("a cancel turns back while the pivot is out", PIVOT_LAST, |moment| {
-            let phase = moment.definition.pivot().map(|pivot| moment.state.step(pivot).phase);
-            moment.state.cancel_requested() && matches!(phase, Some(StepPhase::InFlight { .. }))
+            let mut phases = pivots::phases(moment);
+            let is_out = |it| matches!(it, StepPhase::InFlight { .. });
+            moment.state.cancel_requested() && phases.any(is_out)
         }),
         decides("a cancel is forgotten", Rule::CancelIsDecided, |moment| {
             let kept = |event: &&Event| !matches!(event, Event::CancelRequested { .. });

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 mod acts;
 mod answers;
+mod choices;
 mod key;
 mod signals;
 
@@ -106,18 +107,14 @@ impl Node {
                         }
                         _ => continue,
                     };
-                    may(Fate::Unrenderable(direction.into()), at);
-                    let rules = course.definition.step(step);
-                    let judges = matches!(action, Action::Judge { .. });
-                    match direction {
-                        Direction::Forward if rules.conditional && !judges => {
-                            may(Fate::Skipped, at);
-                        }
-                        Direction::Backward if rules.compensation_conditional => {
-                            may(Fate::Kept, at);
-                        }
-                        _ => {}
+                    if self.is_excluded(course.definition, step) {
+                        continue;
                     }
+                    may(Fate::Unrenderable(direction.into()), at);
+                    // What is judged has begun.
+                    let judges = matches!(action, Action::Judge { .. });
+                    let free = self.freed_by_its_condition(course.definition, step, direction);
+                    free.filter(|_| !judges).into_iter().for_each(|fate| may(fate, at));
                 }
                 if course.subject.order == Order::SendThenAppend {
                     may(Fate::DiesBeforeAppend, 0);
@@ -290,6 +287,7 @@ impl Node {
             rules::judge_action(course.definition, self, action)?;
             let (event, message) = self.announce(action);
             let met = if at == step.at { self.met(step.fate, action) } else { None };
+            let met = self.kept_out(course.definition, action).or(met);
             let event = match met {
                 Some(met) => met,
                 None => {

@@ -213,7 +213,7 @@ fn judge_call(definition: &Definition, node: &Node, step: StepIndex, attempt: u3
     };
     let parked = tries.in_doubt && rules.on_unknown == OnUnknown::Park;
     judge(Rule::ParkedIsLeftAlone, !parked, said)?;
-    if definition.pivot().is_some_and(|pivot| node.world.stands(pivot)) {
+    if definition.pivots().iter().any(|pivot| node.world.stands(pivot)) {
         return Ok(());
     }
     let finishes =
@@ -226,9 +226,8 @@ fn judge_call(definition: &Definition, node: &Node, step: StepIndex, attempt: u3
 
 /// By the participant's books, or as far as the log can tell.
 fn pivot_may_stand(definition: &Definition, node: &Node) -> bool {
-    definition.pivot().is_some_and(|pivot| {
-        node.world.may_stand(pivot) || is_in_doubt(node.state.step(pivot).phase)
-    })
+    let mut pivots = definition.pivots().iter();
+    pivots.any(|it| node.world.may_stand(it) || is_in_doubt(node.state.step(it).phase))
 }
 
 fn is_in_doubt(phase: StepPhase) -> bool {

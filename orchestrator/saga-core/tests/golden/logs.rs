@@ -30,6 +30,7 @@ fn definition() -> Definition {
         after: after.iter().copied().collect(),
         conditional: false,
         pivot: false,
+        excludes: saga_core::StepSet::EMPTY,
         compensable: true,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,

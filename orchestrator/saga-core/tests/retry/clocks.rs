@@ -94,3 +94,14 @@ fn spans_that_run_go_on_when_the_clock_is_set() {
         assert_eq!(saga.at(due_ms - 1).next(), Next::Wait { until_ms: Some(due_ms) });
     }
 }
+
+/// What is said of a start to others is what its log has, whatever clocks do.
+#[test]
+fn a_saga_was_accepted_when_its_log_says() {
+    for (then_ms, now_ms) in clocks() {
+        let mut saga = Saga::started_at(then_ms, definition()).at(now_ms).owned();
+        assert_eq!(saga.state.started_at_ms(), now_ms, "the clock is behind");
+        saga.state.move_times(5_000);
+        assert_eq!(saga.state.accepted_at_ms(), then_ms);
+    }
+}

@@ -242,6 +242,7 @@ fn the_first_step_in_trouble_is_named() {
     let parallel = |mut definition: Definition| {
         definition.steps[1] = Step {
             pivot: false,
+            excludes: saga_core::StepSet::EMPTY,
             after: std::iter::empty::<StepIndex>().collect(),
             ..definition.steps[1].clone()
         };

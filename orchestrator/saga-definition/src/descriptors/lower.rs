@@ -1,6 +1,9 @@
 //! From editions to the two syntaxes that the library knows: what the features of a file mean
 //! for each field is written out.
 
+use std::collections::HashSet;
+
+use prost_reflect::FieldDescriptor;
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumOptions, EnumValueDescriptorProto,
     FieldDescriptorProto, FieldOptions, MessageOptions, OneofDescriptorProto,
@@ -55,6 +58,8 @@ impl Lowering {
             let closed = |it: &wire::Enum| it.values.first().is_some_and(|it| it.number != 0);
             lowering.proto3 = !any_enum(&file.messages, &file.enums, &closed);
         }
+        // The library takes such names for one, as compilers once did; of proto2 it does not.
+        lowering.proto3 &= !file.messages.iter().any(has_names_alike);
         Ok(lowering)
     }
 
@@ -133,6 +138,14 @@ impl Lowering {
             && !repeated
             && field.extendee.is_empty()
             && features.field_presence == PRESENCE_EXPLICIT;
+        let is_message = [Type::Message as i32, Type::Group as i32].contains(&resolved.of);
+        let implicit = !self.proto3
+            && !repeated
+            && !in_map_entry
+            && !is_message
+            && field.extendee.is_empty()
+            && (field.oneof.is_none() && !field.proto3_optional)
+            && features.field_presence == PRESENCE_IMPLICIT;
         let packed = field.options.as_ref().and_then(|it| it.packed);
         let packed = packed.unwrap_or(features.repeated_field_encoding == PACKED);
         let of = if delimited { Type::Group as i32 } else { resolved.of };
@@ -149,12 +162,28 @@ impl Lowering {
                 "" => camel_case(&field.name),
                 given => given.to_owned(),
             }),
-            options: (repeated && is_packable(of))
-                .then(|| FieldOptions { packed: Some(packed), ..FieldOptions::default() }),
-            proto3_optional: (field.proto3_optional || explicit && field.oneof.is_none())
-                .then_some(true),
+            options: if repeated && is_packable(of) {
+                Some(FieldOptions { packed: Some(packed), ..FieldOptions::default() })
+            } else {
+                implicit.then(implicit_mark)
+            },
+            proto3_optional: (self.proto3 && field.proto3_optional
+                || explicit && field.oneof.is_none())
+            .then_some(true),
         }
     }
+}
+
+/// What says of a field in a file of proto2 that its zero is as good as none, for which proto2 has
+/// no word. An option that means nothing to anybody: it is stored with the types.
+fn implicit_mark() -> FieldOptions {
+    FieldOptions { weak: Some(true), ..FieldOptions::default() }
+}
+
+/// Whether a field is left out where it is zero although its file says that its presence counts.
+pub(crate) fn is_implicit(field: &FieldDescriptor) -> bool {
+    let given = &field.field_descriptor_proto().options;
+    given.as_ref().is_some_and(|it| it.weak == Some(true))
 }
 
 /// What the names in a field refer to.
@@ -190,6 +219,14 @@ fn any_enum(
     is: &dyn Fn(&wire::Enum) -> bool,
 ) -> bool {
     enums.iter().any(is) || messages.iter().any(|it| any_enum(&it.messages, &it.enums, is))
+}
+
+/// Whether two fields of a message differ in nothing but capitals and `_`.
+fn has_names_alike(message: &wire::Message) -> bool {
+    let plain = |it: &wire::Field| it.name.replace('_', "").to_ascii_lowercase();
+    let mut seen = HashSet::new();
+    !message.fields.iter().all(|it| seen.insert(plain(it)))
+        || message.messages.iter().any(has_names_alike)
 }
 
 fn is_packable(of: i32) -> bool {

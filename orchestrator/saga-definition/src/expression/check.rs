@@ -4,12 +4,15 @@ use cel::common::ast::{Expr, LiteralValue, SelectExpr};
 use prost_reflect::{MessageDescriptor, Value};
 use saga_core::{Definition, StepIndex, StepKind, StepSet};
 
-use super::{Expression, Ir, Reads, path::path, reserved, syntax::parsed};
+use super::{Expression, Ir, Reads, path::path, reserved, syntax::parsed, time::timestamp_type};
 use crate::{file::suggest, finding::Findings, value_type::Type, yaml::Spanned};
 
 /// Depth of the syntax tree at most: checking and evaluating are recursive too. A chain of
 /// operators is as deep as it is long.
 const DEPTH_MAX: usize = 64;
+
+/// What is known of a saga itself.
+const SAGA_FIELDS: [&str; 4] = ["id", "business_key", "namespace", "started_at"];
 
 /// What an expression may refer to.
 #[derive(Debug)]
@@ -154,7 +157,7 @@ impl Checker<'_> {
                 Err(flaw("expression-type", "`steps` is not a value", remedy))
             }
             "saga" => {
-                let remedy = "write saga.id or saga.business_key";
+                let remedy = "write saga.id, saga.business_key, saga.namespace or saga.started_at";
                 Err(flaw("expression-type", "`saga` is not a value", remedy))
             }
             "failure" => Err(self.failure_is_no_value()),
@@ -231,8 +234,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `saga.id`, `saga.business_key`, `failure.step`, `failure.reason` and
-    /// `steps.<name>.reply`.
+    /// What [`SAGA_FIELDS`] name, `failure.step`, `failure.reason` and `steps.<name>.reply`.
     fn check_special(&mut self, select: &SelectExpr) -> Result<Option<Typed>, Flaw> {
         let is_root = |expr: &Expr, name: &str| {
             let shadowed = self.locals.iter().any(|(local, _)| local == name);
@@ -242,9 +244,11 @@ impl Checker<'_> {
             return match select.field.as_str() {
                 "id" => Ok(Some((Ir::SagaId, Type::String))),
                 "business_key" => Ok(Some((Ir::BusinessKey, Type::String))),
+                "namespace" => Ok(Some((Ir::Namespace, Type::String))),
+                "started_at" => Ok(Some((Ir::StartedAt, Type::Message(timestamp_type())))),
                 other => {
                     let message = format!("a saga has no `{other}`");
-                    Err(flaw("unknown-field", message, suggest(other, &["id", "business_key"])))
+                    Err(flaw("unknown-field", message, suggest(other, &SAGA_FIELDS)))
                 }
             };
         }

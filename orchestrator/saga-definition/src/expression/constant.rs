@@ -120,6 +120,8 @@ fn reads(ir: &Ir, in_loop: bool) -> bool {
         | Ir::HasReply(_)
         | Ir::SagaId
         | Ir::BusinessKey
+        | Ir::Namespace
+        | Ir::StartedAt
         | Ir::Operation(_)
         | Ir::FailureStep
         | Ir::FailureReason
@@ -162,6 +164,14 @@ impl RunData for Nothing {
 
     fn business_key(&self) -> &str {
         ""
+    }
+
+    fn namespace(&self) -> &str {
+        ""
+    }
+
+    fn started_at_ms(&self) -> u64 {
+        0
     }
 
     fn input(&self) -> &Bytes {

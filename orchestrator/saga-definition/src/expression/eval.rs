@@ -6,7 +6,7 @@ use std::{borrow::Cow, cell::Cell};
 use prost_reflect::{FieldDescriptor, Value};
 use saga_core::{SagaId, StepIndex};
 
-use super::{Function, Ir, calls_eval::call, names::name_of, operators::negated};
+use super::{Function, Ir, calls_eval::call, names::name_of, operators::negated, time::point};
 use crate::RunData;
 
 /// Work that one rendering may do. An order of 2,000 lines that are converted one by one
@@ -91,9 +91,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) failure: Option<Failure<'a>>,
     /// The saga.
     pub(crate) saga: SagaId,
-    /// The business key it was started with.
-    pub(crate) business_key: &'a str,
-    /// Where the ids of operations come from.
+    /// What else is known of it.
     data: &'a dyn RunData,
     /// Names of the steps.
     pub(crate) steps: &'a [String],
@@ -114,7 +112,6 @@ impl<'a> Frame<'a> {
             own_reply: None,
             failure: None,
             saga: data.saga_id(),
-            business_key: data.business_key(),
             data,
             steps,
             fuel: Cell::new(FUEL),
@@ -205,7 +202,9 @@ impl<'a> Frame<'a> {
             }
             Ir::HasReply(step) => Value::Bool(self.has_reply(*step)),
             Ir::SagaId => Value::String(self.saga.to_string()),
-            Ir::BusinessKey => Value::String(self.business_key.to_owned()),
+            Ir::BusinessKey => Value::String(self.data.business_key().to_owned()),
+            Ir::Namespace => Value::String(self.data.namespace().to_owned()),
+            Ir::StartedAt => point(self.data.started_at_ms())?,
             Ir::Operation(step) => self.operation(*step)?,
             Ir::FailureStep => self.failure(|failure| failure.step)?,
             Ir::FailureReason => self.failure(|failure| failure.reason)?,

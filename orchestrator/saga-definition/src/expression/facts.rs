@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost_reflect::Value;
 use saga_core::{StepIndex, StepSet};
 
 use super::{
@@ -19,6 +20,8 @@ pub(crate) struct Facts<'p> {
     pub(super) ranges: BTreeMap<String, Range>,
     pub(super) texts: BTreeMap<String, TextShape>,
     pub(super) truths: BTreeMap<String, bool>,
+    /// What parts surely are.
+    pub(super) literals: BTreeMap<String, &'p Value>,
     /// Parts that could fail, and had a value.
     valued: BTreeSet<String>,
     /// Steps that surely have a reply.
@@ -50,6 +53,10 @@ impl<'p> Facts<'p> {
 
     pub(super) fn truth(&self, part: &str) -> Option<bool> {
         self.scopes().find_map(|it| it.truths.get(part).copied())
+    }
+
+    pub(super) fn literal(&self, part: &str) -> Option<&'p Value> {
+        self.scopes().find_map(|it| it.literals.get(part).copied())
     }
 
     pub(super) fn is_valued(&self, part: &str) -> bool {

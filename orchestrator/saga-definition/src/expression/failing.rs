@@ -8,6 +8,7 @@ use super::{
     shape::{Range, Shape, TextShape},
     written::written,
 };
+use prost_reflect::Value;
 use saga_core::StepIndex;
 
 /// Parts that are looked at for one expression at most. What is more involved is not judged safe.
@@ -36,7 +37,7 @@ pub(crate) struct Flaw {
 /// Looks through expressions.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
-    steps: &'a [String],
+    pub(super) steps: &'a [String],
     /// How the signal or the reply that is judged is read later.
     pub(crate) own: Option<String>,
     locals: Vec<Shape>,
@@ -79,8 +80,26 @@ impl<'a> Judge<'a> {
 
     /// Whether this condition surely holds.
     pub(crate) fn is_true(&mut self, ir: &Ir, facts: &Facts<'_>) -> bool {
+        self.is(ir, true, facts)
+    }
+
+    /// Whether this condition surely has a value, and does not hold.
+    pub(crate) fn is_false(&mut self, ir: &Ir, facts: &Facts<'_>) -> bool {
+        self.is(ir, false, facts)
+    }
+
+    /// Whether this surely has a value.
+    pub(crate) fn has_value(&mut self, ir: &Ir, facts: &Facts<'_>) -> bool {
         let found = self.flaws.len();
-        let is = self.look(ir, facts) == Shape::Bool(Some(true)) && self.flaws.len() == found;
+        self.look(ir, facts);
+        let has = self.flaws.len() == found;
+        self.flaws.truncate(found);
+        has
+    }
+
+    fn is(&mut self, ir: &Ir, truth: bool, facts: &Facts<'_>) -> bool {
+        let found = self.flaws.len();
+        let is = self.look(ir, facts) == Shape::Bool(Some(truth)) && self.flaws.len() == found;
         self.flaws.truncate(found);
         is
     }
@@ -121,7 +140,7 @@ impl<'a> Judge<'a> {
     fn look_at(&mut self, ir: &Ir, facts: &Facts<'_>) -> Shape {
         match ir {
             Ir::Literal(value) => Shape::of_value(value),
-            Ir::Input | Ir::Signal | Ir::OwnReply => Shape::Other,
+            Ir::Input | Ir::Signal | Ir::OwnReply | Ir::StartedAt => Shape::Other,
             Ir::Reply(step) => {
                 self.look_at_reply(*step, facts);
                 Shape::Other
@@ -129,7 +148,7 @@ impl<'a> Judge<'a> {
             Ir::HasReply(step) => Shape::Bool(facts.has_reply(*step).then_some(true)),
             Ir::SagaId | Ir::Operation(_) => Shape::Text(TextShape::printable(36)),
             Ir::FailureStep => Shape::Text(TextShape::printable(64)),
-            Ir::BusinessKey | Ir::FailureReason => Shape::Text(TextShape::ANY),
+            Ir::BusinessKey | Ir::Namespace | Ir::FailureReason => Shape::Text(TextShape::ANY),
             Ir::Local(depth) => self.locals.get(*depth).cloned().unwrap_or(Shape::Other),
             Ir::Select(of, field) => {
                 self.look(of, facts);
@@ -237,6 +256,11 @@ impl<'a> Judge<'a> {
 
     fn compare(&mut self, operator: Comparison, a: &Ir, b: &Ir, facts: &Facts<'_>) -> Shape {
         let sides = [self.look(a, facts), self.look(b, facts)];
+        if let Comparison::Equal | Comparison::NotEqual = operator
+            && let Some(equal) = self.is_known(a, b, facts)
+        {
+            return Shape::Bool(Some((operator == Comparison::Equal) == equal));
+        }
         if let [Shape::Text(a), Shape::Text(b)] = &sides
             && let Comparison::Equal | Comparison::NotEqual = operator
             && decided(Comparison::Equal, a.chars, b.chars) == Some(false)
@@ -245,6 +269,20 @@ impl<'a> Judge<'a> {
         }
         let [a, b] = sides;
         Shape::Bool(a.range().zip(b.range()).and_then(|(a, b)| decided(operator, a, b)))
+    }
+
+    /// Whether one of both is known to be what the other is written as.
+    fn is_known(&self, a: &Ir, b: &Ir, facts: &Facts<'_>) -> Option<bool> {
+        let of = |part: &Ir, literal: &Ir| {
+            let Ir::Literal(literal) = literal else { return None };
+            match (facts.literal(&self.text(part))?, literal) {
+                // Numbers of several kinds are equal by value: their ranges know.
+                (Value::String(is), Value::String(it)) => Some(is == it),
+                (Value::EnumNumber(is), Value::EnumNumber(it)) => Some(is == it),
+                _ => None,
+            }
+        };
+        of(a, b).or_else(|| of(b, a))
     }
 
     fn run(&mut self, it: &Loop, facts: &Facts<'_>) -> Shape {

@@ -8,6 +8,7 @@ use super::{
     failing::Judge,
     patterns::of_matching,
     shape::{Range, Shape, TextShape},
+    written::negation,
 };
 
 impl Judge<'_> {
@@ -35,9 +36,7 @@ impl Judge<'_> {
                 }
             }
             (Ir::Compare(operator, a, b), _) => {
-                self.learn_values(facts, a);
-                self.learn_values(facts, b);
-                self.learn_order(facts, *operator, [a, b], truth);
+                self.learn_compared(facts, *operator, [a, b], truth)
             }
             (Ir::Has(of, field), _) => {
                 let part = format!("{}.{}", self.text(of), field.name());
@@ -80,6 +79,26 @@ impl Judge<'_> {
             _ => {}
         }
         facts.truths.insert(text, truth);
+        if let Some(text) = negation(ir, self.steps, self.own.as_deref()) {
+            facts.truths.insert(text, !truth);
+        }
+    }
+
+    fn learn_compared<'p>(
+        &mut self,
+        facts: &mut Facts<'p>,
+        operator: Comparison,
+        [a, b]: [&'p Ir; 2],
+        truth: bool,
+    ) {
+        self.learn_values(facts, a);
+        self.learn_values(facts, b);
+        self.learn_order(facts, operator, [a, b], truth);
+        let equal = if truth { Comparison::Equal } else { Comparison::NotEqual };
+        if operator == equal {
+            self.learn_literal(facts, a, b);
+            self.learn_literal(facts, b, a);
+        }
     }
 
     /// One of both is so: what follows from either, or from the one that can be.
@@ -142,6 +161,13 @@ impl Judge<'_> {
         }
     }
 
+    /// A part is what it is written as.
+    fn learn_literal<'p>(&self, facts: &mut Facts<'p>, part: &Ir, literal: &'p Ir) {
+        if let Ir::Literal(value) = literal {
+            facts.literals.insert(self.text(part), value);
+        }
+    }
+
     fn learn_text_order(&mut self, facts: &mut Facts<'_>, operator: Comparison, sides: [&Ir; 2]) {
         for (of, by) in [(sides[0], sides[1]), (sides[1], sides[0])] {
             let Shape::Text(shape) = self.quiet(by, facts) else { continue };
@@ -173,7 +199,7 @@ impl Judge<'_> {
     }
 
     /// Everything in it that could have failed has had a value.
-    pub(super) fn learn_values(&mut self, facts: &mut Facts<'_>, ir: &Ir) {
+    pub(crate) fn learn_values(&mut self, facts: &mut Facts<'_>, ir: &Ir) {
         let mut inner: Vec<&Ir> = Vec::new();
         match ir {
             Ir::Index(a, b) => {

@@ -148,6 +148,11 @@ pub(super) fn computed_type(operator: Arithmetic, left: &Type, right: &Type) -> 
     }
 }
 
+/// A point in time, of milliseconds since 1970.
+pub(super) fn point(at_ms: u64) -> Result<Value, EvalError> {
+    made(&timestamp_type(), i128::from(at_ms) * 1_000_000)
+}
+
 fn made(of: &MessageDescriptor, nanos: i128) -> Result<Value, EvalError> {
     let is_point = of.full_name() == TIMESTAMP;
     // The nanoseconds of a point count forward; those of a span have its sign.

@@ -14,6 +14,8 @@ pub(crate) fn walk<'i>(ir: &'i Ir, visit: &mut dyn FnMut(&'i Ir)) {
         | Ir::HasReply(_)
         | Ir::SagaId
         | Ir::BusinessKey
+        | Ir::Namespace
+        | Ir::StartedAt
         | Ir::Operation(_)
         | Ir::FailureStep
         | Ir::FailureReason

@@ -10,6 +10,17 @@ pub(crate) fn written(ir: &Ir, steps: &[String], own: Option<&str>) -> String {
     Writer { steps, own }.text(ir)
 }
 
+/// How the comparison is written that holds where this one does not. `None`: it is none that has
+/// such a one for every value.
+pub(super) fn negation(ir: &Ir, steps: &[String], own: Option<&str>) -> Option<String> {
+    let writer = Writer { steps, own };
+    match ir {
+        Ir::Compare(Comparison::Equal, a, b) => Some(writer.infix(a, "!=", b)),
+        Ir::Compare(Comparison::NotEqual, a, b) => Some(writer.infix(a, "==", b)),
+        _ => None,
+    }
+}
+
 struct Writer<'a> {
     steps: &'a [String],
     own: Option<&'a str>,
@@ -24,6 +35,8 @@ impl Writer<'_> {
             Ir::HasReply(step) => format!("has(steps.{}.reply)", self.step(step.at())),
             Ir::SagaId => "saga.id".to_owned(),
             Ir::BusinessKey => "saga.business_key".to_owned(),
+            Ir::Namespace => "saga.namespace".to_owned(),
+            Ir::StartedAt => "saga.started_at".to_owned(),
             Ir::Operation(step) => format!("op(\"{}\")", self.step(step.at())),
             Ir::FailureStep => "failure.step".to_owned(),
             Ir::FailureReason => "failure.reason".to_owned(),

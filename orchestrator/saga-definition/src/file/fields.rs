@@ -1,5 +1,6 @@
 //! The keys of one mapping: known ones are taken out, the rest is reported.
 
+use super::keys::{Kind, Shape};
 use crate::{
     finding::{Findings, Span},
     yaml::{Node, NodeValue, Spanned},
@@ -16,6 +17,8 @@ pub(super) struct Fields<'a> {
     what: &'static str,
     span: Span,
     entries: &'a [(Spanned<String>, Node)],
+    /// What is said of its keys, where they are keys of the language.
+    shape: Option<&'static Shape>,
 }
 
 impl<'a> Fields<'a> {
@@ -35,7 +38,24 @@ impl<'a> Fields<'a> {
             }
         }
         let span = entries.first().map_or(node.span, |(key, _)| key.span);
-        Some(Self { what, span, entries })
+        Some(Self { what, span, entries, shape: None })
+    }
+
+    /// As [`read`](Self::read), of a mapping of the language.
+    pub(super) fn of(
+        node: &'a Node,
+        what: &'static str,
+        shape: &'static Shape,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let fields = Self::read(node, what, &shape.names(), findings)?;
+        Some(Self { shape: Some(shape), ..fields })
+    }
+
+    /// Whether a key is read as what it is said to be.
+    fn is_said(&self, key: &str, is: impl FnOnce(Kind, bool) -> bool) -> bool {
+        let said = self.shape.and_then(|it| it.keys.iter().find(|it| it.name == key));
+        said.is_none_or(|it| is(it.of, it.is_required))
     }
 
     /// Where findings about missing keys point at.
@@ -62,6 +82,7 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that must be there.
     pub(super) fn required(&self, key: &str, findings: &mut Findings) -> Option<&'a Node> {
+        debug_assert!(self.is_said(key, |_, is_required| is_required), "{key} may be absent");
         let node = self.optional(key);
         if node.is_none() {
             let message = format!("{} needs `{key}`", self.what);
@@ -72,6 +93,7 @@ impl<'a> Fields<'a> {
 
     /// The text of a key that must be there.
     pub(super) fn text(&self, key: &str, findings: &mut Findings) -> Option<Spanned<String>> {
+        debug_assert!(self.is_said(key, |of, _| of.is_scalar()), "{key} is a text");
         scalar(self.required(key, findings)?, key, findings)
     }
 
@@ -81,6 +103,7 @@ impl<'a> Fields<'a> {
         key: &str,
         findings: &mut Findings,
     ) -> Option<Spanned<String>> {
+        debug_assert!(self.is_said(key, |of, _| of.is_scalar()), "{key} is a text");
         scalar(self.optional(key)?, key, findings)
     }
 
@@ -90,6 +113,7 @@ impl<'a> Fields<'a> {
         key: &str,
         findings: &mut Findings,
     ) -> Option<Spanned<u64>> {
+        debug_assert!(self.is_said(key, |of, _| matches!(of, Kind::Duration)), "{key} is a span");
         let text = self.optional_text(key, findings)?;
         let duration_ms = duration_ms(&text.value);
         if duration_ms.is_none() {
@@ -101,6 +125,7 @@ impl<'a> Fields<'a> {
 
     /// `true` or `false`; `false` where it is absent.
     pub(super) fn flag(&self, key: &str, findings: &mut Findings) -> bool {
+        debug_assert!(self.is_said(key, |of, _| matches!(of, Kind::Flag)), "{key} is a flag");
         let Some(text) = self.optional_text(key, findings) else {
             return false;
         };

@@ -4,7 +4,7 @@ use super::fields::{Fields, map, scalar};
 use crate::{finding::Findings, yaml::Spanned};
 
 /// Headers of one call at most.
-const HEADERS_MAX: usize = 8;
+pub(super) const HEADERS_MAX: usize = 8;
 
 /// Beginnings of names that are not a definition's to set.
 const RESERVED: [&str; 16] = [

@@ -2,7 +2,7 @@
 
 use saga_core::{Jitter, RetryPolicy};
 
-use super::fields::Fields;
+use super::{fields::Fields, keys};
 use crate::{finding::Findings, yaml::Spanned};
 
 /// The shortest pause between two attempts that a definition may ask for, in milliseconds.
@@ -17,8 +17,7 @@ pub(super) fn read_retry(
 ) -> Option<Spanned<RetryPolicy>> {
     let node = fields.optional(key)?;
     let span = fields.key_span(key);
-    let known = ["first", "factor", "max", "jitter", "attempts"];
-    let fields = Fields::read(node, key, &known, findings)?;
+    let fields = Fields::of(node, key, &keys::RETRY, findings)?;
     let mut policy = default;
     if let Some(first) = fields.optional_duration("first", findings) {
         policy.delay_first_ms = first.value;

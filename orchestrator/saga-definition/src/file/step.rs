@@ -6,6 +6,7 @@ use saga_core::{OnUnknown, RetryPolicy, STEPS_MAX};
 use super::{
     fields::{Fields, list, scalar},
     headers::read_headers,
+    keys,
     reasons::read_reasons,
     retry::read_retry,
     wait::{WaitFile, read_wait},
@@ -147,20 +148,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings) -> Option<Vec<StepFile>
 }
 
 fn read_step(node: &Node, findings: &mut Findings) -> Option<StepFile> {
-    let known = [
-        "name",
-        "after",
-        "when",
-        "pivot",
-        "action",
-        "wait",
-        "compensation",
-        "on_unknown",
-        "retry",
-        "resolve",
-        "refusals",
-    ];
-    let fields = Fields::read(node, "a step", &known, findings)?;
+    let fields = Fields::of(node, "a step", &keys::STEP, findings)?;
     let name = fields.text("name", findings);
     if let Some(name) = &name
         && !is_name(&name.value, "_")
@@ -264,26 +252,11 @@ fn read_call(
     what: &'static str,
     findings: &mut Findings,
 ) -> Option<(CallFile, Option<Spanned<RetryPolicy>>)> {
-    let (known, default): (&[&str], _) = match what {
-        "an action" => (
-            &[
-                "call",
-                "headers",
-                "request",
-                "expect",
-                "refused_when",
-                "refused_reason",
-                "timeout",
-                "retry",
-            ],
-            RetryPolicy::ACTION,
-        ),
-        _ => (
-            &["call", "headers", "request", "expect", "timeout", "retry", "when", "already_undone"],
-            RetryPolicy::COMPENSATION,
-        ),
+    let (shape, default) = match what {
+        "an action" => (&keys::ACTION, RetryPolicy::ACTION),
+        _ => (&keys::COMPENSATION, RetryPolicy::COMPENSATION),
     };
-    let fields = Fields::read(node, what, known, findings)?;
+    let fields = Fields::of(node, what, shape, findings)?;
     let retry = read_retry(&fields, "retry", default, findings);
     let timeout = fields.optional_duration("timeout", findings);
     let request = fields.optional("request").cloned();

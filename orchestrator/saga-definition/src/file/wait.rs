@@ -2,7 +2,7 @@
 
 use saga_core::{OnTimeout, Timer};
 
-use super::fields::Fields;
+use super::{fields::Fields, keys};
 use crate::{
     file::is_name,
     finding::{Findings, Span},
@@ -30,8 +30,7 @@ pub(crate) struct WaitFile {
 
 /// Reads `wait`. Returns `None` where it is not usable.
 pub(super) fn read_wait(node: &Node, findings: &mut Findings) -> Option<WaitFile> {
-    let known = ["signal", "type", "accept", "refused", "timeout", "on_timeout"];
-    let fields = Fields::read(node, "a wait", &known, findings)?;
+    let fields = Fields::of(node, "a wait", &keys::WAIT, findings)?;
     let signal = fields.text("signal", findings);
     if let Some(signal) = &signal
         && !is_name(&signal.value, "-_")

@@ -6,7 +6,7 @@ use saga_core::{Direction, OnUnknown, StepIndex, StepSet};
 
 use crate::{
     ActionPlan, CompiledDefinition,
-    expression::{Constant, constant, operations},
+    expression::{Constant, Ir, constant, operations, walk},
     file::{DefinitionFile, StepFile},
     finding::Findings,
 };
@@ -48,6 +48,7 @@ pub(crate) fn check(
         check_conditions(step, definition, index, findings);
         check_undo(step, definition, index, findings);
         check_keys(step, definition, index, findings);
+        check_repeats(definition, index, findings);
     }
 }
 
@@ -191,6 +192,33 @@ fn check_keys(
             );
             let remedy = format!("write op(\"{}\")", step.name.value);
             findings.warning("foreign-operation", expression.span, message, remedy);
+        }
+    }
+}
+
+/// What another start of the same saga would send otherwise, under the same operation id.
+fn check_repeats(definition: &CompiledDefinition, index: StepIndex, findings: &mut Findings) {
+    let plans = [Direction::Forward, Direction::Backward];
+    for plan in plans.into_iter().filter_map(|it| definition.plan(index, it)) {
+        for expression in plan.request.expressions() {
+            let mut named = None;
+            walk(&expression.root, &mut |part| match part {
+                Ir::SagaId => named = Some("saga.id"),
+                Ir::StartedAt => named = Some("saga.started_at"),
+                _ => {}
+            });
+            let Some(named) = named else { continue };
+            let message = format!(
+                "step {} sends `{named}`: where the log loses this saga and it is started again, \
+                 the same operation has another request, and a person is needed",
+                definition.names[index.at()]
+            );
+            let remedy = format!(
+                "send what a second start has again: saga.business_key, op(\"{}\"), or a field of \
+                 the input",
+                definition.names[index.at()]
+            );
+            findings.warning("differs-after-loss", expression.span, message, remedy);
         }
     }
 }

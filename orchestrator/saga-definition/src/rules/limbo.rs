@@ -9,7 +9,7 @@ use saga_core::{StepIndex, StepSet};
 use super::waits;
 use crate::{
     ActionPlan, CallPlan, CompiledDefinition,
-    expression::{Danger, Expression, Facts, Flaw, Judge},
+    expression::{Danger, Expression, Facts, Flaw, Ir, Judge},
     file::DefinitionFile,
     finding::Findings,
 };
@@ -20,8 +20,7 @@ pub(crate) fn check(
     definition: &CompiledDefinition,
     findings: &mut Findings,
 ) {
-    let mut check =
-        Check { definition, judge: Judge::new(&definition.names), findings, step: StepIndex(0) };
+    let mut check = Check::of(definition, findings);
     for index in definition.core.indices() {
         check.step = index;
         check.forward();
@@ -50,14 +49,78 @@ struct Known {
     replied: StepSet,
 }
 
-struct Check<'a> {
+/// What the conditions of steps say of each other.
+#[derive(Clone, Copy)]
+pub(super) struct Conditions<'a> {
+    pub(super) definition: &'a CompiledDefinition,
+}
+
+impl<'a> Conditions<'a> {
+    /// The steps that are surely skipped where `pivot` is not.
+    pub(super) fn excluded_by(self, pivot: StepIndex) -> StepSet {
+        let steps = self.definition.core.indices().filter(|it| *it != pivot);
+        steps.filter(|it| self.excludes(pivot, *it)).collect()
+    }
+
+    /// Where the one runs, the condition of the other has a value, and it is false; or it has one,
+    /// and could not be true, since the one would not run then.
+    fn excludes(self, pivot: StepIndex, other: StepIndex) -> bool {
+        let is_false =
+            |check: &mut Check<'_, '_>, ir: &Ir, facts: &Facts<'_>| check.judge.is_false(ir, facts);
+        let has_value = |check: &mut Check<'_, '_>, ir: &Ir, facts: &Facts<'_>| {
+            check.judge.has_value(ir, facts)
+        };
+        self.where_runs(pivot, other, is_false)
+            || self.where_runs(pivot, other, has_value) && self.where_runs(other, pivot, is_false)
+    }
+
+    /// What holds for the condition of `other` where that of `step` is true.
+    fn where_runs(
+        self,
+        step: StepIndex,
+        other: StepIndex,
+        holds: impl FnOnce(&mut Check<'_, '_>, &Ir, &Facts<'_>) -> bool,
+    ) -> bool {
+        let when = |it: StepIndex| self.definition.plans[it.at()].when.as_ref();
+        let (Some(runs), Some(when)) = (when(step), when(other)) else { return false };
+        let mut findings = Findings::default();
+        let mut check = Check::of(self.definition, &mut findings);
+        let (mut facts, mut known) = (Facts::default(), Known::default());
+        check.learn_before(step, &mut known, &mut facts);
+        check.judge.learn(&mut facts, &runs.root, true);
+        check.learn_before(other, &mut known, &mut facts);
+        holds(&mut check, &when.root, &facts)
+    }
+
+    /// Whether one of these steps surely runs, where they are reached.
+    pub(super) fn one_runs(self, steps: StepSet) -> bool {
+        steps.iter().any(|last| {
+            let mut findings = Findings::default();
+            let mut check = Check::of(self.definition, &mut findings);
+            let (mut facts, mut known) = (Facts::default(), Known::default());
+            for step in steps.iter() {
+                check.learn_before(step, &mut known, &mut facts);
+            }
+            let when = |it: StepIndex| self.definition.plans[it.at()].when.as_ref();
+            let others = steps.iter().filter(|it| *it != last).filter_map(when);
+            others.for_each(|it| check.judge.learn(&mut facts, &it.root, false));
+            when(last).is_some_and(|it| check.judge.is_true(&it.root, &facts))
+        })
+    }
+}
+
+struct Check<'a, 'f> {
     definition: &'a CompiledDefinition,
     judge: Judge<'a>,
-    findings: &'a mut Findings,
+    findings: &'f mut Findings,
     step: StepIndex,
 }
 
-impl<'a> Check<'a> {
+impl<'a, 'f> Check<'a, 'f> {
+    fn of(definition: &'a CompiledDefinition, findings: &'f mut Findings) -> Self {
+        Self { definition, judge: Judge::new(&definition.names), findings, step: StepIndex(0) }
+    }
+
     fn forward(&mut self) {
         let definition = self.definition;
         let is_behind = definition.core.is_after_pivot(self.step);
@@ -133,6 +196,11 @@ impl<'a> Check<'a> {
     /// Adds what is known of the steps before one, given what is known already.
     fn learn_before(&mut self, step: StepIndex, known: &mut Known, facts: &mut Facts<'a>) {
         let before = self.definition.core.ancestors(step);
+        // Each was begun or skipped: whether it should be had an answer.
+        for when in before.iter().filter_map(|it| self.definition.plans[it.at()].when.as_ref()) {
+            self.judge.take();
+            self.judge.learn_values(facts, &when.root);
+        }
         // What was begun may show that another one was, too.
         loop {
             // Each has a budget of its own.

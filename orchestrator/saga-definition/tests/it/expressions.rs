@@ -159,6 +159,88 @@ fn texts_times_and_json_become_what_their_fields_are() {
 }
 
 #[test]
+fn a_message_goes_whole_into_an_any() {
+    let types = "syntax = 'proto3'; package s; import 'google/protobuf/any.proto'; service S { rpc \
+                 Do(In) returns (In); } message L { string sku = 1; map<string, string> m = 2; } \
+                 message In { L line = 1; repeated L lines = 2; google.protobuf.Any any = 3; repeated \
+                 google.protobuf.Any anys = 4; map<string, google.protobuf.Any> by = 5; }";
+    let contracts = contracts([("p", served(&[("s.proto", types)]))]);
+    let set = compiled(&[("s.proto", types)]).encode_to_vec();
+    let pool = DescriptorPool::decode(set.as_slice()).unwrap();
+    let line = r#"{"@type":"type.googleapis.com/s.L","sku":"tea"}"#;
+    for (request, wanted) in [
+        ("any: input.line", format!(r#"{{"any":{line}}}"#)),
+        ("anys: input.lines", format!(r#"{{"anys":[{line}]}}"#)),
+        ("anys: 'input.lines.filter(l, l.sku != \"cup\")'", format!(r#"{{"anys":[{line}]}}"#)),
+        ("by: { a: input.line }", format!(r#"{{"by":{{"a":{line}}}}}"#)),
+        ("any: input.any", format!(r#"{{"any":{line}}}"#)),
+        (
+            r#"any: { type_url: "'type.googleapis.com/s.L'", value: 'b"\x0a\x03tea"' }"#,
+            format!(r#"{{"any":{line}}}"#),
+        ),
+    ] {
+        let made = check(&yaml(request), &contracts);
+        let made = made.unwrap_or_else(|it| panic!("{request}: {}", it.rendered)).definition;
+        let input =
+            format!(r#"{{"line": {{"sku": "tea"}}, "lines": [{{"sku": "tea"}}], "any": {line}}}"#);
+        let bytes = rendered(&made, 0, &data(&made, &input));
+        let of = pool.get_message_by_name("s.In").unwrap();
+        let message = DynamicMessage::decode(of, bytes).unwrap();
+        assert_eq!(serde_json::to_value(&message).unwrap().to_string(), wanted, "{request}");
+    }
+    let found = broken(&yaml("any: { type_url: \"'s.L'\", value: input.line }"), &contracts);
+    assert!(found.iter().any(|it| it.0 == "wrong-type"), "{found:?}");
+}
+
+#[test]
+fn a_list_of_lists_is_flattened_only_where_it_says_so() {
+    let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
+    let nested = "names: 'input.lines.map(l, input.names)'";
+    let report = CompiledDefinition::check(&yaml(nested), "x", &contracts).unwrap_err();
+    let found = report.findings.iter().find(|it| it.rule == "wrong-type").unwrap();
+    assert!(found.remedy.contains(".flatten()"), "{found:?}");
+    let flat = "names: 'input.lines.map(l, input.names).flatten()'";
+    let input = r#"{"lines": [{}, {}], "names": ["x"]}"#;
+    assert_eq!(sent(flat, input), r#"{"names":["x","x"]}"#);
+}
+
+#[test]
+fn a_saga_names_itself_and_its_start() {
+    for (request, wanted) in [
+        ("text: saga.namespace + '/' + saga.business_key", r#"{"text":"eu/order-000001"}"#),
+        ("at: saga.started_at", r#"{"at":"2026-01-01T00:00:00.123Z"}"#),
+        ("at: 'saga.started_at + duration(\"1h\")'", r#"{"at":"2026-01-01T01:00:00.123Z"}"#),
+        ("l: int(saga.started_at)", r#"{"l":"1767225600"}"#),
+        ("b: 'saga.started_at < input.at'", r#"{"b":true}"#),
+    ] {
+        assert_eq!(sent(request, r#"{"at": "2026-01-02T00:00:00Z"}"#), wanted, "{request}");
+    }
+    let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
+    let found = broken(&yaml("at: saga.began_at"), &contracts);
+    assert!(found[0].1.contains("a saga has no `began_at`"), "{found:?}");
+}
+
+/// Its request is another one where the same start comes again, and has the same operation id.
+#[test]
+fn what_only_this_start_has_is_warned_of_in_requests_and_nowhere_else() {
+    let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
+    let warned = |request: &str| {
+        let made = check(&yaml(request), &contracts).unwrap_or_else(|it| panic!("{}", it.rendered));
+        made.warnings.iter().any(|it| it.rule == "differs-after-loss")
+    };
+    for request in ["text: saga.id", "at: saga.started_at", "names: '[\"a\", saga.id]'"] {
+        assert!(warned(request), "{request}");
+    }
+    for request in ["text: saga.business_key", "text: saga.namespace", "text: op('do')"] {
+        assert!(!warned(request), "{request}");
+    }
+    let headers = yaml("text: input.text")
+        .replace("      request", "      headers: { x-saga: saga.id }\n      request");
+    let made = check(&headers, &contracts).unwrap();
+    assert!(made.warnings.iter().all(|it| it.rule != "differs-after-loss"), "{}", made.rendered);
+}
+
+#[test]
 fn a_constant_that_never_fits_is_refused() {
     let contracts = contracts([("p", served(&[("s.proto", TYPES)]))]);
     for request in [

@@ -210,6 +210,17 @@ fn what_was_sent_once_has_a_value() {
     assert_eq!(said(&yaml(first, "request: { n: int(input.text) }", DO)).len(), 1);
 }
 
+/// Also of a step that was skipped.
+#[test]
+fn what_a_condition_asked_has_a_value_whether_it_held_or_not() {
+    let first = "when: input.names[0] == 'a'\n    action: { call: p/s.S/Do }";
+    let last = "when: input.names[0] != 'a'\n    action: { call: p/s.S/Do }";
+    assert_eq!(said(&yaml(first, UNDO, last)), []);
+    // Only one side of it may have been asked.
+    let first = "when: input.n > 5 && input.names[0] == 'a'\n    action: { call: p/s.S/Do }";
+    assert_eq!(said(&yaml(first, UNDO, last))[0].0, Severity::Error);
+}
+
 #[test]
 fn what_a_reply_was_refused_for_it_does_not_say_later() {
     let first = "action: { call: p/s.S/Do, refused_when: size(reply.ids) == 0 || reply.n < 1 }";

@@ -7,6 +7,7 @@ mod constants;
 mod expressions;
 mod limbo;
 mod participants;
+mod pivots;
 mod random;
 mod served;
 mod world;

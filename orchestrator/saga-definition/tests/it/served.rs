@@ -8,7 +8,7 @@ use prost_types::{
 };
 use saga_definition::ServedTypes;
 
-use super::world::{broken, check, compiled, contracts, served};
+use super::world::{Data, broken, check, compiled, contracts, rendered, served};
 
 /// One step that calls `p/s.S/Do` with the whole input, field by field.
 fn yaml(request: &str) -> String {
@@ -174,6 +174,49 @@ fn editions_are_read_as_their_features_say() {
     // `id` is explicit, and there though it is empty; `sub` is a group.
     let expected = [0x0a, 0, 0x1b, 0x08, 5, 0x1c, 0x20, 1, 0x20, 2, 0x2a, 2, 1, 2].as_slice();
     assert_eq!(bytes, expected);
+}
+
+/// An enum that begins at 1 is none of proto3's; a field whose zero is as good as none is none of
+/// proto2's.
+#[test]
+fn what_neither_syntax_says_together_keeps_its_bytes() {
+    let file = "syntax = 'proto2'; package s; service S { rpc Do(In) returns (In); } message In { \
+                optional string id = 1; optional int32 implicit = 2; optional K k = 3; optional Sub \
+                sub = 4; optional double d = 5; message Sub { optional int32 a = 1; } enum K { A = 1; \
+                B = 2; } map<string, int32> m = 6; }";
+    let set = compiled(&[("s.proto", file)]);
+    let features: [(usize, &[u8]); 2] = [(1, &[1 << 3, 2]), (4, &[1 << 3, 2])];
+    let types = ServedTypes::read([edition(&set.file[0], &features)]).unwrap();
+    let all = "id: input.id, implicit: input.implicit, k: input.k, sub: input.sub, d: input.d, m: \
+               input.m";
+    let definition = check(&yaml(all), &contracts([("p", types)])).unwrap().definition;
+    let sent = |input: &str| {
+        let input = definition.encode_input_json(input).unwrap();
+        rendered(&definition, 0, &Data { input, ..Data::default() })
+    };
+    // `id` and `a` are explicit; zero of `implicit` and of `d` is not there, minus zero is.
+    let zero = sent(r#"{"id": "", "implicit": 0, "k": "A", "sub": {"a": 0}, "d": 0}"#);
+    assert_eq!(zero.as_ref(), [0x0a, 0, 0x18, 1, 0x22, 2, 0x08, 0]);
+    let minus = sent(r#"{"implicit": 7, "d": -0.0, "m": {"": 0}}"#);
+    let expected = [&[0x10, 7][..], &[5 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0x80]].concat();
+    assert_eq!(minus[..expected.len()], expected);
+}
+
+/// Compilers took them for one once, and do not any more.
+#[test]
+fn names_that_differ_in_capitals_alone_are_two() {
+    let file = "syntax = 'proto2'; package s; service S { rpc Do(In) returns (In); } message In { \
+                optional string A_b = 1; optional string a__b = 2; optional int32 n = 3; repeated \
+                int32 l = 4; }";
+    let mut set = compiled(&[("s.proto", file)]);
+    set.file[0].syntax = Some("proto3".to_owned());
+    let types = ServedTypes::read_set(&set.encode_to_vec()).unwrap();
+    let all = "A_b: input.A_b, a__b: input.a__b, n: input.n, l: input.l";
+    let definition = check(&yaml(all), &contracts([("p", types)])).unwrap().definition;
+    let input = r#"{"A_b": "", "a__b": "2", "n": 0, "l": [1, 0]}"#;
+    let input = definition.encode_input_json(input).unwrap();
+    let sent = rendered(&definition, 0, &Data { input, ..Data::default() });
+    assert_eq!(sent.as_ref(), [0x12, 1, b'2', 0x22, 2, 1, 0], "as proto3: packed, without zeros");
 }
 
 #[test]

@@ -93,6 +93,14 @@ impl RunData for Data {
         "order-000001"
     }
 
+    fn namespace(&self) -> &str {
+        "eu"
+    }
+
+    fn started_at_ms(&self) -> u64 {
+        1_767_225_600_123
+    }
+
     fn input(&self) -> &Bytes {
         &self.input
     }

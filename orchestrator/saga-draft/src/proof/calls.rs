@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use saga_core::{
     Action, Definition, Direction, Event, Outcome, Resolution, State, StepIndex, StepPhase,
-    UnknownCause, Verdict, Word,
+    StepSet, UnknownCause, Verdict, Word,
 };
 use saga_definition::CompiledDefinition;
 
@@ -25,13 +25,20 @@ pub struct CallsMax {
 /// The most over all steps that may turn the saga back, and over none doing so.
 pub(super) fn most(definition: &CompiledDefinition) -> Result<CallsMax, AdvanceError> {
     let core = Definition { deadline_ms: None, ..definition.core.clone() };
-    let turning = core.indices().filter(|it| !core.is_after_pivot(*it)).map(Some);
     let mut most = CallsMax::default();
-    for turns_at in turning.chain([None]) {
-        let run = Run { core: &core, turns_at, made: CallsMax::default() };
-        let made = run.go(begun(definition, &core))?;
-        if most.calls + most.inquiries < made.calls + made.inquiries {
-            most = made;
+    // Of several pivots one runs, and what its condition excludes does not.
+    let mut ways: Vec<StepSet> = core.pivots().iter().map(|it| core.step(it).excludes).collect();
+    if ways.is_empty() {
+        ways.push(StepSet::EMPTY);
+    }
+    for skipped in ways {
+        let runs = |it: &StepIndex| !skipped.contains(*it) && !core.is_after_pivot(*it);
+        for turns_at in core.indices().filter(runs).map(Some).chain([None]) {
+            let run = Run { core: &core, turns_at, skipped, made: CallsMax::default() };
+            let made = run.go(begun(definition, &core))?;
+            if most.calls + most.inquiries < made.calls + made.inquiries {
+                most = made;
+            }
         }
     }
     Ok(most)
@@ -41,6 +48,8 @@ struct Run<'r> {
     core: &'r Definition,
     /// The step that is not done in the end.
     turns_at: Option<StepIndex>,
+    /// The steps whose conditions are false.
+    skipped: StepSet,
     made: CallsMax,
 }
 
@@ -67,6 +76,12 @@ impl Run<'_> {
 
     fn act(&mut self, action: Action, at_ms: u64) -> Event {
         match action {
+            Action::Call { step, direction: Direction::Forward, .. }
+            | Action::BeginWait { step }
+                if self.skipped.contains(step) =>
+            {
+                Event::Skipped { step, at_ms }
+            }
             Action::Call { step, direction, attempt } => {
                 self.made.calls += 1;
                 let request = (attempt == 1).then(Bytes::new);

@@ -88,9 +88,16 @@ impl Choices<'_> {
         let at_ms = self.now_ms;
         let of = |step: StepIndex| self.core.step(step);
         match action {
+            Action::Call { step, direction: Direction::Forward, attempt: 1 }
+            | Action::BeginWait { step }
+                if self.is_excluded(step) =>
+            {
+                let said = format!("{}: skipped by its condition", self.name(step));
+                self.add(Some(said), &[Event::Skipped { step, at_ms }])
+            }
             Action::Call { step, direction, attempt } => {
                 let is_free = match direction {
-                    Direction::Forward => of(step).conditional,
+                    Direction::Forward => of(step).conditional && !self.is_last_pivot(step),
                     Direction::Backward => of(step).compensation_conditional,
                 };
                 if is_free && attempt == 1 {
@@ -105,7 +112,7 @@ impl Choices<'_> {
                 self.add(None, &[Event::Intended { step, direction, attempt, request, at_ms }])
             }
             Action::BeginWait { step } => {
-                if of(step).conditional {
+                if of(step).conditional && !self.is_last_pivot(step) {
                     let said = format!("{}: skipped by its condition", self.name(step));
                     self.add(Some(said), &[Event::Skipped { step, at_ms }])?;
                 }
@@ -130,6 +137,22 @@ impl Choices<'_> {
             Action::TurnBack { reason } => self.add(None, &[Event::TurnedBack { reason, at_ms }]),
             Action::End { ending } => self.add(None, &[Event::Ended { ending, at_ms }]),
         }
+    }
+
+    /// Whether the condition of a step is surely false: that of a step that has begun excludes it.
+    fn is_excluded(&self, step: StepIndex) -> bool {
+        let phase = |it: StepIndex| self.point.state.step(it).phase;
+        let has_begun = |it| !matches!(phase(it), StepPhase::Pending | StepPhase::Skipped);
+        let excludes = |one: StepIndex, other| self.core.step(one).excludes.contains(other);
+        let mut others = self.core.indices();
+        others.any(|it| has_begun(it) && (excludes(it, step) || excludes(step, it)))
+    }
+
+    /// Whether the condition of a pivot is surely true: of several one runs.
+    fn is_last_pivot(&self, step: StepIndex) -> bool {
+        let others = self.core.step(step).excludes.intersection(self.core.pivots());
+        let skipped = |it: StepIndex| self.point.state.step(it).phase == StepPhase::Skipped;
+        !others.is_empty() && others.iter().all(skipped)
     }
 
     /// Every way in which the call that is out may be answered.

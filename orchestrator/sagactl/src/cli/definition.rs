@@ -41,6 +41,10 @@ pub(crate) enum DefinitionCommand {
     /// Defaults are compared as what they stand for. Sagas that run keep the version that they
     /// were started with.
     Diff(Diff),
+    /// Write the JSON Schema of definitions, for editors that complete and mark.
+    ///
+    /// A definition that begins with `# yaml-language-server: $schema=FILE` is read by it there.
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +58,9 @@ pub(crate) struct Apply {
     pub(crate) once: Once,
     #[command(flatten)]
     pub(crate) actor: Actor,
+    /// Store it only where it carries a certificate of `definition prove` that is its own.
+    #[arg(long)]
+    pub(crate) require_proof: bool,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +105,10 @@ pub(crate) struct Prove {
     /// descriptor set [default: as the scenarios beside a definition say].
     #[arg(long, value_name = "PATH")]
     pub(crate) types: Vec<PathBuf>,
+    /// Write the certificate into each definition, in place of the one that it has: a comment that
+    /// `apply --require-proof` reads.
+    #[arg(long)]
+    pub(crate) certify: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     look::plain_lines,
+    reply::pretty,
     report::definition,
     session::Session,
 };
@@ -31,12 +32,21 @@ pub(super) async fn run(session: &Session, command: DefinitionCommand) -> Result
         DefinitionCommand::Prove(arguments) => prove::run(session, &arguments),
         DefinitionCommand::Graph(arguments) => drawn::draw(session, &arguments),
         DefinitionCommand::Diff(arguments) => drawn::compare(session, &arguments),
+        DefinitionCommand::Schema => {
+            let schema = saga_definition::schema();
+            let id = vec!["definition.schema.json".to_owned()];
+            session.print_value(&schema, &id, |_| pretty(&schema))?;
+            Ok(Exit::Ok)
+        }
     }
 }
 
 async fn apply(session: &Session, arguments: Apply) -> Result<Exit, Failure> {
-    let Apply { file, reason, once, actor } = arguments;
+    let Apply { file, reason, once, actor, require_proof } = arguments;
     let yaml = text_of(file.name())?;
+    if require_proof {
+        prove::check(file.name(), &yaml)?;
+    }
     let client = session.client().await?;
     let request = RegisterDefinitionRequest {
         yaml: yaml.clone(),

@@ -1,8 +1,10 @@
 //! `definition prove`: what sagas may come to, without a server.
 
-use saga_draft::proof::prove;
+use std::{fs, path::Path};
 
-use super::offline::definition_at;
+use saga_draft::proof::{certificate, check_certificate, prove, with_certificate};
+
+use super::offline::{cannot, definition_at, read};
 use crate::{
     cli::Prove,
     exit::Exit,
@@ -23,10 +25,40 @@ pub(super) fn run(session: &Session, arguments: &Prove) -> Result<Exit, Failure>
             why: error.to_string(),
             remedies: Vec::new(),
         })?;
-        all.push(Proved { file: shown, definition, proof });
+        let certificate = certificate(&definition, &proof);
+        if arguments.certify
+            && let Some(certificate) = &certificate
+        {
+            certify(file, certificate)?;
+        }
+        all.push(Proved { file: shown, definition, proof, certificate });
     }
     let ids: Vec<String> = all.iter().map(Proved::name).collect();
     session.print_value(&proof::value(&all), &ids, |look| proof::report(&all, look))?;
     let is_complete = all.iter().all(|it| it.proof.is_complete);
     Ok(if is_complete { Exit::Ok } else { Exit::Error })
+}
+
+fn certify(file: &Path, certificate: &str) -> Result<(), Failure> {
+    let text = read(file)?;
+    let certified = with_certificate(&text, certificate);
+    if certified == text {
+        return Ok(());
+    }
+    fs::write(file, certified).map_err(|error| cannot("write", file, &error))
+}
+
+/// Whether a definition carries a certificate of its own.
+///
+/// # Errors
+///
+/// [`Exit::Usage`]: it has none, or another's. Nothing was asked of the server.
+pub(super) fn check(file: &str, yaml: &str) -> Result<(), Failure> {
+    check_certificate(yaml).map_err(|error| Failure {
+        exit: Exit::Usage,
+        what: format!("cannot apply {file} with --require-proof"),
+        code: None,
+        why: error.to_string(),
+        remedies: vec![format!("sagactl definition prove --certify {file}")],
+    })
 }

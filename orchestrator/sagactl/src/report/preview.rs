@@ -8,7 +8,7 @@ use saga_proto::saga::v1::{
 use crate::{
     look::plain,
     name::shown_key,
-    report::words::{saga_state, step_state},
+    report::words::{pivots, saga_state, step_state},
 };
 
 /// What turning back means for this saga.
@@ -44,8 +44,7 @@ pub(crate) fn cancel(saga: &Saga) -> String {
     if !stays.is_empty() {
         lines.push(format!("stays, because nothing undoes it: {}", stays.join(", ")));
     }
-    if let Some(pivot) = saga.steps.iter().find(|it| it.pivot && !turns_back) {
-        let name = &pivot.name;
+    if let Some(name) = pivots(saga).filter(|_| !turns_back) {
         lines.push(match saga.cancel_effect() {
             CancelEffect::Undecided => format!(
                 "nobody knows yet whether its pivot {name} was applied; if so, the saga goes on to \

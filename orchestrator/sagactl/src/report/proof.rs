@@ -18,6 +18,8 @@ pub(crate) struct Proved {
     pub(crate) file: String,
     pub(crate) definition: CompiledDefinition,
     pub(crate) proof: Proof,
+    /// The line that says so. `None`: not everything was found.
+    pub(crate) certificate: Option<String>,
 }
 
 impl Proved {
@@ -72,6 +74,9 @@ pub(crate) fn report(all: &[Proved], look: &Look) -> String {
         let Proof { points, is_complete, calls_max, .. } = &proved.proof;
         let (calls, inquiries) = (calls_max.calls, calls_max.inquiries);
         let _ = writeln!(text, "  at most {calls} calls and {inquiries} inquiries");
+        if let Some(certificate) = &proved.certificate {
+            let _ = writeln!(text, "  {certificate}");
+        }
         let _ = match is_complete {
             true => writeln!(text, "  {points} points, all that there are"),
             false => {
@@ -148,6 +153,7 @@ pub(crate) fn value(all: &[Proved]) -> Value {
             "inquiries_max": calls_max.inquiries,
             "points": points,
             "complete": is_complete,
+            "certificate": proved.certificate,
         })
     });
     json!({ "definitions": definitions.collect::<Vec<Value>>() })

@@ -1,6 +1,6 @@
 //! States in words, and the marks that go with them.
 
-use saga_proto::saga::v1::{Saga, SagaState, StepState};
+use saga_proto::saga::v1::{Saga, SagaState, SagaStep, StepState};
 
 use crate::look::{Look, Mark};
 
@@ -35,6 +35,13 @@ pub(crate) fn step_state(state: StepState) -> (Mark, &'static str) {
         StepState::Kept => (Mark::Good, "kept"),
         StepState::NotDone => (Mark::Waiting, "not done"),
     }
+}
+
+/// The pivots that may run, of which one does.
+pub(crate) fn pivots(saga: &Saga) -> Option<String> {
+    let may_run = |it: &&SagaStep| it.pivot && it.state() != StepState::Skipped;
+    let names: Vec<&str> = saga.steps.iter().filter(may_run).map(|it| it.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(" or "))
 }
 
 /// `1 saga`, `2 sagas`.

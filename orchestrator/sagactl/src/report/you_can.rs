@@ -8,7 +8,10 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     look::Look,
     name::typed,
-    report::{table::wrapped, words::count},
+    report::{
+        table::wrapped,
+        words::{count, pivots},
+    },
 };
 
 /// Where a command begins.
@@ -118,8 +121,7 @@ fn turning_back(saga: &Saga) -> String {
         0 => "turns back".to_owned(),
         undone => format!("turns back and undoes {}", count(undone, "step")),
     };
-    let pivot = saga.steps.iter().find(|it| it.pivot).map(|it| it.name.as_str());
-    match (saga.cancel_effect(), pivot) {
+    match (saga.cancel_effect(), pivots(saga)) {
         (CancelEffect::Undecided, Some(pivot)) => {
             format!("{steps}, unless {pivot} turns out to be applied")
         }

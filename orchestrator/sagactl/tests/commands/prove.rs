@@ -118,3 +118,79 @@ fn what_changes_for_new_sagas_is_told_and_what_is_only_written_otherwise_is_not(
     assert_eq!(exit, 1, "{shown}");
     insta::assert_snapshot!(shown);
 }
+
+/// The file that the examples point editors to is what this program writes.
+#[test]
+fn the_schema_is_the_one_that_examples_begin_with() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let ran = run(NOBODY, &["definition", "schema"], "");
+    let json: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+    assert_eq!(json, saga_definition::schema());
+    let file = deploy.join("definition.schema.json");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|it| it == "always") {
+        fs::write(&file, &ran.data).unwrap();
+    }
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        ran.data,
+        "write it anew: sagactl definition schema"
+    );
+    let mut examples = 0;
+    for file in fs::read_dir(deploy.join("definitions")).unwrap().map(|it| it.unwrap().path()) {
+        let name = file.display().to_string();
+        if !name.ends_with(".yaml") || name.ends_with(".test.yaml") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let line = "# yaml-language-server: $schema=../definition.schema.json\n";
+        assert!(text.starts_with(line), "{name} begins with the line that editors read");
+        examples += 1;
+    }
+    assert_eq!(examples, 9);
+}
+
+#[test]
+fn only_what_carries_its_own_certificate_is_applied_where_one_is_required() {
+    let (folder, file) = written(DEFINITION);
+    let apply = |what: &str| {
+        let ran = run(NOBODY, &["definition", "apply", &file, "--require-proof"], "");
+        assert_eq!(ran.exit, 2, "{what}: {}", ran.talk);
+        ran.talk
+    };
+    assert!(apply("none").contains("no line that begins with"));
+    let (exit, _) = said(&folder, &["definition", "prove", "--certify", &file]);
+    assert_eq!(exit, 0);
+    let certified = fs::read_to_string(&file).unwrap();
+    assert!(certified.starts_with("# proof 1: "), "{certified}");
+    // It is taken: what fails then is that nobody is there.
+    let ran = run(NOBODY, &["definition", "apply", &file, "--require-proof"], "");
+    assert_eq!(ran.exit, 7, "{}", ran.talk);
+    fs::write(&file, certified.replace("on_unknown: park", "on_unknown: retry")).unwrap();
+    assert!(apply("changed").contains("before it was changed"));
+}
+
+/// The shop's sagas carry their certificates. `INSTA_UPDATE=always` renews them.
+#[test]
+fn the_sagas_of_the_shop_are_certified() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/definitions");
+    let renew = std::env::var("INSTA_UPDATE").is_ok_and(|it| it == "always");
+    let mut certified = 0;
+    for file in fs::read_dir(deploy).unwrap().map(|it| it.unwrap().path()) {
+        let name = file.display().to_string();
+        if !name.ends_with(".yaml") || name.ends_with(".test.yaml") {
+            continue;
+        }
+        let mut words = vec!["definition", "prove", &name, "-o", "json"];
+        if renew {
+            words.push("--certify");
+        }
+        let ran = run(NOBODY, &words, "");
+        assert_eq!(ran.exit, 0, "{name}: {}", ran.talk);
+        let json: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+        let line = json["definitions"][0]["certificate"].as_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.lines().any(|it| it == line), "{name} says otherwise; it is: {line}");
+        certified += 1;
+    }
+    assert_eq!(certified, 9);
+}

@@ -86,8 +86,8 @@ impl SagaLog {
     /// Whether the pivot took effect, whatever the engine knows of it.
     #[must_use]
     pub fn pivot_stands(&self, saga: SagaId, shop: &Shop) -> bool {
-        let pivot = self.deployed.core().pivot();
-        pivot.is_some_and(|pivot| self.effects(saga, pivot, Forward, shop) > 0)
+        let pivots = self.deployed.core().pivots();
+        pivots.iter().any(|pivot| self.effects(saga, pivot, Forward, shop) > 0)
     }
 
     fn judge_undo(&self, saga: SagaId, step: StepIndex, shop: &Shop, wrong: &mut Vec<String>) {

@@ -42,9 +42,9 @@ pub(crate) fn judge_held(hold: &Hold, moment: &Moment<'_>) -> Judged {
             actions.iter().filter(|it| called(it) != Some(held)).cloned().collect();
         // Behind the pivot, and where only a doubt about it keeps the saga from turning back,
         // no deadline changes anything.
-        let pivot = definition.pivot().map(|pivot| state.step(pivot).phase);
+        let mut pivots = definition.pivots().iter().map(|pivot| state.step(pivot).phase);
         let may_pass = state.turned_back().is_none()
-            && !pivot.is_some_and(|pivot| pivot == StepPhase::Applied || pivot.may_stand())
+            && !pivots.any(|pivot| pivot == StepPhase::Applied || pivot.may_stand())
             && now_ms < DEADLINE_MS;
         let found = hold(moment, StepSet::EMPTY.with(held));
         let holds = match &found {

@@ -24,6 +24,7 @@ fn definition() -> Definition {
         after: after.iter().copied().collect(),
         conditional: false,
         pivot: false,
+        excludes: saga_core::StepSet::EMPTY,
         compensable: false,
         compensation_conditional: false,
         on_unknown: OnUnknown::Resolve,
