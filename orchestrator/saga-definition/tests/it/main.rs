@@ -9,4 +9,5 @@ mod limbo;
 mod participants;
 mod random;
 mod served;
+mod unread;
 mod world;
