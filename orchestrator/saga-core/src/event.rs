@@ -9,6 +9,7 @@ use crate::{
 
 mod outcome;
 
+pub(crate) use outcome::REPLY_TOO_LARGE;
 pub use outcome::{Contradiction, NotDone, Outcome, Resolution, UnknownCause, Word};
 
 /// One fact in the log of a saga.

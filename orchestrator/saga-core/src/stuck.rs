@@ -34,7 +34,8 @@ pub enum StuckReason {
     /// The participant's word contradicts the log. Nothing is decided before a person has
     /// looked.
     Contradiction,
-    /// The step was applied, its reply was too large to be kept, and a later step reads it.
+    /// The step was applied, its reply was too large to be kept, and a later step or an undo
+    /// looks at it.
     ReplyUnread,
 }
 

@@ -36,6 +36,11 @@ impl MessageTemplate {
     pub(crate) fn message(&self) -> &MessageDescriptor {
         &self.message
     }
+
+    /// Whether it says nothing of the message.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.whole.is_none() && self.fields.is_empty()
+    }
 }
 
 /// One value of a message.

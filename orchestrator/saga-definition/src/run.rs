@@ -32,8 +32,10 @@ pub trait RunData: fmt::Debug {
     /// Its input, as bytes of the input type.
     fn input(&self) -> &Bytes;
     /// The reply of a step's action, or the signal that it accepted. `None`: not applied,
-    /// skipped, or timed out.
+    /// skipped, or timed out; or it is unread.
     fn reply(&self, step: StepIndex) -> Option<&Bytes>;
+    /// Whether there is a reply that could not be kept: nobody knows what it says.
+    fn is_unread(&self, step: StepIndex) -> bool;
     /// The signal that came for a step. `None`: none so far.
     fn signal(&self, step: StepIndex) -> Option<&Bytes>;
     /// What turned it back. `None`: it goes forward.
@@ -222,12 +224,24 @@ impl CompiledDefinition {
             frame.input = Some(decode(&self.input, data.input())?);
         }
         for step in reads.replies.union(reads.asks).iter() {
+            if data.is_unread(step) {
+                frame.unread = frame.unread.with(step);
+                continue;
+            }
             if let (Some(bytes), Some(of)) = (data.reply(step), self.reply_type(step)) {
                 frame.replies[step.at()] = Some(decode(of, bytes)?);
             }
         }
         frame.failure = data.failure();
         Ok(frame)
+    }
+
+    /// Whether it takes the reply itself to know what became of this call: by `expect` or
+    /// `refused_when`.
+    #[must_use]
+    pub fn judges_replies(&self, step: StepIndex, direction: Direction) -> bool {
+        let call = self.plan(step, direction);
+        call.is_some_and(|call| call.refused.is_some() || !call.expect.is_empty())
     }
 
     /// Whether a reply can be read as its type (F27) and echoes what the definition expects of

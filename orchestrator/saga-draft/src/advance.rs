@@ -2,17 +2,15 @@
 //! must happen, and renders the requests. Decides nothing and does no I/O; what it
 //! returns is a draft until its events are durable.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use saga_core::{
     Action, Direction, Ending, Event, Next, OperatorAct, Outcome, Resolution, State, StepIndex,
-    StepPhase, StepSet, UnknownCause, Verdict, Word, state::Illegal,
+    StepPhase, StepSet, Verdict, state::Illegal,
 };
-use saga_definition::{CompiledDefinition, RenderError, Rendered, ReplyMeaning};
+use saga_definition::{CompiledDefinition, RenderError, Rendered};
 use saga_governor::Rank;
 
-use crate::{gate::Admits, known::Known};
+use crate::{gate::Admits, judged::judged, known::Known};
 
 /// Payloads in one row, as far as one alone is not larger, in bytes. What belongs to one
 /// moment may be several rows: ten replies side by side, or a reply and a request made of it.
@@ -172,7 +170,7 @@ impl Advance {
     /// learned, it was learned now: a pause that begins in the future would not end for years.
     fn learn(&mut self, subject: Subject<'_>, fact: &Event, now_ms: u64) {
         self.facts += 1;
-        let mut fact = self.judged(subject, fact).into_owned();
+        let mut fact = self.with(subject, |known| judged(known, fact)).into_owned();
         fact.bring_back(now_ms);
         match self.state.apply(&fact) {
             Ok(()) => {
@@ -306,60 +304,6 @@ impl Advance {
         admitted
     }
 
-    /// A reply that cannot be read, or that answers something else, says that something was
-    /// done, but not what (F27, F28): whether a call brought it or an inquiry.
-    fn judged<'f>(&self, subject: Subject<'_>, fact: &'f Event) -> Cow<'f, Event> {
-        let check = |step, direction, reply| {
-            let definition = subject.definition;
-            self.with(subject, |known| definition.check_reply(step, direction, reply, known))
-        };
-        match *fact {
-            Event::Answered {
-                step,
-                direction,
-                attempt,
-                outcome: Outcome::Applied { ref reply },
-                at_ms,
-            } => check(step, direction, reply).map_or_else(
-                |bad| {
-                    let cause = UnknownCause::BadReply;
-                    let outcome = Outcome::Unknown { cause, message: bad.to_string() };
-                    Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
-                },
-                |meaning| match meaning {
-                    ReplyMeaning::Done => Cow::Borrowed(fact),
-                    ReplyMeaning::Refused { reason } => {
-                        let (message, word) = (SAID_NO.to_owned(), Word::OfAttempt);
-                        let outcome = Outcome::Rejected { reason, message, word };
-                        Cow::Owned(Event::Answered { step, direction, attempt, outcome, at_ms })
-                    }
-                },
-            ),
-            Event::Resolved {
-                step,
-                inquiry,
-                resolution: Resolution::Applied { ref reply },
-                at_ms,
-            } if !self.state.may_be_undone_unseen(step) => check(step, Direction::Forward, reply)
-                .map_or_else(
-                    |bad| {
-                        let resolution = Resolution::Unanswered { message: bad.to_string() };
-                        Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
-                    },
-                    |meaning| match meaning {
-                        ReplyMeaning::Done => Cow::Borrowed(fact),
-                        // On record: the participant keeps this answer for the operation.
-                        ReplyMeaning::Refused { reason } => {
-                            let resolution =
-                                Resolution::Rejected { reason, message: SAID_NO.to_owned() };
-                            Cow::Owned(Event::Resolved { step, inquiry, resolution, at_ms })
-                        }
-                    },
-                ),
-            _ => Cow::Borrowed(fact),
-        }
-    }
-
     /// Lets the definition look at what the saga knows.
     fn with<T>(&self, subject: Subject<'_>, look: impl FnOnce(&Known<'_>) -> T) -> T {
         look(&Known { state: &self.state, subject })
@@ -372,9 +316,6 @@ impl Advance {
         Ok(())
     }
 }
-
-/// What is said of a refusal that came as a reply.
-const SAID_NO: &str = "the reply says no, by `refused_when` of the definition";
 
 /// What makes an event large.
 fn payload_bytes(event: &Event) -> usize {

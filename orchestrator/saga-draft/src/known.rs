@@ -42,6 +42,10 @@ impl RunData for Known<'_> {
         self.state.step(step).reply.as_ref()
     }
 
+    fn is_unread(&self, step: StepIndex) -> bool {
+        self.state.step(step).unread
+    }
+
     fn signal(&self, step: StepIndex) -> Option<&Bytes> {
         self.state.step(step).signal.as_ref().map(|signal| &signal.payload)
     }

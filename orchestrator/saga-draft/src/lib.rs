@@ -8,10 +8,11 @@
 //!
 //! This crate does no I/O, reads no clock and knows no async.
 //!
-//! Reading order: `advance`, `gate`, `known`, `labels`, [`rehearsal`], [`proof`].
+//! Reading order: `advance`, `gate`, `judged`, `known`, `labels`, [`rehearsal`], [`proof`].
 
 mod advance;
 mod gate;
+mod judged;
 mod known;
 mod labels;
 pub mod proof;

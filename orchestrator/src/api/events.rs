@@ -157,7 +157,7 @@ fn verdict_word(verdict: &Verdict) -> &'static str {
 
 fn resolution_word(resolution: &Resolution) -> &'static str {
     match resolution {
-        Resolution::Applied { .. } => "applied",
+        Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => "applied",
         Resolution::Rejected { .. } => "rejected",
         Resolution::Fenced => "fenced",
         Resolution::Reversed => "reversed",

@@ -375,7 +375,7 @@ impl<'t> Teller<'t> {
             ),
             StuckReason::ReplyUnread => {
                 format!(
-                    "{name} was applied, and a later step reads its reply: {}.",
+                    "{name} was applied, and a later step, or an undo, reads its reply: {}.",
                     self.said(step)
                 )
             }

@@ -73,8 +73,12 @@ enum Effect {
 /// How a call of the saga ended.
 enum Called {
     Skipped,
-    Applied(Bytes),
-    Refused { reason: String, message: String },
+    /// `None`: its reply could not be kept.
+    Applied(Option<Bytes>),
+    Refused {
+        reason: String,
+        message: String,
+    },
 }
 
 impl<'b> Case<'b> {
@@ -137,7 +141,10 @@ impl<'b> Case<'b> {
         let name = self.name(step);
         match called {
             Ok(Called::Applied(reply)) => {
-                self.data.replies[step.at()] = Some(reply);
+                if reply.is_none() {
+                    self.data.unread = self.data.unread.with(step);
+                }
+                self.data.replies[step.at()] = reply;
                 Ok(())
             }
             Ok(Called::Skipped) => Ok(()),
@@ -202,9 +209,9 @@ impl<'b> Case<'b> {
                 timeout,
             };
             match self.bench.caller.call(request).await {
-                Outcome::Applied { reply } => return Ok(Called::Applied(reply)),
+                Outcome::Applied { reply } => return Ok(Called::Applied(Some(reply))),
                 Outcome::Contradicted { cause: Contradiction::NoEffect, .. }
-                | Outcome::AppliedUnread { .. } => return Ok(Called::Applied(Bytes::new())),
+                | Outcome::AppliedUnread { .. } => return Ok(Called::Applied(None)),
                 Outcome::Contradicted { cause, message } => {
                     return Ok(Called::Refused { reason: cause.code().to_owned(), message });
                 }

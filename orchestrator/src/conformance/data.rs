@@ -1,7 +1,7 @@
 //! What expressions see of one saga of a check.
 
 use bytes::Bytes;
-use saga_core::{Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex};
+use saga_core::{Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex, StepSet};
 use uuid::Uuid;
 
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Data {
     pub(super) key: String,
     pub(super) input: Bytes,
     pub(super) replies: Vec<Option<Bytes>>,
+    /// Steps whose reply could not be kept.
+    pub(super) unread: StepSet,
     pub(super) failure: Option<Failure<'static>>,
 }
 
@@ -56,6 +58,10 @@ impl RunData for Data {
         self.replies.get(step.at())?.as_ref()
     }
 
+    fn is_unread(&self, step: StepIndex) -> bool {
+        self.unread.contains(step)
+    }
+
     fn signal(&self, _: StepIndex) -> Option<&Bytes> {
         None
     }
@@ -69,7 +75,15 @@ impl Data {
     pub(super) fn new(bench: &Bench) -> Self {
         let replies = vec![None; bench.check.definition.core.steps.len()];
         let saga = SagaId(Uuid::now_v7());
-        Self { saga, number: 0, key: String::new(), input: Bytes::new(), replies, failure: None }
+        Self {
+            saga,
+            number: 0,
+            key: String::new(),
+            input: Bytes::new(),
+            replies,
+            unread: StepSet::EMPTY,
+            failure: None,
+        }
     }
 
     /// Gives it an input of its own number.

@@ -120,7 +120,7 @@ impl Course {
     ) {
         let Some(calls) = self.calls(step, direction) else { return };
         let at = match resolution {
-            Resolution::Applied { .. } => 0,
+            Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => 0,
             Resolution::Rejected { .. } => 1,
             Resolution::Fenced => 2,
             Resolution::Reversed => 3,

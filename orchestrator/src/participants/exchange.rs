@@ -27,6 +27,9 @@ use super::channels::Channel;
 /// Flag and length before a message.
 const FRAME_HEADER_BYTES: usize = 5;
 
+/// Bytes of a reply over the limit that are looked at, at most.
+const BEGINNING_BYTES_MAX: usize = 4 * 1024;
+
 /// In a reply: a compensation found nothing to undo.
 const NOTHING_TO_UNDO: &str = "saga-nothing-to-undo";
 
@@ -57,6 +60,10 @@ pub enum Seen {
     TooLarge {
         /// How large it may be.
         message: String,
+        /// As much of it as is looked at.
+        begins: Bytes,
+        /// Whether it is that of a compensation that found nothing to undo.
+        nothing_to_undo: bool,
     },
     /// A status other than OK that came over the wire as one.
     Status(Box<Status>),
@@ -165,8 +172,7 @@ async fn exchange(
         headers.get(NOTHING_TO_UNDO).is_some_and(|it| it.as_bytes() == b"true")
     };
     let gzip = head.headers.get("grpc-encoding").is_some_and(|it| it.as_bytes() == GZIP.as_bytes());
-    let mut data = BytesMut::new();
-    let mut too_large = false;
+    let mut sent = Sent { gzip, reply_bytes_max, ..Sent::default() };
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
         let frame = match frame {
@@ -174,26 +180,24 @@ async fn exchange(
             Err(status) => return broken(channel, &status),
         };
         match frame.into_data() {
-            // Read to its end all the same: the status behind it says whether it was done.
-            Ok(bytes) if FRAME_HEADER_BYTES + reply_bytes_max < data.len() + bytes.len() => {
-                too_large = true;
-            }
-            Ok(_) if too_large => {}
-            Ok(bytes) => data.extend_from_slice(&bytes),
+            // Read to its end, however large: the status behind it says whether it was done.
+            Ok(bytes) => sent.come(&bytes),
             Err(frame) => trailers = frame.into_trailers().ok().or(trailers),
         }
     }
     let trailers = trailers.unwrap_or_default();
     let nothing_to_undo = found_nothing(&head.headers) || found_nothing(&trailers);
-    match code_of(&trailers) {
-        Some(Code::Ok) if too_large => Seen::TooLarge {
-            message: format!("the reply is over the limit of {reply_bytes_max} bytes"),
-        },
-        Some(code) => match answered(code, trailers, Sent { data, gzip, reply_bytes_max }) {
-            Seen::Reply(reply) if nothing_to_undo => Seen::NothingToUndo(reply),
-            seen => seen,
-        },
-        None => Seen::Lost { message: "the reply ended without a status".to_owned() },
+    let seen = match code_of(&trailers) {
+        Some(code) => answered(code, trailers, sent),
+        None => return Seen::Lost { message: "the reply ended without a status".to_owned() },
+    };
+    // What the trailers say holds however large the reply is.
+    match seen {
+        Seen::Reply(reply) if nothing_to_undo => Seen::NothingToUndo(reply),
+        Seen::TooLarge { message, begins, .. } => {
+            Seen::TooLarge { message, begins, nothing_to_undo }
+        }
+        seen => seen,
     }
 }
 
@@ -205,10 +209,21 @@ fn code_of(headers: &HeaderMap) -> Option<Code> {
 /// What came before a status.
 #[derive(Default)]
 struct Sent {
+    /// As much of it as may be kept.
     data: BytesMut,
+    /// How much it was.
+    bytes: usize,
     /// Whether a message that is compressed is so.
     gzip: bool,
     reply_bytes_max: usize,
+}
+
+impl Sent {
+    fn come(&mut self, bytes: &[u8]) {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        let room = (FRAME_HEADER_BYTES + self.reply_bytes_max).saturating_sub(self.data.len());
+        self.data.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
 }
 
 /// What a status that came over the wire says.
@@ -238,35 +253,43 @@ fn decoded(value: HeaderValue) -> Option<Bytes> {
 
 /// The one message of a reply.
 fn message(sent: Sent) -> Seen {
-    let Sent { mut data, gzip, reply_bytes_max } = sent;
+    let Sent { mut data, bytes, gzip, reply_bytes_max } = sent;
     let bad = |message: &str| Seen::BadReply { message: message.to_owned() };
     if data.len() < FRAME_HEADER_BYTES {
         return bad("OK came without a reply");
     }
     let compressed = data.get_u8() != 0;
     let length = data.get_u32();
-    if usize::try_from(length) != Ok(data.len()) {
+    if usize::try_from(length) != Ok(bytes - FRAME_HEADER_BYTES) {
         return bad("the reply is not exactly one message");
     }
+    let is_whole = data.len() == bytes - FRAME_HEADER_BYTES;
     match (compressed, gzip) {
+        (false, _) if !is_whole => over(reply_bytes_max, data.freeze()),
         (false, _) => Seen::Reply(data.freeze()),
-        (true, true) => inflated(&data, reply_bytes_max),
+        (true, true) => inflated(&data, is_whole, reply_bytes_max),
         (true, false) => bad("the reply is compressed, and not in gzip, which was offered"),
     }
 }
 
 /// A message that came in gzip. No more of it is ever held than may be kept: a few bytes may
 /// stand for a thousand times as many.
-fn inflated(data: &[u8], reply_bytes_max: usize) -> Seen {
+fn inflated(data: &[u8], is_whole: bool, reply_bytes_max: usize) -> Seen {
     let mut reply = Vec::new();
     let most = u64::try_from(reply_bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     match MultiGzDecoder::new(data).take(most).read_to_end(&mut reply) {
-        Ok(len) if reply_bytes_max < len => Seen::TooLarge {
-            message: format!("the reply is over the limit of {reply_bytes_max} bytes"),
-        },
+        Ok(len) if reply_bytes_max < len => over(reply_bytes_max, reply.into()),
+        // What is missing of it was not kept; what is not is in `reply` all the same.
+        _ if !is_whole => over(reply_bytes_max, reply.into()),
         Ok(_) => Seen::Reply(reply.into()),
         Err(error) => Seen::BadReply { message: format!("the reply is no gzip: {error}") },
     }
+}
+
+fn over(reply_bytes_max: usize, mut begins: Bytes) -> Seen {
+    let message = format!("the reply is over the limit of {reply_bytes_max} bytes");
+    begins.truncate(BEGINNING_BYTES_MAX);
+    Seen::TooLarge { message, begins, nothing_to_undo: false }
 }
 
 /// Whether the participant said that it never took the call (RFC 9113, sections 6.8 and 8.7): it
@@ -345,4 +368,26 @@ fn in_plain_words(error: &str) -> String {
 /// With which code the participant closed the connection, where it did.
 fn gone_away(error: &h2::Error) -> Option<Reason> {
     if error.is_go_away() && error.is_remote() { error.reason() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Compression, read::GzEncoder};
+
+    use super::*;
+
+    #[test]
+    fn a_packed_reply_of_which_the_end_was_not_kept_is_over_the_limit() {
+        // Nothing that packing makes smaller.
+        let reply: Vec<u8> = (0..=255).collect();
+        let mut packed = Vec::new();
+        let len = GzEncoder::new(reply.as_slice(), Compression::none()).read_to_end(&mut packed);
+        assert!(len.is_ok_and(|len| reply.len() < len));
+        let mut sent = Sent { gzip: true, reply_bytes_max: 100, ..Sent::default() };
+        sent.come(&[1, 0, 0]);
+        sent.come(&u16::try_from(packed.len()).unwrap_or_default().to_be_bytes());
+        packed.chunks(7).for_each(|it| sent.come(it));
+        let Seen::TooLarge { begins, .. } = message(sent) else { panic!("it is read") };
+        assert!((1..100).contains(&begins.len()) && reply.starts_with(&begins));
+    }
 }

@@ -85,7 +85,7 @@ mod tests {
             Seen::Status(Box::new(Status::not_found("no such route"))),
             Seen::NotGrpc { message: message.clone() },
             Seen::BadReply { message: message.clone() },
-            Seen::TooLarge { message },
+            Seen::TooLarge { message, begins: Bytes::new(), nothing_to_undo: false },
             Seen::Reply(vec![0xff].into()),
         ] {
             assert_eq!(heard(may_pass), Heard::Refused);

@@ -3,7 +3,7 @@
 //! | seen | outcome |
 //! |---|---|
 //! | OK and a reply | applied |
-//! | OK and a reply over the limit | applied, unread |
+//! | OK and a reply over the limit | applied, unread; unknown, where the definition judges the reply |
 //! | reason OP_ID_REUSED, OP_FENCED, OP_REVERSED or OP_TOO_OLD, under any code; OK and `saga-nothing-to-undo` | contradicted, where the log does not explain it |
 //! | FAILED_PRECONDITION, NOT_FOUND or ALREADY_EXISTS with an ErrorInfo reason; a code that the definition adds; trailer `saga-outcome: refused` | rejected, this attempt; every attempt where the trailer `saga-refusal: recorded` says so |
 //! | INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED | fault |
@@ -16,7 +16,10 @@
 //! sends no ErrorInfo lists its codes in the definition (`refusals`).
 
 use bytes::Bytes;
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{WireType, decode_key, decode_varint},
+};
 use saga_core::{Contradiction, NotDone, Outcome, Resolution, UnknownCause, Word};
 use saga_proto::saga::participant::v1 as pb;
 use tonic::{Code, Status};
@@ -37,11 +40,13 @@ const TEXT_BYTES_MAX: usize = 500;
 pub fn of_call(seen: Seen, refusals: RefusalCodes) -> Outcome {
     match seen {
         Seen::Reply(reply) => Outcome::Applied { reply },
-        Seen::NothingToUndo(_) => Outcome::Contradicted {
-            cause: Contradiction::NoEffect,
-            message: "the participant has no effect to undo".to_owned(),
-        },
-        Seen::TooLarge { message } => Outcome::AppliedUnread { message: short(&message) },
+        Seen::NothingToUndo(_) | Seen::TooLarge { nothing_to_undo: true, .. } => {
+            Outcome::Contradicted {
+                cause: Contradiction::NoEffect,
+                message: "the participant has no effect to undo".to_owned(),
+            }
+        }
+        Seen::TooLarge { message, .. } => Outcome::AppliedUnread { message: short(&message) },
         Seen::Status(status) => of_status(&status, refusals),
         Seen::NotSent { message } => Outcome::NotDone {
             cause: NotDone::NotSent,
@@ -127,8 +132,8 @@ pub fn of_resolve(seen: Seen) -> Resolution {
         }
         Seen::TimedOut => return unanswered("no answer in time".to_owned()),
         Seen::NothingToUndo(reply) => reply,
-        Seen::TooLarge { message }
-        | Seen::NotSent { message }
+        Seen::TooLarge { message, begins, .. } => return of_beginning(begins, &short(&message)),
+        Seen::NotSent { message }
         | Seen::Lost { message }
         | Seen::NotGrpc { message }
         | Seen::BadReply { message } => return unanswered(message),
@@ -148,6 +153,42 @@ pub fn of_resolve(seen: Seen) -> Resolution {
         Ok(_) => unanswered("an empty answer to an inquiry".to_owned()),
         Err(error) => unanswered(format!("an answer that cannot be read: {error}")),
     }
+}
+
+/// What an inquiry learned of an answer that is too large to be kept: which of them it is stands
+/// in front.
+fn of_beginning(mut begins: Bytes, over: &str) -> Resolution {
+    let message = over.to_owned();
+    match field(&mut begins) {
+        Some((1, _)) => Resolution::AppliedUnread { message },
+        Some((2, rejected)) => {
+            let (reason, message) = texts(rejected);
+            Resolution::Rejected { reason, message }
+        }
+        Some((6, _)) => Resolution::Reversed,
+        _ => Resolution::Unanswered { message },
+    }
+}
+
+/// Reason and message of a refusal, as far as they are there.
+fn texts(mut rejected: Bytes) -> (String, String) {
+    let (mut reason, mut message) = (String::new(), String::new());
+    while let Some((number, text)) = field(&mut rejected) {
+        let text = short(&String::from_utf8_lossy(&text));
+        match number {
+            1 => reason = text,
+            2 => message = text,
+            _ => {}
+        }
+    }
+    (reason, message)
+}
+
+/// The number of the next field, which is a text or a message, and as much of it as is there.
+fn field(of: &mut Bytes) -> Option<(u32, Bytes)> {
+    let (number, kind) = decode_key(of).ok()?;
+    let length = usize::try_from(decode_varint(of).ok()?).ok()?;
+    (kind == WireType::LengthDelimited).then(|| (number, of.split_to(length.min(of.len()))))
 }
 
 /// What the participant has on record under the id of the call, where that is something else:

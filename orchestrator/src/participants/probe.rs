@@ -103,7 +103,7 @@ impl Answer {
                 });
             }
             Seen::TimedOut => "no answer in time".to_owned(),
-            Seen::TooLarge { message }
+            Seen::TooLarge { message, .. }
             | Seen::NotSent { message }
             | Seen::Lost { message }
             | Seen::NotGrpc { message }

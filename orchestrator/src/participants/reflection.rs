@@ -171,7 +171,7 @@ impl Reflection<'_> {
             }
             Seen::Lost { message }
             | Seen::NotGrpc { message }
-            | Seen::TooLarge { message }
+            | Seen::TooLarge { message, .. }
             | Seen::BadReply { message } => return Err(self.unanswered(&message)),
         };
         let response = ServerReflectionResponse::decode(reply)

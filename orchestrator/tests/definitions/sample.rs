@@ -197,6 +197,10 @@ impl RunData for Data {
         self.replies.get(step.at())?.as_ref()
     }
 
+    fn is_unread(&self, _: StepIndex) -> bool {
+        false
+    }
+
     fn signal(&self, _: StepIndex) -> Option<&Bytes> {
         self.signal.as_ref()
     }

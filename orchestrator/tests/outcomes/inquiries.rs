@@ -1,10 +1,10 @@
 //! What an inquiry learns.
 
-use orchestrator::participants::Caller as _;
+use orchestrator::participants::{Caller as _, ParticipantConfig};
 use saga_core::{OperationId, Resolution};
 use saga_proto::saga::participant::v1::{
     Absent, Applied, Fenced, GetLogMarkRequest, GetLogMarkResponse, InProgress, ListEffectsRequest,
-    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse,
+    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse, Reversed,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution as Told,
 };
@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use super::{
     raw::Gateway,
-    server::{TIMEOUT, listen, participants, serve},
+    server::{TIMEOUT, configured, listen, participants, serve},
 };
+
+/// Bytes of what is larger than may be kept.
+const LARGE: usize = 200_000;
 
 struct Kit;
 
@@ -37,6 +40,12 @@ impl ParticipantService for Kit {
             4 => Some(Told::InProgress(InProgress {})),
             5 => Some(Told::Absent(Absent {})),
             6 => None,
+            8 => Some(Told::Applied(Applied { reply: vec![0; LARGE] })),
+            9 => Some(Told::Reversed(Reversed { reply: vec![0; LARGE] })),
+            10 => {
+                let (reason, message) = ("OUT_OF_STOCK".to_owned(), "n".repeat(LARGE));
+                Some(Told::Rejected(Rejected { reason, message }))
+            }
             _ => return Err(Status::unavailable("no database")),
         };
         Ok(Response::new(ResolveResponse { resolution }))
@@ -72,6 +81,25 @@ async fn each_answer_is_told_from_the_others() {
     assert_eq!(ask(5).await, unanswered("the participant did not fence"));
     assert_eq!(ask(6).await, unanswered("an empty answer to an inquiry"));
     assert_eq!(ask(7).await, unanswered("UNAVAILABLE: no database"));
+}
+
+/// How much an operation replied says nothing about what became of it.
+#[tokio::test]
+async fn an_answer_that_is_too_large_to_be_kept_is_told_from_the_others() {
+    let kit = ParticipantServiceServer::new(Kit);
+    let address = serve(Server::builder().add_service(kit)).await;
+    let client = configured(ParticipantConfig {
+        addresses: vec![format!("http://{address}")],
+        reply_bytes_max: 1_000,
+        ..ParticipantConfig::default()
+    });
+    let ask = |number| client.resolve("inventory", OperationId(Uuid::from_u128(number)), TIMEOUT);
+    assert_eq!(ask(1).await, Resolution::Applied { reply: "reply".into() });
+    let message = "the reply is over the limit of 1064 bytes".to_owned();
+    assert_eq!(ask(8).await, Resolution::AppliedUnread { message });
+    assert_eq!(ask(9).await, Resolution::Reversed);
+    let (reason, message) = ("OUT_OF_STOCK".to_owned(), "n".repeat(500));
+    assert_eq!(ask(10).await, Resolution::Rejected { reason, message });
 }
 
 #[tokio::test]

@@ -49,6 +49,26 @@ fn gzip(message: &[u8]) -> Result<http::Response<Body>, http::Error> {
     grpc.header("grpc-encoding", "gzip").body(body)
 }
 
+/// A reply that says that it has so many bytes, and has so many.
+fn large(says: u32, has: usize) -> Body {
+    with_trailers(says, has, &[])
+}
+
+/// A reply of so many bytes of a compensation that found nothing to undo.
+fn nothing_to_undo(bytes: u32) -> Body {
+    with_trailers(bytes, bytes as usize, &[("saga-nothing-to-undo", "true")])
+}
+
+fn with_trailers(says: u32, has: usize, more: &[(&'static str, &'static str)]) -> Body {
+    let frame = [[0].as_slice(), &says.to_be_bytes(), &vec![0; has]].concat();
+    let mut trailers = http::HeaderMap::new();
+    for (name, value) in [("grpc-status", "0")].iter().chain(more) {
+        trailers.insert(*name, http::HeaderValue::from_static(value));
+    }
+    let body = Full::new(bytes::Bytes::from(frame));
+    Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers)))))
+}
+
 /// A refusal whose details begin with its reason, and go on for so long.
 fn refused(bytes: usize) -> Result<http::Response<Body>, http::Error> {
     let mut details = tonic_types::ErrorDetails::new();
@@ -137,7 +157,10 @@ fn answer(path: &str) -> http::Response<Body> {
         "CutShort" => grpc().body(with_ok(&[0, 0, 0, 0, 9, 1])),
         "Compressed" => grpc().body(with_ok(&[1, 0, 0, 0, 0])),
         "Gzip" => gzip(&[8, 1]),
+        "CutShortLarge" => grpc().body(large(2_000_000, 1_200_000)),
         "GzipBomb" => gzip(&vec![0; 1_200_000]),
+        "NothingToUndo" => grpc().body(nothing_to_undo(0)),
+        "NothingToUndoLarge" => grpc().body(nothing_to_undo(1_200_000)),
         "GzipCutShort" => {
             let body = with_ok(&[1, 0, 0, 0, 2, 0x1f, 0x8b]);
             grpc().header("grpc-encoding", "gzip").body(body)

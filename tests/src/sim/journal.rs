@@ -294,7 +294,9 @@ impl SagaLog {
             }
             Event::Answered { outcome, .. } => facts.hear_of_undo(outcome, is_given),
             Event::Resolved { resolution, .. } => match resolution {
-                Resolution::Applied { .. } => facts.learned = Some(Learned::Applied),
+                Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => {
+                    facts.learned = Some(Learned::Applied);
+                }
                 Resolution::Rejected { .. } | Resolution::Fenced => {
                     facts.learned = Some(Learned::Never);
                 }

@@ -119,6 +119,9 @@ impl From<&Resolution> for Learned {
     fn from(resolution: &Resolution) -> Self {
         match resolution {
             Resolution::Applied { reply } => Self::reply(reply),
+            Resolution::AppliedUnread { message } => {
+                Self::said(LearnedKind::AppliedUnread, "", message)
+            }
             Resolution::Rejected { reason, message } => {
                 Self::said(LearnedKind::Rejected, reason, message)
             }
@@ -142,6 +145,7 @@ impl TryFrom<Learned> for Resolution {
         let Learned { reply, reason, message, .. } = learned;
         let resolution = match kind {
             LearnedKind::Applied => Self::Applied { reply },
+            LearnedKind::AppliedUnread => Self::AppliedUnread { message },
             LearnedKind::Rejected => Self::Rejected { reason, message },
             LearnedKind::Fenced => Self::Fenced,
             LearnedKind::Reversed => Self::Reversed,

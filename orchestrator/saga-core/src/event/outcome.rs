@@ -90,6 +90,8 @@ pub enum UnknownCause {
 pub enum Resolution {
     /// The operation took effect; this is its stored reply.
     Applied { reply: Bytes },
+    /// The operation took effect, and its stored reply is larger than may be kept.
+    AppliedUnread { message: String },
     /// The operation was refused.
     Rejected { reason: String, message: String },
     /// The operation did not happen and never will.
@@ -106,13 +108,16 @@ pub enum Resolution {
     Unsupported { message: String },
 }
 
+/// The reason code of what was done, and replied more than may be kept.
+pub(crate) const REPLY_TOO_LARGE: &str = "REPLY_TOO_LARGE";
+
 impl Outcome {
     /// The reason code: the participant's where it gave one, else ours. Empty for applied.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
             Self::Applied { .. } => "",
-            Self::AppliedUnread { .. } => "REPLY_TOO_LARGE",
+            Self::AppliedUnread { .. } => REPLY_TOO_LARGE,
             Self::Contradicted { cause, .. } => cause.code(),
             Self::Rejected { reason, .. } | Self::Fault { reason, .. } => reason,
             Self::NotDone { cause: NotDone::NotSent, .. } => "NOT_SENT",
@@ -145,6 +150,7 @@ impl Resolution {
     pub fn reason(&self) -> &str {
         match self {
             Self::Applied { .. } => "",
+            Self::AppliedUnread { .. } => REPLY_TOO_LARGE,
             Self::Rejected { reason, .. } => reason,
             Self::Fenced => "FENCED",
             Self::Reversed => Contradiction::Reversed.code(),
@@ -161,7 +167,8 @@ impl Resolution {
         match self {
             Self::Applied { .. } | Self::Fenced | Self::InProgress => "",
             Self::Reversed => "the operation was done and undone, which is not in the log",
-            Self::Rejected { message, .. }
+            Self::AppliedUnread { message }
+            | Self::Rejected { message, .. }
             | Self::TooOld { message }
             | Self::Unanswered { message }
             | Self::Unsupported { message } => message,

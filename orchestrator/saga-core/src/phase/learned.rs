@@ -77,7 +77,7 @@ impl Learned {
 impl From<&Resolution> for Learned {
     fn from(resolution: &Resolution) -> Self {
         match resolution {
-            Resolution::Applied { .. } => Self::Applied,
+            Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => Self::Applied,
             Resolution::Rejected { .. } => Self::Rejected,
             Resolution::Fenced => Self::Fenced,
             Resolution::Reversed => Self::Contradicted(Contradiction::Reversed),

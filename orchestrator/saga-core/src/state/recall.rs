@@ -171,7 +171,7 @@ impl StepState {
         let Recall::Asking { inquiries } = self.recall else { return false };
         self.recall = Recall::Whole;
         match resolution {
-            Resolution::Applied { .. } => self.find_undone(),
+            Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => self.find_undone(),
             // The old id is of no use any more: where it is undone, that is another operation.
             Resolution::Fenced => self.generations.compensation += 1,
             Resolution::Rejected { .. } => {}

@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use crate::{
     definition::{OnUnknown, Step, StepIndex, StepKind},
-    event::{Contradiction, Direction, Event, OperatorAct, Outcome, Resolution, Settled, Verdict},
+    event::{
+        Contradiction, Direction, Event, OperatorAct, Outcome, REPLY_TOO_LARGE, Resolution,
+        Settled, Verdict,
+    },
     phase::{Last, Learned, StepEvent, StepPhase},
     state::Recall,
 };
@@ -201,6 +204,11 @@ impl StepState {
                 self.reply = Some(reply.clone());
                 self.settle();
             }
+            Event::Resolved {
+                resolution: Resolution::AppliedUnread { message }, at_ms, ..
+            } => {
+                self.miss_reply(message, *at_ms);
+            }
             Event::OperatorActed { act, actor, reason, at_ms, .. } => {
                 self.obey(act, before);
                 if let OperatorAct::Settle { settled, .. } = act {
@@ -260,9 +268,7 @@ impl StepState {
                 self.settle();
             }
             (Direction::Forward, Outcome::AppliedUnread { message }) => {
-                self.settle();
-                self.unread = true;
-                self.trouble(outcome.reason(), message, at_ms);
+                self.miss_reply(message, at_ms);
             }
             _ if self.phase == StepPhase::Undone => self.settle(),
             (Direction::Forward, _) if self.phase == StepPhase::Applied => self.recall_undo(),
@@ -278,6 +284,13 @@ impl StepState {
                 }
             }
         }
+    }
+
+    /// It was applied, with a reply that is too large to be kept.
+    fn miss_reply(&mut self, message: &str, at_ms: u64) {
+        self.settle();
+        self.unread = true;
+        self.trouble(REPLY_TOO_LARGE, message, at_ms);
     }
 
     /// A person gave the reply that could not be kept, or says that there is none.

@@ -3,7 +3,7 @@
 use saga_core::{
     Action, Definition,
     Direction::{Backward, Forward},
-    Next, OnUnknown, OperatorAct, Resolution, Step, StepIndex, TurnBackReason,
+    Event, Next, OnUnknown, OperatorAct, Resolution, Step, StepIndex, TurnBackReason, encoding,
 };
 
 use crate::fixture::{FIRST, PIVOT, Saga, call, definition, fault, not_sent, unanswered, unknown};
@@ -24,6 +24,22 @@ fn inquiries_are_repeated_after_15_30_60_seconds_and_so_on() {
     }
 }
 
+/// It was applied, and a later step that reads the reply waits for it.
+#[test]
+fn an_answer_that_is_too_large_to_be_kept_is_an_answer() {
+    let unread = Resolution::AppliedUnread { message: "too large".to_owned() };
+    let saga =
+        Saga::of(definition()).exhausted(FIRST, &unknown()).resolved(FIRST, 1, unread.clone());
+    saga.does(call(PIVOT, Forward, 1));
+    let first = saga.state.step(FIRST);
+    assert!(first.unread && first.reply.is_none());
+    assert_eq!(first.last_trouble.as_ref().map(|it| it.reason.as_str()), Some("REPLY_TOO_LARGE"));
+    saga.turned_back().does(call(FIRST, Backward, 1));
+
+    let events = [Event::Resolved { step: FIRST, inquiry: 1, resolution: unread, at_ms: 7 }];
+    assert_eq!(encoding::decode(&encoding::encode(&events)).as_deref(), Ok(events.as_slice()));
+}
+
 #[test]
 fn an_operation_under_way_is_asked_about_again() {
     let saga = Saga::of(definition()).exhausted(FIRST, &unknown());
@@ -40,7 +56,7 @@ fn a_participant_that_gets_its_inquiry_later_is_asked_again() {
 #[test]
 fn a_new_owner_repeats_the_inquiry_at_once() {
     let saga = Saga::of(definition()).exhausted(FIRST, &unknown());
-    let out = saga.then(saga_core::Event::Inquired { step: FIRST, inquiry: 1, at_ms: 0 });
+    let out = saga.then(Event::Inquired { step: FIRST, inquiry: 1, at_ms: 0 });
     assert_eq!(out.next(), Next::Wait { until_ms: None });
     out.owned().does(inquire(FIRST, 2));
 }

@@ -183,6 +183,10 @@ impl RunData for Nothing {
         None
     }
 
+    fn is_unread(&self, _: StepIndex) -> bool {
+        false
+    }
+
     fn signal(&self, _: StepIndex) -> Option<&Bytes> {
         None
     }

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, cell::Cell};
 
 use prost_reflect::{FieldDescriptor, Value};
-use saga_core::{SagaId, StepIndex};
+use saga_core::{SagaId, StepIndex, StepSet};
 
 use super::{Function, Ir, calls_eval::call, names::name_of, operators::negated, time::point};
 use crate::RunData;
@@ -28,10 +28,12 @@ const FIELD_BYTES_PER_FUEL: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EvalError {
     /// The step was skipped, or has not run.
-    #[error(
-        "step {0} has no reply: it was skipped, settled without one, or its reply was too large"
-    )]
+    #[error("step {0} has no reply: it was skipped, or settled without one")]
     NoReply(String),
+    /// There is a reply, and nobody knows what it says: not even whether it is asked for is
+    /// answered by "there is none".
+    #[error("the reply of step {0} was too large to be kept")]
+    Unread(String),
     /// The result does not fit into 64 bits.
     #[error("a number overflows 64 bits")]
     Overflow,
@@ -83,6 +85,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) input: Option<Value>,
     /// Replies that are read, by step.
     pub(crate) replies: Vec<Option<Value>>,
+    /// Steps whose reply could not be kept.
+    pub(crate) unread: StepSet,
     /// The signal that is judged.
     pub(crate) signal: Option<Value>,
     /// The reply that is judged.
@@ -108,6 +112,7 @@ impl<'a> Frame<'a> {
         Self {
             input: None,
             replies,
+            unread: StepSet::EMPTY,
             signal: None,
             own_reply: None,
             failure: None,
@@ -140,8 +145,12 @@ impl<'a> Frame<'a> {
     }
 
     /// Whether the step has a reply.
-    pub(crate) fn has_reply(&self, step: StepIndex) -> bool {
-        self.replies.get(step.at()).is_some_and(Option::is_some)
+    fn has_reply(&self, step: StepIndex) -> Result<bool, EvalError> {
+        match self.reply(step) {
+            Ok(_) => Ok(true),
+            Err(EvalError::NoReply(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn spend(&self, fuel: u64) -> Result<(), EvalError> {
@@ -200,7 +209,7 @@ impl<'a> Frame<'a> {
                 let index = self.value(index, locals)?;
                 return self.index(of, &index);
             }
-            Ir::HasReply(step) => Value::Bool(self.has_reply(*step)),
+            Ir::HasReply(step) => Value::Bool(self.has_reply(*step)?),
             Ir::SagaId => Value::String(self.saga.to_string()),
             Ir::BusinessKey => Value::String(self.data.business_key().to_owned()),
             Ir::Namespace => Value::String(self.data.namespace().to_owned()),
@@ -302,9 +311,13 @@ impl<'a> Frame<'a> {
     }
 
     fn reply(&self, step: StepIndex) -> Result<Cow<'_, Value>, EvalError> {
+        let name = || self.steps.get(step.at()).cloned().unwrap_or_default();
+        if self.unread.contains(step) {
+            return Err(EvalError::Unread(name()));
+        }
         match self.replies.get(step.at()) {
             Some(Some(reply)) => Ok(Cow::Borrowed(reply)),
-            _ => Err(EvalError::NoReply(self.steps.get(step.at()).cloned().unwrap_or_default())),
+            _ => Err(EvalError::NoReply(name())),
         }
     }
 }

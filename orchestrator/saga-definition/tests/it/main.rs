@@ -10,4 +10,5 @@ mod participants;
 mod pivots;
 mod random;
 mod served;
+mod unread;
 mod world;

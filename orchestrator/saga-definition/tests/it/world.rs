@@ -77,6 +77,8 @@ pub(crate) fn rendered(definition: &CompiledDefinition, step: u8, data: &Data) -
 pub(crate) struct Data {
     pub(crate) input: Bytes,
     pub(crate) replies: Vec<Option<Bytes>>,
+    /// The step whose reply could not be kept.
+    pub(crate) unread: Option<StepIndex>,
 }
 
 impl RunData for Data {
@@ -107,6 +109,10 @@ impl RunData for Data {
 
     fn reply(&self, step: StepIndex) -> Option<&Bytes> {
         self.replies.get(step.at())?.as_ref()
+    }
+
+    fn is_unread(&self, step: StepIndex) -> bool {
+        self.unread == Some(step)
     }
 
     fn signal(&self, _: StepIndex) -> Option<&Bytes> {

@@ -22,7 +22,7 @@ pub(super) fn line(core: &Definition, event: &Event, begin_ms: u64) -> Option<St
         Event::Inquired { step, at_ms, .. } => (at_ms, format!("{}: asked", name(step))),
         Event::Resolved { step, resolution, at_ms, .. } => {
             let found = match resolution {
-                Resolution::Applied { .. } => "was done",
+                Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => "was done",
                 Resolution::Rejected { .. } => "was refused",
                 Resolution::Fenced => "was not done, and never will be",
                 _ => "nobody says what became of it",

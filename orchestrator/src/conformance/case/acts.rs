@@ -60,6 +60,7 @@ impl Case<'_> {
         let mut other = Data::new(self.bench);
         other.number(self.bench, self.json)?;
         other.replies.clone_from(&self.data.replies);
+        other.unread = self.data.unread;
         let body = self.body_of(&other, Direction::Forward)?;
         if body == self.body(Direction::Forward)? {
             return Ok(None);

@@ -54,7 +54,9 @@ impl SagaLog {
             Event::Resolved { step, resolution, .. } => {
                 let recorded = self.recorded(saga, *step, Forward, shop);
                 let is_true = match resolution {
-                    Resolution::Applied { .. } => matches!(recorded, Some(Recorded::Applied(_))),
+                    Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => {
+                        matches!(recorded, Some(Recorded::Applied(_)))
+                    }
                     Resolution::Rejected { .. } => matches!(recorded, Some(Recorded::Rejected(_))),
                     Resolution::Fenced => matches!(recorded, Some(Recorded::Fenced)),
                     Resolution::Reversed => self.is_reversed(saga, *step, shop),
