@@ -85,6 +85,7 @@ impl<'d> Saga<'d> {
 
     fn learn(&mut self, facts: &[Event]) {
         let subject = Subject {
+            namespace: "",
             definition: self.definition,
             business_key: "one",
             request_bytes_max: REQUEST_BYTES_MAX,
