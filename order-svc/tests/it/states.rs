@@ -125,7 +125,7 @@ async fn s0_12_s2_4_d19_only_the_legal_steps_are_possible(scratch: Scratch) {
             illegal_steps += 1;
         }
     }
-    assert_eq!((legal_steps, illegal_steps), (44, STATES.len() * ALL.len() - 44));
+    assert_eq!((legal_steps, illegal_steps), (47, STATES.len() * ALL.len() - 47));
     let status = shop.transition("order-1", Unspecified, 0).await.unwrap_err();
     is(&status, Code::InvalidArgument, "FIELD_INVALID");
     shop.assert_sound().await;
