@@ -37,11 +37,12 @@ pub fn cancel_effect(definition: &Definition, state: &State) -> CancelEffect {
     if state.passed_pivot(definition) {
         return CancelEffect::TooLate;
     }
-    match state.pivot_in_doubt(definition) {
-        Some(_) if state.ended().is_some() => CancelEffect::Ended(Ending::Closed),
-        Some(_) => CancelEffect::Undecided,
-        None if open_behind_pivot(definition, state).next().is_some() => CancelEffect::Undecided,
+    let in_doubt = state.pivot_in_doubt(definition).is_some()
+        || open_behind_pivot(definition, state).next().is_some();
+    match in_doubt {
+        true if state.ended().is_some() => CancelEffect::Ended(Ending::Closed),
+        true => CancelEffect::Undecided,
         // Nothing is called while a cancel is in the log, before the saga has turned back.
-        None => CancelEffect::TurnsBack,
+        false => CancelEffect::TurnsBack,
     }
 }
