@@ -131,10 +131,7 @@ impl ProviderOperation<Payments> for CancelRequest {
         let provider = match service.provider(&plan.provider) {
             Ok(provider) => provider.as_ref(),
             // The shop never had a payment by it, so this is none.
-            Err(_)
-                if plan.is_stray
-                    && matches!(service.ever_took(&plan.provider).await, Ok(false)) =>
-            {
+            Err(_) if plan.is_stray && service.never_asked(&plan.provider, op).await => {
                 return Settled::Definite(CancelOutcome::Stray(Stray::Absent));
             }
             Err(unconfigured) => return unconfigured,

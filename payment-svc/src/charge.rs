@@ -146,12 +146,13 @@ pub(crate) fn not_taken() -> Settled<ConfirmAnswer> {
 pub(crate) async fn unconfigured(
     plan: &ChargePlan,
     service: &Payments,
+    op: &OperationMeta,
     gap: Settled<ConfirmAnswer>,
 ) -> Settled<ConfirmAnswer> {
-    match service.ever_took(&plan.provider).await {
-        Ok(false) => Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::ProviderNotTaken)),
-        Ok(true) | Err(_) => gap,
+    if service.never_asked(&plan.provider, op).await {
+        return Settled::Definite(ConfirmAnswer::Refused(ConfirmRefusal::ProviderNotTaken));
     }
+    gap
 }
 
 /// Writes what the provider answered. `refuse` says it in the words of the RPC.

@@ -34,7 +34,7 @@ impl ProviderOperation<Payments> for ConfirmRequest {
         match service.provider(&plan.provider) {
             Ok(provider) if is_refused(provider.as_ref(), &plan, op) => not_taken(),
             Ok(provider) => provider.confirm(&plan.into(), &asking).await,
-            Err(gap) => charge::unconfigured(&plan, service, gap).await,
+            Err(gap) => charge::unconfigured(&plan, service, op, gap).await,
         }
     }
 

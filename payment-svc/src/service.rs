@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use saga_participant::{
-    Database, Migration, OperationError, OperationMeta, Participant, ParticipantApi, Resumer,
-    Schema, Settled, Setup, Sql,
+    Database, Migration, OperationMeta, Participant, ParticipantApi, Resumer, Schema, Settled,
+    Setup, Sql,
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
@@ -86,13 +86,15 @@ impl Payments {
         })
     }
 
-    /// Whether any payment by that provider has ever taken money here.
-    pub(crate) async fn ever_took(&self, provider: &str) -> Result<bool, OperationError> {
-        let Some(database) = self.clock.database() else { return Ok(true) };
+    /// Whether that provider, which is not configured, was surely never asked: neither by an
+    /// earlier try of the operation, nor for any payment that the shop took.
+    pub(crate) async fn never_asked(&self, provider: &str, op: &OperationMeta) -> bool {
+        let Some(database) = self.clock.database() else { return false };
         let provider = provider.to_owned();
-        database
+        let took = database
             .read(|mut tx| async move { Ok(payments::ever_took(&mut tx, &provider).await?) })
-            .await
+            .await;
+        !op.asked_before && matches!(took, Ok(false))
     }
 
     /// How an operation asks its provider: with its id for a key.

@@ -34,7 +34,7 @@ impl ProviderOperation<Payments> for VerifyRequest {
         match service.provider(&plan.provider) {
             Ok(provider) if is_refused(provider.as_ref(), &plan, op) => not_taken(),
             Ok(provider) => provider::verify(provider.as_ref(), &plan.into()).await,
-            Err(gap) => charge::unconfigured(&plan, service, gap).await,
+            Err(gap) => charge::unconfigured(&plan, service, op, gap).await,
         }
     }
 

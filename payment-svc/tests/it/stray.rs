@@ -166,6 +166,17 @@ async fn a_provider_that_the_shop_does_not_have_is_refused_and_holds_nothing(scr
     let back = toss_alone.perform(with_op_id(new_op_id(), offered.clone())).await.unwrap();
     assert_eq!(back.into_inner(), CancelResponse::default());
 
+    // What it may have been asked for before says nothing of what a client knows.
+    let look_up = vec![Fault::ErrorBefore { status: 500 }];
+    let script = FaultScript { look_up, ..FaultScript::default() };
+    shop.bank.buyer_at(Stage::Paid, "imp-3", "order-3", 700, script).await;
+    let (open, third) = (new_op_id(), paid("imp-3", "order-3", 700));
+    let asked = shop.verify(open, &third).await;
+    assert_eq!(refusal(asked), is(Code::Unavailable, "PROVIDER_OUTCOME_UNKNOWN"));
+    let asked = toss_alone.perform(with_op_id(open, third.clone())).await.unwrap_err();
+    assert_eq!(refusal::<()>(Err(asked)), is(Code::Unavailable, "PROVIDER_CONFIGURATION"));
+    shop.verify(open, &third).await.unwrap();
+
     // Where there was money by it, it is a gap in the configuration, and nothing is decided.
     shop.bank.payer("imp-1", "order-1", 700).await;
     shop.verify(new_op_id(), &it).await.unwrap();
