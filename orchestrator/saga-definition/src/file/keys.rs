@@ -143,37 +143,42 @@ pub(crate) static STEP: Shape = Shape {
     ],
 };
 
+// What both calls of a step have.
+const CALL: Key = needs("call", Kind::Form(CALL_NAME), "participant/package.Service/Method");
+const HEADERS: Key = may(
+    "headers",
+    Kind::Expressions { names: HEADER, count_max: super::headers::HEADERS_MAX },
+    "Metadata of the call: expressions that give texts.",
+);
+const REQUEST: Key =
+    may("request", Kind::Fields, "Fields of the request, or one expression for all of it.");
+const EXPECT: Key = may("expect", Kind::Fields, "Fields of the reply that must echo these.");
+const TIMEOUT: Key = may("timeout", Kind::Duration, "How long one attempt may take.");
+const CALL_RETRY: Key = may("retry", Kind::Mapping(&RETRY), "When it is called again.");
+
 pub(crate) static ACTION: Shape = Shape {
     name: "action",
     keys: &[
-        needs("call", Kind::Form(CALL_NAME), "participant/package.Service/Method"),
-        may(
-            "headers",
-            Kind::Expressions { names: HEADER, count_max: super::headers::HEADERS_MAX },
-            "Metadata of the call: expressions that give texts.",
-        ),
-        may("request", Kind::Fields, "Fields of the request, or one expression for all of it."),
-        may("expect", Kind::Fields, "Fields of the reply that must echo these."),
+        CALL,
+        HEADERS,
+        REQUEST,
+        EXPECT,
         may("refused_when", Kind::Expression, "A reply for which this is true says no."),
         may("refused_reason", Kind::Expression, "The reason that such a reply gives."),
-        may("timeout", Kind::Duration, "How long one attempt may take."),
-        may("retry", Kind::Mapping(&RETRY), "When it is called again."),
+        TIMEOUT,
+        CALL_RETRY,
     ],
 };
 
 pub(crate) static COMPENSATION: Shape = Shape {
     name: "compensation",
     keys: &[
-        needs("call", Kind::Form(CALL_NAME), "participant/package.Service/Method"),
-        may(
-            "headers",
-            Kind::Expressions { names: HEADER, count_max: super::headers::HEADERS_MAX },
-            "Metadata of the call: expressions that give texts.",
-        ),
-        may("request", Kind::Fields, "Fields of the request, or one expression for all of it."),
-        may("expect", Kind::Fields, "Fields of the reply that must echo these."),
-        may("timeout", Kind::Duration, "How long one attempt may take."),
-        may("retry", Kind::Mapping(&RETRY), "When it is called again."),
+        CALL,
+        HEADERS,
+        REQUEST,
+        EXPECT,
+        TIMEOUT,
+        CALL_RETRY,
         may("when", Kind::Expression, "It is undone where this is true, else the effect stays."),
         may(
             "already_undone",
