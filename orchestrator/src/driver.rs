@@ -297,7 +297,8 @@ impl Run {
         if self.state.log_epoch() < log_epoch && pending.create.is_none() {
             let is_old_news = |fact: &Event| matches!(fact, Event::LogWentBack { .. });
             pending.facts.retain(|fact| !is_old_news(fact));
-            pending.facts.insert(0, Event::LogWentBack { log_epoch, at_ms });
+            let doubts_all = true;
+            pending.facts.insert(0, Event::LogWentBack { log_epoch, doubts_all, at_ms });
         }
     }
 

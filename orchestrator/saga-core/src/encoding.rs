@@ -62,8 +62,9 @@ impl From<&Event> for wire::Event {
                 let node = Bytes::copy_from_slice(node.0.as_bytes());
                 (*at_ms, Kind::Owned(wire::Owned { node, epoch: epoch.0 }))
             }
-            Event::LogWentBack { log_epoch, at_ms } => {
-                (*at_ms, Kind::LogWentBack(wire::LogWentBack { log_epoch: *log_epoch }))
+            Event::LogWentBack { log_epoch, doubts_all, at_ms } => {
+                let (log_epoch, doubts_all) = (*log_epoch, *doubts_all);
+                (*at_ms, Kind::LogWentBack(wire::LogWentBack { log_epoch, doubts_all }))
             }
             Event::Skipped { step, at_ms } => (*at_ms, Kind::Skipped(of_step(*step))),
             Event::Intended { step, direction, attempt, request, at_ms } => {
@@ -156,8 +157,8 @@ impl TryFrom<wire::Event> for Event {
             Kind::Owned(owned) => {
                 Self::Owned { node: NodeId(uuid(&owned.node)?), epoch: Epoch(owned.epoch), at_ms }
             }
-            Kind::LogWentBack(wire::LogWentBack { log_epoch }) => {
-                Self::LogWentBack { log_epoch, at_ms }
+            Kind::LogWentBack(wire::LogWentBack { log_epoch, doubts_all }) => {
+                Self::LogWentBack { log_epoch, doubts_all, at_ms }
             }
             Kind::Skipped(skipped) => Self::Skipped { step: step_index(skipped.step)?, at_ms },
             Kind::Intended(intended) => {
@@ -230,6 +231,7 @@ impl From<&event::Started> for wire::Started {
             node: Bytes::copy_from_slice(started.node.0.as_bytes()),
             log_epoch: started.log_epoch,
             after_loss: started.after_loss,
+            doubts_all: started.doubts_all,
             operations: match started.operations {
                 OperationRoot::Saga => None,
                 OperationRoot::Request(root) => {
@@ -259,6 +261,7 @@ impl wire::Started {
             node: NodeId(uuid(&self.node)?),
             log_epoch: self.log_epoch,
             after_loss: self.after_loss,
+            doubts_all: self.doubts_all,
             at_ms,
         })
     }

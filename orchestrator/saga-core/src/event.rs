@@ -24,8 +24,9 @@ pub enum Event {
     Owned { node: NodeId, epoch: Epoch, at_ms: u64 },
     /// The log lost rows, of this saga too for all that is known: it went back in time, and its
     /// history goes on in this epoch of the log. Participants may have heard more of the saga
-    /// than the log tells.
-    LogWentBack { log_epoch: u64, at_ms: u64 },
+    /// than the log tells. `doubts_all`: steps whose participants answer no inquiry are doubted
+    /// too, which rows of before did not.
+    LogWentBack { log_epoch: u64, doubts_all: bool, at_ms: u64 },
     /// The step's condition was false.
     Skipped { step: StepIndex, at_ms: u64 },
     /// A call may leave from now on. `request` is set in the first attempt of a
@@ -127,6 +128,9 @@ pub struct Started {
     /// Whether the log had lost rows not long before: this saga may have been started before,
     /// in rows that are gone, and what was done then has the operation ids of this one.
     pub after_loss: bool,
+    /// Whether that is so of steps whose participants answer no inquiry too. False in rows of
+    /// before.
+    pub doubts_all: bool,
     /// When the saga was accepted.
     pub at_ms: u64,
 }

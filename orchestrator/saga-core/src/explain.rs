@@ -46,7 +46,8 @@ pub fn step_view(state: &State, index: StepIndex) -> StepView {
     use Direction::{Backward, Forward};
     let turned_back = state.turned_back().is_some();
     let is_over = state.ended().is_some();
-    if turned_back && state.step(index).may_have_begun_unseen() {
+    let is_in_question = turned_back || state.step(index).is_left_to_a_person();
+    if is_in_question && state.may_have_begun_unseen(index) {
         return StepView::Unknown;
     }
     match state.step(index).phase {
@@ -116,13 +117,11 @@ pub fn undo_view(definition: &Definition, state: &State, index: StepIndex) -> Un
     match state.step(index).phase {
         StepPhase::Undone => UndoView::Done,
         StepPhase::Kept => UndoView::Stays,
-        _ if state.ended().is_some() && !is_wait && state.step(index).may_stand() => {
-            UndoView::Stays
-        }
+        _ if state.ended().is_some() && !is_wait && state.may_stand(index) => UndoView::Stays,
         StepPhase::InFlight { direction: Direction::Backward, .. }
         | StepPhase::Open { direction: Direction::Backward, .. } => UndoView::Underway,
         StepPhase::Unrenderable { direction: Direction::Backward } => UndoView::Planned,
-        _ if is_wait || !state.step(index).may_stand() => UndoView::Nothing,
+        _ if is_wait || !state.may_stand(index) => UndoView::Nothing,
         _ if !may_be_undone => UndoView::Stays,
         StepPhase::Applied if state.may_be_undone_unseen(index) => UndoView::IfApplied,
         StepPhase::Applied => UndoView::Planned,

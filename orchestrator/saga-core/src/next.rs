@@ -136,10 +136,22 @@ fn next_forward(definition: &Definition, state: &State, now_ms: u64, held: StepS
     if !passed_pivot && recall_effects(definition, state, now_ms, &mut plan) {
         return plan.into_next();
     }
+    go_on(definition, state, passed_pivot, now_ms, plan)
+}
+
+/// Begins what can begin, goes on with what is open, and ends where nothing is left.
+fn go_on(
+    definition: &Definition,
+    state: &State,
+    passed_pivot: bool,
+    now_ms: u64,
+    mut plan: Plan,
+) -> Next {
     let mut done = 0;
     for index in definition.indices() {
         match state.step(index).phase {
             StepPhase::Applied | StepPhase::Skipped => done += 1,
+            StepPhase::Pending if state.step(index).is_left_to_a_person() => {}
             StepPhase::Pending if may_begin(definition, state, index) => {
                 plan.now(first_action(definition, index));
             }
@@ -159,7 +171,7 @@ fn next_forward(definition: &Definition, state: &State, now_ms: u64, held: StepS
     plan.into_next()
 }
 
-fn may_begin(definition: &Definition, state: &State, index: StepIndex) -> bool {
+pub(crate) fn may_begin(definition: &Definition, state: &State, index: StepIndex) -> bool {
     definition
         .step(index)
         .after
@@ -280,7 +292,11 @@ fn turn_back(
         };
     };
     let phase = state.step(index).phase;
-    if state.step(index).may_have_begun_unseen() {
+    if state.has_no_witness(index) {
+        // Another call of it tells, and so does whoever refuses what comes before it.
+        return go_on(definition, state, false, now_ms, plan);
+    }
+    if state.may_have_begun_unseen(index) {
         plan.now(Action::Inquire { step: index, inquiry: 1 });
     } else if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
         Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
@@ -294,7 +310,9 @@ fn ask_behind_pivot(definition: &Definition, state: &State, now_ms: u64, plan: &
     for index in open_behind_pivot(definition, state) {
         asks = true;
         let step = state.step(index);
-        if step.may_have_begun_unseen() {
+        if state.has_no_witness(index) {
+            // It cannot be called before what it waits for is over: a person looks.
+        } else if state.may_have_begun_unseen(index) {
             plan.now(Action::Inquire { step: index, inquiry: 1 });
         } else if let StepPhase::Open { tries, last, pause, .. } = step.phase {
             Open { index, tries, last, pause }.settle(definition, state, now_ms, plan);
@@ -322,7 +340,7 @@ pub(crate) fn open_behind_pivot(
             step.phase,
             StepPhase::Inquiring { .. } | StepPhase::Open { direction: Direction::Forward, .. }
         );
-        is_open || step.may_have_begun_unseen()
+        is_open || state.may_have_begun_unseen(*index)
     })
 }
 
@@ -344,7 +362,14 @@ fn next_backward(definition: &Definition, state: &State, now_ms: u64, held: Step
                     open.settle(definition, state, now_ms, &mut plan);
                 }
             }
-            _ if state.step(index).may_have_begun_unseen() => {
+            // Calling it is the way to find out, where it is called twice at all.
+            _ if state.has_no_witness(index) => {
+                let step = state.step(index);
+                if !step.is_left_to_a_person() && may_begin(definition, state, index) {
+                    plan.now(first_action(definition, index));
+                }
+            }
+            _ if state.may_have_begun_unseen(index) => {
                 plan.now(Action::Inquire { step: index, inquiry: 1 });
             }
             // Who was asked may have fenced the compensation: what it says comes first.
@@ -373,7 +398,7 @@ fn is_clear(definition: &Definition, state: &State, index: StepIndex) -> bool {
     match state.step(index).phase {
         StepPhase::Applied => !definition.step(index).compensable,
         StepPhase::Kept => true,
-        _ => !state.step(index).may_stand(),
+        _ => !state.may_stand(index),
     }
 }
 

@@ -118,6 +118,7 @@ pub fn may_settle(
     let passed_pivot = state.passed_pivot(definition);
     match state.step(step).phase {
         _ if state.ended().is_some() => false,
+        _ if state.has_no_witness(step) => true,
         StepPhase::Open { direction: Direction::Forward, tries, .. } => {
             tries.in_doubt || passed_pivot && settled == Settled::Applied
         }

@@ -176,7 +176,9 @@ impl StepPhase {
                 resolved_phase(tries, learned, at_ms)?
             }
 
-            (phase, E::OwnerLost | E::RowsLost | E::FoundUndone) => phase.after_loss(event)?,
+            (phase, E::OwnerLost | E::RowsLost | E::FoundDone | E::FoundUndone) => {
+                phase.after_loss(event)?
+            }
 
             (phase, E::RetryRequested | E::Renewed | E::Settled(_)) => phase.after_act(event)?,
 
@@ -261,6 +263,10 @@ impl StepPhase {
             },
             (other, E::RowsLost) => other,
 
+            // What a person says of an action that lost rows may have called.
+            (Self::Pending | Self::Unrenderable { direction: Forward }, E::FoundDone) => {
+                Self::Applied
+            }
             // What a person or an inquiry says of an effect that lost rows may have undone.
             (Self::Applied, E::FoundUndone) => Self::Undone,
 

@@ -14,8 +14,10 @@ mod recall;
 mod settle;
 mod step;
 mod times;
+mod unseen;
 
 use heard::Heard;
+use recall::Loss;
 pub use recall::Recall;
 use step::step_event;
 pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
@@ -84,7 +86,8 @@ impl State {
             heard: Heard::default(),
         };
         if started.after_loss {
-            state.steps.iter_mut().for_each(|step| step.lose_rows(started.at_ms));
+            let loss = Loss { doubts_all: started.doubts_all, before_start: true };
+            state.steps.iter_mut().for_each(|step| step.lose_rows(loss, started.at_ms));
         }
         state
     }
@@ -121,7 +124,9 @@ impl State {
         }
         match event {
             Event::Owned { node, epoch, at_ms } => self.own(*node, *epoch, *at_ms)?,
-            Event::LogWentBack { log_epoch, at_ms } => self.lose_rows(*log_epoch, *at_ms)?,
+            Event::LogWentBack { log_epoch, doubts_all, at_ms } => {
+                self.lose_rows(*log_epoch, *doubts_all, *at_ms)?;
+            }
             Event::CancelRequested { actor, reason, at_ms, .. } => {
                 self.cancelled.get_or_insert_with(|| By::new(actor, reason, *at_ms));
             }
@@ -177,19 +182,16 @@ impl State {
     /// Whether this ending is true of every step. That an applied step may be left has to
     /// be known from the definition, which a log does not carry.
     fn may_end(&self, ending: Ending) -> bool {
-        let mut steps = self.steps.iter();
+        let mut phases = self.steps.iter().map(|step| step.phase);
         match ending {
             Ending::Completed => {
-                let is_done = |step: &StepState| {
-                    matches!(step.phase, StepPhase::Applied | StepPhase::Skipped)
-                };
-                self.turned_back.is_none() && steps.all(is_done)
+                let is_done = |phase| matches!(phase, StepPhase::Applied | StepPhase::Skipped);
+                self.turned_back.is_none() && phases.all(is_done)
             }
             Ending::Compensated => {
-                let is_settled = |step: &StepState| {
-                    matches!(step.phase, StepPhase::Applied | StepPhase::Kept) || !step.may_stand()
-                };
-                self.turned_back.is_some() && steps.all(is_settled)
+                let is_left = |phase| matches!(phase, StepPhase::Applied | StepPhase::Kept);
+                let is_settled = |(phase, index)| is_left(phase) || !self.may_stand(index);
+                self.turned_back.is_some() && phases.zip(self.indices()).all(is_settled)
             }
             Ending::Closed => self.closing,
         }
@@ -210,6 +212,7 @@ impl State {
         let illegal = |phase| Illegal { event: event.kind(), step: event.step(), phase };
         let (index, step_event) = step_event(&self.steps, event).ok_or(illegal(None))?;
         let turned_back = self.turned_back.is_some();
+        let may_have_begun = index.at() < self.steps.len() && self.may_have_begun_unseen(index);
         let step = self.steps.get_mut(index.at()).ok_or(illegal(None))?;
         let phase = step.phase.after(step_event).ok_or(illegal(Some(step.phase)))?;
         // Nothing is undone while going forward. Going back, nothing begins, no signal is of
@@ -220,15 +223,19 @@ impl State {
             | StepEvent::Unrenderable { direction: Direction::Backward }
             | StepEvent::Kept => turned_back,
             StepEvent::Intended { direction: Direction::Forward, .. }
-            | StepEvent::Settled(Settled::Applied) => !turned_back || step.phase.may_stand(),
-            StepEvent::Unrenderable { direction: Direction::Forward }
-            | StepEvent::Skipped
-            | StepEvent::WaitBegan { .. }
-            | StepEvent::Signalled
-            | StepEvent::WaitEnded { .. } => !turned_back,
+            | StepEvent::Settled(Settled::Applied) => {
+                !turned_back || step.phase.may_stand() || may_have_begun
+            }
+            // What nobody can be asked about is called to find out.
+            StepEvent::Unrenderable { direction: Direction::Forward } | StepEvent::Skipped => {
+                !turned_back || may_have_begun
+            }
+            StepEvent::WaitBegan { .. } | StepEvent::Signalled | StepEvent::WaitEnded { .. } => {
+                !turned_back
+            }
             StepEvent::Renewed => turned_back == (phase == StepPhase::Applied),
             // What has not begun by the log is asked about only where the log lost rows.
-            StepEvent::Inquired { .. } => step.may_stand(),
+            StepEvent::Inquired { .. } => step.phase.may_stand() || may_have_begun,
             _ => true,
         };
         // The request is written once, and every attempt sends it (F77).
@@ -242,13 +249,12 @@ impl State {
         if let StepPhase::Open { last, .. } = step.phase {
             step.last_open = Some(last);
         }
-        let may_have_begun = step.may_have_begun_unseen();
         let before = std::mem::replace(&mut step.phase, phase);
         if !phase.is_out() {
             step.last_open = None;
         }
         step.remember(event, before);
-        if may_have_begun && !step.may_have_begun_unseen() {
+        if (may_have_begun || step.recall == Recall::Again) && !step.is_unbegun() {
             step.begin_unseen(event);
         }
         Ok(())
@@ -299,6 +305,10 @@ impl State {
     #[must_use]
     pub fn step(&self, index: StepIndex) -> &StepState {
         &self.steps[index.at()]
+    }
+
+    fn indices(&self) -> impl Iterator<Item = StepIndex> + use<> {
+        (0..=u8::MAX).map(StepIndex).take(self.steps.len())
     }
 
     /// All steps, in the order of the definition.
@@ -382,6 +392,6 @@ impl State {
     /// The first pivot of which nobody can tell yet that it is not applied.
     #[must_use]
     pub fn pivot_in_doubt(&self, definition: &Definition) -> Option<StepIndex> {
-        definition.pivots().iter().find(|pivot| self.step(*pivot).may_stand())
+        definition.pivots().iter().find(|pivot| self.may_stand(*pivot))
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     definition::{Definition, OnUnknown, StepIndex},
     event::Direction,
-    next::unread_before,
+    next::{may_begin, unread_before},
     phase::{Last, StepPhase, Tries},
     state::{Recall, State},
 };
@@ -87,6 +87,9 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
     // While a call is out, what is known is what the one before it met.
     let known = step.last_open.unwrap_or(Last::Unknown);
     match step.phase {
+        _ if state.has_no_witness(index) => {
+            is_left_unseen(definition, state, index).then_some(StuckReason::OutcomeUnknown)
+        }
         StepPhase::Rejected | StepPhase::Fenced if forward_only => {
             Some(StuckReason::RejectedAfterPivot)
         }
@@ -121,6 +124,28 @@ fn stuck_reason(definition: &Definition, state: &State, index: StepIndex) -> Opt
         }
         _ => None,
     }
+}
+
+/// Whether only a person finds out what became of a step that lost rows may have begun, and the
+/// saga waits for that.
+fn is_left_unseen(definition: &Definition, state: &State, index: StepIndex) -> bool {
+    let step = state.step(index);
+    let may_begin = may_begin(definition, state, index);
+    if may_begin {
+        return step.is_left_to_a_person();
+    }
+    let tells_of_pivot = definition.is_after_pivot(index)
+        && state.cancel_requested()
+        && !state.passed_pivot(definition)
+        && state.pivot_in_doubt(definition).is_none();
+    let goes_back =
+        state.turned_back().is_some() || definition.step(index).pivot && state.cancel_requested();
+    // What it waits for may tell yet.
+    let is_open = |before| {
+        let before = state.step(before);
+        before.phase.is_out() || matches!(before.phase, StepPhase::Open { .. })
+    };
+    tells_of_pivot || goes_back && !definition.ancestors(index).iter().any(is_open)
 }
 
 /// Whether nobody tells whether the effect of this step was undone in lost rows.

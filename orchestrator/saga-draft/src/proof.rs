@@ -167,6 +167,7 @@ fn begun(definition: &CompiledDefinition, core: &Definition) -> State {
         node: NodeId(Uuid::nil()),
         log_epoch: 0,
         after_loss: false,
+        doubts_all: false,
         at_ms: BEGIN_MS,
     };
     State::start(SagaId(Uuid::from_u128(1)), core, &started)
@@ -274,7 +275,7 @@ impl Walk<'_> {
             )
         };
         let stands: StepSet = steps().filter(is_standing).collect();
-        let in_doubt = steps().filter(|it| state.step(*it).may_stand() && !stands.contains(*it));
+        let in_doubt = steps().filter(|it| state.may_stand(*it) && !stands.contains(*it));
         let in_doubt: StepSet = in_doubt.collect();
         // One step that is stuck is one thing, whatever else is under way meanwhile.
         let same = |it: &Found| match fate {

@@ -308,6 +308,12 @@ impl<'t> Teller<'t> {
         let tries = tries(phase);
         let (name, last) = (self.name(index), self.trouble(index));
         let asked = self.participant(index, Direction::Forward);
+        if self.snapshot.state.has_no_witness(index) {
+            return format!(
+                "nobody knows whether {name} was called in rows that the log has lost, and {asked} \
+                 answers no inquiry"
+            );
+        }
         let calls = count(tries.attempt, "call");
         let mut told = format!("nobody knows whether {name} was applied after {calls}");
         if 0 < tries.inquiries {

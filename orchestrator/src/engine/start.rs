@@ -215,6 +215,7 @@ fn first_row(
 ) -> (State, Creation) {
     let now_ms = shared.clock.now_ms();
     let core = &start.definition.core;
+    let lost_lately = shared.continuity.lost_lately(now_ms);
     let started = Started {
         definition: core.name.clone(),
         definition_version: core.version,
@@ -227,7 +228,8 @@ fn first_row(
         ),
         node: shared.node,
         log_epoch: shared.log_mark().epoch,
-        after_loss: shared.continuity.lost_lately(now_ms),
+        after_loss: lost_lately,
+        doubts_all: lost_lately,
         at_ms: now_ms,
     };
     let state = State::start(saga, core, &started);

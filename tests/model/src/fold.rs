@@ -117,6 +117,7 @@ impl Fold {
             node: node_id(slot),
             log_epoch: epoch_of(has_lost),
             after_loss: has_lost && course.subject.log.tells_of_losses,
+            doubts_all: has_lost && course.subject.log.tells_of_losses,
             at_ms: 0,
         };
         Self::new(State::start(SagaId(Uuid::from_u128(7)), definition, &started), definition)
@@ -181,6 +182,8 @@ fn hash_recall(recall: Recall) -> (u8, Option<Pause>) {
         Recall::Asking { .. } => (2, None),
         Recall::Untold { pause, .. } => (3, Some(pause)),
         Recall::Contradicted { .. } => (4, None),
+        // Its participants are all asked.
+        Recall::ByHand | Recall::Again => (5, None),
     }
 }
 
@@ -288,7 +291,9 @@ impl Fact {
         match self {
             Self::Answer { tried, said } => Some(tried.answered(said)),
             Self::Owned => Some(owned.clone()),
-            Self::WentBack => Some(Event::LogWentBack { log_epoch: epoch_of(true), at_ms: 0 }),
+            Self::WentBack => {
+                Some(Event::LogWentBack { log_epoch: epoch_of(true), doubts_all: true, at_ms: 0 })
+            }
             Self::Cancel => Some(Event::CancelRequested {
                 actor: String::new(),
                 reason: String::new(),

@@ -78,6 +78,8 @@ pub(super) struct Started {
     pub(super) log_epoch: u64,
     #[prost(bool, tag = "8")]
     pub(super) after_loss: bool,
+    #[prost(bool, tag = "9")]
+    pub(super) doubts_all: bool,
 }
 
 /// What operation ids are derived from. Absent: the saga's id, which is derivation 1.
@@ -101,6 +103,8 @@ pub(super) struct Owned {
 pub(super) struct LogWentBack {
     #[prost(uint64, tag = "1")]
     pub(super) log_epoch: u64,
+    #[prost(bool, tag = "2")]
+    pub(super) doubts_all: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

@@ -32,9 +32,9 @@ pub(super) fn recall_effect(
     plan: &mut Plan,
 ) {
     let (inquiries, pause) = match state.step(index).recall {
-        Recall::Whole | Recall::Asking { .. } | Recall::Contradicted { .. } => return,
         Recall::Due => (0, Pause::Over),
         Recall::Untold { inquiries, pause } => (inquiries, pause),
+        _ => return,
     };
     let due_ms = inquiry_due_ms(state, definition.step(index), inquiries, pause, now_ms);
     plan.at(due_ms, now_ms, Action::Inquire { step: index, inquiry: inquiries + 1 });

@@ -21,6 +21,7 @@ pub enum StepEvent {
     Kept,
     OwnerLost,
     RowsLost,
+    FoundDone,
     FoundUndone,
     RetryRequested,
     Settled(Settled),

@@ -1,12 +1,17 @@
 //! What lost rows may have said of a step, where the log went back in time, and how that is
 //! found out: participants remember what they did, whatever the log has forgotten.
 
+use bytes::Bytes;
+
 use super::{By, Illegal, State, StepState};
 use crate::{
-    definition::{StepIndex, StepKind},
+    definition::{OnUnknown, StepIndex, StepKind},
     event::{Direction, Event, OperatorAct, Resolution, Settled},
     phase::{Pause, StepEvent, StepPhase},
 };
+
+/// The reason code of what lost rows may have told.
+const ROWS_LOST: &str = "ROWS_LOST";
 
 /// What is missing of a step since the log lost rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,6 +22,12 @@ pub enum Recall {
     /// Lost rows may have told of calls of it: of its action, where the step has not begun; of
     /// its compensation, once it is applied.
     Due,
+    /// Lost rows may have told of a call of its action, and only a person finds out: its
+    /// participant is not asked, and it is never called twice.
+    ByHand,
+    /// The saga itself may have been started before, in lost rows, and the participant is not
+    /// asked: the first call of its action may be the second.
+    Again,
     /// The participant is being asked about the compensation, by the inquiry of this number.
     Asking { inquiries: u32 },
     /// It was asked about the compensation, and has not told.
@@ -24,6 +35,15 @@ pub enum Recall {
     /// It was asked about the compensation, and no answer of it will ever tell: a person has to
     /// look.
     Contradicted { inquiries: u32 },
+}
+
+/// Which rows were lost, and whom that concerns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    /// Steps whose participants are not asked too. Rows of before did not doubt them.
+    pub(super) doubts_all: bool,
+    /// The saga begins behind the loss. It is most likely a first one.
+    pub(super) before_start: bool,
 }
 
 impl State {
@@ -41,7 +61,12 @@ impl State {
 
     /// Rows were lost. Also of a saga that has turned back by what is left: the row that says so
     /// may have been written behind the loss, by a node that had not heard of it.
-    pub(super) fn lose_rows(&mut self, log_epoch: u64, at_ms: u64) -> Result<(), Illegal> {
+    pub(super) fn lose_rows(
+        &mut self,
+        log_epoch: u64,
+        doubts_all: bool,
+        at_ms: u64,
+    ) -> Result<(), Illegal> {
         if log_epoch <= self.log_epoch {
             return Err(Illegal { event: "LogWentBack", step: None, phase: None });
         }
@@ -49,15 +74,28 @@ impl State {
         self.lost_rows = true;
         let goes_back = self.turned_back.is_some();
         // Nothing is called again, on the way back, only to learn whether it was.
-        let asked = self.steps.iter_mut().filter(|step| step.is_asked || !goes_back);
-        asked.for_each(|step| step.lose_rows(at_ms));
+        let asked = self.steps.iter_mut().filter(|step| step.is_asked() || !goes_back);
+        let loss = Loss { doubts_all, before_start: false };
+        asked.for_each(|step| step.lose_rows(loss, at_ms));
         Ok(())
     }
 
     /// Folds an event that is about the compensation of an applied step: whether it was undone
     /// in lost rows. `None`: it is about something else.
     pub(super) fn recall(&mut self, event: &Event) -> Option<Result<(), Illegal>> {
-        let step = self.steps.get_mut(event.step()?.at())?;
+        let index = event.step()?;
+        self.steps.get(index.at())?;
+        if let Event::OperatorActed { act, actor, reason, at_ms, .. } = event
+            && let OperatorAct::Settle {
+                settled, reply, call: None | Some(Direction::Forward), ..
+            } = act
+            && self.has_no_witness(index)
+        {
+            let by = By::new(actor, reason, *at_ms);
+            self.steps[index.at()].begin_by_hand(*settled, reply.as_ref(), by);
+            return Some(Ok(()));
+        }
+        let step = self.steps.get_mut(index.at())?;
         if step.phase != StepPhase::Applied || step.recall == Recall::Whole {
             return None;
         }
@@ -99,25 +137,10 @@ impl Recall {
 }
 
 impl StepState {
-    /// Whether the action may have an effect that is not undone: by what the log tells, or by
-    /// what rows may have told that it has lost.
-    #[must_use]
-    pub fn may_stand(&self) -> bool {
-        self.phase.may_stand() || self.may_have_begun_unseen()
-    }
-
-    /// Whether the action may have been called in lost rows, although the log says that it has
-    /// not begun.
-    #[must_use]
-    pub fn may_have_begun_unseen(&self) -> bool {
-        let unbegun = StepPhase::Unrenderable { direction: Direction::Forward };
-        self.recall == Recall::Due && (self.phase == StepPhase::Pending || self.phase == unbegun)
-    }
-
-    pub(super) fn lose_rows(&mut self, at_ms: u64) {
+    pub(super) fn lose_rows(&mut self, loss: Loss, at_ms: u64) {
         let is_at_stake = match self.phase {
-            StepPhase::Pending | StepPhase::Unrenderable { direction: Direction::Forward } => {
-                self.kind == StepKind::Call
+            _ if self.is_unbegun() => {
+                self.kind == StepKind::Call && (self.is_asked() || loss.doubts_all)
             }
             StepPhase::InFlight { direction: Direction::Forward, .. }
             | StepPhase::Open { direction: Direction::Forward, .. }
@@ -128,8 +151,20 @@ impl StepState {
             StepPhase::Applied => self.compensable,
             _ => false,
         };
-        if is_at_stake && self.is_asked && self.recall == Recall::Whole {
-            self.recall = Recall::Due;
+        // Nobody can be asked about an undo of which the log tells nothing.
+        let is_told = self.is_asked() || self.is_unbegun();
+        if is_at_stake && is_told && matches!(self.recall, Recall::Whole | Recall::Again) {
+            self.recall = match self.on_unknown {
+                OnUnknown::Resolve => Recall::Due,
+                _ if loss.before_start => Recall::Again,
+                OnUnknown::Park => Recall::ByHand,
+                OnUnknown::Retry | OnUnknown::FinishThenUndo => Recall::Due,
+            };
+            if !self.is_asked() && self.recall != Recall::Again {
+                let message = "rows of the log are lost that may have told of a call, and its \
+                               participant answers no inquiry";
+                self.trouble(ROWS_LOST, message, at_ms);
+            }
         }
     }
 
@@ -139,9 +174,21 @@ impl StepState {
         if let Event::Intended { at_ms, .. } = event {
             self.doubt(*at_ms);
         }
-        if !(self.compensable && self.phase.is_out()) {
+        if !(self.is_asked() && self.compensable && self.phase.is_out()) {
             self.recall = Recall::Whole;
         }
+    }
+
+    /// A person looked what became of an action that may have been called in lost rows. What was
+    /// not is called from now on.
+    fn begin_by_hand(&mut self, settled: Settled, reply: Option<&Bytes>, by: By) {
+        self.recall = Recall::Whole;
+        if settled == Settled::Applied {
+            self.phase = self.phase.after(StepEvent::FoundDone).unwrap_or(self.phase);
+            self.reply = reply.cloned();
+        }
+        self.settled = Some(super::Settlement { settled, by });
+        self.settle();
     }
 
     fn doubt(&mut self, at_ms: u64) {
@@ -160,7 +207,7 @@ impl StepState {
             Recall::Due => 0,
             // An owner of before asks again, whatever the answer was.
             Recall::Untold { inquiries, .. } | Recall::Contradicted { inquiries } => inquiries,
-            Recall::Whole | Recall::Asking { .. } => return false,
+            Recall::Whole | Recall::ByHand | Recall::Again | Recall::Asking { .. } => return false,
         };
         self.recall = Recall::Asking { inquiries: inquiry };
         inquiry == asked + 1

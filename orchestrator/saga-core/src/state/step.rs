@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    definition::{OnUnknown, Step, StepIndex, StepKind},
+    definition::{OnUnknown, Step, StepIndex, StepKind, StepSet},
     event::{
         Contradiction, Direction, Event, OperatorAct, Outcome, REPLY_TOO_LARGE, Resolution,
         Settled, Verdict,
@@ -52,8 +52,11 @@ pub struct StepState {
     undoes_doubt: bool,
     /// What is missing of it since the log lost rows.
     pub recall: Recall,
-    /// Whether its participant answers inquiries.
-    pub(super) is_asked: bool,
+    /// What is done about an unknown outcome of it.
+    pub(super) on_unknown: OnUnknown,
+    pub(super) after: StepSet,
+    pub(super) conditional: bool,
+    pub(super) pivot: bool,
     pub(super) compensable: bool,
     /// What a person said last became of one of its calls.
     pub settled: Option<Settlement>,
@@ -141,7 +144,10 @@ impl StepState {
             heard_at_ms: 0,
             undoes_doubt: false,
             recall: Recall::Whole,
-            is_asked: step.on_unknown == OnUnknown::Resolve,
+            on_unknown: step.on_unknown,
+            after: step.after,
+            conditional: step.conditional,
+            pivot: step.pivot,
             compensable: step.compensable,
             settled: None,
         }

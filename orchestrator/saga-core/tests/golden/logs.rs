@@ -64,8 +64,35 @@ pub(crate) fn logs() -> Vec<Log> {
         log("unrenderable", unrenderable()),
         log("lost_rows", lost_rows()),
     ];
+    let mut unasked = definition();
+    unasked.steps[RESERVE.at()].on_unknown = OnUnknown::Retry;
+    unasked.steps[GIFT.at()].on_unknown = OnUnknown::Park;
+    logs.push(Log { name: "lost_rows_unasked", definition: unasked, events: lost_rows_unasked() });
     logs.extend(waits::logs());
     logs
+}
+
+/// Two participants cannot be asked what they did in lost rows: one is called, of the other a
+/// person tells.
+fn lost_rows_unasked() -> Vec<Event> {
+    let Event::Started(first) = started() else { unreachable!("it is the first event") };
+    vec![
+        Event::Started(Started { log_epoch: 1, after_loss: true, doubts_all: true, ..first }),
+        Event::LogWentBack { log_epoch: 2, doubts_all: true, at_ms: 1_600 },
+        intended(RESERVE, Forward, 1),
+        answered(RESERVE, Forward, 1, applied(b"reserved")),
+        acted(OperatorAct::Settle {
+            step: GIFT,
+            call: Some(Forward),
+            settled: Settled::NotApplied,
+            reply: None,
+        }),
+        intended(GIFT, Forward, 1),
+        answered(GIFT, Forward, 1, applied(b"given")),
+        intended(ORDER, Forward, 1),
+        answered(ORDER, Forward, 1, applied(b"ordered")),
+        Event::Ended { ending: Ending::Completed, at_ms: 2_000 },
+    ]
 }
 
 /// The saga had turned back in rows that the log lost, and a participant tells.
@@ -78,7 +105,7 @@ fn lost_rows() -> Vec<Event> {
         started(),
         intended(RESERVE, Forward, 1),
         answered(RESERVE, Forward, 1, applied(b"reserved")),
-        Event::LogWentBack { log_epoch: 2, at_ms: 1_600 },
+        Event::LogWentBack { log_epoch: 2, doubts_all: false, at_ms: 1_600 },
     ];
     let undone = Resolution::Applied { reply: Bytes::from_static(b"released") };
     events.extend(resolved(RESERVE, undone));
@@ -250,6 +277,7 @@ fn started() -> Event {
         node: NodeId(Uuid::from_u128(0xa)),
         log_epoch: 0,
         after_loss: false,
+        doubts_all: false,
         at_ms: 1_000,
     })
 }

@@ -146,12 +146,7 @@ fn a_pivot_that_lost_rows_may_have_passed_is_asked_for_before_the_saga_turns_bac
 fn the_first_call_behind_a_loss_may_not_be_the_first() {
     let saga = lost(Saga::of(definition()));
     saga.does(call(FIRST, Forward, 1));
-    let refused = Outcome::Rejected {
-        reason: "EXISTS".to_owned(),
-        message: String::new(),
-        word: Word::OfAttempt,
-    };
-    saga.clone().answered(FIRST, Forward, 1, refused).does(inquire(FIRST, 1));
+    saga.clone().answered(FIRST, Forward, 1, refused()).does(inquire(FIRST, 1));
     // That this one surely did nothing says nothing of the others.
     let back = saga.answered(FIRST, Forward, 1, not_sent()).turned_back();
     let back = back.resolved(PIVOT, 1, Resolution::Fenced).resolved(LAST, 1, Resolution::Fenced);
@@ -198,19 +193,33 @@ fn behind_the_pivot_nothing_is_asked_for() {
 
 #[test]
 fn participants_without_an_inquiry_are_not_asked() {
-    let mut definition = definition();
-    definition.steps.iter_mut().for_each(|step| step.on_unknown = OnUnknown::Retry);
-    let saga = lost(Saga::of(definition).applied(FIRST));
+    let saga = lost(Saga::of(unasked(OnUnknown::Retry)).applied(FIRST));
     assert_eq!(saga.state.step(FIRST).recall, Recall::Whole);
     saga.does(call(PIVOT, Forward, 1));
-    saga.turned_back().does(call(FIRST, Backward, 1));
 }
 
 /// The client asked again: what was done in the saga that is lost has the ids of this one.
 #[test]
 fn a_start_behind_a_loss_may_be_the_second() {
-    let definition = definition();
-    let started = Started {
+    let saga = started_behind_a_loss(definition());
+    saga.clone().cancelled().does(inquire(PIVOT, 1));
+    // It was told of this epoch with its start.
+    let told = Event::LogWentBack { log_epoch: 2, doubts_all: true, at_ms: 0 };
+    let mut state = saga.state.clone();
+    assert!(state.apply(&told).is_err());
+    let started = behind_a_loss(&saga.definition);
+    let row = encoding::encode(&[Event::Started(started.clone()), told.clone()]);
+    assert_eq!(encoding::decode(&row), Ok(vec![Event::Started(started), told]));
+}
+
+pub(crate) fn started_behind_a_loss(definition: Definition) -> Saga {
+    let started = behind_a_loss(&definition);
+    let state = State::start(SagaId(uuid::Uuid::nil()), &definition, &started);
+    Saga { definition, state, now_ms: 0 }
+}
+
+fn behind_a_loss(definition: &Definition) -> Started {
+    Started {
         definition: definition.name.clone(),
         definition_version: 1,
         definition_hash: [0; 32],
@@ -219,17 +228,16 @@ fn a_start_behind_a_loss_may_be_the_second() {
         node: saga_core::NodeId(uuid::Uuid::nil()),
         log_epoch: 2,
         after_loss: true,
+        doubts_all: true,
         at_ms: 0,
-    };
-    let state = State::start(SagaId(uuid::Uuid::nil()), &definition, &started);
-    let saga = Saga { definition, state, now_ms: 0 };
-    saga.clone().cancelled().does(inquire(PIVOT, 1));
-    // It was told of this epoch with its start.
-    let told = Event::LogWentBack { log_epoch: 2, at_ms: 0 };
-    let mut state = saga.state;
-    assert!(state.apply(&told).is_err());
-    let row = encoding::encode(&[Event::Started(started.clone()), told.clone()]);
-    assert_eq!(encoding::decode(&row), Ok(vec![Event::Started(started), told]));
+    }
+}
+
+/// Its participants answer no inquiry.
+pub(crate) fn unasked(on_unknown: OnUnknown) -> Definition {
+    let mut definition = definition();
+    definition.steps.iter_mut().for_each(|step| step.on_unknown = on_unknown);
+    definition
 }
 
 /// The owner that asked is gone, and with it the answer.
@@ -262,7 +270,7 @@ fn what_was_asked_is_answered_before_it_is_undone() {
     told.does(call(FIRST, Backward, 1));
 }
 
-fn two_and_a_pivot() -> Definition {
+pub(crate) fn two_and_a_pivot() -> Definition {
     let mut definition = definition();
     let pivot = definition.steps.remove(1);
     let after = [FIRST].into_iter().collect();
@@ -273,16 +281,21 @@ fn two_and_a_pivot() -> Definition {
     definition
 }
 
-fn lost(saga: Saga) -> Saga {
+pub(crate) fn lost(saga: Saga) -> Saga {
     let at_ms = saga.now_ms;
-    saga.then(Event::LogWentBack { log_epoch: 2, at_ms })
+    saga.then(Event::LogWentBack { log_epoch: 2, doubts_all: true, at_ms })
 }
 
-fn inquire(step: StepIndex, inquiry: u32) -> Action {
+pub(crate) fn refused() -> Outcome {
+    let (reason, message) = ("EXISTS".to_owned(), String::new());
+    Outcome::Rejected { reason, message, word: Word::OfAttempt }
+}
+
+pub(crate) fn inquire(step: StepIndex, inquiry: u32) -> Action {
     Action::Inquire { step, inquiry }
 }
 
-fn applied() -> Resolution {
+pub(crate) fn applied() -> Resolution {
     Resolution::Applied { reply: Bytes::new() }
 }
 
@@ -291,8 +304,13 @@ fn done() -> Outcome {
 }
 
 /// A wait was the pivot: nobody can be asked whether it was over, and what is behind it tells.
+/// So it was for calls in rows of before, which did not doubt them.
 #[test]
 fn what_is_behind_a_pivot_that_nobody_can_be_asked_about_tells_whether_it_was_passed() {
+    let lost = |saga: Saga| {
+        let is_wait = matches!(saga.definition.step(PIVOT).kind, StepKind::Wait { .. });
+        saga.then(Event::LogWentBack { log_epoch: 2, doubts_all: is_wait, at_ms: 0 })
+    };
     for (kind, on_unknown) in [
         (StepKind::Wait { timer: None }, OnUnknown::Resolve),
         (StepKind::Call, OnUnknown::Retry),

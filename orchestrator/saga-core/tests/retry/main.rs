@@ -11,3 +11,4 @@ mod losses;
 mod pause;
 mod policy;
 mod stuck;
+mod unasked;

@@ -1,0 +1,90 @@
+//! What may have begun in lost rows at participants that answer no inquiry.
+
+use saga_core::{
+    Action, CancelEffect,
+    Direction::{Backward, Forward},
+    Ending, Event, Next, OnUnknown, OperatorAct, Resolution, Settled, StepIndex, StepPhase,
+    TurnBackReason, cancel_effect,
+    explain::{StepView, step_view},
+    next::LATE_MS,
+    offers, stuck,
+};
+
+use crate::{
+    fixture::{FIRST, PIVOT, Saga, call, not_sent},
+    losses::{applied, lost, refused, started_behind_a_loss, two_and_a_pivot, unasked},
+};
+
+/// Going on is the way to find out: the same operation id makes that safe.
+#[test]
+fn a_pivot_that_nobody_can_be_asked_about_is_called_whoever_cancels() {
+    let saga = lost(Saga::of(unasked(OnUnknown::Retry)).applied(FIRST)).cancelled();
+    assert_eq!(cancel_effect(&saga.definition, &saga.state), CancelEffect::Undecided);
+    saga.does(call(PIVOT, Forward, 1));
+    let passed = saga.clone().applied(PIVOT);
+    assert_eq!(cancel_effect(&passed.definition, &passed.state), CancelEffect::TooLate);
+    // That this call surely did nothing says nothing of another.
+    let not_sent = saga.clone().answered(PIVOT, Forward, 1, not_sent());
+    assert_eq!(cancel_effect(&not_sent.definition, &not_sent.state), CancelEffect::Undecided);
+    let refused = saga.answered(PIVOT, Forward, 1, refused());
+    assert_eq!(cancel_effect(&refused.definition, &refused.state), CancelEffect::Undecided);
+}
+
+#[test]
+fn what_may_have_been_called_and_cannot_be_asked_for_is_called_before_it_is_undone() {
+    let mut definition = two_and_a_pivot();
+    definition.steps[1].on_unknown = OnUnknown::Retry;
+    let second = StepIndex(1);
+    let saga = lost(Saga::of(definition)).turned_back();
+    // It has not begun while what it waits for has not.
+    let asked = |resolution| {
+        saga.clone().resolved(StepIndex(2), 1, Resolution::Fenced).resolved(FIRST, 1, resolution)
+    };
+    asked(Resolution::Fenced).does(Action::End { ending: Ending::Compensated });
+    let found = asked(applied());
+    found.does(call(second, Forward, 1));
+    assert_eq!(step_view(&found.state, second), StepView::Unknown);
+    // Its condition is false, or its request cannot be made: so it was then.
+    let skipped = found.clone().then(Event::Skipped { step: second, at_ms: 0 });
+    skipped.does(call(FIRST, Backward, 1));
+    // No attempt of it is under way any more.
+    found.applied(second).at(2_000 + LATE_MS).does(call(second, Backward, 1));
+}
+
+#[test]
+fn what_may_have_been_called_and_is_never_called_twice_waits_for_a_person() {
+    let saga = lost(Saga::of(unasked(OnUnknown::Park)));
+    assert_eq!(saga.next(), Next::Wait { until_ms: None });
+    let shown = stuck(&saga.definition, &saga.state).map(|it| (it.reason.code(), it.step));
+    assert_eq!(shown, Some(("OUTCOME_UNKNOWN", FIRST)));
+    assert_eq!(step_view(&saga.state, FIRST), StepView::Unknown);
+    let act = |settled| OperatorAct::Settle { step: FIRST, call: None, settled, reply: None };
+    let offered = offers(&saga.definition, &saga.state, 0);
+    for settled in [Settled::Applied, Settled::NotApplied] {
+        assert!(offered.contains(&saga_core::Offer::Settle { step: FIRST, settled }));
+    }
+    saga.clone().acted(act(Settled::NotApplied)).does(call(FIRST, Forward, 1));
+    let applied = saga.acted(act(Settled::Applied));
+    assert_eq!(applied.state.step(FIRST).phase, StepPhase::Applied);
+    // The next one may have been called too.
+    let shown = stuck(&applied.definition, &applied.state).map(|it| it.step);
+    assert_eq!(shown, Some(PIVOT));
+    let tells = |step, settled| OperatorAct::Settle { step, call: None, settled, reply: None };
+    let back = applied.acted(tells(PIVOT, Settled::NotApplied)).cancelled();
+    back.does(Action::TurnBack { reason: TurnBackReason::Cancelled });
+}
+
+/// A saga that begins behind a loss is most likely a first one: what it has not begun is not
+/// taken for begun, and a refusal of its first call may be that of a second.
+#[test]
+fn of_a_start_behind_a_loss_only_the_first_calls_are_in_doubt() {
+    for on_unknown in [OnUnknown::Retry, OnUnknown::Park, OnUnknown::FinishThenUndo] {
+        let saga = started_behind_a_loss(unasked(on_unknown));
+        assert_eq!(stuck(&saga.definition, &saga.state), None);
+        saga.does(call(FIRST, Forward, 1));
+        let cancelled = saga.clone().cancelled();
+        assert_eq!(cancel_effect(&cancelled.definition, &cancelled.state), CancelEffect::TurnsBack);
+        let refused = saga.answered(FIRST, Forward, 1, refused());
+        assert!(refused.state.may_stand(FIRST), "{on_unknown:?}");
+    }
+}
