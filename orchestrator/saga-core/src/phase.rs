@@ -5,7 +5,7 @@ use crate::event::{Direction, Settled};
 mod answers;
 mod learned;
 
-use answers::{answered_phase, resolved_phase};
+use answers::{answered_phase, contradicted, resolved_phase};
 pub use learned::{Learned, StepEvent};
 
 /// Where a step stands.
@@ -203,6 +203,11 @@ impl StepPhase {
         use Direction::{Backward, Forward};
 
         let (tries, is_last_word) = match self {
+            // Its participant had said that it never will be.
+            Self::Rejected | Self::Fenced => {
+                let is_told = direction == Forward && learned == Learned::Applied;
+                return is_told.then(|| contradicted(Forward, Tries::default(), at_ms));
+            }
             // Nothing was learned since.
             Self::Open { direction: now, tries, last: Last::OwnerLost, .. } if now == direction => {
                 (tries, tries.attempt == attempt)

@@ -66,7 +66,7 @@ async fn tell(engine: &Engine, saga: SagaId, Answered { operation, fact }: Answe
 }
 
 /// Nobody needs an answer that says what is known. One that says that something was done, where
-/// the log has it as never done, is for a person.
+/// the log of a saga that has ended has it as never done, is for a person.
 async fn left_out(engine: &Engine, saga: SagaId, operation: OperationId, fact: &Event) {
     if let Event::Answered { step, direction: Direction::Forward, outcome, .. } = fact
         && matches!(outcome, Outcome::Applied { .. } | Outcome::AppliedUnread { .. })

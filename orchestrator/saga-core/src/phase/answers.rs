@@ -76,7 +76,7 @@ pub(super) fn resolved_phase(tries: Tries, learned: Learned, at_ms: u64) -> Opti
 }
 
 /// Two sure words contradict each other. Whatever the truth, something happened.
-fn contradicted(direction: Direction, tries: Tries, at_ms: u64) -> StepPhase {
+pub(super) fn contradicted(direction: Direction, tries: Tries, at_ms: u64) -> StepPhase {
     let tries = Tries { in_doubt: true, ..tries };
     StepPhase::Open { direction, tries, last: Last::Contradicted, pause: Pause::After { at_ms } }
 }

@@ -12,6 +12,9 @@ use crate::{
     state::Recall,
 };
 
+/// The reason code of a late answer that something was done which was never to be.
+const APPLIED_AFTER_ALL: &str = "APPLIED_AFTER_ALL";
+
 /// One step as the log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepState {
@@ -162,6 +165,7 @@ impl StepState {
                 self.kind == StepKind::Call
             }
             Event::WaitBegan { .. } => waits,
+            Event::Answered { .. } => !waits,
             Event::Signalled { .. }
             | Event::WaitEnded { verdict: Verdict::TimedOut { .. }, .. } => {
                 waits && self.signal.is_none()
@@ -269,6 +273,11 @@ impl StepState {
     fn hear(&mut self, outcome: &Outcome, direction: Direction, at_ms: u64) {
         match (direction, outcome) {
             (_, Outcome::Applied { .. }) if self.phase == StepPhase::Undone => self.settle(),
+            (_, Outcome::Applied { .. } | Outcome::AppliedUnread { .. })
+                if self.phase != StepPhase::Applied =>
+            {
+                self.trouble(APPLIED_AFTER_ALL, "it was said never to be done, and done", at_ms);
+            }
             (Direction::Forward, Outcome::Applied { reply }) => {
                 self.reply = Some(reply.clone());
                 self.settle();

@@ -2,7 +2,7 @@
 
 use saga_core::{
     Direction::{Backward, Forward},
-    Event, OnUnknown, Outcome, StepPhase, Word,
+    Event, Next, OnUnknown, OperatorAct, Outcome, Resolution, Settled, StepPhase, Word, stuck,
 };
 
 use crate::fixture::{FIRST, PIVOT, Saga, call, definition, not_sent, rejected, unknown};
@@ -58,6 +58,37 @@ fn that_one_attempt_did_nothing_ends_no_doubt_about_another() {
     for nothing in [refused(), not_sent()] {
         let still = saga.clone().then(told(&saga, 2, nothing));
         assert!(still.state.step(FIRST).phase.may_stand(), "the first attempt is in doubt");
+    }
+}
+
+/// Whoever said that it never will be, the participant or a person: something happened.
+#[test]
+fn what_was_done_although_it_was_never_to_be_is_for_a_person() {
+    let out = Saga::of(definition()).out(FIRST, Forward, 1).owned();
+    let refusal = Resolution::Rejected { reason: String::new(), message: String::new() };
+    let settled =
+        OperatorAct::Settle { step: FIRST, call: None, settled: Settled::NotApplied, reply: None };
+    for never in [
+        out.clone().resolved(FIRST, 1, Resolution::Fenced),
+        out.clone().resolved(FIRST, 1, refusal),
+        out.acted(settled),
+    ] {
+        for saga in [never.clone(), never.turned_back()] {
+            for nothing in [refused(), not_sent(), unknown()] {
+                assert!(saga.state.clone().apply(&told(&saga, 1, nothing)).is_err());
+            }
+            let stands = saga.clone().then(told(&saga, 1, applied()));
+            let shown = stuck(&stands.definition, &stands.state).unwrap();
+            assert_eq!((shown.reason.code(), shown.step), ("CONTRADICTION", FIRST));
+            assert_eq!(stands.next(), Next::Wait { until_ms: None });
+            let trouble = stands.state.step(FIRST).last_trouble.clone().unwrap();
+            assert_eq!(trouble.reason, "APPLIED_AFTER_ALL");
+            let act =
+                |settled| OperatorAct::Settle { step: FIRST, call: None, settled, reply: None };
+            let found = stands.clone().acted(act(Settled::Applied));
+            assert_eq!(found.state.step(FIRST).phase, StepPhase::Applied);
+            stands.acted(act(Settled::NotApplied));
+        }
     }
 }
 
