@@ -203,7 +203,7 @@ impl State {
         }
         self.owner = node;
         self.epoch = epoch;
-        self.steps.iter_mut().for_each(StepState::lose_owner);
+        self.steps.iter_mut().for_each(|step| step.lose_owner(at_ms));
         self.bring_times_back(at_ms);
         Ok(())
     }

@@ -121,7 +121,7 @@ fn the_call_of_a_dead_owner_may_be_under_way() {
         .then(intended(Forward, 2, 400))
         .then(answered(Forward, 2, applied(), 500))
         .then(turned_back());
-    assert_eq!(next(&definition, &state, 500), Next::Wait { until_ms: Some(2_300 + LATE_MS) });
+    assert_eq!(next(&definition, &state, 500), Next::Wait { until_ms: Some(2_400 + LATE_MS) });
 }
 
 #[test]

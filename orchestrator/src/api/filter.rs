@@ -180,7 +180,17 @@ impl Reader {
                 })
             }
             (Field::Text(column), Constant::Text(text)) => Ok(Filter::is(*column, text)),
+            // Of what has ended, nothing is left of it.
+            (Field::LiveText(column), Constant::Text(text)) if text.is_empty() => {
+                let something = Filter::Not(Box::new(Filter::is(*column, text)));
+                Ok(Filter::Not(Box::new(live(something))))
+            }
             (Field::LiveText(column), Constant::Text(text)) => Ok(live(Filter::is(*column, text))),
+            (Field::Cause(_), Constant::Text(is)) if is.is_empty() => {
+                Err("a cause is not looked for by an empty text; compare it with a name, as in \
+                     cause.participant == 'payment'"
+                    .to_owned())
+            }
             (Field::Cause(part), Constant::Text(is)) => {
                 Ok(live(Filter::Cause { part: *part, is: is.clone() }))
             }

@@ -78,6 +78,11 @@ async fn sagas_are_found_by_what_they_are() {
         ("ended_at > timestamp('2020-01-01T00:00:00Z')", &["o-5", "o-4"]),
         ("stuck.reason == 'OUTCOME_UNKNOWN' || cause.participant == 'order'", &[]),
         ("labels.customer == 'c-1\\u0000'", &[]),
+        // Of what has ended, nobody is stuck and nothing is waited for.
+        ("stuck.reason == ''", &all[..]),
+        ("stuck.reason != '' || !(stuck.reason in ['', 'CONTRADICTION'])", &[]),
+        ("waiting_on == ''", &["o-5", "o-4"]),
+        ("waiting_on != ''", &["o-3", "o-2", "o-1", "o-0"]),
     ] {
         assert_eq!(found(&mut server, filter).await.unwrap(), expected, "{filter}");
         let request = pb::CountSagasRequest { filter: filter.to_owned(), ..Default::default() };
@@ -110,6 +115,7 @@ async fn a_filter_that_is_none_says_what_would_be_one() {
         ("version == -1", "nothing to compare with"),
         ("definition > 'a'", "a text is compared with a text by ==, != or in"),
         ("definition in 'a'", "is no list"),
+        ("cause.code == ''", "is not looked for by an empty text"),
         ("size(definition) == 3", "sagas are not found by"),
         ("definition.matches('a*')", "is not among =="),
         ("[1, 2].exists(x, x == 1)", "sagas are not found by"),

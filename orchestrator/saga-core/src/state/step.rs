@@ -188,10 +188,8 @@ impl StepState {
     }
 
     /// The owner died. What was out may be anywhere.
-    pub(super) fn lose_owner(&mut self) {
-        if let StepPhase::InFlight { direction: Direction::Forward, .. } = self.phase {
-            self.doubtful_at_ms = Some(self.intended_at_ms);
-        }
+    pub(super) fn lose_owner(&mut self, at_ms: u64) {
+        self.doubtful_at_ms = self.doubtful_since_ms(at_ms);
         self.phase = self.phase.after(StepEvent::OwnerLost).unwrap_or(self.phase);
         self.forget_asking();
     }

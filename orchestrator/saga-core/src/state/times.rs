@@ -6,7 +6,10 @@
 //! taken for now: no span ever takes longer than itself from then on.
 
 use super::{Recall, State, StepState};
-use crate::phase::{Pause, StepPhase};
+use crate::{
+    event::Direction,
+    phase::{Pause, StepPhase},
+};
 
 impl State {
     /// Brings back to `now_ms` what lies behind it, in the future of whoever has the saga.
@@ -29,6 +32,18 @@ impl State {
 }
 
 impl StepState {
+    /// From when on an attempt may be under way, where another owner takes the saga at `at_ms` by
+    /// its own clock: that tells nothing of when an attempt left by the clock before.
+    pub(super) fn doubtful_since_ms(&self, at_ms: u64) -> Option<u64> {
+        match self.phase {
+            StepPhase::InFlight { direction: Direction::Forward, .. } => Some(at_ms),
+            StepPhase::InFlight { .. } | StepPhase::Open { direction: Direction::Backward, .. } => {
+                self.doubtful_at_ms
+            }
+            _ => self.doubtful_at_ms.map(|_| at_ms),
+        }
+    }
+
     /// `past` for what has happened, `promised` for what a participant asked to wait for.
     fn map_times(&mut self, past: impl Fn(u64) -> u64, promised: impl Fn(u64) -> u64) {
         self.intended_at_ms = past(self.intended_at_ms);

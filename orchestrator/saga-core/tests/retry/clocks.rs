@@ -3,8 +3,9 @@
 use saga_core::{
     Action,
     Direction::{Backward, Forward},
-    Event, Next, OnTimeout, StepKind, TurnBackReason,
+    Event, Next, OnTimeout, OnUnknown, Outcome, StepKind, TurnBackReason,
     definition::Timer,
+    next::LATE_MS,
 };
 
 use crate::fixture::{FIRST, Saga, busy, call, definition, fault, not_sent, unanswered, unknown};
@@ -104,4 +105,24 @@ fn a_saga_was_accepted_when_its_log_says() {
         saga.state.move_times(5_000);
         assert_eq!(saga.state.accepted_at_ms(), then_ms);
     }
+}
+
+/// Whoever takes the saga over has a clock that is ahead: that makes no attempt older.
+#[test]
+fn an_attempt_is_under_way_for_as_long_by_a_clock_that_is_ahead() {
+    let mut definition = definition();
+    definition.steps[0].on_unknown = OnUnknown::Retry;
+    for jump_ms in JUMPS_MS {
+        let saga = Saga::of(definition.clone()).answered(FIRST, Forward, 1, unknown());
+        let saga = saga.at(jump_ms).owned().answered(FIRST, Forward, 2, done()).turned_back();
+        let quiet_ms = jump_ms + definition.steps[0].timeout_ms + LATE_MS;
+        saga.clone().waits_until(quiet_ms, call(FIRST, Backward, 1));
+        // Once it is being undone, another owner waits for nothing.
+        let undone = saga.at(quiet_ms).out(FIRST, Backward, 1);
+        undone.at(quiet_ms + jump_ms).owned().does(call(FIRST, Backward, 2));
+    }
+}
+
+fn done() -> Outcome {
+    Outcome::Applied { reply: bytes::Bytes::new() }
 }
