@@ -231,7 +231,6 @@ impl From<&event::Started> for wire::Started {
             node: Bytes::copy_from_slice(started.node.0.as_bytes()),
             log_epoch: started.log_epoch,
             after_loss: started.after_loss,
-            doubts_all: started.doubts_all,
             operations: match started.operations {
                 OperationRoot::Saga => None,
                 OperationRoot::Request(root) => {
@@ -261,7 +260,6 @@ impl wire::Started {
             node: NodeId(uuid(&self.node)?),
             log_epoch: self.log_epoch,
             after_loss: self.after_loss,
-            doubts_all: self.doubts_all,
             at_ms,
         })
     }

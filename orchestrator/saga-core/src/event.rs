@@ -128,9 +128,6 @@ pub struct Started {
     /// Whether the log had lost rows not long before: this saga may have been started before,
     /// in rows that are gone, and what was done then has the operation ids of this one.
     pub after_loss: bool,
-    /// Whether that is so of steps whose participants answer no inquiry too. False in rows of
-    /// before.
-    pub doubts_all: bool,
     /// When the saga was accepted.
     pub at_ms: u64,
 }

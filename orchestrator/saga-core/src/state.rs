@@ -17,7 +17,6 @@ mod times;
 mod unseen;
 
 use heard::Heard;
-use recall::Loss;
 pub use recall::Recall;
 use step::step_event;
 pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
@@ -86,8 +85,7 @@ impl State {
             heard: Heard::default(),
         };
         if started.after_loss {
-            let loss = Loss { doubts_all: started.doubts_all, before_start: true };
-            state.steps.iter_mut().for_each(|step| step.lose_rows(loss, started.at_ms));
+            state.steps.iter_mut().for_each(|step| step.lose_rows(false, started.at_ms));
         }
         state
     }
@@ -254,7 +252,7 @@ impl State {
             step.last_open = None;
         }
         step.remember(event, before);
-        if (may_have_begun || step.recall == Recall::Again) && !step.is_unbegun() {
+        if may_have_begun && !step.is_unbegun() {
             step.begin_unseen(event);
         }
         Ok(())

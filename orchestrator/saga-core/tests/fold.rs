@@ -273,7 +273,6 @@ fn started() -> Started {
         node: NodeId(Uuid::nil()),
         log_epoch: 0,
         after_loss: false,
-        doubts_all: false,
         at_ms: 0,
     }
 }

@@ -345,7 +345,6 @@ fn started() -> Started {
         node: NodeId(Uuid::from_u128(1)),
         log_epoch: 0,
         after_loss: false,
-        doubts_all: false,
         at_ms: STARTED_AT_MS,
     }
 }

@@ -167,7 +167,6 @@ fn begun(definition: &CompiledDefinition, core: &Definition) -> State {
         node: NodeId(Uuid::nil()),
         log_epoch: 0,
         after_loss: false,
-        doubts_all: false,
         at_ms: BEGIN_MS,
     };
     State::start(SagaId(Uuid::from_u128(1)), core, &started)

@@ -116,7 +116,6 @@ impl<'s> Stage<'s> {
             node: NodeId(Uuid::nil()),
             log_epoch: 0,
             after_loss: false,
-            doubts_all: false,
             at_ms: BEGIN_MS,
         };
         let saga = SagaId(Uuid::from_u128(1));

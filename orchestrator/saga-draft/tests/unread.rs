@@ -75,7 +75,6 @@ impl<'d> Saga<'d> {
             node: NodeId(Uuid::nil()),
             log_epoch: 0,
             after_loss: false,
-            doubts_all: false,
             at_ms: 1_000,
         };
         let state = State::start(SagaId(Uuid::from_u128(1)), &definition.core, &started);

@@ -38,8 +38,9 @@ fn by_itself(reason: &str) -> Asked {
 }
 
 /// For how long behind a loss a client may start again what was lost, in milliseconds, beside
-/// the time that the log went back by.
-const STARTED_AGAIN_MS: u64 = 15 * 60 * 1_000;
+/// the time that the log went back by: an operator may replay a night's orders in the morning. It
+/// costs a first saga an inquiry where it is refused or cancelled.
+const STARTED_AGAIN_MS: u64 = 24 * 3_600 * 1_000;
 
 fn started_again_until_ms(log: LogIdentity) -> u64 {
     match log.epoch {

@@ -215,7 +215,6 @@ fn first_row(
 ) -> (State, Creation) {
     let now_ms = shared.clock.now_ms();
     let core = &start.definition.core;
-    let lost_lately = shared.continuity.lost_lately(now_ms);
     let started = Started {
         definition: core.name.clone(),
         definition_version: core.version,
@@ -228,8 +227,7 @@ fn first_row(
         ),
         node: shared.node,
         log_epoch: shared.log_mark().epoch,
-        after_loss: lost_lately,
-        doubts_all: lost_lately,
+        after_loss: shared.continuity.lost_lately(now_ms),
         at_ms: now_ms,
     };
     let state = State::start(saga, core, &started);

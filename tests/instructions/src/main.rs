@@ -86,7 +86,6 @@ impl Saga {
             node: NodeId(Uuid::from_u128(3)),
             log_epoch: 0,
             after_loss: false,
-            doubts_all: false,
             at_ms: 1,
         };
         let mut saga = Self { definition, started, rows: Vec::new(), encoded: Vec::new() };

@@ -117,7 +117,6 @@ impl Fold {
             node: node_id(slot),
             log_epoch: epoch_of(has_lost),
             after_loss: has_lost && course.subject.log.tells_of_losses,
-            doubts_all: has_lost && course.subject.log.tells_of_losses,
             at_ms: 0,
         };
         Self::new(State::start(SagaId(Uuid::from_u128(7)), definition, &started), definition)
@@ -183,7 +182,7 @@ fn hash_recall(recall: Recall) -> (u8, Option<Pause>) {
         Recall::Untold { pause, .. } => (3, Some(pause)),
         Recall::Contradicted { .. } => (4, None),
         // Its participants are all asked.
-        Recall::ByHand | Recall::Again => (5, None),
+        Recall::ByHand => (5, None),
     }
 }
 

@@ -78,8 +78,6 @@ pub(super) struct Started {
     pub(super) log_epoch: u64,
     #[prost(bool, tag = "8")]
     pub(super) after_loss: bool,
-    #[prost(bool, tag = "9")]
-    pub(super) doubts_all: bool,
 }
 
 /// What operation ids are derived from. Absent: the saga's id, which is derivation 1.

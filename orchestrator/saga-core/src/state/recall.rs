@@ -25,9 +25,6 @@ pub enum Recall {
     /// Lost rows may have told of a call of its action, and only a person finds out: its
     /// participant is not asked, and it is never called twice.
     ByHand,
-    /// The saga itself may have been started before, in lost rows, and the participant is not
-    /// asked: the first call of its action may be the second.
-    Again,
     /// The participant is being asked about the compensation, by the inquiry of this number.
     Asking { inquiries: u32 },
     /// It was asked about the compensation, and has not told.
@@ -35,15 +32,6 @@ pub enum Recall {
     /// It was asked about the compensation, and no answer of it will ever tell: a person has to
     /// look.
     Contradicted { inquiries: u32 },
-}
-
-/// Which rows were lost, and whom that concerns.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loss {
-    /// Steps whose participants are not asked too. Rows of before did not doubt them.
-    pub(super) doubts_all: bool,
-    /// The saga begins behind the loss. It is most likely a first one.
-    pub(super) before_start: bool,
 }
 
 impl State {
@@ -75,8 +63,7 @@ impl State {
         let goes_back = self.turned_back.is_some();
         // Nothing is called again, on the way back, only to learn whether it was.
         let asked = self.steps.iter_mut().filter(|step| step.is_asked() || !goes_back);
-        let loss = Loss { doubts_all, before_start: false };
-        asked.for_each(|step| step.lose_rows(loss, at_ms));
+        asked.for_each(|step| step.lose_rows(doubts_all, at_ms));
         Ok(())
     }
 
@@ -137,10 +124,10 @@ impl Recall {
 }
 
 impl StepState {
-    pub(super) fn lose_rows(&mut self, loss: Loss, at_ms: u64) {
+    pub(super) fn lose_rows(&mut self, doubts_all: bool, at_ms: u64) {
         let is_at_stake = match self.phase {
             _ if self.is_unbegun() => {
-                self.kind == StepKind::Call && (self.is_asked() || loss.doubts_all)
+                self.kind == StepKind::Call && (self.is_asked() || doubts_all)
             }
             StepPhase::InFlight { direction: Direction::Forward, .. }
             | StepPhase::Open { direction: Direction::Forward, .. }
@@ -153,14 +140,10 @@ impl StepState {
         };
         // Nobody can be asked about an undo of which the log tells nothing.
         let is_told = self.is_asked() || self.is_unbegun();
-        if is_at_stake && is_told && matches!(self.recall, Recall::Whole | Recall::Again) {
-            self.recall = match self.on_unknown {
-                OnUnknown::Resolve => Recall::Due,
-                _ if loss.before_start => Recall::Again,
-                OnUnknown::Park => Recall::ByHand,
-                OnUnknown::Retry | OnUnknown::FinishThenUndo => Recall::Due,
-            };
-            if !self.is_asked() && self.recall != Recall::Again {
+        if is_at_stake && is_told && self.recall == Recall::Whole {
+            let is_left = self.on_unknown == OnUnknown::Park;
+            self.recall = if is_left { Recall::ByHand } else { Recall::Due };
+            if !self.is_asked() {
                 let message = "rows of the log are lost that may have told of a call, and its \
                                participant answers no inquiry";
                 self.trouble(ROWS_LOST, message, at_ms);
@@ -207,7 +190,7 @@ impl StepState {
             Recall::Due => 0,
             // An owner of before asks again, whatever the answer was.
             Recall::Untold { inquiries, .. } | Recall::Contradicted { inquiries } => inquiries,
-            Recall::Whole | Recall::ByHand | Recall::Again | Recall::Asking { .. } => return false,
+            Recall::Whole | Recall::ByHand | Recall::Asking { .. } => return false,
         };
         self.recall = Recall::Asking { inquiries: inquiry };
         inquiry == asked + 1

@@ -135,7 +135,6 @@ impl<'w> Walk<'w> {
             node: NodeId(Uuid::from_u128(2)),
             log_epoch: 0,
             after_loss: false,
-            doubts_all: false,
             at_ms: 0,
         };
         let state = State::start(SAGA, &case.definition, &started);

@@ -77,7 +77,7 @@ pub(crate) fn logs() -> Vec<Log> {
 fn lost_rows_unasked() -> Vec<Event> {
     let Event::Started(first) = started() else { unreachable!("it is the first event") };
     vec![
-        Event::Started(Started { log_epoch: 1, after_loss: true, doubts_all: true, ..first }),
+        Event::Started(Started { log_epoch: 1, after_loss: true, ..first }),
         Event::LogWentBack { log_epoch: 2, doubts_all: true, at_ms: 1_600 },
         intended(RESERVE, Forward, 1),
         answered(RESERVE, Forward, 1, applied(b"reserved")),
@@ -277,7 +277,6 @@ fn started() -> Event {
         node: NodeId(Uuid::from_u128(0xa)),
         log_epoch: 0,
         after_loss: false,
-        doubts_all: false,
         at_ms: 1_000,
     })
 }

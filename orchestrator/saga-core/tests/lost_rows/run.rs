@@ -116,7 +116,7 @@ impl<'d> Run<'d> {
         self.has_lost = true;
         if lost == self.log.len() {
             // All of it. The client asks again.
-            let again = Started { after_loss: true, doubts_all: true, ..started(self.definition) };
+            let again = Started { after_loss: true, ..started(self.definition) };
             self.state = State::start(SagaId(Uuid::nil()), self.definition, &again);
             self.log = vec![Event::Started(again)];
             return Ok(());
@@ -310,7 +310,6 @@ fn started(definition: &Definition) -> Started {
         node: node(),
         log_epoch: 1,
         after_loss: false,
-        doubts_all: false,
         at_ms: 0,
     }
 }

@@ -80,7 +80,6 @@ impl Saga {
             node: NodeId(Uuid::nil()),
             log_epoch: 0,
             after_loss: false,
-            doubts_all: false,
             at_ms,
         };
         let state = State::start(SagaId(Uuid::from_u128(number)), &definition, &started);

@@ -228,7 +228,6 @@ fn behind_a_loss(definition: &Definition) -> Started {
         node: saga_core::NodeId(uuid::Uuid::nil()),
         log_epoch: 2,
         after_loss: true,
-        doubts_all: true,
         at_ms: 0,
     }
 }

@@ -74,17 +74,17 @@ fn what_may_have_been_called_and_is_never_called_twice_waits_for_a_person() {
     back.does(Action::TurnBack { reason: TurnBackReason::Cancelled });
 }
 
-/// A saga that begins behind a loss is most likely a first one: what it has not begun is not
-/// taken for begun, and a refusal of its first call may be that of a second.
+/// It is most likely a first one: a refusal of its first call is not taken for that of a second.
 #[test]
-fn of_a_start_behind_a_loss_only_the_first_calls_are_in_doubt() {
+fn of_a_start_behind_a_loss_nothing_is_doubted_that_nobody_can_be_asked_about() {
     for on_unknown in [OnUnknown::Retry, OnUnknown::Park, OnUnknown::FinishThenUndo] {
         let saga = started_behind_a_loss(unasked(on_unknown));
         assert_eq!(stuck(&saga.definition, &saga.state), None);
         saga.does(call(FIRST, Forward, 1));
         let cancelled = saga.clone().cancelled();
-        assert_eq!(cancel_effect(&cancelled.definition, &cancelled.state), CancelEffect::TurnsBack);
+        let effect = cancel_effect(&cancelled.definition, &cancelled.state);
+        assert_eq!(effect, CancelEffect::TurnsBack, "{on_unknown:?}");
         let refused = saga.answered(FIRST, Forward, 1, refused());
-        assert!(refused.state.may_stand(FIRST), "{on_unknown:?}");
+        assert!(!refused.state.may_stand(FIRST), "{on_unknown:?}");
     }
 }

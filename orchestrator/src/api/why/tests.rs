@@ -102,7 +102,6 @@ fn snapshot(definition: &Arc<CompiledDefinition>, events: &[Event]) -> Snapshot 
         node: NodeId(Uuid::nil()),
         log_epoch: 0,
         after_loss: false,
-        doubts_all: false,
         at_ms: 0,
     };
     let saga = SagaId(Uuid::from_u128(1));
