@@ -2,7 +2,7 @@
 
 use super::{Recall, State, StepState};
 use crate::{
-    definition::{OnUnknown, StepIndex, StepKind},
+    definition::{OnUnknown, StepIndex, StepKind, StepSet},
     event::Direction,
     phase::StepPhase,
 };
@@ -27,23 +27,22 @@ impl State {
 
     /// Whether all that this step waits for may be over, and no way back was taken before it.
     fn may_be_over_unseen(&self, step: &StepState) -> bool {
-        let may_have_passed = !step.pivot || !self.has_surely_not_passed_pivot();
-        may_have_passed && step.after.iter().all(|before| self.may_be_past(before))
-    }
-
-    fn may_be_past(&self, index: StepIndex) -> bool {
-        let step = self.step(index);
-        match step.phase {
-            StepPhase::Rejected | StepPhase::Fenced => false,
-            // Open without a doubt: a person has made sure since.
-            StepPhase::Open { direction: Direction::Forward, tries, .. } => tries.in_doubt,
-            _ if !step.is_unbegun() && !matches!(step.phase, StepPhase::Waiting { .. }) => true,
-            _ if step.kind == StepKind::Call && step.recall == Recall::Whole => {
-                // Surely not called. A condition may have let the saga pass.
-                step.conditional && self.may_be_over_unseen(step)
-            }
-            _ => self.may_be_over_unseen(step),
+        let may_have_passed = |step: &StepState| !step.pivot || !self.has_surely_not_passed_pivot();
+        let (mut before, mut seen) = (step.after, StepSet::EMPTY);
+        if !may_have_passed(step) {
+            return false;
         }
+        while let Some(index) = before.iter().find(|it| !seen.contains(*it)) {
+            seen = seen.with(index);
+            let step = self.step(index);
+            match is_past(step) {
+                Some(true) => {}
+                Some(false) => return false,
+                None if may_have_passed(step) => before = before.union(step.after),
+                None => return false,
+            }
+        }
+        true
     }
 
     /// A saga that goes back, or did so in lost rows, has made sure of that.
@@ -55,6 +54,23 @@ impl State {
     #[must_use]
     pub fn has_no_witness(&self, index: StepIndex) -> bool {
         !self.step(index).is_asked() && self.may_have_begun_unseen(index)
+    }
+}
+
+/// Whether the saga has surely, or surely not, passed this step in lost rows. `None`: it may have
+/// if it has passed what the step waits for.
+fn is_past(step: &StepState) -> Option<bool> {
+    match step.phase {
+        StepPhase::Rejected | StepPhase::Fenced => Some(false),
+        // Open without a doubt: a person has made sure since.
+        StepPhase::Open { direction: Direction::Forward, tries, .. } => Some(tries.in_doubt),
+        StepPhase::Waiting { .. } => None,
+        _ if !step.is_unbegun() => Some(true),
+        // Surely not called; a condition may have let the saga pass.
+        _ if step.kind == StepKind::Call && step.recall == Recall::Whole && !step.conditional => {
+            Some(false)
+        }
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use saga_core::{
     Action, CancelEffect,
     Direction::{Backward, Forward},
-    Ending, Event, Next, OnUnknown, OperatorAct, Resolution, Settled, StepIndex, StepPhase,
+    Ending, Event, Next, OnUnknown, OperatorAct, Resolution, Settled, Step, StepIndex, StepPhase,
     TurnBackReason, cancel_effect,
     explain::{StepView, step_view},
     next::LATE_MS,
@@ -11,7 +11,7 @@ use saga_core::{
 };
 
 use crate::{
-    fixture::{FIRST, PIVOT, Saga, call, not_sent},
+    fixture::{FIRST, PIVOT, Saga, call, not_sent, rejected},
     losses::{applied, lost, refused, started_behind_a_loss, two_and_a_pivot, unasked},
 };
 
@@ -87,4 +87,20 @@ fn of_a_start_behind_a_loss_nothing_is_doubted_that_nobody_can_be_asked_about() 
         let refused = saga.answered(FIRST, Forward, 1, refused());
         assert!(!refused.state.may_stand(FIRST), "{on_unknown:?}");
     }
+}
+
+/// Steps in pairs, each of which waits for both before it: as many ways as 2 to the power of 31.
+#[test]
+fn what_may_have_begun_is_found_out_in_a_moment() {
+    let mut definition = unasked(OnUnknown::Retry);
+    let step = definition.steps[0].clone();
+    let before = |at: u8| (at & !1).checked_sub(2).map(|first| [first, first + 1]);
+    let after = |at| before(at).into_iter().flatten().map(StepIndex).collect();
+    let of = |at: u8| Step { name: format!("step{at}"), after: after(at), ..step.clone() };
+    definition.steps = (0..64).map(of).collect();
+    let last = StepIndex(63);
+    let saga = lost(Saga::of(definition));
+    assert!(saga.state.may_have_begun_unseen(last));
+    let refused = saga.answered(FIRST, Forward, 1, rejected());
+    assert!(!refused.state.may_have_begun_unseen(last));
 }
