@@ -6,15 +6,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 5] = [
     "saga/v1/access.proto",
     "saga/v1/saga.proto",
     "saga/v1/definition.proto",
     "saga/v1/operator.proto",
     "saga/participant/v1/participant.proto",
-    "shop/inventory/v1/inventory.proto",
-    "shop/order/v1/order.proto",
-    "shop/payment/v1/payment.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,7 +1,7 @@
 //! The RPCs. What they do is said in the contract and done by the request messages.
 
 use saga_participant::{Lane, Participant};
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
     GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, QuoteRequest,
     QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse,

@@ -4,7 +4,7 @@ use saga_participant::{
     OperationError, Query, Sql, Tx,
     audit::{Rule, violations},
 };
-use saga_proto::shop::inventory::v1::{AuditRequest, AuditResponse};
+use shop_proto::inventory::v1::{AuditRequest, AuditResponse};
 
 use crate::Inventory;
 

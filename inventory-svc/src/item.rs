@@ -6,7 +6,7 @@ use saga_participant::{
     Arg, Database, Operation, OperationError, OperationMeta, Query, Refusal, RefusalCode, Row, Sql,
     Tx, fields,
 };
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     GetStockRequest, GetStockResponse, ItemStatus, PutItemRequest, PutItemResponse, Stock,
 };
 use uuid::Uuid;

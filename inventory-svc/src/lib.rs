@@ -16,7 +16,7 @@ use saga_participant::{
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
-use saga_proto::shop::inventory::v1::inventory_service_server::InventoryServiceServer;
+use shop_proto::inventory::v1::inventory_service_server::InventoryServiceServer;
 use tonic::service::Routes;
 
 pub mod api;
@@ -106,6 +106,7 @@ impl Service for Inventory {
     const ENV_PREFIX: &'static str = "AMENDS_INVENTORY_";
     const LISTEN_DEFAULT: &'static str = "127.0.0.1:7411";
     const SCHEMA: Schema = SCHEMA;
+    const DESCRIPTORS: &'static [u8] = shop_proto::FILE_DESCRIPTOR_SET;
     type Config = Config;
 
     async fn app(database: Database, config: Config) -> anyhow::Result<App> {

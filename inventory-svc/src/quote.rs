@@ -1,7 +1,7 @@
 //! `Quote`: what lines cost now. Holds nothing; asked again, it answers the same.
 
 use saga_participant::{Operation, OperationError, OperationMeta, Tx};
-use saga_proto::shop::inventory::v1::{QuoteRequest, QuoteResponse};
+use shop_proto::inventory::v1::{QuoteRequest, QuoteResponse};
 
 use crate::{
     Inventory,

@@ -7,7 +7,7 @@ use saga_participant::{
     Arg, BatchOperation, Member, OperationError, OperationMeta, Patience, ServiceOperation, Sql,
     Tx, fields,
 };
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     DecreaseRequest, DecreaseResponse, Line, ReserveRequest, ReserveResponse,
 };
 use uuid::Uuid;

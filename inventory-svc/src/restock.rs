@@ -6,7 +6,7 @@ use saga_participant::{
     OperationError, OperationMeta, Patience, Refusal, RefusalCode, ServiceOperation, Tx, fields,
     operation::parse_op_id,
 };
-use saga_proto::shop::inventory::v1::{Line, RestockRequest, RestockResponse, restock_request};
+use shop_proto::inventory::v1::{Line, RestockRequest, RestockResponse, restock_request};
 use uuid::Uuid;
 
 use crate::{

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use saga_participant::{
     OperationError, OperationMeta, Patience, Refusal, RefusalCode, ServiceOperation, Tx, fields,
 };
-use saga_proto::shop::inventory::v1::{SetStockRequest, SetStockResponse};
+use shop_proto::inventory::v1::{SetStockRequest, SetStockResponse};
 
 use crate::{
     Inventory,

@@ -4,9 +4,7 @@ use saga_participant::{
     OperationError, OperationMeta, Patience, Refusal, RefusalCode, ServiceOperation, Tx,
     operation::parse_op_id,
 };
-use saga_proto::shop::inventory::v1::{
-    CommitRequest, CommitResponse, ReleaseRequest, ReleaseResponse,
-};
+use shop_proto::inventory::v1::{CommitRequest, CommitResponse, ReleaseRequest, ReleaseResponse};
 use uuid::Uuid;
 
 use crate::{

@@ -183,7 +183,7 @@ impl Orchestrator {
         let Self { engine, listener, listener_operator, gate, ops, ops_port, grace } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         engine.shared.tasks.spawn(report_readiness(engine.clone(), reporter.clone(), ops.clone()));
-        let requests = Requests::of(saga_proto::FILE_DESCRIPTOR_SET, &SERVICES);
+        let requests = Requests::of(&[saga_proto::FILE_DESCRIPTOR_SET], &SERVICES);
         let until_told = async {
             shutdown.await;
             tracing::info!("stopping");

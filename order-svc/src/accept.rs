@@ -6,7 +6,7 @@ use saga_participant::{
     Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Tx, fields,
     operation::parse_op_id,
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     AcceptOrderRequest, AcceptOrderResponse, OrderLine, PaymentInput, Settling,
     WithdrawOrderRequest, WithdrawOrderResponse,
 };

@@ -1,7 +1,7 @@
 //! The RPCs. What they do is said in the contract and done by the request messages.
 
 use saga_participant::Participant;
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     AcceptOrderRequest, AcceptOrderResponse, AuditRequest, AuditResponse, CancelLineRequest,
     CancelLineResponse, CreatePendingRequest, CreatePendingResponse, FinishCancelLineRequest,
     FinishCancelLineResponse, GetCouponRequest, GetCouponResponse, GetOrderRequest,

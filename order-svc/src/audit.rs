@@ -5,7 +5,7 @@ use saga_participant::{
     OperationError, Query, Tx,
     audit::{Rule, violations},
 };
-use saga_proto::shop::order::v1::{AuditRequest, AuditResponse, CurrencyBalance};
+use shop_proto::order::v1::{AuditRequest, AuditResponse, CurrencyBalance};
 
 use crate::Orders;
 

@@ -7,7 +7,7 @@ use saga_participant::{
     Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Tx, fields,
     operation::parse_op_id,
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     CancelLineRequest, CancelLineResponse, DeliveryState, FinishCancelLineRequest,
     FinishCancelLineResponse, LineState, OrderStatus, RestoreLineRequest, RestoreLineResponse,
 };

@@ -1,7 +1,7 @@
 //! Deliveries: one for each time that an order is prepared for it, at most one under way.
 
 use saga_participant::{Arg, Tx};
-use saga_proto::shop::order::v1::DeliveryState;
+use shop_proto::order::v1::DeliveryState;
 
 const STATE_PREFIX: &str = "DELIVERY_STATE_";
 

@@ -5,7 +5,7 @@
 //! the request: what was legal then is legal again, and nothing else.
 
 use saga_participant::{Arg, OperationError, OperationMeta, Refusal, RefusalCode, Tx};
-use saga_proto::shop::order::v1::OrderStatus;
+use shop_proto::order::v1::OrderStatus;
 use uuid::Uuid;
 
 const ENUM_PREFIX: &str = "ORDER_STATUS_";

@@ -14,8 +14,8 @@ use saga_participant::{
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
-use saga_proto::shop::order::v1::order_service_server::OrderServiceServer;
 use serde::Deserialize;
+use shop_proto::order::v1::order_service_server::OrderServiceServer;
 use tonic::service::Routes;
 
 mod accept;
@@ -126,6 +126,7 @@ impl Service for Orders {
     const ENV_PREFIX: &'static str = "AMENDS_ORDER_";
     const LISTEN_DEFAULT: &'static str = "127.0.0.1:7413";
     const SCHEMA: Schema = SCHEMA;
+    const DESCRIPTORS: &'static [u8] = shop_proto::FILE_DESCRIPTOR_SET;
     type Config = Config;
 
     async fn app(database: Database, _: Config) -> anyhow::Result<App> {

@@ -1,7 +1,7 @@
 //! The lines of an order.
 
 use saga_participant::{Arg, Row, Sql, Tx};
-use saga_proto::shop::order::v1::{ActiveLine, LineState, OrderLine};
+use shop_proto::order::v1::{ActiveLine, LineState, OrderLine};
 use uuid::Uuid;
 
 const STATE_PREFIX: &str = "LINE_STATE_";

@@ -1,7 +1,7 @@
 //! The row of an order, and who may change what stands behind it at the same time.
 
 use saga_participant::{Arg, OperationError, Refusal, RefusalCode, Sql, Tx, fields};
-use saga_proto::shop::order::v1::Settling;
+use shop_proto::order::v1::Settling;
 
 /// How an order is held until the end of a transaction. SQLite has one writer in any case.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use saga_participant::{
     Arg, Operation, OperationError, OperationMeta, Refusal, RefusalCode, Tx, fields,
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     CreatePendingRequest, CreatePendingResponse, InsertOrderRequest, InsertOrderResponse,
     OrderLine, OrderStatus,
 };

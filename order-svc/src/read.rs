@@ -1,7 +1,7 @@
 //! `GetOrder` and `ListHistory`.
 
 use saga_participant::{Arg, OperationError, Query, Row, Tx, service::timestamp};
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     GetOrderRequest, GetOrderResponse, ListHistoryRequest, ListHistoryResponse, StatusChange,
 };
 

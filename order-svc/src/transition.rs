@@ -4,7 +4,7 @@ use saga_participant::{
     Operation, OperationError, OperationMeta, Refusal, RefusalCode, Tx, fields,
     operation::parse_op_id,
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     DeliveryState, LineState, OrderStatus, Settling, TransitionRequest, TransitionResponse,
 };
 use uuid::Uuid;

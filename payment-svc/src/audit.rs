@@ -7,7 +7,7 @@ use saga_participant::{
     OperationError, Query, Tx,
     audit::{Rule, violations},
 };
-use saga_proto::shop::payment::v1::{AuditRequest, AuditResponse, CurrencyBalance};
+use shop_proto::payment::v1::{AuditRequest, AuditResponse, CurrencyBalance};
 
 use crate::Payments;
 

@@ -8,7 +8,7 @@ use saga_participant::{
     Intent, OperationError, OperationMeta, ProviderOperation, Refusal, Settled, Tx, Verdict,
     fields, operation::parse_op_id,
 };
-use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, cancel_request};
+use shop_proto::payment::v1::{CancelRequest, CancelResponse, cancel_request};
 use uuid::Uuid;
 
 use crate::{

@@ -4,7 +4,7 @@
 
 use prost_types::Timestamp;
 use saga_participant::{OperationError, OperationMeta, Refusal, Settled, Tx, fields};
-use saga_proto::shop::payment::v1::{ConfirmRequest, VerifyRequest};
+use shop_proto::payment::v1::{ConfirmRequest, VerifyRequest};
 use uuid::Uuid;
 
 use crate::{

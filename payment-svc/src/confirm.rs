@@ -3,7 +3,7 @@
 use saga_participant::{
     Intent, OperationError, OperationMeta, ProviderOperation, Settled, Tx, Verdict,
 };
-use saga_proto::shop::payment::v1::{ConfirmRequest, ConfirmResponse};
+use shop_proto::payment::v1::{ConfirmRequest, ConfirmResponse};
 
 use crate::{
     Payments,

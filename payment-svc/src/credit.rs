@@ -4,7 +4,7 @@
 //! counts, and a grant that comes after the revocation does nothing.
 
 use saga_participant::{Operation, OperationError, OperationMeta, Query, Tx};
-use saga_proto::shop::payment::v1::{
+use shop_proto::payment::v1::{
     GetCreditRequest, GetCreditResponse, GrantCreditRequest, GrantCreditResponse,
     RevokeCreditRequest, RevokeCreditResponse,
 };

@@ -1,7 +1,7 @@
 //! Prepare: order and amount are fixed before the buyer pays (S4-1).
 
 use saga_participant::{Operation, OperationError, OperationMeta, Tx};
-use saga_proto::shop::payment::v1::{PrepareRequest, PrepareResponse};
+use shop_proto::payment::v1::{PrepareRequest, PrepareResponse};
 use uuid::Uuid;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! GetPayment: what we know of a payment.
 
 use saga_participant::{OperationError, Query, Tx};
-use saga_proto::shop::payment::v1::{
+use shop_proto::payment::v1::{
     GetPaymentRequest, GetPaymentResponse, PaymentStatus, get_payment_request,
 };
 

@@ -8,14 +8,14 @@ use saga_participant::{
     schema::{self, SchemaError},
     serve::{App, MESSAGE_BYTES_MAX, Service},
 };
-use saga_proto::shop::payment::v1::{
+use serde::Deserialize;
+use shop_proto::payment::v1::{
     AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest, ConfirmResponse,
     GetCreditRequest, GetCreditResponse, GetPaymentRequest, GetPaymentResponse, GrantCreditRequest,
     GrantCreditResponse, PrepareRequest, PrepareResponse, RevokeCreditRequest,
     RevokeCreditResponse, VerifyRequest, VerifyResponse,
     payment_service_server::{self, PaymentServiceServer},
 };
-use serde::Deserialize;
 use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
@@ -145,6 +145,7 @@ impl Service for PaymentService {
     const ENV_PREFIX: &'static str = "AMENDS_PAYMENT_";
     const LISTEN_DEFAULT: &'static str = "127.0.0.1:7412";
     const SCHEMA: Schema = SCHEMA;
+    const DESCRIPTORS: &'static [u8] = shop_proto::FILE_DESCRIPTOR_SET;
     type Config = PaymentConfig;
 
     async fn app(database: Database, config: PaymentConfig) -> anyhow::Result<App> {

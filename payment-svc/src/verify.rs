@@ -3,7 +3,7 @@
 use saga_participant::{
     Intent, OperationError, OperationMeta, ProviderOperation, Refusal, Settled, Tx, Verdict,
 };
-use saga_proto::shop::payment::v1::{VerifyRequest, VerifyResponse};
+use shop_proto::payment::v1::{VerifyRequest, VerifyResponse};
 
 use crate::{
     Payments,

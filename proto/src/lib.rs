@@ -1,6 +1,6 @@
-//! The contracts of the engine (`saga.v1`, `saga.participant.v1`) and of the shop
-//! (`shop.*.v1`), and the code that is generated from them. The `.proto` files beside
-//! this crate are the source; nothing here is written by hand but this page.
+//! The contracts of the engine (`saga.v1`, `saga.participant.v1`), and the code that is
+//! generated from them. The `.proto` files beside this crate are the source; nothing here is
+//! written by hand but this page.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 
@@ -19,31 +19,6 @@ pub mod saga {
         /// What every participant serves.
         pub mod v1 {
             tonic::include_proto!("saga.participant.v1");
-        }
-    }
-}
-
-/// The shop.
-pub mod shop {
-    /// Stock.
-    pub mod inventory {
-        /// Version 1.
-        pub mod v1 {
-            tonic::include_proto!("shop.inventory.v1");
-        }
-    }
-    /// Orders.
-    pub mod order {
-        /// Version 1.
-        pub mod v1 {
-            tonic::include_proto!("shop.order.v1");
-        }
-    }
-    /// Payments.
-    pub mod payment {
-        /// Version 1.
-        pub mod v1 {
-            tonic::include_proto!("shop.payment.v1");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use payment_svc::simulator::{OrderLedger, Simulator, SimulatorConfig};
 use saga_demo::audit::{Agreed, Audit, Integrity, audit};
-use saga_proto::shop::{
+use shop_proto::{
     inventory::v1::{
         self as inventory, GetStockRequest, Stock, inventory_service_client::InventoryServiceClient,
     },

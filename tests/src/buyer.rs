@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use prost::Message as _;
 use prost_types::Any;
-use saga_proto::{
-    saga::v1::{
-        ListEventsRequest, Saga, SagaEvent, SagaName, SagaState, StartSagaRequest,
-        StartSagaResponse, WaitSagaRequest, saga_name::Name,
-        saga_service_client::SagaServiceClient, start_saga_request::Input,
-    },
-    shop::order::v1::PlaceOrderInput,
+use saga_proto::saga::v1::{
+    ListEventsRequest, Saga, SagaEvent, SagaName, SagaState, StartSagaRequest, StartSagaResponse,
+    WaitSagaRequest, saga_name::Name, saga_service_client::SagaServiceClient,
+    start_saga_request::Input,
 };
 use serde_json::{Value, json};
+use shop_proto::order::v1::PlaceOrderInput;
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt as _;
 

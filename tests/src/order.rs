@@ -2,10 +2,8 @@
 
 use prost::Message as _;
 use prost_types::Any;
-use saga_proto::{
-    saga::v1::{StartSagaRequest, start_saga_request::Input},
-    shop::order::v1::{OrderLine, PaymentInput, PlaceOrderInput},
-};
+use saga_proto::saga::v1::{StartSagaRequest, start_saga_request::Input};
+use shop_proto::order::v1::{OrderLine, PaymentInput, PlaceOrderInput};
 
 /// Currency of everything.
 pub const CURRENCY: &str = "GBP";

@@ -21,8 +21,15 @@ const PYTHON: &str = "AMENDS_TEST_PYTHON";
 const RUN_ID: &str = "NEXTEST_RUN_ID";
 
 /// The packages whose programs the tests run.
-const PACKAGES: [&str; 6] =
-    ["orchestrator", "sagactl", "inventory-svc", "order-svc", "payment-svc", "saga-demo"];
+const PACKAGES: [&str; 7] = [
+    "orchestrator",
+    "sagactl",
+    "inventory-svc",
+    "order-svc",
+    "payment-svc",
+    "saga-demo",
+    "shipping",
+];
 
 /// Where the programs are, newly built.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {

@@ -1,13 +1,11 @@
 //! Sagas of every kind, and what they came to.
 
-use saga_proto::{
-    saga::v1::{
-        Saga, SagaState, SignalSagaRequest, SignalSagaResponse, StartSagaRequest,
-        StartSagaResponse, StepState, signal_saga_request::Payload, start_saga_request::Input,
-    },
-    shop::order::v1::{CreatePendingRequest, order_service_client::OrderServiceClient},
+use saga_proto::saga::v1::{
+    Saga, SagaState, SignalSagaRequest, SignalSagaResponse, StartSagaRequest, StartSagaResponse,
+    StepState, signal_saga_request::Payload, start_saga_request::Input,
 };
 use serde_json::Value;
+use shop_proto::order::v1::{CreatePendingRequest, order_service_client::OrderServiceClient};
 use tonic::Status;
 
 use crate::{

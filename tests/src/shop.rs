@@ -7,7 +7,7 @@ use saga_demo::{
     books::{Books, Earlier},
     definition,
 };
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     ItemStatus, PutItemRequest, inventory_service_client::InventoryServiceClient,
 };
 use tempfile::TempDir;

@@ -8,10 +8,8 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt as _, stream};
-use saga_proto::{
-    saga::v1::saga_service_client::SagaServiceClient,
-    shop::order::v1::{CancelOrderInput, CancelOrderItemInput},
-};
+use saga_proto::saga::v1::saga_service_client::SagaServiceClient;
+use shop_proto::order::v1::{CancelOrderInput, CancelOrderItemInput};
 use tonic::transport::Channel;
 
 use crate::{

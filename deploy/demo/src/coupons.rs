@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use saga_proto::shop::order::v1::{Coupon, CouponKind};
+use shop_proto::order::v1::{Coupon, CouponKind};
 
 use crate::{
     catalogue::{CURRENCY, Catalogue},

@@ -5,13 +5,10 @@ use anyhow::Context as _;
 use payment_svc::simulator::{FaultScript, Session, Simulator, Stage};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use saga_proto::{
-    FILE_DESCRIPTOR_SET,
-    shop::order::v1::{
-        CancelOrderInput, CancelOrderItemInput, CancelPendingOrderInput, ItemQuantity,
-        PlaceOrderInput, PlacePendingOrderInput, PrepareDeliveryInput, RefundInput, RestockInput,
-        SetStockInput,
-    },
+use shop_proto::FILE_DESCRIPTOR_SET;
+use shop_proto::order::v1::{
+    CancelOrderInput, CancelOrderItemInput, CancelPendingOrderInput, ItemQuantity, PlaceOrderInput,
+    PlacePendingOrderInput, PrepareDeliveryInput, RefundInput, RestockInput, SetStockInput,
 };
 
 use crate::{

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use payment_svc::simulator::{Session, Simulator, Stage};
-use saga_proto::{
-    saga::v1::saga_service_client::SagaServiceClient,
-    shop::order::v1::{OrderLine, PaymentInput, PlaceOrderInput},
-};
+use saga_proto::saga::v1::saga_service_client::SagaServiceClient;
+use shop_proto::order::v1::{OrderLine, PaymentInput, PlaceOrderInput};
 use tonic::transport::Channel;
 
 use crate::{

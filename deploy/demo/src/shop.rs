@@ -224,6 +224,7 @@ impl Running {
             (Server::bind(address, limits, Wire::Loopback)?, None)
         };
 
+        let server = server.describing(S::DESCRIPTORS);
         let mut app = S::app(database, config).await?;
         let weather = Arc::new(Weather {
             faults: self.faults,

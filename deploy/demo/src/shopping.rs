@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use saga_proto::shop::order::v1::Coupon;
+use shop_proto::order::v1::Coupon;
 
 use crate::{
     Options,

@@ -4,7 +4,7 @@
 //! with the catalogue's, so that nobody pays another price than he expects.
 
 use saga_participant::{OperationError, Refusal, RefusalCode, fields};
-use saga_proto::shop::inventory::v1::{Line, PricedLine};
+use shop_proto::inventory::v1::{Line, PricedLine};
 
 use super::{LINES_MAX, merge, offer::Offers};
 use crate::{

@@ -8,7 +8,7 @@ use std::{
 use futures::future::join_all;
 use inventory_svc::{Config, StockConfig, Strategy};
 use saga_participant::testkit::{Scratch, new_op_id, with_op_id};
-use saga_proto::shop::inventory::v1::SetStockRequest;
+use shop_proto::inventory::v1::SetStockRequest;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -133,8 +133,8 @@ async fn s1_13_s1_14_setting_and_cancelling_are_tried_three_times_postgres() {
     assert!(Duration::from_millis(600) <= begun.elapsed());
 
     let mut client = shop.client();
-    let sold = saga_proto::shop::inventory::v1::restock_request::Sale::ReserveOpId;
-    let request = saga_proto::shop::inventory::v1::RestockRequest {
+    let sold = shop_proto::inventory::v1::restock_request::Sale::ReserveOpId;
+    let request = shop_proto::inventory::v1::RestockRequest {
         sale: Some(sold(sale.to_string())),
         lines: lines(&[("A", 1)]),
         at_most: false,

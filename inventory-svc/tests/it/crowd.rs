@@ -11,9 +11,7 @@ use saga_participant::{
     Limits,
     testkit::{self, new_op_id, reason_of, with_op_id},
 };
-use saga_proto::shop::inventory::v1::{
-    CommitRequest, inventory_service_client::InventoryServiceClient,
-};
+use shop_proto::inventory::v1::{CommitRequest, inventory_service_client::InventoryServiceClient};
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt as _;
 

@@ -6,13 +6,11 @@ use saga_participant::{
     Sql,
     testkit::{new_op_id, reason_of, resolve, with_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{
-        ListEffectsRequest, ResolveMode, participant_service_client::ParticipantServiceClient,
-        resolve_response::Resolution,
-    },
-    shop::inventory::v1::{AuditRequest, GetStockRequest},
+use saga_proto::saga::participant::v1::{
+    ListEffectsRequest, ResolveMode, participant_service_client::ParticipantServiceClient,
+    resolve_response::Resolution,
 };
+use shop_proto::inventory::v1::{AuditRequest, GetStockRequest};
 use tonic::Code;
 
 use crate::shop::{Ground, Shop, is, on_every_ground, reserve};

@@ -4,7 +4,7 @@ use saga_participant::{
     OperationError, on_both_databases,
     testkit::{Scratch, new_op_id, reason_of, with_op_id},
 };
-use saga_proto::shop::inventory::v1::{GetStockRequest, ItemStatus, PutItemRequest, Stock};
+use shop_proto::inventory::v1::{GetStockRequest, ItemStatus, PutItemRequest, Stock};
 use tonic::{Code, Status};
 
 use crate::shop::{Shop, seed_item};

@@ -2,7 +2,7 @@
 
 use futures::future::{join, join_all};
 use saga_participant::testkit::{new_op_id, with_op_id};
-use saga_proto::shop::inventory::v1::SetStockRequest;
+use shop_proto::inventory::v1::SetStockRequest;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 

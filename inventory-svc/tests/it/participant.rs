@@ -5,11 +5,9 @@ use std::sync::Arc;
 use saga_participant::testkit::{
     Answer, Body, Subject, answer, certify, certify_action, resolve, with_op_id,
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::inventory::v1::{
-        DecreaseRequest, ReleaseRequest, RestockRequest, SetStockRequest, restock_request::Sale,
-    },
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::inventory::v1::{
+    DecreaseRequest, ReleaseRequest, RestockRequest, SetStockRequest, restock_request::Sale,
 };
 use tonic::{Status, async_trait};
 use uuid::Uuid;

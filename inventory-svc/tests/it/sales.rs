@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use saga_participant::testkit::{new_op_id, reason_of, with_op_id};
-use saga_proto::shop::inventory::v1::{RestockRequest, restock_request::Sale};
+use shop_proto::inventory::v1::{RestockRequest, restock_request::Sale};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;

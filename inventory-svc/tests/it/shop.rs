@@ -8,7 +8,7 @@ use saga_participant::{
     serve::{Server, ServerLimits, Wire},
     testkit::{self, Scratch, new_op_id, reason_of, with_op_id},
 };
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, DecreaseRequest, DecreaseResponse, GetStockRequest,
     Line, ReleaseRequest, ReserveRequest, ReserveResponse, RestockRequest, RestockResponse,
     SetStockRequest, SetStockResponse, Stock, inventory_service_client::InventoryServiceClient,
@@ -143,6 +143,7 @@ impl Shop {
         inventory_svc::seed(&database, items).await.unwrap();
         let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
         let server = Server::bind(listen, ServerLimits::default(), Wire::Loopback).unwrap();
+        let server = server.describing(shop_proto::FILE_DESCRIPTOR_SET);
         let address = server.local_addr();
         let app = inventory_svc::app(database.clone(), Config { stock });
         tokio::spawn(server.run(app, std::future::pending()));

@@ -5,7 +5,7 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     DecreaseRequest, ItemStatus, Line, PricedLine, QuoteRequest, ReserveRequest,
 };
 use tonic::Code;

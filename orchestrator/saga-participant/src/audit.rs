@@ -17,7 +17,7 @@ pub struct Rule {
 impl Rule {
     /// A rule whose statement reads the same in both databases.
     pub const fn new(text: &'static str, noun: &'static str, sql: &'static str) -> Self {
-        Self { text, noun, sql: Sql { postgres: sql, sqlite: sql } }
+        Self { text, noun, sql: Sql::same(sql) }
     }
 }
 

@@ -37,6 +37,12 @@ mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
+// What the kit's own interface shows, in its versions.
+pub use prost;
+pub use sqlx;
+pub use tonic;
+pub use uuid;
+
 pub use database::{Arg, Database, Limits, Row, Sql, Tx};
 pub use error::{OperationError, Overload, Refusal, RefusalCode};
 pub use lane::{BatchOperation, Lane, LaneLimits, Member};

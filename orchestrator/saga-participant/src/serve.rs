@@ -27,6 +27,8 @@ pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// The domain of the reasons with which calls are refused in front of a service.
 const DOMAIN: &str = "saga.participant.v1";
 
+const HEALTH: &str = "grpc.health.v1.Health";
+
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 /// Why a server cannot serve.
@@ -78,6 +80,7 @@ pub struct Server {
     wire: Wire,
     engines: Engines,
     ops: Option<Ops>,
+    descriptors: &'static [u8],
 }
 
 impl Server {
@@ -100,13 +103,20 @@ impl Server {
         let local_addr =
             listener.local_addr().map_err(|source| ServeError::Listen { listen, source })?;
         let engines = Engines::new(&[], DOMAIN);
-        Ok(Self { listener, local_addr, limits, wire, engines, ops: None })
+        Ok(Self { listener, local_addr, limits, wire, engines, ops: None, descriptors: &[] })
     }
 
     /// Tells `ops` whether it is ready.
     #[must_use]
     pub fn with_ops(self, ops: Ops) -> Self {
         Self { ops: Some(ops), ..self }
+    }
+
+    /// Shows the service's own contracts by reflection, beside that of participants: an encoded
+    /// `FileDescriptorSet` with all that they import. Definitions are checked against them.
+    #[must_use]
+    pub fn describing(self, descriptors: &'static [u8]) -> Self {
+        Self { descriptors, ..self }
     }
 
     /// From now on only these identities are believed what they say of operations, and may ask
@@ -133,11 +143,14 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let App { routes, service_names, database } = app;
+        let own = self.descriptors;
         let (health, health_server) = tonic_health::server::health_reporter();
         let routes = routes
             .add_service(health_server)
-            .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
-            .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?);
+            .add_service(reflection(own, service_names).build_v1().map_err(ServeError::Reflection)?)
+            .add_service(
+                reflection(own, service_names).build_v1alpha().map_err(ServeError::Reflection)?,
+            );
 
         let stop = CancellationToken::new();
         let ops = self.ops.clone();
@@ -147,7 +160,7 @@ impl Server {
         let (stopped, draining) = oneshot::channel();
         let connections = Connections::new(self.limits.of_strangers());
         let stopping = connections.clone();
-        let requests = Requests::of(saga_proto::FILE_DESCRIPTOR_SET, service_names);
+        let requests = Requests::of(&[saga_proto::FILE_DESCRIPTOR_SET, own], service_names);
         if let Some(ops) = &ops {
             ops.show(|registry| {
                 requests.show(&connections, registry);
@@ -191,10 +204,14 @@ impl Server {
     }
 }
 
-fn reflection<'b>() -> tonic_reflection::server::Builder<'b> {
-    tonic_reflection::server::Builder::configure()
+/// Lists what is served, and nothing else that is in the descriptors.
+fn reflection<'d>(own: &'d [u8], services: &[&str]) -> tonic_reflection::server::Builder<'d> {
+    let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(own);
+    let served = services.iter().copied().chain([HEALTH]);
+    served.fold(reflection, tonic_reflection::server::Builder::with_service_name)
 }
 
 impl ServerLimits {

@@ -92,12 +92,13 @@ pub(crate) struct UnderWay {
 
 impl Requests {
     /// Nothing was called. `services` are the full names of those that are served;
-    /// `descriptors`, an encoded `FileDescriptorSet`, tells their methods. Those of a service
-    /// that is not in it are counted as `other`.
+    /// `descriptors`, encoded `FileDescriptorSet`s, tell their methods. Those of a service
+    /// that is in none of them are counted as `other`.
     #[must_use]
-    pub fn of(descriptors: &[u8], services: &[&str]) -> Self {
-        let set = FileDescriptorSet::decode(descriptors).unwrap_or_default();
-        let named = set.file.iter().flat_map(|file| {
+    pub fn of(descriptors: &[&[u8]], services: &[&str]) -> Self {
+        let sets = descriptors.iter().map(|it| FileDescriptorSet::decode(*it).unwrap_or_default());
+        let files: Vec<_> = sets.flat_map(|set| set.file).collect();
+        let named = files.iter().flat_map(|file| {
             file.service.iter().map(|it| (format!("{}.{}", file.package(), it.name()), it))
         });
         let served = named.filter(|(name, _)| services.contains(&name.as_str()));

@@ -22,7 +22,9 @@ pub(crate) use context::ContextCommand;
 pub(crate) use definition::{Apply, DefinitionCommand, Diff, Graph, GraphFormat, Prove, Rehearse};
 pub(crate) use list::{Causes, List};
 pub(crate) use login::{Login, Tls};
-pub(crate) use service::{ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit};
+pub(crate) use service::{
+    Language, ServiceAct, ServiceCheck, ServiceCommand, ServiceLimit, ServiceNew,
+};
 
 /// The operator's command line of the saga engine.
 #[derive(Debug, Parser)]

@@ -73,7 +73,7 @@ impl Guarded {
             auth: Some(auth(folder.path())),
             ..Config::default()
         };
-        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
         let types = Descriptors::Fixed(Arc::new(types));
         let participants = Arc::new(Participants::new(&participants).unwrap());
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();

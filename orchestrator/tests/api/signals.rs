@@ -2,10 +2,8 @@
 //! itself.
 
 use prost::Message;
-use saga_proto::{
-    saga::v1::{self as pb, SagaState, StepState, signal_saga_request::Payload},
-    shop::order::v1::RefundApproval,
-};
+use saga_proto::saga::v1::{self as pb, SagaState, StepState, signal_saga_request::Payload};
+use shop_proto::order::v1::RefundApproval;
 use tonic::Code;
 
 use super::server::{Server, named, reason};

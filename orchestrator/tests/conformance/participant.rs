@@ -10,12 +10,10 @@ use std::{
 };
 
 use prost::Message;
-use saga_proto::{
-    saga::participant::v1::{
-        Absent, Applied, Fenced, Rejected, Reversed, resolve_response::Resolution,
-    },
-    shop::inventory::v1::ReserveResponse,
+use saga_proto::saga::participant::v1::{
+    Absent, Applied, Fenced, Rejected, Reversed, resolve_response::Resolution,
 };
+use shop_proto::inventory::v1::ReserveResponse;
 use tokio::sync::Notify;
 use tonic::{Code, Status, metadata::MetadataMap};
 

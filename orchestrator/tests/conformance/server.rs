@@ -9,18 +9,16 @@ use orchestrator::{
     participants::{ParticipantConfig, Participants},
     server::Orchestrator,
 };
-use saga_proto::{
-    saga::{
-        participant::v1::participant_service_server::ParticipantServiceServer,
-        v1::{
-            CheckParticipantRequest, CheckParticipantResponse, Observation, RuleVerdict,
-            RunParticipantCheckRequest, RunParticipantCheckResponse,
-            operator_service_client::OperatorServiceClient, run_participant_check_request::Said,
-            run_participant_check_response::Said as Told,
-        },
+use saga_proto::saga::{
+    participant::v1::participant_service_server::ParticipantServiceServer,
+    v1::{
+        CheckParticipantRequest, CheckParticipantResponse, Observation, RuleVerdict,
+        RunParticipantCheckRequest, RunParticipantCheckResponse,
+        operator_service_client::OperatorServiceClient, run_participant_check_request::Said,
+        run_participant_check_response::Said as Told,
     },
-    shop::inventory::v1::inventory_service_server::InventoryServiceServer,
 };
+use shop_proto::inventory::v1::inventory_service_server::InventoryServiceServer;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -125,7 +123,7 @@ impl Checker {
             participants: participants.clone(),
             ..Config::default()
         };
-        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
         let types = Descriptors::Fixed(Arc::new(types));
         let participants = Arc::new(Participants::new(&participants).unwrap());
         let server = Orchestrator::start_with(config, participants, types).await.unwrap();

@@ -1,19 +1,16 @@
 //! The participant's gRPC services.
 
 use prost::Message;
-use saga_proto::{
-    saga::participant::v1::{
-        GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
-        ResolveMode, ResolveRequest, ResolveResponse,
-        participant_service_server::ParticipantService,
-    },
-    shop::inventory::v1::{
-        AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest,
-        DecreaseResponse, GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse,
-        QuoteRequest, QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest,
-        ReserveResponse, RestockRequest, RestockResponse, SetStockRequest, SetStockResponse, Stock,
-        inventory_service_server::InventoryService,
-    },
+use saga_proto::saga::participant::v1::{
+    GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse, ResolveMode,
+    ResolveRequest, ResolveResponse, participant_service_server::ParticipantService,
+};
+use shop_proto::inventory::v1::{
+    AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
+    GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, QuoteRequest,
+    QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse,
+    RestockRequest, RestockResponse, SetStockRequest, SetStockResponse, Stock,
+    inventory_service_server::InventoryService,
 };
 use tonic::{Request, Response, Status};
 

@@ -4,7 +4,7 @@ use orchestrator::definition::Rendered;
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use saga_core::{Direction, StepIndex};
-use saga_proto::shop::order::v1::{OrderLine, PaymentInput, PlaceOrderInput};
+use shop_proto::order::v1::{OrderLine, PaymentInput, PlaceOrderInput};
 
 use super::sample::{Data, compile, echo, echo_of, kinds, known, pool};
 

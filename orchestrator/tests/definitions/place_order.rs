@@ -3,7 +3,7 @@
 use orchestrator::definition::{CompiledDefinition, LANGUAGE_LEVEL, Rendered, RunData as _};
 use prost::Message;
 use saga_core::{Direction, StepIndex};
-use saga_proto::shop::{inventory, order, payment};
+use shop_proto::{inventory, order, payment};
 
 use super::sample::{Data, compile, pool};
 

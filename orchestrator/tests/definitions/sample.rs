@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// The contracts of the shop.
 pub(crate) fn pool() -> DescriptorPool {
-    DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap()
+    DescriptorPool::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap()
 }
 
 /// Types with every kind of field.

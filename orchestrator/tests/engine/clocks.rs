@@ -93,7 +93,7 @@ async fn node(
     caller: &Arc<Scripted>,
     limits: Limits,
 ) -> Engine {
-    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let store: Arc<dyn Store> = Arc::new(store.clone());
     let parts = EngineParts {
         log: Log::start(store, LogLimits::default()),

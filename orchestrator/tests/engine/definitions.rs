@@ -38,7 +38,7 @@ fn stored(level: u32) -> DefinitionRow {
         version: identity.version,
         hash: identity.hash,
         yaml: REFUSED.to_owned(),
-        descriptors: Bytes::from_static(saga_proto::FILE_DESCRIPTOR_SET),
+        descriptors: Bytes::from_static(shop_proto::FILE_DESCRIPTOR_SET),
         registered_at_ms: 1,
         language_level: level,
         retires: 0,

@@ -17,7 +17,7 @@ use orchestrator::{
 };
 use prost::Message;
 use saga_core::{Ending, OperationId, Outcome, Resolution, SagaId, UnknownCause};
-use saga_proto::shop::order::v1::InsertOrderResponse;
+use shop_proto::order::v1::InsertOrderResponse;
 
 use super::stores::{Fresh, KINDS, Kind, engine, once, start_of};
 

@@ -17,7 +17,7 @@ use orchestrator::{
 };
 use prost::Message;
 use saga_core::{Direction, Ending, OperationId, Outcome, Resolution, SagaId};
-use saga_proto::shop::order::v1::{InsertOrderRequest, InsertOrderResponse};
+use shop_proto::order::v1::{InsertOrderRequest, InsertOrderResponse};
 
 use tokio::{sync::Notify, time::timeout};
 

@@ -164,7 +164,7 @@ pub(crate) async fn engine(
     caller: Arc<dyn Caller>,
     sagas_max: usize,
 ) -> Engine {
-    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let parts = EngineParts {
         log: Log::start(Arc::clone(store), LogLimits::default()),
         clock: Arc::new(RuntimeClock::starting_at(1_700_000_000_000)),

@@ -14,7 +14,7 @@ use prost::Message;
 use saga_core::{
     Ending, OperationId, Outcome, Resolution, StepIndex, TurnBackReason, UnknownCause,
 };
-use saga_proto::shop::order::v1::InsertOrderResponse;
+use shop_proto::order::v1::InsertOrderResponse;
 
 use super::stores::{Fresh, Kind, engine, once, start_of};
 

@@ -161,7 +161,7 @@ pub(crate) async fn engine_with(
     caller: Arc<impl Caller + 'static>,
     limits: Limits,
 ) -> Engine {
-    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let parts = EngineParts {
         log: Log::start(store, LogLimits::default()),
         clock: Arc::new(SystemClock),

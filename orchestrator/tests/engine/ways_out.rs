@@ -123,7 +123,7 @@ async fn stuck_for(reason: StuckReason) -> World {
     if !takes_inquiries {
         participants.takes_no_inquiry();
     }
-    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let parts = EngineParts {
         log: Log::start(Fresh::open(Kind::Memory).await.store, LogLimits::default()),
         clock: Arc::new(RuntimeClock::starting_at(1_800_000_000_000)),

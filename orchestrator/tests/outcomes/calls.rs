@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use orchestrator::participants::ParticipantConfig;
 use saga_core::{Outcome, UnknownCause};
-use saga_proto::shop::inventory::v1::ReserveResponse;
+use shop_proto::inventory::v1::ReserveResponse;
 use tonic::transport::Server;
 
 use super::{

@@ -7,7 +7,7 @@ use orchestrator::definition::CallSpec;
 use prost::Message as _;
 use prost_types::{FieldDescriptorProto, FileDescriptorSet};
 use saga_core::Outcome;
-use saga_proto::shop::inventory::v1::ReserveResponse;
+use shop_proto::inventory::v1::ReserveResponse;
 use tokio::{net::TcpListener, sync::oneshot};
 use tonic::transport::{Server, server::TcpIncoming};
 use tonic_reflection::server::Builder;
@@ -40,7 +40,7 @@ fn fewer(fields: &mut Vec<FieldDescriptorProto>) {
 }
 
 fn types(change: Change) -> FileDescriptorSet {
-    let mut set = FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut set = FileDescriptorSet::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let messages = set.file.iter_mut().flat_map(|file| &mut file.message_type);
     let mut changed = 0;
     for message in messages.filter(|it| it.name() == "ReserveRequest") {

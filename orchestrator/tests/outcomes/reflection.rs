@@ -10,7 +10,7 @@ use super::{
 };
 
 fn builder() -> Builder<'static> {
-    Builder::configure().register_encoded_file_descriptor_set(saga_proto::FILE_DESCRIPTOR_SET)
+    Builder::configure().register_encoded_file_descriptor_set(shop_proto::FILE_DESCRIPTOR_SET)
 }
 
 #[tokio::test]

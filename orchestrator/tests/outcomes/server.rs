@@ -16,7 +16,7 @@ use orchestrator::{
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use saga_core::{Direction, NotDone, OperationId, Outcome, SagaId, UnknownCause, Word};
-use saga_proto::shop::inventory::v1::{
+use shop_proto::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
     GetStockRequest, GetStockResponse, PutItemRequest, PutItemResponse, QuoteRequest,
     QuoteResponse, ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse,
@@ -165,7 +165,7 @@ pub(crate) fn configured(config: ParticipantConfig) -> Participants {
 }
 
 pub(crate) fn spec(path: &str) -> CallSpec {
-    let pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let pool = DescriptorPool::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     CallSpec {
         participant: "inventory".to_owned(),
         path: path.parse().unwrap(),

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use saga_proto::shop::order::v1::OrderLine;
+use shop_proto::order::v1::OrderLine;
 
 /// What a coupon is worth.
 #[derive(Clone, Copy, Debug)]

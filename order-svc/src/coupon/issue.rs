@@ -5,7 +5,7 @@ use saga_participant::{
     Arg, Database, Operation, OperationError, OperationMeta, Query, Refusal, RefusalCode, Tx,
     fields,
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     Coupon, CouponKind, GetCouponRequest, GetCouponResponse, IssueCouponRequest,
     IssueCouponResponse,
 };

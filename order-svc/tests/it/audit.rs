@@ -4,7 +4,7 @@ use saga_participant::{
     Sql, Tx, on_both_databases,
     testkit::{Scratch, new_op_id},
 };
-use saga_proto::shop::order::v1::OrderStatus;
+use shop_proto::order::v1::OrderStatus;
 
 use crate::shop::{Shop, paid};
 

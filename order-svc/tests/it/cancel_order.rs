@@ -4,7 +4,7 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id},
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     ActiveLine, DeliveryState, InsertOrderRequest, LineState, OrderLine, OrderStatus,
     TransitionRequest, TransitionResponse,
 };

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use saga_participant::{Arg, OperationError, Sql, Tx, on_both_databases, testkit::Scratch};
-use saga_proto::shop::order::v1::OrderStatus;
+use shop_proto::order::v1::OrderStatus;
 use uuid::Uuid;
 
 use crate::shop::{RawStatus, Shop, paid};

@@ -6,7 +6,7 @@ use saga_participant::{
     schema::migrate,
     testkit::{Scratch, new_op_id},
 };
-use saga_proto::shop::order::v1::{LineState, OrderStatus};
+use shop_proto::order::v1::{LineState, OrderStatus};
 
 use crate::shop::{RawStatus, Shop};
 

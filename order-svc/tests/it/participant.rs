@@ -11,12 +11,10 @@ use saga_participant::{
         with_op_id,
     },
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::order::v1::{
-        CancelLineRequest, Coupon, CouponKind, InsertOrderRequest, IssueCouponRequest, OrderStatus,
-        RestoreLineRequest, ReturnCouponsRequest, TransitionRequest, UseCouponsRequest,
-    },
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::order::v1::{
+    CancelLineRequest, Coupon, CouponKind, InsertOrderRequest, IssueCouponRequest, OrderStatus,
+    RestoreLineRequest, ReturnCouponsRequest, TransitionRequest, UseCouponsRequest,
 };
 use tonic::{Code, Status, async_trait};
 use uuid::Uuid;

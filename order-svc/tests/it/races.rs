@@ -7,7 +7,7 @@ use saga_participant::{
     Tx, on_both_databases,
     testkit::{Scratch, new_op_id, reason_of},
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     InsertOrderRequest, LineState,
     OrderStatus::{self, DeliveryPreparation, PaymentConfirm, RefundRequested},
     TransitionResponse,

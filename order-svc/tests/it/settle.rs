@@ -5,12 +5,9 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, resolve, with_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::order::v1::{
-        CreatePendingRequest, InsertOrderRequest, LineState, OrderStatus, Settling,
-        TransitionRequest,
-    },
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::order::v1::{
+    CreatePendingRequest, InsertOrderRequest, LineState, OrderStatus, Settling, TransitionRequest,
 };
 use tonic::Code;
 

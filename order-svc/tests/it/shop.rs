@@ -5,7 +5,7 @@ use saga_participant::{
     Arg, Database, OperationError, Sql, Tx,
     testkit::{self, Scratch, new_op_id, reason_of, with_op_id},
 };
-use saga_proto::shop::order::v1::{
+use shop_proto::order::v1::{
     AuditRequest, AuditResponse, CancelLineRequest, CancelLineResponse, CreatePendingRequest,
     FinishCancelLineRequest, FinishCancelLineResponse, GetOrderRequest, GetOrderResponse,
     InsertOrderRequest, InsertOrderResponse, ListHistoryRequest, OrderLine, OrderStatus,

@@ -1,7 +1,7 @@
 //! Which status may follow which: every pair, over the wire and by hand.
 
 use saga_participant::{on_both_databases, testkit::Scratch};
-use saga_proto::shop::order::v1::OrderStatus::{
+use shop_proto::order::v1::OrderStatus::{
     self, CancelRejected, CancelRequested, Canceled, Delivered, DeliveryPreparation,
     PartiallyCanceled, PaymentConfirm, PaymentNoPaymentInfo, PaymentOutOfStock, PaymentPending,
     PaymentReturned, PaymentSuccess, PaymentWithdrawn, RefundCompleted, RefundRejected,

@@ -5,7 +5,7 @@
 //! whole, so asking again can give nothing back twice.
 
 use saga_participant::{OperationError, OperationMeta, Settled, Tx, Verdict};
-use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, cancel_request::Payment};
+use shop_proto::payment::v1::{CancelRequest, CancelResponse, cancel_request::Payment};
 
 use super::{CancelOutcome, CancelPlan, not_cancelable, not_captured, reason_of};
 use crate::{

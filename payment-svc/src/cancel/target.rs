@@ -1,7 +1,7 @@
 //! Which payment a cancel names.
 
 use saga_participant::{OperationError, ProviderOperation as _, Tx};
-use saga_proto::shop::payment::v1::{CancelRequest, cancel_request};
+use shop_proto::payment::v1::{CancelRequest, cancel_request};
 
 use super::not_found;
 use crate::{

@@ -9,8 +9,8 @@ use std::{
 };
 
 use saga_participant::testkit::{Scratch, new_op_id, with_op_id};
-use saga_proto::shop::payment::v1::payment_service_client::PaymentServiceClient;
 use serde_json::{Value, json};
+use shop_proto::payment::v1::payment_service_client::PaymentServiceClient;
 use tonic::transport::Endpoint;
 
 use crate::{

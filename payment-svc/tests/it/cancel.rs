@@ -5,8 +5,8 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id},
 };
-use saga_proto::shop::payment::v1::{CancelRequest, PaymentStatus, cancel_request};
 use serde_json::json;
+use shop_proto::payment::v1::{CancelRequest, PaymentStatus, cancel_request};
 use tonic::Code;
 
 use crate::{

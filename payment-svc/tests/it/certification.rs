@@ -7,10 +7,8 @@ use saga_participant::{
     on_both_databases,
     testkit::{Answer, Body, Scratch, Subject, answer, certify, certify_action, with_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::payment::v1::{CancelRequest, GrantCreditRequest},
-};
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::payment::v1::{CancelRequest, GrantCreditRequest};
 use tonic::{Status, async_trait};
 use uuid::Uuid;
 

@@ -5,10 +5,8 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::payment::v1::PaymentStatus,
-};
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::payment::v1::PaymentStatus;
 use tonic::Code;
 
 use crate::{
@@ -162,7 +160,7 @@ async fn an_order_with_two_payments_is_paid_once(scratch: Scratch) {
 /// refused because the payment is used.
 async fn confirm_at_once(
     shop: &Shop,
-    requests: &[saga_proto::shop::payment::v1::ConfirmRequest],
+    requests: &[shop_proto::payment::v1::ConfirmRequest],
 ) -> (usize, usize) {
     let asked = requests.iter().map(|it| shop.confirm_in_turn(new_op_id(), it));
     let mut outcomes = (0, 0);

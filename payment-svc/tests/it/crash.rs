@@ -13,10 +13,8 @@ use saga_participant::{
     Settled, on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::payment::v1::PaymentStatus,
-};
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::payment::v1::PaymentStatus;
 use tokio::sync::Notify;
 
 use crate::{

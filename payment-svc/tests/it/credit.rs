@@ -6,7 +6,7 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::shop::payment::v1::{
+use shop_proto::payment::v1::{
     GetCreditRequest, GrantCreditRequest, GrantCreditResponse, PaymentStatus, RevokeCreditRequest,
     RevokeCreditResponse,
 };

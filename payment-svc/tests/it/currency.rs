@@ -16,11 +16,9 @@ use saga_participant::{
     Arg, Schema, on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::payment::v1::{ConfirmRequest, CurrencyBalance, VerifyRequest},
-};
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
 use serde_json::json;
+use shop_proto::payment::v1::{ConfirmRequest, CurrencyBalance, VerifyRequest};
 use tonic::Code;
 
 use crate::{

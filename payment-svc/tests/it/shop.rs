@@ -15,16 +15,14 @@ use saga_participant::{
     Database, Participant, ParticipantApi,
     testkit::{Scratch, reason_of, with_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{
-        ResolveMode, ResolveRequest, participant_service_server::ParticipantService,
-        resolve_response::Resolution,
-    },
-    shop::payment::v1::{
-        AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest,
-        ConfirmResponse, GetPaymentRequest, GetPaymentResponse, PaymentStatus, PrepareRequest,
-        VerifyRequest, VerifyResponse, cancel_request, get_payment_request,
-    },
+use saga_proto::saga::participant::v1::{
+    ResolveMode, ResolveRequest, participant_service_server::ParticipantService,
+    resolve_response::Resolution,
+};
+use shop_proto::payment::v1::{
+    AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest, ConfirmResponse,
+    GetPaymentRequest, GetPaymentResponse, PaymentStatus, PrepareRequest, VerifyRequest,
+    VerifyResponse, cancel_request, get_payment_request,
 };
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;

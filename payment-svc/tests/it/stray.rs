@@ -5,7 +5,7 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, PaymentStatus, cancel_request};
+use shop_proto::payment::v1::{CancelRequest, CancelResponse, PaymentStatus, cancel_request};
 use tonic::Code;
 
 use crate::{

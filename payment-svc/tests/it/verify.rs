@@ -5,10 +5,8 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id},
 };
-use saga_proto::{
-    saga::participant::v1::{ResolveMode, resolve_response::Resolution},
-    shop::payment::v1::{PaymentStatus, VerifyRequest},
-};
+use saga_proto::saga::participant::v1::{ResolveMode, resolve_response::Resolution};
+use shop_proto::payment::v1::{PaymentStatus, VerifyRequest};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 

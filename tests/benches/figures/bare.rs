@@ -1,11 +1,8 @@
 //! The calls of the measured saga, made by a client with nothing in between.
 
-use saga_proto::{
-    saga::v1::SagaState,
-    shop::inventory::v1::{
-        CommitRequest, ReleaseRequest, ReserveRequest,
-        inventory_service_client::InventoryServiceClient,
-    },
+use saga_proto::saga::v1::SagaState;
+use shop_proto::inventory::v1::{
+    CommitRequest, ReleaseRequest, ReserveRequest, inventory_service_client::InventoryServiceClient,
 };
 use tonic::{Code, Status, transport::Channel};
 

@@ -9,10 +9,10 @@ use std::{
 
 use inventory_svc::{Config, Inventory, SeedItem, StockConfig, Strategy};
 use saga_participant::Database;
-use saga_proto::shop::inventory::v1::{
+use saga_tests::postgres::Cluster;
+use shop_proto::inventory::v1::{
     GetStockRequest, Line, ReserveRequest, inventory_service_client::InventoryServiceClient,
 };
-use saga_tests::postgres::Cluster;
 use tonic::{Code, transport::Channel};
 use uuid::Uuid;
 

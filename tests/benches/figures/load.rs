@@ -8,14 +8,12 @@ use std::{
 };
 
 use prost::Message;
-use saga_proto::{
-    saga::v1::{
-        SagaName, SagaState, StartSagaRequest, saga_name, saga_service_client::SagaServiceClient,
-        start_saga_request::Input,
-    },
-    shop::{
-        inventory::v1::inventory_service_client::InventoryServiceClient, order::v1::PlaceOrderInput,
-    },
+use saga_proto::saga::v1::{
+    SagaName, SagaState, StartSagaRequest, saga_name, saga_service_client::SagaServiceClient,
+    start_saga_request::Input,
+};
+use shop_proto::{
+    inventory::v1::inventory_service_client::InventoryServiceClient, order::v1::PlaceOrderInput,
 };
 use tonic::{
     Code,

@@ -18,13 +18,13 @@ use payment_svc::{
     provider::toss::TossConfig,
     simulator::{Session, Simulator, SimulatorConfig, Stage},
 };
-use saga_proto::{
-    saga::v1::{SagaState, StartSagaRequest, saga_service_client::SagaServiceClient},
-    shop::inventory::v1::{GetStockRequest, inventory_service_client::InventoryServiceClient},
-};
+use saga_proto::saga::v1::{SagaState, StartSagaRequest, saga_service_client::SagaServiceClient};
 use saga_tests::{
     order::{CURRENCY, Item, OWNER, Order},
     postgres::Cluster,
+};
+use shop_proto::inventory::v1::{
+    GetStockRequest, inventory_service_client::InventoryServiceClient,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};

@@ -8,17 +8,15 @@ use std::{
     },
 };
 
-use saga_proto::{
-    saga::participant::v1::{
-        Applied, GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
-        ResolveRequest, ResolveResponse,
-        participant_service_server::{ParticipantService, ParticipantServiceServer},
-        resolve_response::Resolution,
-    },
-    shop::inventory::v1::{
-        self as pb,
-        inventory_service_server::{InventoryService, InventoryServiceServer},
-    },
+use saga_proto::saga::participant::v1::{
+    Applied, GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
+    ResolveRequest, ResolveResponse,
+    participant_service_server::{ParticipantService, ParticipantServiceServer},
+    resolve_response::Resolution,
+};
+use shop_proto::inventory::v1::{
+    self as pb,
+    inventory_service_server::{InventoryService, InventoryServiceServer},
 };
 use tokio::{net::TcpListener, sync::watch};
 use tonic::{

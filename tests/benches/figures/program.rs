@@ -59,7 +59,7 @@ impl Program {
         fs::create_dir_all(&definitions).unwrap();
         fs::write(definitions.join("bench.yaml"), patient_definition()).unwrap();
         let descriptors = folder.join("descriptors.bin");
-        fs::write(&descriptors, saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        fs::write(&descriptors, shop_proto::FILE_DESCRIPTOR_SET).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let text = format!(
             r#"

@@ -7,15 +7,13 @@ use std::{
 };
 
 use prost::Message;
-use saga_proto::{
-    saga::v1::{
-        self as pb,
-        saga_service_server::{SagaService, SagaServiceServer},
-        start_saga_request::Input,
-    },
-    shop::{
-        inventory::v1::inventory_service_client::InventoryServiceClient, order::v1::PlaceOrderInput,
-    },
+use saga_proto::saga::v1::{
+    self as pb,
+    saga_service_server::{SagaService, SagaServiceServer},
+    start_saga_request::Input,
+};
+use shop_proto::{
+    inventory::v1::inventory_service_client::InventoryServiceClient, order::v1::PlaceOrderInput,
 };
 use tokio::net::TcpListener;
 use tonic::{

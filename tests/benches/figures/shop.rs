@@ -63,6 +63,7 @@ impl Served {
     pub(crate) async fn start<S: Service>(database: Database, config: S::Config) -> Self {
         let limits = ServerLimits { drain_max_ms: 3_000, ..ServerLimits::default() };
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits, Wire::Loopback).unwrap();
+        let server = server.describing(S::DESCRIPTORS);
         let address = server.local_addr();
         let app = S::app(database, config).await.unwrap();
         let stop = CancellationToken::new();

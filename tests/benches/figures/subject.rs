@@ -84,7 +84,7 @@ impl InProcess {
             participants: BTreeMap::from_iter(participants),
             ..Config::default()
         };
-        let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
         let participants = Arc::new(Participants::new(&config.participants).unwrap());
         let descriptors = Descriptors::Fixed(Arc::new(types));
         let orchestrator =

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use saga_proto::shop::order::v1::{LineState, OrderStatus as Status};
+use shop_proto::order::v1::{LineState, OrderStatus as Status};
 
 use super::{
     barrier::Recorded,

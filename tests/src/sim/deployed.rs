@@ -87,7 +87,7 @@ fn folder() -> PathBuf {
 
 fn read(path: &Path) -> Deployed {
     let yaml = std::fs::read_to_string(path).unwrap();
-    let types = ServedTypes::read_set(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = ServedTypes::read_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let file_name = path.display().to_string();
     let compiled = match CompiledDefinition::check(&yaml, &file_name, &Contracts::from(types)) {
         Ok(compiled) => Arc::new(compiled.definition),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use saga_proto::shop::inventory::v1 as pb;
+use shop_proto::inventory::v1 as pb;
 use uuid::Uuid;
 
 use super::{

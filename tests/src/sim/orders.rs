@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
-use saga_proto::shop::order::v1::{self as pb, LineState, OrderStatus as Status};
+use shop_proto::order::v1::{self as pb, LineState, OrderStatus as Status};
 use uuid::Uuid;
 
 use super::{

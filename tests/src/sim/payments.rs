@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use saga_proto::shop::payment::v1::{self as pb, cancel_request};
+use shop_proto::payment::v1::{self as pb, cancel_request};
 use uuid::Uuid;
 
 use super::{

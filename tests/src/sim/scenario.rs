@@ -1,7 +1,7 @@
 //! What to start of each definition, and how to make it turn back: one line for each of
 //! `deploy/definitions`. A definition without one fails the tests that ask for it.
 
-use saga_proto::shop::order::v1::OrderLine;
+use shop_proto::order::v1::OrderLine;
 
 use super::{
     deployed::Deployed,

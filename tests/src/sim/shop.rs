@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
-use saga_proto::shop::{inventory::v1 as inventory, order::v1 as order, payment::v1 as payment};
+use shop_proto::{inventory::v1 as inventory, order::v1 as order, payment::v1 as payment};
 use uuid::Uuid;
 
 use super::{

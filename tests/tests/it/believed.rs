@@ -21,7 +21,7 @@ const INQUIRIES: &str = "/saga.participant.v1.ParticipantService/";
 
 /// The methods of a service, with those that every participant serves.
 fn methods(package: &str) -> Vec<String> {
-    let pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let pool = DescriptorPool::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let mine = |name: &str| name == package || name == "saga.participant.v1";
     let services = pool.services().filter(|it| mine(it.package_name()));
     let paths = services.flat_map(|service| {

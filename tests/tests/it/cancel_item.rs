@@ -1,19 +1,17 @@
 //! Single lines of orders are cancelled: what they cost and what they are go back, and the
 //! rest of the order stays (S1-9).
 
-use saga_proto::{
-    saga::v1::StepState,
-    shop::{
-        order::v1::{LineState, OrderStatus},
-        payment::v1::PaymentStatus,
-    },
-};
+use saga_proto::saga::v1::StepState;
 use saga_tests::{
     order::{CUSTOMER, LAMP, MUG, Order},
     sagas::{assert_compensated, assert_completed, step},
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
+use shop_proto::{
+    order::v1::{LineState, OrderStatus},
+    payment::v1::PaymentStatus,
+};
 use tokio::join;
 
 crate::on_both_databases!(

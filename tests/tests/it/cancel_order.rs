@@ -1,19 +1,17 @@
 //! Whole orders are cancelled: money and goods go back, once, whoever asks and however many
 //! at the same time (S1-8, S2-5, D9).
 
-use saga_proto::{
-    saga::v1::{SagaState, StepState},
-    shop::{
-        order::v1::{GetOrderResponse, LineState, OrderStatus},
-        payment::v1::PaymentStatus,
-    },
-};
+use saga_proto::saga::v1::{SagaState, StepState};
 use saga_tests::{
     order::{CUSTOMER, LAMP, MUG, Order},
     sagas::{assert_compensated, assert_completed, step},
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
+use shop_proto::{
+    order::v1::{GetOrderResponse, LineState, OrderStatus},
+    payment::v1::PaymentStatus,
+};
 use tokio::join;
 
 crate::on_both_databases!(

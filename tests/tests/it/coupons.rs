@@ -2,16 +2,14 @@
 
 use futures::future::join_all;
 use prost_types::Timestamp;
-use saga_proto::{
-    saga::v1::StepState,
-    shop::order::v1::{Coupon, CouponKind, OrderStatus},
-};
+use saga_proto::saga::v1::StepState;
 use saga_tests::{
     order::{CUSTOMER, LAMP, MUG},
     sagas::{assert_compensated, assert_completed, step},
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
+use shop_proto::order::v1::{Coupon, CouponKind, OrderStatus};
 
 crate::on_both_databases!(
     s1_3_a_coupon_is_taken_off_what_is_paid_and_comes_back_with_a_cancel,

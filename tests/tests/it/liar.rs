@@ -6,16 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use prost_types::Timestamp;
-use saga_proto::{
-    saga::v1::{ListSagasRequest, Saga, SagaState},
-    shop::order::v1::{Coupon, CouponKind, GetOrderResponse, LineState, OrderStatus},
-};
+use saga_proto::saga::v1::{ListSagasRequest, Saga, SagaState};
 use saga_tests::{
     order::{BATTERIES, CUSTOMER, ITEMS, Item, LAMP, MUG},
     shop::{Database, Shop},
     sim::dice::Dice,
 };
 use serde_json::{Value, json};
+use shop_proto::order::v1::{Coupon, CouponKind, GetOrderResponse, LineState, OrderStatus};
 
 crate::on_both_databases!(whatever_a_buyer_says_he_pays_what_it_costs);
 

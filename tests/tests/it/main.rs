@@ -18,6 +18,7 @@ mod disk;
 mod doctor;
 mod drill;
 mod failover;
+mod kit;
 mod languages;
 mod liar;
 mod malformed;

@@ -108,7 +108,8 @@ fn frames() -> Vec<Bytes> {
 
 /// All methods of a package, as paths. A service also serves the participant's inquiry.
 fn methods_of(package: &str) -> Vec<String> {
-    let pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    pool.decode_file_descriptor_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let is_served = |name: &str| {
         name.starts_with(package)
             || package.starts_with("shop.") && name.starts_with("saga.participant.v1.")

@@ -1,13 +1,7 @@
 //! One order at a time, through five programs: what it comes to at the orchestrator, in the
 //! stock, at the order service and at the payment provider, whatever goes wrong.
 
-use saga_proto::{
-    saga::v1::{Saga, SagaState, StepState},
-    shop::{
-        order::v1::{InsertOrderRequest, OrderStatus, order_service_client::OrderServiceClient},
-        payment::v1::PaymentStatus,
-    },
-};
+use saga_proto::saga::v1::{Saga, SagaState, StepState};
 use saga_tests::{
     buyer::reason,
     order::{BATTERIES, CUSTOMER, LAMP, MUG, Order},
@@ -15,6 +9,10 @@ use saga_tests::{
     shop::{Database, Shop, with_op_id},
 };
 use serde_json::json;
+use shop_proto::{
+    order::v1::{InsertOrderRequest, OrderStatus, order_service_client::OrderServiceClient},
+    payment::v1::PaymentStatus,
+};
 
 crate::on_both_databases!(
     an_order_is_paid_written_down_and_taken_from_the_stock,

@@ -3,10 +3,7 @@
 
 use std::fs;
 
-use saga_proto::{
-    saga::v1::{Saga, SagaState, StepState},
-    shop::order::v1::OrderStatus,
-};
+use saga_proto::saga::v1::{Saga, SagaState, StepState};
 use saga_tests::{
     buyer::reason,
     order::{CUSTOMER, LAMP, Order},
@@ -14,6 +11,7 @@ use saga_tests::{
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
+use shop_proto::order::v1::OrderStatus;
 use tokio::join;
 
 use crate::sagactl::sagactl;

@@ -1,10 +1,7 @@
 //! Orders whose buyers paid at the provider before the shop was asked (S0-11 to S0-17): the
 //! order is settled, or the money goes back and the order's status says why.
 
-use saga_proto::{
-    saga::v1::{Saga, SagaState, StepState},
-    shop::order::v1::OrderStatus,
-};
+use saga_proto::saga::v1::{Saga, SagaState, StepState};
 use saga_tests::{
     buyer::reason,
     order::{BATTERIES, CUSTOMER, Item, LAMP, MUG, Order},
@@ -12,6 +9,7 @@ use saga_tests::{
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
+use shop_proto::order::v1::OrderStatus;
 use tokio::join;
 
 crate::on_both_databases!(

@@ -1,13 +1,14 @@
 //! The sagas of one step: the stock that its owner has counted, goods that come back, and
 //! the begin of a delivery (S1-2).
 
-use saga_proto::{saga::v1::Saga, shop::order::v1::OrderStatus};
+use saga_proto::saga::v1::Saga;
 use saga_tests::{
     order::{CUSTOMER, LAMP, MUG, OWNER, Order},
     sagas::{assert_compensated, assert_completed},
     shop::{Database, Shop},
 };
 use serde_json::{Value, json};
+use shop_proto::order::v1::OrderStatus;
 
 crate::on_both_databases!(
     the_owner_sets_the_stock_and_nobody_else_does,

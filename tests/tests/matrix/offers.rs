@@ -2,7 +2,6 @@
 //! is not given back as an offer (payment-svc, `cancel.rs`).
 
 use prost::Message as _;
-use saga_proto::shop::payment::v1::{CancelRequest, CancelResponse, cancel_request::Payment};
 use saga_tests::sim::{
     answer::{Answer, Deny},
     barrier::Call,
@@ -10,6 +9,7 @@ use saga_tests::sim::{
     scenario::{self, ITEMS},
     shop::{Bought, Shop},
 };
+use shop_proto::payment::v1::{CancelRequest, CancelResponse, cancel_request::Payment};
 use uuid::Uuid;
 
 fn placed() -> (Shop, Bought) {

@@ -18,9 +18,17 @@ pub struct Sql {
     pub sqlite: &'static str,
 }
 
+impl Sql {
+    /// What reads the same in both databases.
+    #[must_use]
+    pub const fn same(text: &'static str) -> Self {
+        Self { postgres: text, sqlite: text }
+    }
+}
+
 impl From<&'static str> for Sql {
     fn from(text: &'static str) -> Self {
-        Self { postgres: text, sqlite: text }
+        Self::same(text)
     }
 }
 

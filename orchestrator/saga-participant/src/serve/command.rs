@@ -142,7 +142,7 @@ async fn run<S: Service>(command: Command) -> anyhow::Result<()> {
         "engines: nobody can say who they are: give tls.client_ca, or leave engines out"
     );
     let server = Server::bind(config.listen, config.server, wire)?;
-    let server = server.trusting(&config.engines).with_ops(ops);
+    let server = server.trusting(&config.engines).with_ops(ops).describing(S::DESCRIPTORS);
     let app = S::app(database, config.service).await?;
     tracing::info!(listen = %server.local_addr(), "{} serves", S::NAME);
     server.run(app, saga_serve::asked_to_stop().context("listen for signals")?).await?;

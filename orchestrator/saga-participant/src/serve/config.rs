@@ -33,6 +33,9 @@ pub trait Service: Sized + 'static {
     const LISTEN_DEFAULT: &'static str;
     /// Its tables.
     const SCHEMA: Schema;
+    /// Its own contracts, an encoded `FileDescriptorSet`, which reflection shows: definitions are
+    /// checked against them. Without them each orchestrator needs the descriptors in a file.
+    const DESCRIPTORS: &'static [u8] = &[];
     /// What is configured under `[service]`. Derive `Deserialize` with
     /// `#[serde(deny_unknown_fields, default)]`.
     type Config: DeserializeOwned + Send;

@@ -44,6 +44,37 @@ pub(crate) enum ServiceCommand {
     /// Exits with 0 where no rule is broken, 1 where one is, or with --strict where one was not
     /// observed or not checked.
     Check(ServiceCheck),
+    /// Write a new service that takes part in sagas, to begin with.
+    ///
+    /// In Rust it is built with the kit; in Python it is the whole contract on SQLite, in one file.
+    /// Both have an operation, what undoes it, and a query: rename them to what yours does. No
+    /// server is needed. A folder that is there already is left alone.
+    New(ServiceNew),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceNew {
+    /// Its name, such as `shipping`: small letters, digits and `-`. The folder is called so too.
+    pub(crate) name: String,
+    /// The language.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub(crate) lang: Language,
+    /// The package of its contract [default: NAME.v1].
+    #[arg(long)]
+    pub(crate) package: Option<String>,
+    /// The kit: the folder orchestrator/saga-participant of a checkout of Amends.
+    #[arg(long, value_name = "FOLDER", required_if_eq("lang", "rust"))]
+    pub(crate) kit: Option<String>,
+    /// The folder in which it is made.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) into: std::path::PathBuf,
+}
+
+/// A language that services are begun in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Language {
+    Rust,
+    Python,
 }
 
 #[derive(Debug, Args)]

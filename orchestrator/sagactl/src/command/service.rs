@@ -1,5 +1,6 @@
 //! Participants.
 
+mod begin;
 mod follow;
 mod progress;
 mod steer;
@@ -28,6 +29,7 @@ pub(super) async fn run(session: &Session, command: ServiceCommand) -> Result<Ex
         ServiceCommand::Resume(arguments) => steer::resume(session, arguments).await,
         ServiceCommand::Limit(arguments) => steer::limit(session, arguments).await,
         ServiceCommand::Check(arguments) => Box::pin(check(session, arguments)).await,
+        ServiceCommand::New(arguments) => begin::write(session, &arguments),
     }
 }
 

@@ -58,7 +58,7 @@ const NOW_MS: u64 = 5_000;
 
 #[test]
 fn every_kind_of_state_has_a_sentence_that_is_so() {
-    let types = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let types = DescriptorPool::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
     let compiled = CompiledDefinition::check(YAML, "test.yaml", &types.into());
     let definition = Arc::new(compiled.unwrap_or_else(|it| panic!("{}", it.rendered)).definition);
     let states = [

@@ -4,7 +4,7 @@ use saga_participant::{
     on_both_databases,
     testkit::{Scratch, new_op_id, with_op_id},
 };
-use saga_proto::shop::order::v1::{CreatePendingRequest, OrderStatus, TransitionRequest};
+use shop_proto::order::v1::{CreatePendingRequest, OrderStatus, TransitionRequest};
 use tonic::Code;
 
 use super::{coupon, issue, take, user_of, wanted};

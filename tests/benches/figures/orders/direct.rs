@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 
-use saga_proto::shop::{
+use saga_tests::order::{CUSTOMER, Order};
+use shop_proto::{
     inventory::v1::{
         CommitRequest, Line, ReserveRequest, inventory_service_client::InventoryServiceClient,
     },
     order::v1::{AcceptOrderRequest, InsertOrderRequest, order_service_client::OrderServiceClient},
     payment::v1::{ConfirmRequest, payment_service_client::PaymentServiceClient},
 };
-use saga_tests::order::{CUSTOMER, Order};
 use tonic::transport::Channel;
 use uuid::Uuid;
 

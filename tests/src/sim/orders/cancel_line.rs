@@ -1,7 +1,7 @@
 //! The cancel of one line: begun, then finished or taken back.
 
 use prost::Message;
-use saga_proto::shop::order::v1::{self as pb, LineState, OrderStatus as Status};
+use shop_proto::order::v1::{self as pb, LineState, OrderStatus as Status};
 use uuid::Uuid;
 
 use super::{Orders, cost_minor, is_legal};

@@ -1,7 +1,7 @@
 //! Coupons: each takes the same off the first line of one order.
 
 use prost::Message;
-use saga_proto::shop::order::v1 as pb;
+use shop_proto::order::v1 as pb;
 use uuid::Uuid;
 
 use super::{Orders, cost_minor};
