@@ -142,7 +142,8 @@ impl Governor {
         let ticket = desks.tickets;
         let name = self.open(&mut desks, participant);
         let Some(counter) = desks.by_name.get_mut(&name) else { return Answer::Held };
-        match counter.desk.ask(AtDesk { rank, since_ms, ticket, came }, now_ms) {
+        let caller = saga.0.as_u64_pair().1;
+        match counter.desk.ask(AtDesk { rank, since_ms, ticket, caller, came }, now_ms) {
             Asked::Go { round } => Answer::Go(self.place(&name, rank, round, saga)),
             Asked::InLine => {
                 let (turn, called) = oneshot::channel();

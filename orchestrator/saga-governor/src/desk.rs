@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     Rank, Word,
-    breaker::{Breaker, Ping, Timing},
+    breaker::{Breaker, Ping},
     places::Places,
+    timing::Timing,
 };
 
 /// What a caller is told.
@@ -36,6 +37,9 @@ pub struct Caller {
     pub since_ms: u64,
     /// Its own, and nobody else's.
     pub ticket: u64,
+    /// For whom it calls, as [`Desk::learn`] is told: a call that is never answered says
+    /// something about its caller first.
+    pub caller: u64,
     pub came: Came,
 }
 
@@ -48,13 +52,19 @@ pub enum Turn {
     SentAway { ticket: u64 },
 }
 
+/// Where somebody stands in line: by rank, then by age, then by ticket.
+type Spot = (Rank, u64, u64);
+
+/// So many in line are looked through for somebody in particular.
+const LOOK_MAX: usize = 64;
+
 /// The desk of one participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desk {
     places: Places,
     breaker: Breaker,
-    /// By rank, then by age, then by ticket.
-    line: BTreeMap<(Rank, u64, u64), Came>,
+    /// How each came, and for whom it calls.
+    line: BTreeMap<Spot, (Came, u64)>,
     is_paused: bool,
     /// How long an outage may last before those who come are sent away at once.
     patience_ms: u64,
@@ -116,19 +126,45 @@ impl Desk {
         if self.sends_away(now_ms) {
             return Asked::Held;
         }
-        let Caller { rank, since_ms, ticket, came } = caller;
-        let caller = (rank, since_ms, ticket);
-        let is_first = self.line.first_key_value().is_none_or(|(first, _)| caller < *first);
-        if is_first && self.places.is_free(rank, self.breaker.cap(now_ms)) {
-            self.places.take(rank);
-            return Asked::Go { round: self.breaker.round() };
+        let Caller { rank, since_ms, ticket, caller, came } = caller;
+        let spot = (rank, since_ms, ticket);
+        let is_full = self.places.seats <= self.here();
+        self.line.insert(spot, (came, caller));
+        if self.next(now_ms) == Some((spot, caller)) {
+            return Asked::Go { round: self.go(spot, caller) };
         }
-        let here = u32::try_from(self.line.len()).unwrap_or(u32::MAX) + self.places.out();
-        if self.places.seats <= here {
+        if is_full {
+            self.line.remove(&spot);
             return Asked::Held;
         }
-        self.line.insert(caller, came);
         Asked::InLine
+    }
+
+    /// Sagas that are at this participant, calling or in line.
+    fn here(&self) -> u32 {
+        u32::try_from(self.line.len()).unwrap_or(u32::MAX).saturating_add(self.places.out())
+    }
+
+    /// Whose turn it is now: that of the first in line. After an outage those whose last call was
+    /// not answered may have to let others go first.
+    fn next(&self, now_ms: u64) -> Option<(Spot, u64)> {
+        let line = self.line.iter().map(|(spot, (_, caller))| (*spot, *caller));
+        let is_beside = |(spot, caller): &(Spot, u64)| self.breaker.is_beside((spot.0, *caller));
+        let mut firsts =
+            [line.clone().find(|it| !is_beside(it)), line.take(LOOK_MAX).find(is_beside)];
+        if !self.breaker.puts_beside_last() {
+            firsts.sort_unstable();
+        }
+        let undo_out = self.places.undo_out();
+        firsts.into_iter().flatten().find(|(spot, caller)| {
+            self.places.is_free(spot.0) && self.breaker.lets((spot.0, *caller), undo_out, now_ms)
+        })
+    }
+
+    fn go(&mut self, spot: Spot, caller: u64) -> u32 {
+        self.line.remove(&spot);
+        self.places.take(spot.0);
+        self.breaker.goes((spot.0, caller))
     }
 
     /// Somebody leaves the line.
@@ -139,7 +175,7 @@ impl Desk {
     /// A call has come to an end, and leaves its place.
     pub fn learn(&mut self, rank: Rank, word: Word, round: u32, caller: u64, now_ms: u64) {
         self.places.leave(rank);
-        self.breaker.learn(word, round, caller, self.places.most(), now_ms);
+        self.breaker.learn(word, round, (rank, caller), self.places.most(), now_ms);
     }
 
     /// Whose turn it is now. Ask again whenever something was learned, and at
@@ -150,14 +186,9 @@ impl Desk {
             let sent = std::mem::take(&mut self.line).into_keys();
             return sent.map(|(_, _, ticket)| Turn::SentAway { ticket }).collect();
         }
-        let cap = self.breaker.cap(now_ms);
-        while let Some((&(rank, since_ms, ticket), _)) = self.line.first_key_value() {
-            if !self.places.is_free(rank, cap) {
-                break;
-            }
-            self.line.remove(&(rank, since_ms, ticket));
-            self.places.take(rank);
-            turns.push(Turn::Go { ticket, rank, round: self.breaker.round() });
+        while let Some((spot, caller)) = self.next(now_ms) {
+            let round = self.go(spot, caller);
+            turns.push(Turn::Go { ticket: spot.2, rank: spot.0, round });
         }
         turns
     }
@@ -169,11 +200,10 @@ impl Desk {
         if self.is_shut() {
             return 0;
         }
-        let fetched = self.line.values().filter(|came| **came == Came::Fetched).count();
+        let fetched = self.line.values().filter(|(came, _)| *came == Came::Fetched).count();
         let fetched = u32::try_from(fetched).unwrap_or(u32::MAX);
-        let here = u32::try_from(self.line.len()).unwrap_or(u32::MAX) + self.places.out();
-        let wanted = self.breaker.wanted(now_ms).min(self.places.most().saturating_mul(2));
-        wanted.saturating_sub(fetched).min(self.places.seats.saturating_sub(here))
+        let wanted = self.breaker.wanted(self.places.most(), now_ms);
+        wanted.saturating_sub(fetched).min(self.places.seats.saturating_sub(self.here()))
     }
 
     /// When time alone changes something.

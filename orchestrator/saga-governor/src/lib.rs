@@ -5,20 +5,24 @@
 //! caller should come again when it is fetched. The desk is told what became of each call. From
 //! that its [breaker] knows an outage: it holds everybody back, has the participant asked
 //! whether it answers, and lets callers through again in growing waves, undo and inquiries
-//! first.
+//! first. An answered call says more than any ping; that one caller's calls are never answered,
+//! or declined again and again, says nothing about others.
 //!
 //! This crate does no I/O, reads no clock, makes no random number and knows no async: time is an
 //! argument, in milliseconds of any clock that only goes on, and jitter comes from a seed. A
 //! desk decides only *when* something is called; that it may be called at all is for others.
 //!
-//! Reading order: [`places`], [`breaker`], [`desk`].
+//! Reading order: [`places`], [`timing`], `evidence`, [`breaker`], [`desk`].
 
 pub mod breaker;
 pub mod desk;
+mod evidence;
 pub mod places;
+pub mod timing;
 
-pub use breaker::{Ping, Timing};
+pub use breaker::Ping;
 pub use desk::{Asked, Caller, Came, Desk, Turn, View};
+pub use timing::Timing;
 
 /// Who comes first. Within one rank, the oldest saga does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

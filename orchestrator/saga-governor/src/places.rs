@@ -44,10 +44,15 @@ impl Places {
         self.undo_out + self.rest_out
     }
 
-    /// Whether there is a place for another call of this rank, where `cap` are allowed.
+    /// Calls of undo that are out.
+    pub(crate) fn undo_out(self) -> u32 {
+        self.undo_out
+    }
+
+    /// Whether there is a place for another call of this rank.
     #[must_use]
-    pub fn is_free(self, rank: Rank, cap: u32) -> bool {
-        let free = self.out() < self.most().min(cap);
+    pub fn is_free(self, rank: Rank) -> bool {
+        let free = self.out() < self.most();
         match rank {
             Rank::Undo => free,
             Rank::Committed | Rank::Fresh => free && self.rest_out < self.most() - self.reserved(),

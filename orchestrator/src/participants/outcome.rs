@@ -56,7 +56,7 @@ pub fn of_call(seen: Seen, refusals: RefusalCodes) -> Outcome {
         Seen::TimedOut => unknown(UnknownCause::TimedOut, "no answer in time"),
         Seen::Lost { message } => unknown(UnknownCause::ConnectionLost, &message),
         Seen::NotGrpc { message } => {
-            unknown(UnknownCause::Status, &format!("not a gRPC answer: {message}"))
+            unknown(UnknownCause::Status, &format!("{NOT_GRPC}: {message}"))
         }
         Seen::BadReply { message } => unknown(UnknownCause::BadReply, &message),
     }
@@ -104,12 +104,25 @@ pub fn of_status(status: &Status, refusals: RefusalCodes) -> Outcome {
     }
 }
 
-/// Whether what is said of an inquiry without an answer begins with the code of a status:
-/// something answered, and said nothing definite.
+/// Answers to an inquiry that say nothing of use, and what a proxy says.
+const NOT_FENCED: &str = "the participant did not fence";
+const EMPTY: &str = "an empty answer to an inquiry";
+const UNREADABLE: &str = "an answer that cannot be read";
+const NOT_GRPC: &str = "not a gRPC answer";
+
+/// What a message that says nothing of an effect says of the participant. Whoever answers with a
+/// status of its own, or with a reply, is there.
 #[must_use]
-pub(crate) fn is_status(message: &str) -> bool {
-    let code = message.split(':').next().unwrap_or_default();
-    (1..=16).any(|number| code_name(Code::from_i32(number)) == code)
+pub(crate) fn heard(message: &str) -> saga_governor::Word {
+    let begins = message.split(':').next().unwrap_or_default();
+    let is_code = |code: &str| (1..=16).any(|number| code_name(Code::from_i32(number)) == code);
+    match begins {
+        // As of a ping: a proxy says so, for a participant that is away.
+        "UNAVAILABLE" | NOT_GRPC => saga_governor::Word::Indefinite,
+        NOT_FENCED | EMPTY | UNREADABLE => saga_governor::Word::Answered,
+        code if is_code(code) => saga_governor::Word::Answered,
+        _ => saga_governor::Word::Unknown,
+    }
 }
 
 /// What a fencing inquiry learned, by what was seen of it.
@@ -133,10 +146,9 @@ pub fn of_resolve(seen: Seen) -> Resolution {
         Seen::TimedOut => return unanswered("no answer in time".to_owned()),
         Seen::NothingToUndo(reply) => reply,
         Seen::TooLarge { message, begins, .. } => return of_beginning(begins, &short(&message)),
-        Seen::NotSent { message }
-        | Seen::Lost { message }
-        | Seen::NotGrpc { message }
-        | Seen::BadReply { message } => return unanswered(message),
+        Seen::NotSent { message } | Seen::Lost { message } => return unanswered(message),
+        Seen::NotGrpc { message } => return unanswered(format!("{NOT_GRPC}: {message}")),
+        Seen::BadReply { message } => return unanswered(format!("{UNREADABLE}: {message}")),
     };
     match pb::ResolveResponse::decode(reply) {
         Ok(pb::ResolveResponse { resolution: Some(told) }) => match told {
@@ -148,10 +160,10 @@ pub fn of_resolve(seen: Seen) -> Resolution {
             Told::Reversed(_) => Resolution::Reversed,
             Told::InProgress(_) => Resolution::InProgress,
             // Only a peek may be answered so: the operation is not fenced.
-            Told::Absent(_) => unanswered("the participant did not fence".to_owned()),
+            Told::Absent(_) => unanswered(NOT_FENCED.to_owned()),
         },
-        Ok(_) => unanswered("an empty answer to an inquiry".to_owned()),
-        Err(error) => unanswered(format!("an answer that cannot be read: {error}")),
+        Ok(_) => unanswered(EMPTY.to_owned()),
+        Err(error) => unanswered(format!("{UNREADABLE}: {error}")),
     }
 }
 
@@ -166,7 +178,7 @@ fn of_beginning(mut begins: Bytes, over: &str) -> Resolution {
             Resolution::Rejected { reason, message }
         }
         Some((6, _)) => Resolution::Reversed,
-        _ => Resolution::Unanswered { message },
+        _ => Resolution::Unanswered { message: short(&format!("{UNREADABLE}: {message}")) },
     }
 }
 
