@@ -128,7 +128,7 @@ impl Service for Shipping {
     type Config = Config;
 
     async fn app(database: Database, _: Config) -> anyhow::Result<App> {
-        let (domain, resumers) = ("shipping.acme.example", Vec::new());
+        let (domain, resumers) = ("shipping.example", Vec::new());
         let setup = Setup { database: database.clone(), domain, service: Self, resumers };
         let participant = Participant::new(setup);
         let shipping = ShippingServiceServer::new(Api(participant.clone()))

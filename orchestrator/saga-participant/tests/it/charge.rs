@@ -65,9 +65,10 @@ impl Provider {
             let mut open_max = self.open_max.lock().unwrap();
             *open_max = (*open).max(*open_max);
         }
+        // The next fate is this call's, whoever is quicker from here on.
+        let fate = self.fates.lock().unwrap().pop_front();
         self.called.notify_one();
         tokio::task::yield_now().await;
-        let fate = self.fates.lock().unwrap().pop_front();
         let settled = match fate {
             Some(Fate::RequestLost) => Settled::Unknown { message: "reset".to_owned() },
             Some(Fate::KeyRefused) => Settled::Configuration { message: "bad key".to_owned() },

@@ -88,7 +88,7 @@ fn rust(names: &Names, kit: &str) -> Vec<File> {
     let renamed = |text: &str| {
         text.replace("acme/shipping/v1/shipping", &contract)
             .replace("acme.shipping.v1", package)
-            .replace("shipping.acme.example", &format!("{kebab}.example"))
+            .replace("shipping.example", &format!("{kebab}.example"))
             .replace(
                 "NAME: &'static str = \"shipping\"",
                 &format!("NAME: &'static str = \"{kebab}\""),
