@@ -43,11 +43,11 @@ fn side_by_side() -> Vec<Step> {
 /// called twice who may not be, and a person is needed only where nobody else can tell.
 #[test]
 fn whatever_rows_are_lost_nothing_is_forgotten_and_nothing_happens_twice() {
-    let shapes: [(&str, fn() -> Vec<Step>); 4] = [
-        ("in a row", in_a_row),
-        ("behind a wait", behind_a_wait),
-        ("a wait is the pivot", a_wait_is_the_pivot),
-        ("side by side", side_by_side),
+    let shapes = [
+        ("in a row", in_a_row()),
+        ("behind a wait", behind_a_wait()),
+        ("a wait is the pivot", a_wait_is_the_pivot()),
+        ("side by side", side_by_side()),
     ];
     let mut report = String::new();
     for (name, steps) in shapes {
@@ -59,7 +59,7 @@ fn whatever_rows_are_lost_nothing_is_forgotten_and_nothing_happens_twice() {
                 (true, OnUnknown::FinishThenUndo) => Step { on_unknown: OnUnknown::Retry, ..step },
                 _ => Step { on_unknown, ..step },
             };
-            let steps = steps().into_iter().map(of).collect();
+            let steps = steps.iter().cloned().map(of).collect();
             let definition =
                 Definition { name: name.to_owned(), version: 1, deadline_ms: None, steps };
             report.push_str(&format!("{name}, {on_unknown:?}: {}\n", walked(&definition)));
@@ -74,7 +74,7 @@ fn walked(definition: &Definition) -> String {
     let mut choices = Choices::default();
     loop {
         let mut run = Run::new(definition);
-        match run.to_its_end(&mut choices) {
+        match run.play(&mut choices) {
             Ok(End { is_completed: true, .. }) => completed += 1,
             Ok(End { is_completed: false, .. }) => compensated += 1,
             Err(wrong) => panic!("{}: {wrong}\n{run}", definition.name),

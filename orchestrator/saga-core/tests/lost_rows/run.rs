@@ -78,7 +78,7 @@ impl<'d> Run<'d> {
         0 < self.acts_by_hand
     }
 
-    pub(crate) fn to_its_end(&mut self, choices: &mut Choices) -> Result<End, Wrong> {
+    pub(crate) fn play(&mut self, choices: &mut Choices) -> Result<End, Wrong> {
         for step in self.definition.indices() {
             let conditional = self.definition.step(step).conditional;
             self.books[step.at()].is_off = conditional && choices.of(2) == 1;
