@@ -101,7 +101,9 @@ async fn begin(arguments: &[&str]) -> (Option<i32>, String) {
 async fn a_new_service_in_rust_is_the_example_under_another_name() {
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path().to_str().unwrap();
-    let at = ["--kit", "/opt/amends/orchestrator/saga-participant", "--into", into];
+    let kit = repository().join("orchestrator/saga-participant");
+    let kit = kit.to_str().unwrap();
+    let at = ["--kit", kit, "--into", into];
     let same = [&["shipping", "--package", "acme.shipping.v1"][..], &at].concat();
     assert_eq!(begin(&same).await.0, Some(0));
     let example = repository().join("examples/shipping");
@@ -124,7 +126,7 @@ async fn a_new_service_in_rust_is_the_example_under_another_name() {
     assert!(main.contains("NAME: &'static str = \"stock-keeping\""), "{main}");
     assert!(!main.to_lowercase().contains("shipping"), "{main}");
     let manifest = fs::read_to_string(made.join("Cargo.toml")).unwrap();
-    assert!(manifest.contains("{ path = \"/opt/amends/orchestrator/saga-participant\" }"));
+    assert!(manifest.contains(&format!("{{ path = \"{kit}\" }}")), "{manifest}");
     versions_are_ours(&manifest);
 
     // Nobody's work is written over, and a name has to be one.
@@ -134,6 +136,9 @@ async fn a_new_service_in_rust_is_the_example_under_another_name() {
     let (code, said) = begin(&[&["Stock Keeping"][..], &at].concat()).await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("\"Stock Keeping\" is no name of a service"), "{said}");
+    let (code, said) = begin(&["other", "--kit", into, "--into", into]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("the kit is not there"), "{said}");
 }
 
 /// Every dependency is asked for in the version that the workspace has.

@@ -10,5 +10,6 @@ mod late;
 mod losses;
 mod pause;
 mod policy;
+mod settle;
 mod stuck;
 mod unasked;

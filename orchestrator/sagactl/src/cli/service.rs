@@ -64,7 +64,7 @@ pub(crate) struct ServiceNew {
     pub(crate) package: Option<String>,
     /// The kit: the folder orchestrator/saga-participant of a checkout of Amends.
     #[arg(long, value_name = "FOLDER", required_if_eq("lang", "rust"))]
-    pub(crate) kit: Option<String>,
+    pub(crate) kit: Option<std::path::PathBuf>,
     /// The folder in which it is made.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) into: std::path::PathBuf,

@@ -26,7 +26,7 @@ pub(super) fn write(session: &Session, arguments: &ServiceNew) -> Result<Exit, F
     let names = Names::of(&arguments.name, arguments.package.as_deref())?;
     let folder = arguments.into.join(&names.kebab);
     let files = match (arguments.lang, &arguments.kit) {
-        (Language::Rust, kit) => rust(&names, kit.as_deref().unwrap_or_default()),
+        (Language::Rust, kit) => rust(&names, &kit_at(kit.as_deref().unwrap_or_default())?),
         (Language::Python, _) => python(&names),
     };
     make(&folder, &files)?;
@@ -34,6 +34,18 @@ pub(super) fn write(session: &Session, arguments: &ServiceNew) -> Result<Exit, F
     let paths: String = files.iter().map(|(path, _)| format!("  {shown}/{path}\n")).collect();
     session.write(&format!("wrote\n{paths}{shown}/README.md says how to run it.\n"))?;
     Ok(Exit::Ok)
+}
+
+/// The whole path of the kit, wherever it is named from.
+fn kit_at(named: &Path) -> Result<String, Failure> {
+    let remedy = "name the folder orchestrator/saga-participant of a checkout of Amends";
+    let failed = |what: String| Failure::usage(format!("--kit {}: {what}", named.display()), remedy);
+    let kit = fs::canonicalize(named).map_err(|it| failed(it.to_string()))?;
+    let manifest = fs::read_to_string(kit.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.contains("name = \"saga-participant\"") {
+        return Err(failed("the kit is not there".to_owned()));
+    }
+    Ok(kit.display().to_string())
 }
 
 /// Nothing is written over: whoever is there stays as it is.
@@ -98,7 +110,8 @@ fn rust(names: &Names, kit: &str) -> Vec<File> {
             .replace("SHIPPING", screaming)
             .replace("shipping", snake)
     };
-    let manifest = include_str!("begin/Cargo.toml.txt").replace("NAME", kebab).replace("KIT", kit);
+    let kit = kit.replace('\\', "\\\\").replace('"', "\\\"");
+    let manifest = include_str!("begin/Cargo.toml.txt").replace("NAME", kebab).replace("KIT", &kit);
     let readme = include_str!("begin/rust.md").replace("NAME", kebab).replace("PACKAGE", package);
     vec![
         ("Cargo.toml".to_owned(), manifest),
