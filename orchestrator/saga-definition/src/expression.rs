@@ -28,6 +28,7 @@ mod operators;
 mod parts;
 mod path;
 mod patterns;
+mod re2;
 mod reserved;
 mod shape;
 mod syntax;
@@ -53,6 +54,7 @@ pub(crate) use facts::Facts;
 pub(crate) use failing::{Danger, Flaw, Judge};
 pub(crate) use names::by_name;
 pub use syntax::syntax_of;
+pub(crate) use time::is_rfc3339;
 pub(crate) use walk::{operations, walk};
 pub(crate) use written::written;
 
@@ -180,7 +182,11 @@ pub(crate) enum Function {
     ToDouble,
     ToBytes,
     ToTimestamp,
+    /// Up to level 5 a point in time was also read without its zone.
+    ToTimestampLoosely,
     ToDuration,
+    /// A number as a key of a map: 1.0 is 1.
+    ToKey,
     LowerAscii,
     UpperAscii,
     Trim,

@@ -65,7 +65,9 @@ pub use schema::schema;
 /// 4. What may have no value where that leaves a saga in limbo is refused.
 /// 5. `saga.namespace` and `saga.started_at`; a message into an `Any`; several pivots of which one
 ///    runs.
-pub const LANGUAGE_LEVEL: u32 = 5;
+/// 6. `timestamp` reads what RFC 3339 is, `matches` patterns of RE2 (classes are those of ASCII), and
+///    a double is found among the keys of a map.
+pub const LANGUAGE_LEVEL: u32 = 6;
 
 /// A definition that passed every check. Immutable; shared in an `Arc`.
 #[derive(Debug)]

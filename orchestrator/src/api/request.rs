@@ -80,7 +80,7 @@ mod tests {
     /// Operation ids hang on it: a change of either is a loss of every stored one.
     #[test]
     fn both_forms_are_what_they_were() {
-        let pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let pool = DescriptorPool::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
         let yaml = include_str!("../../../deploy/definitions/set-stock.yaml");
         let definition =
             CompiledDefinition::check(yaml, "set-stock", &pool.into()).unwrap().definition;

@@ -57,7 +57,7 @@ impl Server {
             ..config
         };
         let mut types =
-            prost_types::FileDescriptorSet::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+            prost_types::FileDescriptorSet::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
         types.file.extend(any_types());
         let types = ServedTypes::read_set(&types.encode_to_vec()).unwrap();
         let types = Descriptors::Fixed(Arc::new(types));

@@ -192,6 +192,33 @@ fn a_number_is_exact_or_refused() {
     }
 }
 
+/// As protobuf's own readers take it: what there is no room for is refused, and not cut.
+#[test]
+fn a_time_is_exact_or_refused() {
+    let definition = compile(&echo_of("known", "{}"), &known()).unwrap().definition;
+    let read = |json: &str| definition.encode_input_json(json);
+    for taken in [
+        r#"{"at": "2026-01-02T15:04:05Z", "span": "1.5s"}"#,
+        r#"{"at": "2026-01-02T15:04:05.123456789+01:00", "span": "-0.000000001s"}"#,
+        r#"{"at": null, "span": "3s"}"#,
+    ] {
+        assert!(read(taken).is_ok(), "{taken}: {:?}", read(taken));
+    }
+    for (json, field) in [
+        (r#"{"at": "2026-01-02T15:04:60Z"}"#, "at"),
+        (r#"{"at": "2026-01-02T15:04:05.0000000001Z"}"#, "at"),
+        (r#"{"at": "2026-01-02T15:04:05"}"#, "at"),
+        (r#"{"at": "2026-01-02"}"#, "at"),
+        (r#"{"child": {"at": "2026-01-02 15:04:05Z"}}"#, "child.at"),
+        (r#"{"span": "1.0000000001s"}"#, "span"),
+        (r#"{"span": "1m"}"#, "span"),
+        (r#"{"any": {"@type": "x/google.protobuf.Timestamp", "value": "2026-01-02"}}"#, "any"),
+    ] {
+        let error = read(json).unwrap_err();
+        assert!(error.field.starts_with(field), "{json}: {error}");
+    }
+}
+
 /// Golden: request hashes, and the ids of operations, are made of these bytes.
 #[test]
 fn equal_inputs_are_equal_bytes_also_inside_of_any() {

@@ -59,7 +59,9 @@ const KNOWN: &str = r#"
 syntax = "proto3";
 package known;
 import "google/protobuf/any.proto";
+import "google/protobuf/duration.proto";
 import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
 import "google/protobuf/wrappers.proto";
 message All {
   int32 i32 = 1;
@@ -84,6 +86,8 @@ message All {
   google.protobuf.Struct free = 18;
   map<string, google.protobuf.Any> anys = 19;
   google.protobuf.Any any = 20;
+  google.protobuf.Timestamp at = 21;
+  google.protobuf.Duration span = 22;
 }
 enum Color {
   NONE = 0;

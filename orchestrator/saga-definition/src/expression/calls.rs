@@ -66,7 +66,7 @@ impl Checker<'_> {
         {
             return self.check_function(&call.func_name, call.target.is_some(), args);
         }
-        let typed = check_operator(&call.func_name, with_names(args))?;
+        let typed = check_operator(&call.func_name, self.keyed(&call.func_name, with_names(args)))?;
         self.check_failure_step(&typed.0)?;
         Ok(typed)
     }
@@ -88,6 +88,22 @@ impl Checker<'_> {
             Ir::Literal(Value::String(name)) if !name.is_empty() => self.step(name).map(|_| ()),
             _ => Ok(()),
         })
+    }
+
+    /// A double that is looked for among the keys of a map is found as the whole number that it
+    /// is. Up to level 5 it was never found.
+    fn keyed(&self, operator: &str, mut args: Vec<Typed>) -> Vec<Typed> {
+        let is_double = |of: &Type| matches!(of, Type::Double);
+        let sought = match (operator, args.as_slice()) {
+            (operators::IN, [(_, of), (_, Type::Map(..))]) if is_double(of) => 0,
+            (operators::INDEX, [(_, Type::Map(..)), (_, of)]) if is_double(of) => 1,
+            _ => return args,
+        };
+        if 6 <= self.scope.level {
+            let (key, of) = args.remove(sought);
+            args.insert(sought, (Ir::Call(Function::ToKey, vec![key]), of));
+        }
+        args
     }
 
     fn check_op(&mut self, args: &[IdedExpr]) -> Result<Typed, Flaw> {
@@ -309,7 +325,7 @@ impl Checker<'_> {
         use Type::{Bool, Bytes, Double, Enum, Int, List, Map, Record, String, UInt};
 
         if name == "matches" {
-            return check_matches(args);
+            return check_matches(args, self.scope.level);
         }
         // Up to level 2, it was the number.
         if let ("string", [(_, Enum(_))], true) = (name, args.as_slice(), 3 <= self.scope.level)
@@ -329,7 +345,10 @@ impl Checker<'_> {
             ("double", false, [Int | UInt | Double | String]) => (Function::ToDouble, Double),
             ("bytes", false, [String | Bytes]) => (Function::ToBytes, Bytes),
             ("timestamp", false, [String]) => {
-                (Function::ToTimestamp, Type::Message(time::timestamp_type()))
+                let is_strict = 6 <= self.scope.level;
+                let read =
+                    if is_strict { Function::ToTimestamp } else { Function::ToTimestampLoosely };
+                (read, Type::Message(time::timestamp_type()))
             }
             ("duration", false, [String]) => {
                 (Function::ToDuration, Type::Message(time::duration_type()))

@@ -27,6 +27,10 @@ pub(super) fn call(
             other => other.clone(),
         }),
         Function::ToTimestamp => time::timestamp(first.as_str().ok_or(EvalError::WrongType)?),
+        Function::ToTimestampLoosely => {
+            time::timestamp_loosely(first.as_str().ok_or(EvalError::WrongType)?)
+        }
+        Function::ToKey => Ok(super::operators::key(first)),
         Function::ToDuration => time::duration(first.as_str().ok_or(EvalError::WrongType)?),
         Function::Size => size(first),
         Function::ToString => to_string(first),

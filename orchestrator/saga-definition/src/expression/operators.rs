@@ -171,6 +171,15 @@ pub(super) fn entry<'v>(map: &'v HashMap<MapKey, Value>, key: &Value) -> Option<
     keys.into_iter().flatten().find_map(|key| map.get(&key))
 }
 
+/// A number as maps have their keys: a double that is a whole number is that number.
+pub(super) fn key(value: &Value) -> Value {
+    match real(value) {
+        #[expect(clippy::cast_possible_truncation, reason = "it is within 64 bits")]
+        Some(it) if it.fract() == 0.0 && it.abs() < 9.0e18 => Value::I64(it as i64),
+        _ => value.clone(),
+    }
+}
+
 /// The keys of a map, in order.
 pub(super) fn keys_in_order(map: &Value) -> Vec<Value> {
     let Value::Map(map) = map else { return Vec::new() };

@@ -218,12 +218,13 @@ impl Judge<'_> {
             }
             Function::ToString => self.read_text(ir, of, first, facts),
             Function::ToBytes => Shape::Bytes,
-            Function::ToTimestamp | Function::ToDuration => {
+            Function::ToKey => Shape::Other,
+            Function::ToTimestamp | Function::ToTimestampLoosely | Function::ToDuration => {
                 // A constant was read when the definition was checked.
                 if !matches!(of, Ir::Literal(_)) {
                     let what = match function {
-                        Function::ToTimestamp => "a point in time",
-                        _ => "a span of time",
+                        Function::ToDuration => "a span of time",
+                        _ => "a point in time",
                     };
                     self.unreadable(ir, of, what, "", facts);
                 }

@@ -8,6 +8,7 @@ use super::{
     Function, Ir,
     calls::no_overload,
     check::{Checker, Flaw, Typed, flaw},
+    re2,
 };
 use crate::value_type::Type;
 
@@ -93,7 +94,7 @@ pub(super) fn check_text_function(
 }
 
 /// A pattern is known when the definition is checked: it is made ready once.
-pub(super) fn check_matches(args: Vec<Typed>) -> Result<Typed, Flaw> {
+pub(super) fn check_matches(args: Vec<Typed>, level: u32) -> Result<Typed, Flaw> {
     let types: Vec<&Type> = args.iter().map(|(_, of)| of).collect();
     let [Type::String, Type::String] = types.as_slice() else {
         return Err(no_overload("matches", &types));
@@ -103,7 +104,9 @@ pub(super) fn check_matches(args: Vec<Typed>) -> Result<Typed, Flaw> {
         let remedy = "write the pattern in quotes";
         return Err(flaw("expression-type", "a pattern must be constant", remedy));
     };
-    let made = RegexBuilder::new(&pattern).size_limit(PATTERN_BYTES_MAX).build();
+    // Up to level 5 it was the pattern of the library that reads it.
+    let read = if 6 <= level { re2::translated(&pattern) } else { pattern.clone() };
+    let made = RegexBuilder::new(&read).size_limit(PATTERN_BYTES_MAX).build();
     let made = made.map_err(|error| {
         let message = format!("`{pattern}` is no pattern: {error}");
         flaw("expression-type", message, "write it in the syntax of RE2")

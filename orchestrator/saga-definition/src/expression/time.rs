@@ -51,6 +51,38 @@ pub(super) fn nanos(value: &Value) -> Option<i128> {
 
 /// `timestamp("2026-01-01T00:00:00Z")`.
 pub(super) fn timestamp(text: &str) -> Result<Value, EvalError> {
+    if is_rfc3339(text) { timestamp_loosely(text) } else { Err(unreadable(text)) }
+}
+
+/// Whether it is written as RFC 3339 has it: with its zone, and no leap second, which has no place
+/// in a count of seconds.
+pub(crate) fn is_rfc3339(text: &str) -> bool {
+    let fits = |text: &str, pattern: &str| {
+        let is = |(it, wanted): (u8, u8)| match wanted {
+            b'0' => it.is_ascii_digit(),
+            b'+' => it == b'+' || it == b'-',
+            _ => it == wanted,
+        };
+        text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(is)
+    };
+    let (Some(point), Some(rest)) = (text.get(..19), text.get(19..)) else { return false };
+    let zone = match rest.strip_prefix('.') {
+        None => rest,
+        Some(rest) => {
+            let zone = rest.trim_start_matches(|it: char| it.is_ascii_digit());
+            if !(1..=9).contains(&(rest.len() - zone.len())) {
+                return false;
+            }
+            zone
+        }
+    };
+    fits(point, "0000-00-00T00:00:00")
+        && !point.ends_with("60")
+        && (zone == "Z" || fits(zone, "+00:00"))
+}
+
+/// Also without a zone or a time of day, which are taken for those of UTC.
+pub(super) fn timestamp_loosely(text: &str) -> Result<Value, EvalError> {
     let read: prost_types::Timestamp = text.parse().map_err(|_| unreadable(text))?;
     let nanos = i128::from(read.seconds) * NANOS_PER_S + i128::from(read.nanos);
     made(&timestamp_type(), nanos)

@@ -57,6 +57,7 @@ impl Writer<'_> {
             Ir::Arithmetic(operator, a, b) => self.infix(a, arithmetic(*operator), b),
             Ir::Compare(operator, a, b) => self.infix(a, comparison(*operator), b),
             Ir::In(item, all) => self.infix(item, "in", all),
+            Ir::Call(Function::ToKey, args) => self.all(args),
             Ir::Call(function, args) => self.call(*function, args),
             Ir::List(items) => format!("[{}]", self.all(items)),
             Ir::Record(fields) => {
@@ -176,7 +177,9 @@ fn function_name(function: Function) -> (&'static str, bool) {
         Function::ToUInt => ("uint", false),
         Function::ToDouble => ("double", false),
         Function::ToBytes => ("bytes", false),
-        Function::ToTimestamp => ("timestamp", false),
+        Function::ToTimestamp | Function::ToTimestampLoosely => ("timestamp", false),
+        // It is not written.
+        Function::ToKey => ("", false),
         Function::ToDuration => ("duration", false),
         Function::LowerAscii => ("lowerAscii", true),
         Function::UpperAscii => ("upperAscii", true),

@@ -8,7 +8,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
 
 use super::{json::Json, wrong};
-use crate::InputError;
+use crate::{InputError, expression::is_rfc3339};
 
 /// The same JSON as a tree of values, each exactly as written.
 pub(super) fn message(
@@ -34,10 +34,30 @@ fn scalar_message(
         let wrappers = ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32"];
         name.strip_suffix("Value").is_some_and(|name| wrappers.contains(&name))
     });
-    match of.get_field_by_name("value") {
-        Some(field) if wrapped => one(&field.kind(), json, path),
+    match (of.get_field_by_name("value"), json) {
+        (Some(field), _) if wrapped => one(&field.kind(), json, path),
+        (_, Json::Text(text)) => time(of, text, path),
         _ => free(json, path),
     }
+}
+
+/// A point in time or a span: the reader behind this one cuts what it has no room for.
+fn time(of: &MessageDescriptor, text: &str, path: &str) -> Result<Value, InputError> {
+    let (is_one, remedy) = match of.full_name() {
+        "google.protobuf.Timestamp" => {
+            (is_rfc3339(text), "write it as in 2026-01-02T15:04:05.5Z, with nine decimals at most")
+        }
+        "google.protobuf.Duration" => {
+            let number = text.strip_suffix('s').unwrap_or_default();
+            let decimals = number.split_once('.').map_or("", |(_, decimals)| decimals);
+            (decimals.len() <= 9, "write it as in 1.5s, with nine decimals at most")
+        }
+        _ => return Ok(Value::String(text.to_owned())),
+    };
+    if is_one {
+        return Ok(Value::String(text.to_owned()));
+    }
+    Err(wrong(path, format!("{text:?} is no {}", of.full_name()), remedy))
 }
 
 fn fields(

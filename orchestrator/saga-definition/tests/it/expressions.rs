@@ -146,6 +146,11 @@ fn texts_times_and_json_become_what_their_fields_are() {
         ("m: '{input.text: \"x\"}'", r#"{"m":{"tea":"x"}}"#),
         ("at: 'input.at + duration(\"15m\")'", r#"{"at":"2026-01-01T00:15:00Z"}"#),
         ("at: timestamp('2026-01-01T00:00:00Z')", r#"{"at":"2026-01-01T00:00:00Z"}"#),
+        ("at: timestamp('2026-01-01T01:00:00.5+01:00')", r#"{"at":"2026-01-01T00:00:00.500Z"}"#),
+        ("b: '1.0 in {1: 2}'", r#"{"b":true}"#),
+        ("b: '1.5 in {1: 2} || double(input.l) in {8: 2}'", "{}"),
+        ("b: 'double(input.l) in {7: 2}'", r#"{"b":true}"#),
+        ("l: '{7: 3}[7.0]'", r#"{"l":"3"}"#),
         ("sv: input.text", r#"{"sv":"tea"}"#),
         ("st: { a: input.text, n: input.l }", r#"{"st":{"a":"tea","n":7.0}}"#),
         ("text: input.names.join('-')", r#"{"text":"x-y"}"#),
@@ -253,8 +258,47 @@ fn a_constant_that_never_fits_is_refused() {
         "i: '[1, 2][5]'",
         "f: 1e300",
         "at: timestamp('2026-13-01T00:00:00Z')",
+        // Without its zone, or with a leap second, it is no point in time (RFC 3339).
+        "at: timestamp('2026-01-01')",
+        "at: timestamp('2026-01-01T00:00:00')",
+        "at: timestamp('2026-01-01 00:00:00Z')",
+        "at: timestamp('2026-01-01T00:00:60Z')",
+        "at: timestamp('2026-01-01T00:00:00.Z')",
+        "at: timestamp('2026-01-01T00:00:00.0000000001Z')",
+        "at: timestamp('2026-01-01T00:00:00+0100')",
     ] {
         let found = broken(&yaml(request), &contracts);
         assert!(found.iter().any(|it| it.0 == "wrong-type"), "{request}: {found:?}");
+    }
+}
+
+/// Classes of Perl are those of ASCII, and a class holds no other classes.
+#[test]
+fn patterns_are_those_of_re2() {
+    for (pattern, text, matches) in [
+        (r"^\\d$", "7", true),
+        (r"^\\d$", "٣", false),
+        (r"^\\D$", "٣", true),
+        (r"^\\w+$", "tea_7", true),
+        (r"^\\w$", "é", false),
+        (r"^[\\W]$", "é", true),
+        (r"^\\s$", " ", true),
+        (r"^\\s$", "\u{a0}", false),
+        (r"^[^\\s]$", "\u{a0}", true),
+        (r"\\bé", "é", false),
+        ("^[a&&b]+$", "a&b", true),
+        ("^[a~~b]$", "~", true),
+        ("^[[]$", "[", true),
+        ("^[]a]+$", "]a", true),
+        ("^[[:alpha:]&]+$", "tea&", true),
+        ("^[^[:alpha:]]$", "7", true),
+        (r"^\\Qa.b\\E.$", "a.bc", true),
+        (r"^\\Qa.b\\E$", "axb", false),
+        ("^.$", "é", true),
+    ] {
+        let request = format!("b: 'input.text.matches(\"{pattern}\")'");
+        let input = serde_json::json!({ "text": text }).to_string();
+        let wanted = if matches { r#"{"b":true}"# } else { "{}" };
+        assert_eq!(sent(&request, &input), wanted, "{pattern} {text}");
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn write(session: &Session, arguments: &ServiceNew) -> Result<Exit, F
 /// The whole path of the kit, wherever it is named from.
 fn kit_at(named: &Path) -> Result<String, Failure> {
     let remedy = "name the folder orchestrator/saga-participant of a checkout of Amends";
-    let failed = |what: String| Failure::usage(format!("--kit {}: {what}", named.display()), remedy);
+    let failed =
+        |what: String| Failure::usage(format!("--kit {}: {what}", named.display()), remedy);
     let kit = fs::canonicalize(named).map_err(|it| failed(it.to_string()))?;
     let manifest = fs::read_to_string(kit.join("Cargo.toml")).unwrap_or_default();
     if !manifest.contains("name = \"saga-participant\"") {
