@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 /// The contracts of the shop.
 pub(crate) fn pool() -> DescriptorPool {
-    DescriptorPool::decode(shop_proto::FILE_DESCRIPTOR_SET).unwrap()
+    let mut pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
+    pool.decode_file_descriptor_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
+    pool
 }
 
 /// Types with every kind of field.
