@@ -9,7 +9,7 @@ use prost_reflect::DescriptorPool;
 use saga_core::{Direction, OperationId, OperationName, OperationRoot, SagaId, StepIndex};
 use uuid::Uuid;
 
-/// The contracts of the shop.
+/// All contracts, those of the shop and those that no participant may be called by.
 pub(crate) fn pool() -> DescriptorPool {
     let mut pool = DescriptorPool::decode(saga_proto::FILE_DESCRIPTOR_SET).unwrap();
     pool.decode_file_descriptor_set(shop_proto::FILE_DESCRIPTOR_SET).unwrap();
