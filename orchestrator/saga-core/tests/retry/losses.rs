@@ -50,6 +50,16 @@ fn an_effect_that_lost_rows_have_undone_turns_the_saga_back() {
     asked.does(Action::End { ending: Ending::Compensated });
 }
 
+/// The pivot stands, and what came before it does not: nobody but a person can mend that.
+#[test]
+fn an_effect_that_lost_rows_have_undone_before_a_pivot_that_stands_is_for_a_person() {
+    let saga = lost(Saga::of(definition()).applied(FIRST)).resolved(FIRST, 1, applied());
+    assert_eq!(stuck(&saga.definition, &saga.state), None);
+    let passed = saga.resolved(PIVOT, 1, applied());
+    let shown = stuck(&passed.definition, &passed.state).map(|it| (it.reason.code(), it.step));
+    assert_eq!(shown, Some(("CONTRADICTION", FIRST)));
+}
+
 /// Who refused to undo it has not undone it; its refusal is found again when it matters.
 #[test]
 fn an_undo_that_was_refused_leaves_the_effect_where_it_is() {

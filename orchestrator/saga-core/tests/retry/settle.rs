@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use saga_core::{
     Direction::{self, Backward, Forward},
-    Event, OperatorAct, Outcome, Settled, StepPhase,
+    Event, Offer, OperatorAct, Outcome, Settled, StepPhase, offers,
 };
 
 use crate::fixture::{FIRST, Saga, definition, unknown};
@@ -36,6 +36,10 @@ fn what_is_settled_is_the_call_that_was_looked_at() {
     let unread = Outcome::AppliedUnread { message: "over the limit".to_owned() };
     let unread = Saga::of(definition()).answered(FIRST, Forward, 1, unread);
     takes_only(&unread, Forward, None);
+    let offered = |settled| Offer::Settle { step: FIRST, settled };
+    let offers = offers(&unread.definition, &unread.state, 0);
+    assert!(offers.contains(&offered(Settled::Applied)), "{offers:?}");
+    assert!(!offers.contains(&offered(Settled::NotApplied)), "{offers:?}");
     // Its undo cannot be made: without a reply it is the undo that was made by hand.
     let (direction, message) = (Backward, String::new());
     let stands = unread.turned_back();
