@@ -25,9 +25,9 @@ struct Names {
 pub(super) fn write(session: &Session, arguments: &ServiceNew) -> Result<Exit, Failure> {
     let names = Names::of(&arguments.name, arguments.package.as_deref())?;
     let folder = arguments.into.join(&names.kebab);
-    let files = match (arguments.lang, &arguments.kit) {
-        (Language::Rust, kit) => rust(&names, &kit_at(kit.as_deref().unwrap_or_default())?),
-        (Language::Python, _) => python(&names),
+    let files = match arguments.lang {
+        Language::Rust => rust(&names, &kit_at(arguments.kit.as_deref().unwrap_or(Path::new("")))?),
+        Language::Python => python(&names),
     };
     make(&folder, &files)?;
     let shown = folder.display();
