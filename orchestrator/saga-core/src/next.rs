@@ -238,6 +238,12 @@ fn reason_to_turn_back(
         .map(|step| TurnBackReason::AttemptsExhausted { step })
 }
 
+/// Whether something but a clock asks the saga to turn back.
+pub(crate) fn wants_back(definition: &Definition, state: &State) -> bool {
+    // No deadline has passed at the beginning of time.
+    reason_to_turn_back(definition, state, 0).is_some()
+}
+
 fn step_ends_forward(
     definition: &Definition,
     state: &State,
@@ -288,12 +294,29 @@ fn turn_back(
 ) -> Next {
     let mut plan = Plan::new(held);
     let Some(index) = state.pivot_in_doubt(definition) else {
+        let is_left = open_behind_pivot(definition, state).all(|it| state.has_no_witness(it));
         return match ask_behind_pivot(definition, state, now_ms, &mut plan) {
-            true => plan.into_next(),
             false => Next::Do(vec![Action::TurnBack { reason }]),
+            // Only a person can tell, and a clock calls none: it goes on waiting.
+            true if reason == TurnBackReason::DeadlinePassed && is_left => {
+                match recall_effects(definition, state, now_ms, &mut plan) {
+                    true => plan.into_next(),
+                    false => go_on(definition, state, false, now_ms, plan),
+                }
+            }
+            true => plan.into_next(),
         };
     };
-    let phase = state.step(index).phase;
+    let step = state.step(index);
+    let phase = step.phase;
+    // Calling it again would pass it: not while what came before it may tell that nobody has.
+    if !step.is_asked()
+        && (recall_effects(definition, state, now_ms, &mut plan)
+            || ask_before(definition, state, index, now_ms, &mut plan)
+            || state.has_undone_effects())
+    {
+        return plan.into_next();
+    }
     if state.has_no_witness(index) {
         // Another call of it tells, and so does whoever refuses what comes before it.
         return go_on(definition, state, false, now_ms, plan);
@@ -304,6 +327,34 @@ fn turn_back(
         Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
     }
     plan.into_next()
+}
+
+/// Asks about what comes before a pivot whose participant cannot be asked. False: there is nothing
+/// to ask.
+fn ask_before(
+    definition: &Definition,
+    state: &State,
+    pivot: StepIndex,
+    now_ms: u64,
+    plan: &mut Plan,
+) -> bool {
+    let mut asks = false;
+    for index in definition.ancestors(pivot).iter().filter(|it| state.step(*it).is_asked()) {
+        match state.step(index).phase {
+            _ if state.may_have_begun_unseen(index) => {
+                plan.now(Action::Inquire { step: index, inquiry: 1 });
+            }
+            StepPhase::Inquiring { .. } => {}
+            StepPhase::Open { direction: Direction::Forward, tries, last, pause }
+                if tries.in_doubt && state.has_lost_rows() =>
+            {
+                Open { index, tries, last, pause }.settle(definition, state, now_ms, plan);
+            }
+            _ => continue,
+        }
+        asks = true;
+    }
+    asks
 }
 
 /// Whether what comes behind the pivot has to be asked about first.

@@ -37,6 +37,8 @@ pub struct State {
     log_epoch: u64,
     /// Whether the log has lost rows since the saga began.
     lost_rows: bool,
+    /// Whether what nobody can be asked about is doubted since.
+    doubts_all: bool,
     steps: Vec<StepState>,
     cancelled: Option<By>,
     turned_back: Option<TurnBackReason>,
@@ -77,6 +79,7 @@ impl State {
             epoch: Epoch(1),
             log_epoch: started.log_epoch.max(1),
             lost_rows: started.after_loss,
+            doubts_all: false,
             steps: definition.steps.iter().map(StepState::untouched).collect(),
             cancelled: None,
             turned_back: None,
@@ -189,7 +192,7 @@ impl State {
             Ending::Compensated => {
                 let is_left = |phase| matches!(phase, StepPhase::Applied | StepPhase::Kept);
                 let is_settled = |(phase, index)| is_left(phase) || !self.may_stand(index);
-                self.turned_back.is_some() && phases.zip(self.indices()).all(is_settled)
+                self.turned_back.is_some() && phases.zip((0..).map(StepIndex)).all(is_settled)
             }
             Ending::Closed => self.closing,
         }
@@ -213,6 +216,10 @@ impl State {
         let may_have_begun = index.at() < self.steps.len() && self.may_have_begun_unseen(index);
         let step = self.steps.get_mut(index.at()).ok_or(illegal(None))?;
         let phase = step.phase.after(step_event).ok_or(illegal(Some(step.phase)))?;
+        // What became of one attempt ends no doubt about those that lost rows may have told of.
+        if self.doubts_all && step_event.ends_doubt_of_others(step.phase, phase) {
+            return Err(illegal(Some(step.phase)));
+        }
         // Nothing is undone while going forward. Going back, nothing begins, no signal is of
         // use any more, and what surely did not happen is neither called again nor settled as
         // applied.
@@ -252,7 +259,7 @@ impl State {
             step.last_open = None;
         }
         step.remember(event, before);
-        if may_have_begun && !step.is_unbegun() {
+        if may_have_begun {
             step.begin_unseen(event);
         }
         Ok(())
@@ -303,10 +310,6 @@ impl State {
     #[must_use]
     pub fn step(&self, index: StepIndex) -> &StepState {
         &self.steps[index.at()]
-    }
-
-    fn indices(&self) -> impl Iterator<Item = StepIndex> + use<> {
-        (0..=u8::MAX).map(StepIndex).take(self.steps.len())
     }
 
     /// All steps, in the order of the definition.

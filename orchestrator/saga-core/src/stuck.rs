@@ -4,7 +4,7 @@
 use crate::{
     definition::{Definition, OnUnknown, StepIndex},
     event::Direction,
-    next::{may_begin, unread_before},
+    next::{may_begin, unread_before, wants_back},
     phase::{Last, StepPhase, Tries},
     state::{Recall, State},
 };
@@ -135,11 +135,11 @@ fn is_left_unseen(definition: &Definition, state: &State, index: StepIndex) -> b
         return step.is_left_to_a_person();
     }
     let tells_of_pivot = definition.is_after_pivot(index)
-        && state.cancel_requested()
+        && wants_back(definition, state)
         && !state.passed_pivot(definition)
         && state.pivot_in_doubt(definition).is_none();
-    let goes_back =
-        state.turned_back().is_some() || definition.step(index).pivot && state.cancel_requested();
+    let goes_back = state.turned_back().is_some()
+        || definition.step(index).pivot && wants_back(definition, state);
     // What it waits for may tell yet.
     let is_open = |before| {
         let before = state.step(before);
@@ -183,6 +183,11 @@ fn forward_stuck(
     }
     if state.turned_back().is_some() && !tries.in_doubt {
         return None; // Nothing was done, and nothing will be.
+    }
+    // Another call of it could pass what lost rows had turned back from.
+    let may_pass = step.pivot && step.on_unknown != OnUnknown::Resolve && tries.in_doubt;
+    if may_pass && state.has_undone_effects() {
+        return Some(StuckReason::OutcomeUnknown);
     }
     // Nobody calls again by itself, whatever the last call said and however often.
     if tries.in_doubt && step.on_unknown == OnUnknown::Park {

@@ -1,6 +1,6 @@
 //! Events and outcomes, as far as the phase of a step depends on them.
 
-use super::Last;
+use super::{Last, StepPhase};
 use crate::{
     definition::OnTimeout,
     event::{Contradiction, Direction, NotDone, Outcome, Resolution, Settled, Verdict, Word},
@@ -64,6 +64,20 @@ impl From<&Outcome> for Learned {
             Outcome::Fault { .. } => Self::NotDone { last: Last::Fault, retry_after_ms: None },
             Outcome::Unknown { .. } => Self::Unknown { last: Last::Unknown },
         }
+    }
+}
+
+impl StepEvent {
+    /// Whether it says what became of one attempt, whose owner was replaced since, and ends the
+    /// doubt about all.
+    pub(crate) fn ends_doubt_of_others(self, before: StepPhase, after: StepPhase) -> bool {
+        let Self::Answered { direction: Direction::Forward, learned, .. } = self else {
+            return false;
+        };
+        let is_last_word =
+            matches!(learned, Learned::Applied | Learned::Rejected | Learned::Recalled);
+        let is_late = matches!(before, StepPhase::Open { last: Last::OwnerLost, .. });
+        is_late && !is_last_word && before.may_stand() && !after.may_stand()
     }
 }
 

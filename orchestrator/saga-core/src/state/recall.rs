@@ -60,6 +60,7 @@ impl State {
         }
         self.log_epoch = log_epoch;
         self.lost_rows = true;
+        self.doubts_all |= doubts_all;
         let goes_back = self.turned_back.is_some();
         // Nothing is called again, on the way back, only to learn whether it was.
         let asked = self.steps.iter_mut().filter(|step| step.is_asked() || !goes_back);
@@ -141,7 +142,9 @@ impl StepState {
         // Nobody can be asked about an undo of which the log tells nothing.
         let is_told = self.is_asked() || self.is_unbegun();
         if is_at_stake && is_told && self.recall == Recall::Whole {
-            let is_left = self.on_unknown == OnUnknown::Park;
+            // What could not be made once is not made again only to find out.
+            let is_made = self.phase == StepPhase::Pending || self.phase == StepPhase::Applied;
+            let is_left = !self.is_asked() && (!is_made || self.on_unknown == OnUnknown::Park);
             self.recall = if is_left { Recall::ByHand } else { Recall::Due };
             if !self.is_asked() {
                 let message = "rows of the log are lost that may have told of a call, and its \
@@ -154,6 +157,10 @@ impl StepState {
     /// What was not begun by the log has begun, or never will. A call of it may not be the
     /// first one, and what it did may be undone.
     pub(super) fn begin_unseen(&mut self, event: &Event) {
+        let cannot_be_made = matches!(event, Event::Unrenderable { .. }) && !self.is_asked();
+        if self.is_unbegun() && !cannot_be_made {
+            return;
+        }
         if let Event::Intended { at_ms, .. } = event {
             self.doubt(*at_ms);
         }

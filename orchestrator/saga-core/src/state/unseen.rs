@@ -50,6 +50,14 @@ impl State {
         self.turned_back.is_some() || self.steps.iter().any(|it| it.phase == StepPhase::Undone)
     }
 
+    /// Whether a participant has told that lost rows have undone something: the saga went back in
+    /// them.
+    pub(crate) fn has_undone_effects(&self) -> bool {
+        self.lost_rows
+            && self.turned_back.is_none()
+            && self.steps.iter().any(|it| it.phase == StepPhase::Undone)
+    }
+
     /// Whether only calling it, or a person, tells whether this step has begun in lost rows.
     #[must_use]
     pub fn has_no_witness(&self, index: StepIndex) -> bool {
@@ -66,6 +74,8 @@ fn is_past(step: &StepState) -> Option<bool> {
         StepPhase::Open { direction: Direction::Forward, tries, .. } => Some(tries.in_doubt),
         StepPhase::Waiting { .. } => None,
         _ if !step.is_unbegun() => Some(true),
+        // Nothing was sent, and nothing could be.
+        StepPhase::Unrenderable { .. } if step.recall == Recall::Whole => Some(false),
         // Surely not called; a condition may have let the saga pass.
         _ if step.kind == StepKind::Call && step.recall == Recall::Whole && !step.conditional => {
             Some(false)

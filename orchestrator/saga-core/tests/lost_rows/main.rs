@@ -15,6 +15,9 @@ use crate::{
     run::{End, Run},
 };
 
+/// Far behind every pause of a run: it passes only where the walk says so.
+pub(crate) const DEADLINE_MS: u64 = 1_000_000;
+
 /// a, b, the pivot p, and c behind it.
 fn in_a_row() -> Vec<Step> {
     let c = Step { compensable: false, ..step("c", &[2]) };
@@ -63,6 +66,18 @@ fn whatever_rows_are_lost_nothing_is_forgotten_and_nothing_happens_twice() {
             let definition =
                 Definition { name: name.to_owned(), version: 1, deadline_ms: None, steps };
             report.push_str(&format!("{name}, {on_unknown:?}: {}\n", walked(&definition)));
+        }
+        // All but the pivot, or what is behind it, can be asked.
+        for on_unknown in [OnUnknown::Retry, OnUnknown::Park] {
+            let left = |step: Step| match step.pivot || !step.compensable {
+                true => Step { on_unknown, ..step },
+                false => step,
+            };
+            let steps = steps.iter().cloned().map(left).collect();
+            let (name, deadline_ms) = (name.to_owned(), Some(DEADLINE_MS));
+            let definition = Definition { name, version: 1, deadline_ms, steps };
+            let name = &definition.name;
+            report.push_str(&format!("{name}, {on_unknown:?} at last: {}\n", walked(&definition)));
         }
     }
     insta::assert_snapshot!("walked", report);

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use saga_core::{
     Action, Contradiction, Definition, Direction, Ending, Epoch, Event, Next, NodeId, NotDone,
     Offer, OnUnknown, OperationRoot, OperatorAct, Outcome, Resolution, SagaId, Settled, Started,
-    State, StepIndex, StepKind, StepPhase, UnknownCause, Verdict, Word, next, offers, stuck,
+    State, Step, StepIndex, StepKind, StepPhase, UnknownCause, Verdict, Word, next, offers, stuck,
 };
 use uuid::Uuid;
 
-use crate::choices::Choices;
+use crate::{DEADLINE_MS, choices::Choices};
 
 /// A run that takes longer than this never ends.
 const TURNS_MAX: usize = 200;
@@ -68,7 +68,8 @@ impl<'d> Run<'d> {
             books: vec![Books::default(); definition.steps.len()],
             now_ms: 1,
             has_lost: false,
-            misfortunes_left: 1,
+            // With a deadline besides, there would be too many runs.
+            misfortunes_left: u32::from(definition.deadline_ms.is_none()),
             acts_by_hand: 0,
         }
     }
@@ -91,8 +92,13 @@ impl<'d> Run<'d> {
                         self.act(&action, choices)?;
                     }
                 }
-                Next::Wait { until_ms: Some(until_ms) } => self.now_ms = until_ms,
-                Next::Wait { until_ms: None } => self.wait_for_somebody()?,
+                Next::Wait { until_ms: Some(until_ms) } if until_ms < DEADLINE_MS => {
+                    self.now_ms = until_ms;
+                }
+                Next::Wait { until_ms: Some(until_ms) } if DEADLINE_MS < until_ms => {
+                    self.now_ms = until_ms;
+                }
+                Next::Wait { .. } => self.wait_for_somebody()?,
                 Next::Finished(ending) => return self.judge(ending),
             }
         }
@@ -105,6 +111,10 @@ impl<'d> Run<'d> {
         if !is_over && !self.state.cancel_requested() && choices.of(2) == 1 {
             let (actor, reason, request_id) = Default::default();
             self.append(Event::CancelRequested { actor, reason, request_id, at_ms: self.now_ms })?;
+        }
+        let has_deadline = self.definition.deadline_ms.is_some() && self.now_ms < DEADLINE_MS;
+        if !is_over && has_deadline && choices.of(2) == 1 {
+            self.now_ms = DEADLINE_MS;
         }
         if self.has_lost {
             return Ok(());
@@ -137,9 +147,11 @@ impl<'d> Run<'d> {
     /// answer a repeat as they answered before; and of a saga that is started again they are
     /// asked nothing by a cancel, so that one that is a first saga can be cancelled.
     fn may_lose(&self) -> usize {
-        let keeps_log = self.definition.steps.iter().all(|it| it.on_unknown == OnUnknown::Resolve);
+        let is_told = |it: &Step| it.on_unknown == OnUnknown::Resolve || !it.compensable;
+        let keeps_log = self.definition.steps.iter().all(is_told);
         let turned_back = self.log.iter().position(|it| matches!(it, Event::TurnedBack { .. }));
-        let first = usize::from(!keeps_log);
+        let are_asked = self.definition.steps.iter().all(|it| it.on_unknown == OnUnknown::Resolve);
+        let first = usize::from(!are_asked);
         let kept = turned_back.filter(|_| !keeps_log).map_or(first, |at| at + 1);
         self.log.len() - kept
     }

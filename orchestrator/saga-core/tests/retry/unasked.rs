@@ -3,8 +3,8 @@
 use saga_core::{
     Action, CancelEffect,
     Direction::{Backward, Forward},
-    Ending, Event, Next, OnUnknown, OperatorAct, Resolution, Settled, Step, StepIndex, StepPhase,
-    TurnBackReason, cancel_effect,
+    Ending, Event, Next, OnUnknown, OperatorAct, Outcome, Resolution, Settled, Step, StepIndex,
+    StepPhase, TurnBackReason, cancel_effect,
     explain::{StepView, step_view},
     next::LATE_MS,
     offers, stuck,
@@ -47,6 +47,9 @@ fn what_may_have_been_called_and_cannot_be_asked_for_is_called_before_it_is_undo
     // Its condition is false, or its request cannot be made: so it was then.
     let skipped = found.clone().then(Event::Skipped { step: second, at_ms: 0 });
     skipped.does(call(FIRST, Backward, 1));
+    let (direction, message) = (Forward, String::new());
+    let unmade = Event::Unrenderable { step: second, direction, message, at_ms: 0 };
+    found.clone().then(unmade).does(call(FIRST, Backward, 1));
     // No attempt of it is under way any more.
     found.applied(second).at(2_000 + LATE_MS).does(call(second, Backward, 1));
 }
@@ -103,4 +106,19 @@ fn what_may_have_begun_is_found_out_in_a_moment() {
     assert!(saga.state.may_have_begun_unseen(last));
     let refused = saga.answered(FIRST, Forward, 1, rejected());
     assert!(!refused.state.may_have_begun_unseen(last));
+}
+
+/// What the first call of this log did says nothing of those that it has lost.
+#[test]
+fn a_late_answer_ends_no_doubt_about_calls_of_lost_rows() {
+    let saga = lost(Saga::of(unasked(OnUnknown::Retry))).out(FIRST, Forward, 1).owned();
+    for outcome in [refused(), not_sent()] {
+        let (step, direction, attempt, at_ms) = (FIRST, Forward, 1, 0);
+        let late = Event::Answered { step, direction, attempt, outcome, at_ms };
+        assert!(saga.state.clone().apply(&late).is_err(), "{late:?}");
+    }
+    let outcome = Outcome::Applied { reply: bytes::Bytes::new() };
+    let (step, direction, attempt, at_ms) = (FIRST, Forward, 1, 0);
+    let done = saga.then(Event::Answered { step, direction, attempt, outcome, at_ms });
+    assert_eq!(done.state.step(FIRST).phase, StepPhase::Applied);
 }
