@@ -271,8 +271,8 @@ impl StepState {
     fn hear(&mut self, outcome: &Outcome, direction: Direction, at_ms: u64) {
         match (direction, outcome) {
             (_, Outcome::Applied { .. }) if self.phase == StepPhase::Undone => self.settle(),
-            (_, Outcome::Applied { .. } | Outcome::AppliedUnread { .. })
-                if self.phase != StepPhase::Applied =>
+            (Direction::Forward, Outcome::Applied { .. } | Outcome::AppliedUnread { .. })
+                if matches!(self.phase, StepPhase::Open { last: Last::Contradicted, .. }) =>
             {
                 self.trouble(APPLIED_AFTER_ALL, "it was said never to be done, and done", at_ms);
             }

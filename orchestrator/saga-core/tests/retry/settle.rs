@@ -66,3 +66,13 @@ fn every_payload_is_counted() {
     light.forget_payloads();
     assert_eq!(light.payload_bytes(), 0);
 }
+
+/// A reply over the limit to an undo is an undo like any other: nobody is told of trouble.
+#[test]
+fn an_undo_with_a_reply_over_the_limit_is_no_trouble() {
+    let unread = Outcome::AppliedUnread { message: "over the limit".to_owned() };
+    let undone = Saga::of(definition()).undoing(unread);
+    let step = undone.state.step(FIRST);
+    assert_eq!(step.phase, StepPhase::Undone);
+    assert_eq!((step.last_trouble.as_ref(), step.troubled_since_ms), (None, None));
+}
