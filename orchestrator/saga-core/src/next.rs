@@ -294,23 +294,19 @@ fn turn_back(
 ) -> Next {
     let mut plan = Plan::new(held);
     let Some(index) = state.pivot_in_doubt(definition) else {
-        let is_left = open_behind_pivot(definition, state).all(|it| state.has_no_witness(it));
-        return match ask_behind_pivot(definition, state, now_ms, &mut plan) {
-            false => Next::Do(vec![Action::TurnBack { reason }]),
-            // Only a person can tell, and a clock calls none: it goes on waiting.
-            true if reason == TurnBackReason::DeadlinePassed && is_left => {
-                match recall_effects(definition, state, now_ms, &mut plan) {
-                    true => plan.into_next(),
-                    false => go_on(definition, state, false, now_ms, plan),
-                }
-            }
-            true => plan.into_next(),
-        };
+        if !ask_behind_pivot(definition, state, now_ms, &mut plan) {
+            return Next::Do(vec![Action::TurnBack { reason }]);
+        }
+        // Only a person can tell, and a clock calls none: it goes on waiting.
+        let is_left = reason == TurnBackReason::DeadlinePassed
+            && open_behind_pivot(definition, state).all(|it| state.has_no_witness(it));
+        if !is_left || recall_effects(definition, state, now_ms, &mut plan) {
+            return plan.into_next();
+        }
+        return go_on(definition, state, false, now_ms, plan);
     };
-    let step = state.step(index);
-    let phase = step.phase;
     // Calling it again would pass it: not while what came before it may tell that nobody has.
-    if !step.is_asked()
+    if !state.step(index).is_asked()
         && (recall_effects(definition, state, now_ms, &mut plan)
             || ask_before(definition, state, index, now_ms, &mut plan)
             || state.has_undone_effects())
@@ -321,12 +317,28 @@ fn turn_back(
         // Another call of it tells, and so does whoever refuses what comes before it.
         return go_on(definition, state, false, now_ms, plan);
     }
+    find_out(definition, state, index, now_ms, &mut plan);
+    plan.into_next()
+}
+
+/// Finds out what became of an action that may have had its effect, unless that is being asked.
+/// What has no witness is left: it is called, or a person looks.
+fn find_out(
+    definition: &Definition,
+    state: &State,
+    index: StepIndex,
+    now_ms: u64,
+    plan: &mut Plan,
+) {
+    if state.has_no_witness(index) {
+        return;
+    }
+    let phase = state.step(index).phase;
     if state.may_have_begun_unseen(index) {
         plan.now(Action::Inquire { step: index, inquiry: 1 });
     } else if let StepPhase::Open { direction: Direction::Forward, tries, last, pause } = phase {
-        Open { index, tries, last, pause }.settle(definition, state, now_ms, &mut plan);
+        Open { index, tries, last, pause }.settle(definition, state, now_ms, plan);
     }
-    plan.into_next()
 }
 
 /// Asks about what comes before a pivot whose participant cannot be asked. False: there is nothing
@@ -338,40 +350,24 @@ fn ask_before(
     now_ms: u64,
     plan: &mut Plan,
 ) -> bool {
-    let mut asks = false;
-    for index in definition.ancestors(pivot).iter().filter(|it| state.step(*it).is_asked()) {
-        match state.step(index).phase {
-            _ if state.may_have_begun_unseen(index) => {
-                plan.now(Action::Inquire { step: index, inquiry: 1 });
+    let is_asked_for = |index: &StepIndex| {
+        let is_open = match state.step(*index).phase {
+            StepPhase::Inquiring { .. } => true,
+            StepPhase::Open { direction: Direction::Forward, tries, .. } => {
+                tries.in_doubt && state.has_lost_rows()
             }
-            StepPhase::Inquiring { .. } => {}
-            StepPhase::Open { direction: Direction::Forward, tries, last, pause }
-                if tries.in_doubt && state.has_lost_rows() =>
-            {
-                Open { index, tries, last, pause }.settle(definition, state, now_ms, plan);
-            }
-            _ => continue,
-        }
-        asks = true;
-    }
-    asks
+            _ => state.may_have_begun_unseen(*index),
+        };
+        is_open && state.step(*index).is_asked()
+    };
+    let asked = definition.ancestors(pivot).iter().filter(is_asked_for);
+    asked.map(|index| find_out(definition, state, index, now_ms, plan)).count() > 0
 }
 
 /// Whether what comes behind the pivot has to be asked about first.
 fn ask_behind_pivot(definition: &Definition, state: &State, now_ms: u64, plan: &mut Plan) -> bool {
-    let mut asks = false;
-    for index in open_behind_pivot(definition, state) {
-        asks = true;
-        let step = state.step(index);
-        if state.has_no_witness(index) {
-            // It cannot be called before what it waits for is over: a person looks.
-        } else if state.may_have_begun_unseen(index) {
-            plan.now(Action::Inquire { step: index, inquiry: 1 });
-        } else if let StepPhase::Open { tries, last, pause, .. } = step.phase {
-            Open { index, tries, last, pause }.settle(definition, state, now_ms, plan);
-        }
-    }
-    asks
+    let open = open_behind_pivot(definition, state);
+    open.map(|index| find_out(definition, state, index, now_ms, plan)).count() > 0
 }
 
 /// The calls behind the pivot of which nobody knows whether they took effect, where that tells

@@ -47,15 +47,13 @@ impl State {
 
     /// A saga that goes back, or did so in lost rows, has made sure of that.
     fn has_surely_not_passed_pivot(&self) -> bool {
-        self.turned_back.is_some() || self.steps.iter().any(|it| it.phase == StepPhase::Undone)
+        self.turned_back.is_some() || self.has_undone_effects()
     }
 
-    /// Whether a participant has told that lost rows have undone something: the saga went back in
-    /// them.
+    /// Whether lost rows have undone something, by what a participant told: the saga went back in
+    /// them. Nothing else undoes an effect of a saga that has not turned back.
     pub(crate) fn has_undone_effects(&self) -> bool {
-        self.lost_rows
-            && self.turned_back.is_none()
-            && self.steps.iter().any(|it| it.phase == StepPhase::Undone)
+        self.turned_back.is_none() && self.steps.iter().any(|it| it.phase == StepPhase::Undone)
     }
 
     /// Whether only calling it, or a person, tells whether this step has begun in lost rows.
