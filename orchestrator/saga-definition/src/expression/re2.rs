@@ -9,7 +9,7 @@ pub(super) fn translated(pattern: &str) -> String {
     let mut rest = pattern.chars().peekable();
     while let Some(it) = rest.next() {
         match it {
-            '\\' => escape(&mut rest, &mut made),
+            '\\' => escape(&mut rest, false, &mut made),
             '[' => class(&mut rest, &mut made),
             _ => made.push(it),
         }
@@ -17,23 +17,28 @@ pub(super) fn translated(pattern: &str) -> String {
     made
 }
 
-/// What stands for a class of Perl, in a class.
-fn perl(name: char) -> Option<&'static str> {
-    match name {
-        'd' | 'D' => Some("0-9"),
-        'w' | 'W' => Some("0-9A-Za-z_"),
-        's' | 'S' => Some(r"\t\n\f\r "),
-        _ => None,
-    }
+/// A class of Perl, written out: by itself, or as a part of another class.
+fn perl(name: char, is_part: bool) -> Option<String> {
+    let class = match name.to_ascii_lowercase() {
+        'd' => "0-9",
+        'w' => "0-9A-Za-z_",
+        's' => r"\t\n\f\r ",
+        _ => return None,
+    };
+    Some(match (name.is_ascii_uppercase(), is_part) {
+        (true, _) => format!("[^{class}]"),
+        (false, true) => class.to_owned(),
+        (false, false) => format!("[{class}]"),
+    })
 }
 
-fn escape(rest: &mut Peekable<Chars<'_>>, made: &mut String) {
+/// What is behind a `\`.
+fn escape(rest: &mut Peekable<Chars<'_>>, is_part: bool, made: &mut String) {
     match rest.next() {
-        Some('Q') => quoted(rest, made),
-        Some('b') => made.push_str(r"(?-u:\b)"),
-        Some(name) => match perl(name) {
-            Some(class) if name.is_ascii_uppercase() => made.push_str(&format!("[^{class}]")),
-            Some(class) => made.push_str(&format!("[{class}]")),
+        Some('Q') if !is_part => quoted(rest, made),
+        Some('b') if !is_part => made.push_str(r"(?-u:\b)"),
+        Some(name) => match perl(name, is_part) {
+            Some(class) => made.push_str(&class),
             None => made.extend(['\\', name]),
         },
         None => made.push('\\'),
@@ -73,16 +78,7 @@ fn class(rest: &mut Peekable<Chars<'_>>, made: &mut String) {
                 }
             }
             '[' | '&' | '~' => made.extend(['\\', it]),
-            '\\' => match rest.next() {
-                Some(name) => match perl(name) {
-                    Some(class) if name.is_ascii_uppercase() => {
-                        made.push_str(&format!("[^{class}]"));
-                    }
-                    Some(class) => made.push_str(class),
-                    None => made.extend(['\\', name]),
-                },
-                None => made.push('\\'),
-            },
+            '\\' => escape(rest, true, made),
             _ => made.push(it),
         }
     }
