@@ -5,58 +5,34 @@ use std::{fs, path::Path};
 
 use saga_proto::saga::v1::SagaState;
 use saga_tests::{
-    condition::eventually,
-    process::{Process, run},
+    process::run,
     programs::{command, python, repository},
     sagas::{assert_compensated, assert_completed},
     server::free_port,
-    shop::{Database, Node, Shop},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, process::Command};
+use tokio::process::Command;
 
-use crate::sagactl::sagactl;
+use crate::{
+    languages::{Stranger, open_with},
+    sagactl::sagactl,
+};
 
-/// Waits until something listens there.
-async fn listens(process: &mut Process, port: u16) {
-    eventually("the service", async || {
-        process.assert_running().await;
-        TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop)
-    })
-    .await;
-}
-
-async fn shipping(folder: &Path, port: u16) -> Process {
+/// The example, with its database in `folder`.
+async fn shipping(folder: &Path, port: u16) -> Stranger {
     let mut shipping = command("shipping");
     let database = format!("sqlite://{}", folder.join("shipping.db").display());
     shipping.args(["serve", "--migrate", "--database-url", &database]);
     shipping.args(["--listen", &format!("127.0.0.1:{port}")]);
-    let mut process = Process::start("shipping", shipping);
-    listens(&mut process, port).await;
-    process
-}
-
-/// The shop's orchestrator, which can call it.
-async fn open(port: u16) -> Shop {
-    let mut shop = Shop::closed(Database::Sqlite).await;
-    let ship = repository().join("examples/shipping/ship.yaml");
-    fs::copy(ship, shop.definitions().join("ship.yaml")).unwrap();
-    let node = Node::on(&shop.books.log);
-    shop.configure_node("orchestrator.toml", &node, |config| {
-        config.push_str(&format!(
-            "\n[participants.shipping]\naddresses = [\"http://127.0.0.1:{port}\"]\n"
-        ));
-    });
-    shop.open_services().await;
-    shop.orchestrator.start().await;
-    shop
+    Stranger::start("shipping", port, shipping).await
 }
 
 #[tokio::test]
 async fn a_service_with_contracts_of_its_own_is_called_and_certified() {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let mut process = shipping(folder.path(), port).await;
-    let shop = open(port).await;
+    let mut service = shipping(folder.path(), port).await;
+    let ship = repository().join("examples/shipping/ship.yaml");
+    let shop = open_with(&ship, &[("shipping", &service)]).await;
     let input = |order: &str, address: &str| json!({ "order_no": order, "address": address });
 
     assert_completed(&shop.run_saga("ship", "first", &input("order-1", "12 Mill Lane")).await);
@@ -64,9 +40,9 @@ async fn a_service_with_contracts_of_its_own_is_called_and_certified() {
     assert_compensated(&nowhere, "INPUT_INVALID");
     let twice = shop.run_saga("ship", "third", &input("order-1", "13 Mill Lane")).await;
     assert_compensated(&twice, "SHIPPED_ALREADY");
-    process.kill().await;
+    service.process.kill().await;
     shop.start_saga("ship", "fourth", &input("order-4", "14 Mill Lane")).await.unwrap();
-    process = shipping(folder.path(), port).await;
+    service = shipping(folder.path(), port).await;
     assert_eq!(shop.ended("fourth").await.state(), SagaState::Completed);
 
     let accepted = r#"{"orderNo": "check-{n}", "address": "12 Mill Lane"}"#;
@@ -85,7 +61,7 @@ async fn a_service_with_contracts_of_its_own_is_called_and_certified() {
     };
     assert_eq!(verdicts("RULE_VERDICT_FAIL"), 0, "{reply:#}");
     assert!(20 < verdicts("RULE_VERDICT_PASS"), "{reply:#}");
-    process.assert_running().await;
+    service.process.assert_running().await;
 }
 
 /// Runs `sagactl service new`, which needs no server. Answers its exit code and what it said.
@@ -169,8 +145,7 @@ async fn a_new_service_in_python_runs() {
     let port = free_port();
     let mut purse = Command::new(python());
     purse.current_dir(&made).args(["participant.py", &port.to_string(), "purse.db"]);
-    let mut process = Process::start("purse", purse);
-    listens(&mut process, port).await;
+    Stranger::start("purse", port, purse).await;
     let text = fs::read_to_string(made.join("participant.py")).unwrap();
     assert!(text.contains("\"purse.v1.PurseService\": {"), "{text}");
 }

@@ -22,14 +22,15 @@ use tokio::{net::TcpStream, process::Command};
 
 use crate::sagactl::sagactl;
 
-/// A server in another language. It dies with its test.
-struct Stranger {
-    port: u16,
-    process: Process,
+/// A server that is no program of the shop's. It dies with its test.
+pub(crate) struct Stranger {
+    pub(crate) port: u16,
+    pub(crate) process: Process,
 }
 
 impl Stranger {
-    async fn start(name: &str, port: u16, command: Command) -> Self {
+    /// Runs `command`, and waits until something listens on `port`.
+    pub(crate) async fn start(name: &str, port: u16, command: Command) -> Self {
         let mut process = Process::start(name, command);
         eventually(name, async || {
             process.assert_running().await;
@@ -79,12 +80,18 @@ async fn generate(to: &Path) {
 
 /// The shop's orchestrator, which can call both.
 async fn open(wallet: &Stranger, catalogue: &Stranger) -> Shop {
-    let mut shop = Shop::closed(Database::Sqlite).await;
     let purchase = sources().join("purchase.yaml");
-    fs::copy(purchase, shop.definitions().join("purchase.yaml")).unwrap();
+    open_with(&purchase, &[("wallet", wallet), ("catalogue", catalogue)]).await
+}
+
+/// The shop's orchestrator, which has this definition too and can call these.
+pub(crate) async fn open_with(definition: &Path, strangers: &[(&str, &Stranger)]) -> Shop {
+    let mut shop = Shop::closed(Database::Sqlite).await;
+    let name = definition.file_name().unwrap();
+    fs::copy(definition, shop.definitions().join(name)).unwrap();
     let node = Node::on(&shop.books.log);
     shop.configure_node("orchestrator.toml", &node, |config| {
-        for (name, Stranger { port, .. }) in [("wallet", wallet), ("catalogue", catalogue)] {
+        for (name, Stranger { port, .. }) in strangers {
             config.push_str(&format!(
                 "\n[participants.{name}]\naddresses = [\"http://127.0.0.1:{port}\"]\n"
             ));
