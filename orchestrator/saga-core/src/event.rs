@@ -179,7 +179,8 @@ pub enum TurnBackReason {
     DeadlinePassed,
     /// A client asked for it.
     Cancelled,
-    /// The step's effect is undone already: the saga had turned back in rows that the log lost.
+    /// The saga had turned back in rows that the log lost: the step's effect is undone already, or
+    /// its undo was refused.
     UndoneInLostRows { step: StepIndex },
 }
 

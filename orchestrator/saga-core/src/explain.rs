@@ -46,7 +46,7 @@ pub fn step_view(state: &State, index: StepIndex) -> StepView {
     use Direction::{Backward, Forward};
     let turned_back = state.turned_back().is_some();
     let is_over = state.ended().is_some();
-    let is_in_question = turned_back || state.step(index).is_left_to_a_person();
+    let is_in_question = turned_back || is_over || state.step(index).is_left_to_a_person();
     if is_in_question && state.may_have_begun_unseen(index) {
         return StepView::Unknown;
     }
@@ -162,7 +162,8 @@ pub enum Because<'s> {
     Unrenderable { step: StepIndex },
     /// The saga took longer than its deadline.
     DeadlinePassed,
-    /// The saga had turned back before, in rows that the log lost: the step is undone already.
+    /// The saga had turned back before, in rows that the log lost: the step is undone already, or
+    /// its undo was refused.
     UndoneInLostRows { step: StepIndex },
     /// Somebody asked for it.
     Cancelled { by: Option<&'s By> },

@@ -265,7 +265,7 @@ fn step_ends_forward(
             None
         }
         StepPhase::Unrenderable { .. } => Some(TurnBackReason::Unrenderable { step: index }),
-        StepPhase::Undone => Some(TurnBackReason::UndoneInLostRows { step: index }),
+        _ if step.tells_of_a_way_back() => Some(TurnBackReason::UndoneInLostRows { step: index }),
         // Whether it was applied will not be known: it is undone as if it had been.
         StepPhase::Open { direction: Direction::Forward, tries, last, .. }
             if tries.refused
@@ -309,7 +309,7 @@ fn turn_back(
     if !state.step(index).is_asked()
         && (recall_effects(definition, state, now_ms, &mut plan)
             || ask_before(definition, state, index, now_ms, &mut plan)
-            || state.has_undone_effects())
+            || state.has_gone_back_unseen())
     {
         return plan.into_next();
     }

@@ -9,6 +9,7 @@ use crate::{
     phase::{StepEvent, StepPhase},
 };
 
+mod generations;
 mod heard;
 mod recall;
 mod settle;
@@ -16,10 +17,11 @@ mod step;
 mod times;
 mod unseen;
 
+pub use generations::Generations;
 use heard::Heard;
 pub use recall::Recall;
 use step::step_event;
-pub use step::{By, Generations, Settlement, Signal, StepState, Trouble};
+pub use step::{By, Settlement, Signal, StepState, Trouble};
 
 /// One saga as its log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl State {
             heard: Heard::default(),
         };
         if started.after_loss {
-            state.steps.iter_mut().for_each(|step| step.lose_rows(false, started.at_ms));
+            state.lose_all_rows(started.at_ms);
         }
         state
     }

@@ -186,7 +186,7 @@ fn forward_stuck(
     }
     // Another call of it could pass what lost rows had turned back from.
     let may_pass = step.pivot && step.on_unknown != OnUnknown::Resolve && tries.in_doubt;
-    if may_pass && state.has_undone_effects() {
+    if may_pass && state.has_gone_back_unseen() {
         return Some(StuckReason::OutcomeUnknown);
     }
     // Nobody calls again by itself, whatever the last call said and however often.

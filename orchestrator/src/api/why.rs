@@ -142,10 +142,7 @@ impl<'t> Teller<'t> {
             Because::Unrenderable { step } => {
                 format!("the request of {} cannot be made ({})", self.name(step), self.said(step))
             }
-            Because::UndoneInLostRows { step } => format!(
-                "it had turned back before, in rows that the log has lost: {} was undone already",
-                self.name(step)
-            ),
+            Because::UndoneInLostRows { step } => self.had_turned_back(step),
             Because::DeadlinePassed => "its deadline passed".to_owned(),
             Because::Cancelled { by } => {
                 let (who, reason) =
@@ -154,6 +151,15 @@ impl<'t> Teller<'t> {
             }
         };
         Some(told)
+    }
+
+    fn had_turned_back(&self, step: StepIndex) -> String {
+        let became = match self.snapshot.state.step(step).phase {
+            StepPhase::Undone => "was undone",
+            _ => "was called to be undone",
+        };
+        let name = self.name(step);
+        format!("it had turned back before, in rows that the log has lost: {name} {became} already")
     }
 
     fn refused(&self, step: StepIndex, code: &str) -> String {

@@ -58,14 +58,21 @@ impl State {
         if log_epoch <= self.log_epoch {
             return Err(Illegal { event: "LogWentBack", step: None, phase: None });
         }
+        let losses = losses_between(self.log_epoch, log_epoch);
         self.log_epoch = log_epoch;
         self.lost_rows = true;
         self.doubts_all |= doubts_all;
         let goes_back = self.turned_back.is_some();
         // Nothing is called again, on the way back, only to learn whether it was.
         let asked = self.steps.iter_mut().filter(|step| step.is_asked() || !goes_back);
-        asked.for_each(|step| step.lose_rows(doubts_all, at_ms));
+        asked.for_each(|step| step.lose_rows(losses, doubts_all, at_ms));
         Ok(())
+    }
+
+    /// It may be a second saga of which nothing is left, in any epoch since the first.
+    pub(super) fn lose_all_rows(&mut self, at_ms: u64) {
+        let losses = losses_between(1, self.log_epoch.max(2));
+        self.steps.iter_mut().for_each(|step| step.lose_rows(losses, false, at_ms));
     }
 
     /// Folds an event that is about the compensation of an applied step: whether it was undone
@@ -117,6 +124,11 @@ impl State {
     }
 }
 
+/// How many losses there may have been: one of which the row was lost too has left an epoch.
+fn losses_between(before: u64, log_epoch: u64) -> u32 {
+    u32::try_from(log_epoch.saturating_sub(before)).unwrap_or(u32::MAX)
+}
+
 impl Recall {
     /// Whether it was asked, and nobody has told: a person may.
     pub(crate) fn lacks_word(self) -> bool {
@@ -125,7 +137,9 @@ impl Recall {
 }
 
 impl StepState {
-    pub(super) fn lose_rows(&mut self, doubts_all: bool, at_ms: u64) {
+    pub(super) fn lose_rows(&mut self, losses: u32, doubts_all: bool, at_ms: u64) {
+        let unasked = if self.recall == Recall::Whole { 0 } else { self.losses };
+        self.losses = unasked.saturating_add(losses);
         let is_at_stake = match self.phase {
             _ if self.is_unbegun() => {
                 self.kind == StepKind::Call && (self.is_asked() || doubts_all)
@@ -209,9 +223,17 @@ impl StepState {
         self.recall = Recall::Whole;
         match resolution {
             Resolution::Applied { .. } | Resolution::AppliedUnread { .. } => self.find_undone(),
-            // The old id is of no use any more: where it is undone, that is another operation.
-            Resolution::Fenced => self.generations.compensation += 1,
-            Resolution::Rejected { .. } => {}
+            // The old id is of no use any more: where it is undone, that is another operation. So
+            // it was in lost rows too, if it was fenced in them.
+            Resolution::Fenced => {
+                self.generations.compensation += 1;
+                self.losses = self.losses.saturating_sub(1);
+                if 0 < self.losses {
+                    self.recall = Recall::Due;
+                }
+            }
+            // Its refusal is found again when it is undone.
+            Resolution::Rejected { .. } => self.undo_refused_unseen = true,
             // Who says for a moment that he cannot be asked, as a gateway does or an old replica,
             // has not said that the effect stands.
             Resolution::Unsupported { .. }
@@ -239,7 +261,7 @@ impl StepState {
     fn told_by_hand(&mut self, settled: Settled, by: By) -> bool {
         self.recall = Recall::Whole;
         match settled {
-            Settled::Applied => self.generations.compensation += 1,
+            Settled::Applied => self.generations.compensation += self.losses.max(1),
             Settled::NotApplied => self.find_undone(),
         }
         self.settled = Some(super::Settlement { settled, by });

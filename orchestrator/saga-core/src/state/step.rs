@@ -9,7 +9,7 @@ use crate::{
         Settled, Verdict,
     },
     phase::{Last, Learned, StepEvent, StepPhase},
-    state::Recall,
+    state::{Generations, Recall},
 };
 
 /// The reason code of a late answer that something was done which was never to be.
@@ -55,6 +55,10 @@ pub struct StepState {
     undoes_doubt: bool,
     /// What is missing of it since the log lost rows.
     pub recall: Recall,
+    /// How many losses of rows may each have hidden a fence of its compensation.
+    pub(super) losses: u32,
+    /// Whether its compensation was refused in lost rows.
+    pub(super) undo_refused_unseen: bool,
     /// What is done about an unknown outcome of it.
     pub(super) on_unknown: OnUnknown,
     pub(super) after: StepSet,
@@ -63,24 +67,6 @@ pub struct StepState {
     pub(super) compensable: bool,
     /// What a person said last became of one of its calls.
     pub settled: Option<Settlement>,
-}
-
-/// How often each operation of a step was made anew under another id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Generations {
-    pub action: u32,
-    pub compensation: u32,
-}
-
-impl Generations {
-    /// The generation of the operation in this direction.
-    #[must_use]
-    pub fn of(self, direction: Direction) -> u32 {
-        match direction {
-            Direction::Forward => self.action,
-            Direction::Backward => self.compensation,
-        }
-    }
 }
 
 /// Who acted on a saga from outside, when, and why. Names and reasons are for people; they
@@ -147,6 +133,8 @@ impl StepState {
             heard_at_ms: 0,
             undoes_doubt: false,
             recall: Recall::Whole,
+            losses: 0,
+            undo_refused_unseen: false,
             on_unknown: step.on_unknown,
             after: step.after,
             conditional: step.conditional,

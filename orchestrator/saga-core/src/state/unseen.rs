@@ -47,13 +47,13 @@ impl State {
 
     /// A saga that goes back, or did so in lost rows, has made sure of that.
     fn has_surely_not_passed_pivot(&self) -> bool {
-        self.turned_back.is_some() || self.has_undone_effects()
+        self.turned_back.is_some() || self.has_gone_back_unseen()
     }
 
-    /// Whether lost rows have undone something, by what a participant told: the saga went back in
-    /// them. Nothing else undoes an effect of a saga that has not turned back.
-    pub(crate) fn has_undone_effects(&self) -> bool {
-        self.turned_back.is_none() && self.steps.iter().any(|it| it.phase == StepPhase::Undone)
+    /// Whether the saga went back in lost rows, by what a participant told of a compensation. No
+    /// other saga calls one.
+    pub(crate) fn has_gone_back_unseen(&self) -> bool {
+        self.turned_back.is_none() && self.steps.iter().any(StepState::tells_of_a_way_back)
     }
 
     /// Whether only calling it, or a person, tells whether this step has begun in lost rows.
@@ -87,6 +87,12 @@ impl StepState {
     pub(super) fn is_unbegun(&self) -> bool {
         let unrenderable = StepPhase::Unrenderable { direction: Direction::Forward };
         self.phase == StepPhase::Pending || self.phase == unrenderable
+    }
+
+    /// Whether its compensation was called in lost rows, where the saga has not turned back.
+    pub(crate) fn tells_of_a_way_back(&self) -> bool {
+        let is_refused = self.undo_refused_unseen && self.phase == StepPhase::Applied;
+        is_refused || self.phase == StepPhase::Undone
     }
 
     /// Whether its participant answers inquiries.

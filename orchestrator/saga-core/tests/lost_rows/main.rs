@@ -65,7 +65,7 @@ fn whatever_rows_are_lost_nothing_is_forgotten_and_nothing_happens_twice() {
             let steps = steps.iter().cloned().map(of).collect();
             let definition =
                 Definition { name: name.to_owned(), version: 1, deadline_ms: None, steps };
-            report.push_str(&format!("{name}, {on_unknown:?}: {}\n", walked(&definition)));
+            report.push_str(&format!("{name}, {on_unknown:?}: {}\n", walked(&definition, 1)));
         }
         // All but the pivot, or what is behind it, can be asked.
         for on_unknown in [OnUnknown::Retry, OnUnknown::Park] {
@@ -77,18 +77,30 @@ fn whatever_rows_are_lost_nothing_is_forgotten_and_nothing_happens_twice() {
             let (name, deadline_ms) = (name.to_owned(), Some(DEADLINE_MS));
             let definition = Definition { name, version: 1, deadline_ms, steps };
             let name = &definition.name;
-            report.push_str(&format!("{name}, {on_unknown:?} at last: {}\n", walked(&definition)));
+            report
+                .push_str(&format!("{name}, {on_unknown:?} at last: {}\n", walked(&definition, 1)));
         }
     }
     insta::assert_snapshot!("walked", report);
 }
 
+/// What the first loss had asked is lost with the second.
+#[test]
+fn whatever_is_lost_twice_nothing_is_forgotten_and_nothing_happens_twice() {
+    let shapes = [("in a row", in_a_row()), ("a wait is the pivot", a_wait_is_the_pivot())];
+    let report = shapes.map(|(name, steps)| {
+        let definition = Definition { name: name.to_owned(), version: 1, deadline_ms: None, steps };
+        format!("{name}: {}\n", walked(&definition, 2))
+    });
+    insta::assert_snapshot!("walked_twice", report.concat());
+}
+
 /// How many runs there are, and how they end.
-fn walked(definition: &Definition) -> String {
+fn walked(definition: &Definition, losses: u64) -> String {
     let (mut completed, mut compensated, mut by_hand) = (0, 0, 0);
     let mut choices = Choices::default();
     loop {
-        let mut run = Run::new(definition);
+        let mut run = Run::new(definition, losses);
         match run.play(&mut choices) {
             Ok(End { is_completed: true, .. }) => completed += 1,
             Ok(End { is_completed: false, .. }) => compensated += 1,

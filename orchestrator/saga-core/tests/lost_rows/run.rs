@@ -44,7 +44,8 @@ pub(crate) struct Run<'d> {
     log: Vec<Event>,
     books: Vec<Books>,
     now_ms: u64,
-    has_lost: bool,
+    losses_left: u64,
+    log_epoch: u64,
     misfortunes_left: u32,
     acts_by_hand: u32,
 }
@@ -59,7 +60,7 @@ impl fmt::Display for Run<'_> {
 type Wrong = String;
 
 impl<'d> Run<'d> {
-    pub(crate) fn new(definition: &'d Definition) -> Self {
+    pub(crate) fn new(definition: &'d Definition, losses: u64) -> Self {
         let started = started(definition);
         Self {
             definition,
@@ -67,9 +68,10 @@ impl<'d> Run<'d> {
             log: vec![Event::Started(started)],
             books: vec![Books::default(); definition.steps.len()],
             now_ms: 1,
-            has_lost: false,
-            // With a deadline besides, there would be too many runs.
-            misfortunes_left: u32::from(definition.deadline_ms.is_none()),
+            losses_left: losses,
+            log_epoch: 1,
+            // With a deadline or a second loss besides, there would be too many runs.
+            misfortunes_left: u32::from(definition.deadline_ms.is_none() && losses == 1),
             acts_by_hand: 0,
         }
     }
@@ -116,17 +118,19 @@ impl<'d> Run<'d> {
         if !is_over && has_deadline && choices.of(2) == 1 {
             self.now_ms = DEADLINE_MS;
         }
-        if self.has_lost {
+        if self.losses_left == 0 {
             return Ok(());
         }
         let lost = choices.of(self.may_lose() + 1);
         if lost == 0 {
             return Ok(());
         }
-        self.has_lost = true;
+        self.losses_left -= 1;
+        self.log_epoch += 1;
         if lost == self.log.len() {
             // All of it. The client asks again.
-            let again = Started { after_loss: true, ..started(self.definition) };
+            let log_epoch = self.log_epoch;
+            let again = Started { after_loss: true, log_epoch, ..started(self.definition) };
             self.state = State::start(SagaId(Uuid::nil()), self.definition, &again);
             self.log = vec![Event::Started(again)];
             return Ok(());
@@ -139,7 +143,8 @@ impl<'d> Run<'d> {
         self.log = log;
         let at_ms = self.now_ms;
         self.append(Event::Owned { node: node(), epoch: Epoch(self.state.epoch().0 + 1), at_ms })?;
-        self.append(Event::LogWentBack { log_epoch: 2, doubts_all: true, at_ms })
+        let log_epoch = self.log_epoch;
+        self.append(Event::LogWentBack { log_epoch, doubts_all: true, at_ms })
     }
 
     /// How many of the last rows can be lost. Where participants are not asked, nobody can find

@@ -60,13 +60,18 @@ fn an_effect_that_lost_rows_have_undone_before_a_pivot_that_stands_is_for_a_pers
     assert_eq!(shown, Some(("CONTRADICTION", FIRST)));
 }
 
-/// Who refused to undo it has not undone it; its refusal is found again when it matters.
+/// A compensation is called only where a saga has turned back: so it had, and so it does again.
 #[test]
-fn an_undo_that_was_refused_leaves_the_effect_where_it_is() {
+fn an_undo_that_lost_rows_were_refused_turns_the_saga_back() {
     let refused = Resolution::Rejected { reason: "NO".to_owned(), message: String::new() };
     let saga = lost(Saga::of(definition()).applied(FIRST)).resolved(FIRST, 1, refused);
-    saga.does(call(PIVOT, Forward, 1));
+    assert_eq!(step_view(&saga.state, FIRST), StepView::Applied);
     assert_eq!(saga.state.step(FIRST).generations.compensation, 0);
+    let saga = saga.resolved(PIVOT, 1, Resolution::Fenced);
+    let reason = TurnBackReason::UndoneInLostRows { step: FIRST };
+    saga.does(Action::TurnBack { reason: reason.clone() });
+    let back = saga.then(Event::TurnedBack { reason, at_ms: 0 });
+    back.resolved(LAST, 1, Resolution::Fenced).does(call(FIRST, Backward, 1));
 }
 
 #[test]
@@ -291,8 +296,13 @@ pub(crate) fn two_and_a_pivot() -> Definition {
 }
 
 pub(crate) fn lost(saga: Saga) -> Saga {
+    lost_in(saga, 2)
+}
+
+/// Rows were lost, and this epoch of the log began.
+pub(crate) fn lost_in(saga: Saga, log_epoch: u64) -> Saga {
     let at_ms = saga.now_ms;
-    saga.then(Event::LogWentBack { log_epoch: 2, doubts_all: true, at_ms })
+    saga.then(Event::LogWentBack { log_epoch, doubts_all: true, at_ms })
 }
 
 pub(crate) fn refused() -> Outcome {

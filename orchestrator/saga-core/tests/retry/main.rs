@@ -12,4 +12,5 @@ mod pause;
 mod policy;
 mod settle;
 mod stuck;
+mod two_losses;
 mod unasked;

@@ -30,6 +30,19 @@ fn a_pivot_that_nobody_can_be_asked_about_is_called_whoever_cancels() {
     assert_eq!(cancel_effect(&refused.definition, &refused.state), CancelEffect::Undecided);
 }
 
+/// What comes before it tells that nobody has called it: a cancel of what never began holds.
+#[test]
+fn a_pivot_that_nobody_can_be_asked_about_is_not_called_over_a_cancel_where_nothing_had_begun() {
+    let mut definition = unasked(OnUnknown::Retry);
+    definition.steps[FIRST.at()].on_unknown = OnUnknown::Resolve;
+    let saga = lost(Saga::of(definition)).cancelled();
+    saga.does(Action::Inquire { step: FIRST, inquiry: 1 });
+    let fenced = saga.clone().resolved(FIRST, 1, Resolution::Fenced);
+    fenced.does(Action::TurnBack { reason: TurnBackReason::Cancelled });
+    // It had begun, and so may the pivot have.
+    saga.resolved(FIRST, 1, applied()).does(Action::Inquire { step: FIRST, inquiry: 1 });
+}
+
 #[test]
 fn what_may_have_been_called_and_cannot_be_asked_for_is_called_before_it_is_undone() {
     let mut definition = two_and_a_pivot();

@@ -24,12 +24,19 @@ impl Teller<'_> {
                  answers no inquiry"
             );
         }
-        let calls = count(tries.attempt, "call");
-        let mut told = format!("nobody knows whether {name} was applied after {calls}");
+        let mut told = match tries.attempt {
+            0 => format!("nobody knows whether {name} was called in rows that the log has lost"),
+            calls => {
+                let calls = count(calls, "call");
+                format!("nobody knows whether {name} was applied after {calls}")
+            }
+        };
         if 0 < tries.inquiries {
             told.push_str(&format!(" and {} to {asked}", count(tries.inquiries, "question")));
         }
-        told.push_str(&format!(" (last: {last})"));
+        if 0 < tries.attempt {
+            told.push_str(&format!(" (last: {last})"));
+        }
         match self.is_next(index) {
             _ if phase == (StepPhase::Inquiring { tries }) => {
                 told.push_str(&format!("; {asked} is being asked"));
