@@ -7,7 +7,7 @@ use super::{
     facts::Facts,
     failing::Judge,
     patterns::of_matching,
-    shape::{Range, Shape, TextShape},
+    shape::{Range, Shape, TextShape, cut_off},
     written::negation,
 };
 
@@ -134,6 +134,11 @@ impl Judge<'_> {
                 let text = self.text(a);
                 facts.truths.insert(text, truth);
             }
+            // What is no number compares false with all: the opposite tells nothing.
+            [Shape::Real, _] | [_, Shape::Real] if truth => {
+                self.learn_real(facts, operator, a, b);
+                self.learn_real(facts, turned(operator), b, a);
+            }
             [Shape::List(_) | Shape::Map { .. }, _] => {
                 if let Some(items) = literal_size(b) {
                     let sizes = match operator {
@@ -158,6 +163,22 @@ impl Judge<'_> {
                 facts.learn_range(text_a, bounded(of_a, operator, of_b));
                 facts.learn_range(text_b, bounded(of_b, turned(operator), of_a));
             }
+        }
+    }
+
+    /// What is cut off a number with a fraction, where that is compared with a literal.
+    fn learn_real(&self, facts: &mut Facts<'_>, operator: Comparison, part: &Ir, literal: &Ir) {
+        let Ir::Literal(literal) = literal else { return };
+        let Some(cut) = cut_off(literal) else { return };
+        let range = match operator {
+            Comparison::Equal => Range::one(cut),
+            Comparison::Less | Comparison::LessOrEqual => Range::of(i128::MIN, cut),
+            Comparison::Greater | Comparison::GreaterOrEqual => Range::of(cut, i128::MAX),
+            Comparison::NotEqual => return,
+        };
+        let text = self.text(part);
+        for whole in ["int", "uint"] {
+            facts.learn_range(format!("{whole}({text})"), range);
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     Arithmetic, Function, Ir,
     facts::Facts,
     failing::{Danger, Flaw, Judge},
-    shape::{Range, Shape, TextShape},
+    shape::{Range, Shape, TextShape, cut_off},
 };
 
 /// A number of so many digits is read whatever it is.
@@ -275,16 +275,37 @@ impl Judge<'_> {
                 self.unreadable(ir, of, "a number", pattern, facts);
                 None
             }),
-            // A fraction is cut off; what is no number, or a huge one, has no place.
-            Shape::Real | Shape::Other => {
-                if *from == Shape::Real {
-                    self.huge(ir, facts);
-                }
-                None
+            Shape::Real => {
+                let literal = if let Ir::Literal(value) = of { cut_off(value) } else { None };
+                let known = literal.map(Range::one).or_else(|| facts.range(&self.text(ir)));
+                self.read_real(ir, of, known, bounds, facts);
+                known.map(|it| it.both(bounds))
             }
+            Shape::Other => None,
             other => other.range(),
         };
         self.whole(ir, range.unwrap_or(bounds), is_unsigned, facts)
+    }
+
+    /// A fraction is cut off. What is no number, or a huge one, has no place.
+    fn read_real(
+        &mut self,
+        ir: &Ir,
+        of: &Ir,
+        known: Option<Range>,
+        bounds: Range,
+        facts: &Facts<'_>,
+    ) {
+        // A double has no place for the last of each: it would stand for one more.
+        let is_within = |it: &Range| bounds.min <= it.min && it.max < bounds.max;
+        if !known.as_ref().is_some_and(is_within) {
+            let text = self.text(of);
+            let why = format!("`{text}` may be no number of 64 bits");
+            let most = if bounds.min < 0 { "9e18" } else { "18e18" };
+            let least = if bounds.min < 0 { "-9e18" } else { "0" };
+            let guard = format!("{text} >= {least} && {text} <= {most}");
+            self.data_flaw(ir, why, guard, facts);
+        }
     }
 
     fn read_text(&mut self, ir: &Ir, of: &Ir, from: &Shape, facts: &Facts<'_>) -> Shape {

@@ -149,6 +149,17 @@ pub(super) enum Shape {
     Other,
 }
 
+/// What is left of a number where its fraction is cut off. `None`: it is none, or a huge one.
+pub(super) fn cut_off(number: &Value) -> Option<i128> {
+    let real = match number {
+        Value::F64(it) => *it,
+        Value::F32(it) => (*it).into(),
+        whole => return super::operators::whole(whole),
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "far below 128 bits")]
+    (real.abs() < 1e30).then(|| real.trunc() as i128)
+}
+
 impl Shape {
     pub(super) fn of_field(field: &FieldDescriptor) -> Self {
         match field.kind() {
