@@ -114,7 +114,14 @@ fn what_cannot_be_computed_says_why() {
         ("i64", "input.numbers[3]", "index 3 is outside of a list of 3"),
         ("i64", "input.numbers[-1]", "index -1 is outside of a list of 3"),
         ("i64", "input.counts['z']", "a map has no such key"),
-        ("i64", "int(input.text)", "the text is not a number"),
+        ("i64", "int(input.text)", "it is not a number"),
+        ("i64", "int(input.f64 * 0.0 / 0.0)", "it is not a number"),
+        ("text", "input.text.substring(2, 1)", "a text of 4 characters has none from 2 to 1"),
+        (
+            "i64",
+            "int(saga.started_at + duration('300000000000s'))",
+            "the point in time is not of the years 1 to 9999",
+        ),
         ("i64", "int(input.f64 * 1.0e300)", "a number overflows 64 bits"),
         ("color", "input.i64", "9007199254740993 does not fit into a field of type enum"),
     ];

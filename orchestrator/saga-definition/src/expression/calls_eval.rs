@@ -102,8 +102,11 @@ fn to_whole(of: &Value) -> Result<i128, EvalError> {
         return Ok(it);
     }
     let it = real(of).ok_or(EvalError::WrongType)?;
+    if it.is_nan() {
+        return Err(EvalError::NotANumber);
+    }
     // Beyond this it is in no 64 bits.
-    if it.is_nan() || 1.9e19 < it.abs() {
+    if 1.9e19 < it.abs() {
         return Err(EvalError::Overflow);
     }
     #[expect(clippy::cast_possible_truncation, reason = "CEL cuts the fraction off")]

@@ -37,12 +37,21 @@ pub(crate) enum EvalError {
     /// The result does not fit into 64 bits.
     #[error("a number overflows 64 bits")]
     Overflow,
+    /// A point in time that protobuf has no place for.
+    #[error("the point in time is not of the years 1 to 9999")]
+    OutOfYears,
+    /// A span of time that is too long for protobuf, or for 64 bits of nanoseconds.
+    #[error("the span of time is longer than {years} years")]
+    TooLong { years: u32 },
     /// `x / 0` or `x % 0`.
     #[error("division by zero")]
     DivisionByZero,
     /// `list[i]` where there is no such element.
     #[error("index {index} is outside of a list of {len}")]
     OutOfBounds { index: i128, len: usize },
+    /// `text.substring(from, to)` where there are no such characters.
+    #[error("a text of {len} characters has none from {from} to {to}")]
+    NoSuchPart { from: i128, to: i128, len: usize },
     /// `map[key]` where there is no such key.
     #[error("a map has no such key")]
     NoSuchKey,
@@ -55,8 +64,8 @@ pub(crate) enum EvalError {
     /// A text that is none of what it is read as.
     #[error("`{0}` cannot be read")]
     Unreadable(String),
-    /// `int("x")`.
-    #[error("the text is not a number")]
+    /// `int("x")`, or of the double that is none.
+    #[error("it is not a number")]
     NotANumber,
     /// A number that the field cannot hold.
     #[error("{value} does not fit into a field of type {wanted}")]

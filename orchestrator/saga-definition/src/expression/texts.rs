@@ -58,16 +58,17 @@ fn bounded(bytes: usize) -> Result<(), EvalError> {
 /// Of characters, from one place up to another.
 fn substring(text: &str, range: &[Cow<'_, Value>]) -> Result<Value, EvalError> {
     let len = text.chars().count();
-    let at = |value: &Value| {
-        let index = whole(value).ok_or(EvalError::WrongType)?;
-        let out = EvalError::OutOfBounds { index, len };
-        usize::try_from(index).ok().filter(|it| *it <= len).ok_or(out)
+    let at = |place: usize, else_at: usize| match range.get(place) {
+        Some(value) => whole(value).ok_or(EvalError::WrongType),
+        None => Ok(else_at as i128),
     };
-    let from = range.first().map_or(Ok(0), |it| at(it))?;
-    let to = range.get(1).map_or(Ok(len), |it| at(it))?;
-    let taken = to.checked_sub(from);
-    let taken = taken.ok_or(EvalError::OutOfBounds { index: from as i128, len: to })?;
-    Ok(Value::String(text.chars().skip(from).take(taken).collect()))
+    let (from, to) = (at(0, 0)?, at(1, len)?);
+    let is_there = 0 <= from && from <= to && to <= len as i128;
+    let within = |at: i128| usize::try_from(at).ok().filter(|_| is_there);
+    let (Some(first), Some(end)) = (within(from), within(to)) else {
+        return Err(EvalError::NoSuchPart { from, to, len });
+    };
+    Ok(Value::String(text.chars().skip(first).take(end - first).collect()))
 }
 
 fn join(args: &[Cow<'_, Value>]) -> Result<String, EvalError> {

@@ -156,7 +156,7 @@ pub(super) fn computed(
     };
     // A span is computed in 64 bits of nanoseconds.
     if (is_point(left) == is_point(right)) && i64::try_from(result).is_err() {
-        return Err(EvalError::Overflow);
+        return Err(EvalError::TooLong { years: 292 });
     }
     let of = match (is_point(left), is_point(right)) {
         (true, true) => duration_type(),
@@ -197,7 +197,10 @@ fn made(of: &MessageDescriptor, nanos: i128) -> Result<Value, EvalError> {
         false => seconds.abs() <= DURATION_S_MAX,
     };
     if !in_range {
-        return Err(EvalError::Overflow);
+        return Err(match is_point {
+            true => EvalError::OutOfYears,
+            false => EvalError::TooLong { years: 10_000 },
+        });
     }
     let (seconds, rest) = (i64::try_from(seconds), i32::try_from(rest));
     let mut message = DynamicMessage::new(of.clone());
