@@ -301,6 +301,10 @@ pub(crate) struct AcknowledgeRestore {
     /// What was restored, and why, for the log.
     #[arg(long)]
     pub(crate) reason: String,
+    /// It was restored, and nobody has noticed: no participant that keeps marks was called in what
+    /// is lost.
+    #[arg(long)]
+    pub(crate) unnoticed: bool,
     #[command(flatten)]
     pub(crate) once: Once,
     #[command(flatten)]

@@ -38,12 +38,13 @@ pub(super) async fn acknowledge(
     engine: &Engine,
     request: pb::AcknowledgeRestoreRequest,
 ) -> Result<pb::AcknowledgeRestoreResponse, Status> {
-    let pb::AcknowledgeRestoreRequest { actor, reason, request_id, expected_version } = request;
+    let pb::AcknowledgeRestoreRequest { actor, reason, request_id, expected_version, unnoticed } =
+        request;
     field::signed(&actor, &reason)?;
     let request_id = field::own_request_id(engine, request_id)?;
     let asked = Asked { request_id, actor, reason };
     let EpochRow { epoch, behind_ms, .. } =
-        engine.acknowledge_restore(&asked, expected_version).await?;
+        engine.acknowledge_restore(&asked, expected_version, unnoticed).await?;
     Ok(pb::AcknowledgeRestoreResponse { epoch, behind_ms })
 }
 
@@ -53,8 +54,9 @@ impl From<AcknowledgeError> for Status {
             AcknowledgeError::Nothing => status(
                 Code::FailedPrecondition,
                 "NOTHING_TO_ACKNOWLEDGE",
-                "the log did not go back in time, or that was acknowledged before; nothing was \
-                 done, see `sagactl server info`",
+                "no participant remembers more than the log has, or that was acknowledged before; \
+                 nothing was done, see `sagactl server info`; where the log was restored all the \
+                 same, say so: `unnoticed`",
             ),
             AcknowledgeError::MovedOn { expected, epoch } => told(
                 Code::Aborted,

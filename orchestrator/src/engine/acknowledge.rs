@@ -7,7 +7,8 @@ use crate::engine::Engine;
 /// Why a restore was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum AcknowledgeError {
-    /// The log did not go back, or somebody else has acknowledged it. Nothing was done.
+    /// Nobody has noticed that the log went back, or somebody else has acknowledged it. Nothing
+    /// was done.
     #[error("nothing is to be acknowledged")]
     Nothing,
     /// The log is in another epoch than was looked at. Look again; nothing was done.
@@ -24,6 +25,7 @@ pub enum AcknowledgeError {
 impl Engine {
     /// Goes on with a log that went back in time: a new epoch begins, with who asked for it on
     /// record. What was lost is lost. Answers the epoch, also where the request was sent before.
+    /// `unnoticed`: also where no participant remembers more than the log has.
     ///
     /// # Errors
     ///
@@ -32,26 +34,43 @@ impl Engine {
         &self,
         asked: &Asked,
         expected_epoch: u64,
+        unnoticed: bool,
     ) -> Result<EpochRow, AcknowledgeError> {
         let shared = &self.shared;
-        if !asked.request_id.is_empty() {
-            let epochs = shared.log.store().epochs().await?;
-            if let Some(row) = epochs.into_iter().find(|it| it.request_id == asked.request_id) {
-                let is_same = row.actor == asked.actor && row.reason == asked.reason;
-                let epoch = row.epoch;
-                return is_same.then_some(row).ok_or(AcknowledgeError::RequestIdReused { epoch });
-            }
+        if let Some(row) = self.acknowledged(asked).await? {
+            return Ok(row);
         }
         let log = shared.log.store().identity().await?;
         // Another node may have been told meanwhile.
         shared.continuity.adopt(log);
-        let went_back = shared.continuity.went_back().ok_or(AcknowledgeError::Nothing)?;
+        let (heard_epoch, behind_ms) = match shared.continuity.went_back() {
+            Some(went_back) => (went_back.epoch, went_back.behind_ms),
+            None if unnoticed => (log.epoch, 0),
+            None => return Err(AcknowledgeError::Nothing),
+        };
         if expected_epoch != 0 && expected_epoch != log.epoch {
             let (expected, epoch) = (expected_epoch, log.epoch);
             return Err(AcknowledgeError::MovedOn { expected, epoch });
         }
-        let epoch = went_back.epoch.max(log.epoch) + 1;
-        let begun = shared.begin_epoch(log, epoch, asked, went_back.behind_ms).await?;
-        begun.ok_or(AcknowledgeError::Nothing)
+        let epoch = heard_epoch.max(log.epoch) + 1;
+        match shared.begin_epoch(log, epoch, asked, behind_ms).await? {
+            Some(begun) => Ok(begun),
+            // Another node was quicker, perhaps with this very request.
+            None => self.acknowledged(asked).await?.ok_or(AcknowledgeError::Nothing),
+        }
+    }
+
+    /// The epoch that this request began, where it was sent before.
+    async fn acknowledged(&self, asked: &Asked) -> Result<Option<EpochRow>, AcknowledgeError> {
+        if asked.request_id.is_empty() {
+            return Ok(None);
+        }
+        let epochs = self.shared.log.store().epochs().await?;
+        let Some(row) = epochs.into_iter().find(|it| it.request_id == asked.request_id) else {
+            return Ok(None);
+        };
+        let is_same = row.actor == asked.actor && row.reason == asked.reason;
+        let epoch = row.epoch;
+        is_same.then_some(Some(row)).ok_or(AcknowledgeError::RequestIdReused { epoch })
     }
 }

@@ -110,19 +110,20 @@ async fn a_log_that_participants_are_far_ahead_of_is_not_gone_on_with_until_it_i
     let heard_by = engine.went_back().map(|it| it.heard_by);
     assert_eq!(heard_by.as_deref(), Some("participant payment"));
     let asked = asked("r-1", "restored the backup of 11:00");
-    let other_epoch = engine.acknowledge_restore(&asked, 7).await;
+    let other_epoch = engine.acknowledge_restore(&asked, 7, false).await;
     let moved_on = AcknowledgeError::MovedOn { expected: 7, epoch: 1 }.to_string();
     assert_eq!(other_epoch.unwrap_err().to_string(), moved_on);
-    let begun = engine.acknowledge_restore(&asked, 1).await.unwrap();
+    let begun = engine.acknowledge_restore(&asked, 1, false).await.unwrap();
     assert_eq!((begun.epoch, begun.behind_ms), (2, HOUR_MS));
     start(&engine, "one").await;
     // Whose answer was lost asks again, and is told the same.
-    assert_eq!(engine.acknowledge_restore(&asked, 1).await.unwrap(), begun);
+    assert_eq!(engine.acknowledge_restore(&asked, 1, false).await.unwrap(), begun);
     let other = Asked { reason: "something else".to_owned(), ..asked };
-    let reused = engine.acknowledge_restore(&other, 0).await;
+    let reused = engine.acknowledge_restore(&other, 0, false).await;
     assert!(matches!(reused, Err(AcknowledgeError::RequestIdReused { epoch: 2 })), "{reused:?}");
-    let again =
-        engine.acknowledge_restore(&Asked { request_id: "r-2".to_owned(), ..other }, 0).await;
+    let again = engine
+        .acknowledge_restore(&Asked { request_id: "r-2".to_owned(), ..other }, 0, false)
+        .await;
     assert!(matches!(again, Err(AcknowledgeError::Nothing)), "{again:?}");
     let epochs = store.epochs().await.unwrap();
     let last = epochs.last().unwrap();
@@ -182,6 +183,25 @@ async fn a_participant_that_never_lets_us_ask_does_not_keep_the_mark_for_ever() 
     assert!(engine.is_ready());
 }
 
+/// Participants that keep no marks remember nothing: a person says that the log was restored, and
+/// every saga hears of it.
+#[tokio::test]
+async fn a_restore_that_nobody_has_noticed_is_said_by_a_person() {
+    let (store, _) = restored().await;
+    let engine = node(&store, Listeners::who([("payment", Heard::Nothing)])).await;
+    let asked = asked("r-1", "restored from 03:00");
+    let nothing = engine.acknowledge_restore(&asked, 0, false).await;
+    assert!(matches!(nothing, Err(AcknowledgeError::Nothing)), "{nothing:?}");
+    assert_eq!(store.identity().await.unwrap().epoch, 1);
+    let begun = engine.acknowledge_restore(&asked, 1, true).await.unwrap();
+    assert_eq!((begun.epoch, begun.behind_ms), (2, 0));
+    assert_eq!(engine.log_mark().epoch, 2);
+    // Whose answer was lost asks again, also another node.
+    assert_eq!(engine.acknowledge_restore(&asked, 1, true).await.unwrap(), begun);
+    let other = node(&store, Listeners::who([("payment", Heard::Nothing)])).await;
+    assert_eq!(other.acknowledge_restore(&asked, 1, true).await.unwrap(), begun);
+}
+
 fn asked(request_id: &str, reason: &str) -> Asked {
     let (request_id, reason) = (request_id.to_owned(), reason.to_owned());
     Asked { request_id, actor: "ann".to_owned(), reason }
@@ -198,7 +218,7 @@ async fn a_living_node_notices_that_its_marks_are_gone() {
     lost.set_mark(behind.identity().await.unwrap().mark_at_ms);
     until(async || refused(&engine, "two").await.is_some()).await;
     assert!(!engine.is_ready());
-    engine.acknowledge_restore(&asked("", "the copy of last night"), 0).await.unwrap();
+    engine.acknowledge_restore(&asked("", "the copy of last night"), 0, false).await.unwrap();
     start(&engine, "two").await;
 }
 

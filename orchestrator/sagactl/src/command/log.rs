@@ -22,7 +22,7 @@ async fn acknowledge(session: &Session, arguments: AcknowledgeRestore) -> Result
         return Err(Failure::usage("a reason is missing", "--reason \"who restored it, and why\""));
     }
     let client = session.client().await?;
-    let preview = log::preview(&client.info().await?);
+    let preview = log::preview(&client.info().await?, arguments.unnoticed);
     let permit = permit(arguments.consent.yes, &preview, &mut Terminal)?;
     let once = arguments.once;
     let request = AcknowledgeRestoreRequest {
@@ -30,6 +30,7 @@ async fn acknowledge(session: &Session, arguments: AcknowledgeRestore) -> Result
         reason: arguments.reason,
         request_id: once.request_id.clone(),
         expected_version: once.expected_version.unwrap_or(0),
+        unnoticed: arguments.unnoticed,
     };
     let reply = client.acknowledge(request, &permit).await;
     let reply = reply.map_err(|failure| failure.repeatable(&once.request_id))?;

@@ -7,7 +7,15 @@ use saga_proto::saga::v1::{
 use crate::look::{Look, Mark};
 
 /// What acknowledging a restore would do.
-pub(crate) fn preview(info: &GetServerInfoResponse) -> String {
+pub(crate) fn preview(info: &GetServerInfoResponse, unnoticed: bool) -> String {
+    if unnoticed && info.log_heard_by.is_empty() {
+        return format!(
+            "No participant remembers more than the log has. Going on with it as one that was \
+             restored\nbegins epoch {}: every saga asks again what became of its calls, or waits \
+             for a person.",
+            info.log_epoch + 1,
+        );
+    }
     format!(
         "The log is {} behind what {} has heard of it. Going on with it begins epoch {}:\nwhat \
          was accepted in between is lost, and its effects stand at the participants.",
@@ -19,6 +27,9 @@ pub(crate) fn preview(info: &GetServerInfoResponse) -> String {
 
 /// What was done.
 pub(crate) fn acknowledged(reply: &AcknowledgeRestoreResponse) -> String {
+    if reply.behind_ms == 0 {
+        return format!("epoch {} begins\n", reply.epoch);
+    }
     let behind = span(reply.behind_ms);
     format!("epoch {} begins; the log went back by {behind}\n", reply.epoch)
 }

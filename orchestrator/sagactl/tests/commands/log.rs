@@ -47,4 +47,8 @@ fn a_restore_is_acknowledged_by_a_person_with_a_reason() {
     let done = sagactl(&fake, "log acknowledge-restore --actor ann --reason backup --yes");
     assert_eq!(done.exit, 0, "{done:?}");
     assert!(done.data.contains("epoch 2 begins"), "{done:?}");
+    let silent = "log acknowledge-restore --actor ann --reason backup --unnoticed --yes";
+    assert_eq!(sagactl(&fake, silent).exit, 0);
+    let said = |unnoticed| format!("acknowledge {:?}", ("ann", "backup", unnoticed));
+    assert_eq!(fake.changes(), [said(false), said(true)]);
 }

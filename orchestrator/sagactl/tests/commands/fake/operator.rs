@@ -171,8 +171,10 @@ impl OperatorService for Fake {
 
     async fn acknowledge_restore(
         &self,
-        _: Request<AcknowledgeRestoreRequest>,
+        request: Request<AcknowledgeRestoreRequest>,
     ) -> Result<Response<AcknowledgeRestoreResponse>, Status> {
+        let it = request.into_inner();
+        self.note(format!("acknowledge {:?}", (&it.actor, &it.reason, it.unnoticed)));
         Ok(Response::new(crate::log::acknowledged()))
     }
 
