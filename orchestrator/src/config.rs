@@ -182,7 +182,8 @@ fn beside(file: &Path, said: &Figment, mut sources: Figment) -> Figment {
     let mut keys = fixed.map(str::to_owned).to_vec();
     let participants = said.extract_inner::<BTreeMap<String, IgnoredAny>>("participants");
     for name in participants.unwrap_or_default().into_keys() {
-        keys.extend(["ca", "certificate", "key"].map(|it| format!("participants.{name}.tls.{it}")));
+        let of_one = ["tls.ca", "tls.certificate", "tls.key", "descriptors"];
+        keys.extend(of_one.map(|it| format!("participants.{name}.{it}")));
     }
     for key in keys {
         if let Ok(path) = said.extract_inner::<PathBuf>(&key) {
@@ -297,6 +298,9 @@ mod tests {
         let told = load(said, Some("here")).definitions;
         assert_eq!(told, Some(PathBuf::from("here")), "a flag is where the program was started");
         assert_eq!(load("", None).definitions, None);
+        let config = load("participants.points.descriptors = \"points.binpb\"\n", None);
+        let own = config.participants["points"].descriptors.clone();
+        assert_eq!(own, Some(folder.path().join("points.binpb")));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Puts the orchestrator together from its configuration and serves its API.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration,
+};
 
 use anyhow::Context;
 use saga_draft::ROW_SHARE_BYTES;
@@ -78,10 +80,7 @@ impl Orchestrator {
     /// Says what could not be had and what to do about it. Nothing is left running.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let participants = Arc::new(Participants::new(&config.participants)?);
-        let descriptors = match &config.descriptors {
-            None => Descriptors::Reflection(Arc::clone(&participants)),
-            Some(file) => Descriptors::Fixed(Arc::new(read_descriptors(file)?)),
-        };
+        let descriptors = descriptors(&config, &participants)?;
         Self::start_with(config, participants, descriptors).await
     }
 
@@ -284,13 +283,29 @@ fn with_remedy(error: OpenError) -> anyhow::Error {
     error.into()
 }
 
-fn read_descriptors(file: &Path) -> anyhow::Result<ServedTypes> {
-    let bytes = std::fs::read(file)
-        .with_context(|| format!("descriptors: {} cannot be read", file.display()))?;
+/// Where the configuration says that types come from.
+fn descriptors(config: &Config, participants: &Arc<Participants>) -> anyhow::Result<Descriptors> {
+    let for_all = match &config.descriptors {
+        None => Descriptors::Reflection(Arc::clone(participants)),
+        Some(file) => Descriptors::Fixed(Arc::new(read_descriptors("descriptors", file)?)),
+    };
+    let mut sets = BTreeMap::new();
+    for (name, entry) in &config.participants {
+        if let Some(file) = &entry.descriptors {
+            let types = read_descriptors(&format!("participants.{name}.descriptors"), file)?;
+            sets.insert(name.clone(), Arc::new(types));
+        }
+    }
+    if sets.is_empty() {
+        return Ok(for_all);
+    }
+    Ok(Descriptors::Own { sets, others: Box::new(for_all) })
+}
+
+fn read_descriptors(key: &str, file: &Path) -> anyhow::Result<ServedTypes> {
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{key}: {} cannot be read", file.display()))?;
     ServedTypes::read_set(&bytes).with_context(|| {
-        format!(
-            "descriptors: {} is not a FileDescriptorSet; make it with `buf build -o`",
-            file.display()
-        )
+        format!("{key}: {} is not a FileDescriptorSet; make it with `buf build -o`", file.display())
     })
 }

@@ -1,6 +1,7 @@
 //! Connections to one participant.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -66,6 +67,9 @@ pub struct ParticipantConfig {
     pub addresses: Vec<String>,
     /// The files of TLS. Absent: plain text.
     pub tls: Option<ClientFiles>,
+    /// A `FileDescriptorSet` with its types, for one that has no reflection. Absent: as for
+    /// all participants.
+    pub descriptors: Option<PathBuf>,
     /// Connections per address. One carries many calls at once; two keep a lost packet
     /// from holding up all of them.
     pub connections: usize,
@@ -91,6 +95,7 @@ impl Default for ParticipantConfig {
         Self {
             addresses: Vec::new(),
             tls: None,
+            descriptors: None,
             connections: 2,
             in_flight_max: 256,
             connect_timeout_ms: 1_000,
