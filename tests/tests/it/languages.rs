@@ -1,186 +1,180 @@
-//! One saga over participants in three languages, each a server with its library's defaults:
-//! Python with the operation log that `participants.md` shows, Node that knows nothing of
-//! sagas, and Rust with the kit.
+//! One saga over participants in seven languages, each a server with its library's defaults:
+//! Python with the operation log that `participants.md` shows, C++, Ruby, Go and Java with
+//! one of their own, Node that knows nothing of sagas, and Rust with the kit.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use saga_proto::saga::v1::SagaState;
 use saga_tests::{
-    condition::eventually,
     order::MUG,
-    process::{Process, run},
-    programs::{python, repository},
+    programs::repository,
     sagas::{assert_compensated, assert_completed},
-    server::free_port,
-    shop::{Database, Node, Shop},
+    shop::Shop,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, process::Command};
 
 use crate::sagactl::sagactl;
 
-/// A server that is no program of the shop's. It dies with its test.
-pub(crate) struct Stranger {
-    pub(crate) port: u16,
-    pub(crate) process: Process,
+mod strangers;
+
+pub(crate) use strangers::{Stranger, open_with};
+use strangers::{Strangers, Told, sources};
+
+/// What a buyer of this number asks for.
+struct Purchase {
+    item: &'static str,
+    account: &'static str,
+    amount: i64,
+    qty: i64,
 }
 
-impl Stranger {
-    /// Runs `command`, and waits until something listens on `port`.
-    pub(crate) async fn start(name: &str, port: u16, command: Command) -> Self {
-        let mut process = Process::start(name, command);
-        eventually(name, async || {
-            process.assert_running().await;
-            TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop)
-        })
-        .await;
-        Self { port, process }
+/// Everybody takes it.
+const TAKEN: Purchase = Purchase { item: "item-{n}", account: "account-{n}", amount: 100, qty: 1 };
+
+impl Purchase {
+    fn input(&self) -> Value {
+        let Self { item, account, amount, qty } = self;
+        let order = "order-{n}";
+        json!({ "order": order, "item": item, "account": account, "amount": amount, "qty": qty })
     }
 
-    /// The wallet, with its log in `folder`.
-    async fn wallet(folder: &Path, port: u16) -> Self {
-        let generated = folder.join("generated");
-        if !generated.exists() {
-            generate(&generated).await;
-        }
-        let mut command = Command::new(python());
-        command.env("PYTHONPATH", &generated).arg(sources().join("python/participant.py"));
-        command.arg(port.to_string()).arg(folder.join("wallet.db"));
-        Self::start("wallet", port, command).await
-    }
-
-    /// The catalogue, which remembers nothing over a restart.
-    async fn catalogue(port: u16) -> Self {
-        let modules = env::var_os("AMENDS_TEST_NODE_MODULES")
-            .expect("no Node: run tests/run, or set AMENDS_TEST_NODE_MODULES");
-        let mut command = Command::new("node");
-        command.env("NODE_PATH", modules).arg(sources().join("node/catalogue.js"));
-        command.arg(port.to_string());
-        Self::start("catalogue", port, command).await
+    fn of(&self, number: u32) -> Value {
+        let text = self.input().to_string().replace("{n}", &number.to_string());
+        serde_json::from_str(&text).unwrap()
     }
 }
 
-fn sources() -> PathBuf {
-    repository().join("tests/participants")
-}
-
-/// The Python types of the wallet and of `ParticipantService`.
-async fn generate(to: &Path) {
-    fs::create_dir(to).unwrap();
-    let mut protoc = Command::new(python());
-    protoc.args(["-m", "grpc_tools.protoc", "-I"]).arg(repository().join("proto"));
-    protoc.arg("-I").arg(sources().join("python")).arg("--python_out").arg(to);
-    protoc.args(["saga/participant/v1/participant.proto", "wallet.proto"]);
-    let finished = run(protoc).await;
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-}
-
-/// The shop's orchestrator, which can call both.
-async fn open(wallet: &Stranger, catalogue: &Stranger) -> Shop {
-    let purchase = sources().join("purchase.yaml");
-    open_with(&purchase, &[("wallet", wallet), ("catalogue", catalogue)]).await
-}
-
-/// The shop's orchestrator, which has this definition too and can call these.
-pub(crate) async fn open_with(definition: &Path, strangers: &[(&str, &Stranger)]) -> Shop {
-    let mut shop = Shop::closed(Database::Sqlite).await;
-    let name = definition.file_name().unwrap();
-    fs::copy(definition, shop.definitions().join(name)).unwrap();
-    let node = Node::on(&shop.books.log);
-    shop.configure_node("orchestrator.toml", &node, |config| {
-        for (name, Stranger { port, .. }) in strangers {
-            config.push_str(&format!(
-                "\n[participants.{name}]\naddresses = [\"http://127.0.0.1:{port}\"]\n"
-            ));
-        }
-    });
-    shop.open_services().await;
-    shop.orchestrator.start().await;
-    shop
-}
-
-fn input(number: u32, item: &str, amount: i64, qty: i64) -> Value {
-    let (order, account) = (format!("order-{number}"), format!("account-{number}"));
-    json!({ "order": order, "item": item, "account": account, "amount": amount, "qty": qty })
+/// Starts sagas of these numbers, and does not wait.
+async fn begin(shop: &Shop, numbers: impl Iterator<Item = u32>) {
+    for number in numbers {
+        let key = format!("order-{number}");
+        shop.start_saga("purchase", &key, &TAKEN.of(number)).await.unwrap();
+    }
 }
 
 #[tokio::test]
-async fn a_saga_over_python_node_and_rust_is_done_or_undone_whoever_dies() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut wallet, mut catalogue) = tokio::join!(
-        Stranger::wallet(folder.path(), free_port()),
-        Stranger::catalogue(free_port())
-    );
-    let shop = open(&wallet, &catalogue).await;
+async fn a_saga_over_seven_languages_is_done_or_undone_whoever_dies() {
+    let mut strangers = Strangers::start(Told::default()).await;
+    let shop = strangers.open().await;
 
-    let saga = shop.run_saga("purchase", "order-1", &input(1, "lamp", 300, 1)).await;
+    let lamp = Purchase { item: "lamp", amount: 300, ..TAKEN };
+    let saga = shop.run_saga("purchase", "order-1", &lamp.of(1)).await;
     assert_completed(&saga);
-    // Refused by each of them: by Node, by Python, and by Rust at last.
-    let taken = shop.run_saga("purchase", "order-2", &input(2, "lamp", 300, 1)).await;
-    assert_compensated(&taken, "HELD");
-    let poor = shop.run_saga("purchase", "order-3", &input(3, "desk", 5_000, 1)).await;
-    assert_compensated(&poor, "TOO_LITTLE");
-    let gone = shop.run_saga("purchase", "order-4", &input(4, "desk", 300, 100_000)).await;
-    assert_compensated(&gone, "OUT_OF_STOCK");
-    assert_eq!(balances(folder.path(), &wallet, 4).await, [700, 1_000, 1_000, 1_000]);
-
-    // Both go away with sagas under way, and come back.
-    for number in 5..25 {
-        let input = input(number, &format!("item-{number}"), 100, 1);
-        shop.start_saga("purchase", &format!("order-{number}"), &input).await.unwrap();
+    // Refused by each of them: by Node, Python, C++, Ruby, Go, Java, and by Rust.
+    let refused = [
+        (lamp, "HELD"),
+        (Purchase { amount: 5_000, ..TAKEN }, "TOO_LITTLE"),
+        (Purchase { amount: 600, ..TAKEN }, "OVER_LIMIT"),
+        (Purchase { account: "guest-{n}", ..TAKEN }, "NO_MEMBER"),
+        (Purchase { qty: 60, ..TAKEN }, "TOO_HEAVY"),
+        (Purchase { item: "gift-{n}", ..TAKEN }, "GIFT"),
+        (Purchase { qty: 100_000, ..TAKEN }, "OUT_OF_STOCK"),
+    ];
+    for (number, (purchase, reason)) in (2..).zip(&refused) {
+        let key = format!("order-{number}");
+        let saga = shop.run_saga("purchase", &key, &purchase.of(number)).await;
+        assert_compensated(&saga, reason);
+        let account = purchase.account.replace("{n}", &number.to_string());
+        assert_eq!(strangers.totals(&account).await, [1_000, 0, 0, 0, 0], "{reason}");
     }
-    wallet.process.kill().await;
-    catalogue.process.kill().await;
-    wallet = Stranger::wallet(folder.path(), wallet.port).await;
-    catalogue = Stranger::catalogue(catalogue.port).await;
-    for number in 5..25 {
+    assert_eq!(strangers.totals("account-1").await, [700, 300, 300, 1, 1]);
+
+    // They go away with sagas under way, and come back.
+    begin(&shop, 11..31).await;
+    strangers.restart().await;
+    for number in 11..31 {
         let saga = shop.ended(&format!("order-{number}")).await;
         assert_eq!(saga.state(), SagaState::Completed, "{}", saga.why);
+        assert_eq!(strangers.totals(&format!("account-{number}")).await, [900, 100, 100, 1, 1]);
     }
-    assert_eq!(balances(folder.path(), &wallet, 24).await[4..], [900; 20]);
     assert_eq!(shop.stock(MUG).await, (MUG.initial_stock - 21, 0, 21));
-    catalogue.process.assert_running().await;
+}
+
+/// At a server whose replies are in gzip, which nobody asked for, and at two that take four calls
+/// at a time on a connection.
+#[tokio::test]
+async fn two_hundred_sagas_over_seven_languages_outlive_the_orchestrator() {
+    let strangers =
+        Strangers::start(Told { ledger: &["gzip"], parcels: &["4"], invoices: &["4"] }).await;
+    let mut shop = strangers.open().await;
+    begin(&shop, 1..201).await;
+    shop.orchestrator.kill().await;
+    shop.orchestrator.start().await;
+    for number in 1..201 {
+        let saga = shop.ended(&format!("order-{number}")).await;
+        assert_eq!(saga.state(), SagaState::Completed, "{}", saga.why);
+        assert_eq!(strangers.totals(&format!("account-{number}")).await, [900, 100, 100, 1, 1]);
+    }
+    assert_eq!(shop.stock(MUG).await, (MUG.initial_stock - 200, 0, 200));
+}
+
+/// A participant that is checked.
+struct Checked {
+    name: &'static str,
+    /// The method that tells a number of an account, and the number's name.
+    observe: [&'static str; 2],
+    refused: Purchase,
 }
 
 #[tokio::test]
-async fn the_wallet_that_participants_md_shows_breaks_no_rule() {
-    let folder = tempfile::tempdir().unwrap();
-    let (wallet, catalogue) = tokio::join!(
-        Stranger::wallet(folder.path(), free_port()),
-        Stranger::catalogue(free_port())
-    );
-    let shop = open(&wallet, &catalogue).await;
-    let of = |amount: i64| {
-        json!({
-            "order": "check-{n}", "item": "item-{n}", "account": "account-{n}",
-            "amount": amount, "qty": 1,
-        })
-        .to_string()
-    };
-    let (accepted, refused) = (of(100), of(5_000));
+async fn each_language_breaks_no_rule() {
+    let strangers = Strangers::start(Told::default()).await;
+    let shop = strangers.open().await;
+    let all = [
+        Checked {
+            name: "wallet",
+            observe: ["Balance", "balance"],
+            refused: Purchase { amount: 5_000, ..TAKEN },
+        },
+        Checked {
+            name: "ledger",
+            observe: ["Total", "total"],
+            refused: Purchase { amount: 600, ..TAKEN },
+        },
+        Checked {
+            name: "points",
+            observe: ["Total", "total"],
+            refused: Purchase { account: "guest-{n}", ..TAKEN },
+        },
+        Checked {
+            name: "parcels",
+            observe: ["Total", "total"],
+            refused: Purchase { qty: 60, ..TAKEN },
+        },
+        Checked {
+            name: "invoices",
+            observe: ["Total", "total"],
+            refused: Purchase { item: "gift-{n}", ..TAKEN },
+        },
+    ];
+    for checked in &all {
+        breaks_no_rule(&shop, checked).await;
+    }
+}
+
+async fn breaks_no_rule(shop: &Shop, Checked { name, observe, refused }: &Checked) {
+    let account = json!({ "account": TAKEN.account }).to_string();
+    let (accepted, refused) = (TAKEN.input(), refused.input().to_string());
     let finished = sagactl(
-        &shop,
+        shop,
         &[
-            &["service", "check", "wallet", "--definition", "purchase", "--input", &accepted][..],
-            &["--refused-input", &refused, "--observe", "Balance"],
-            &["--observe-input", r#"{"account": "account-{n}"}"#, "--observe-field", "balance"],
-            &["--yes", "-o", "json"],
+            &["service", "check", name, "--definition", "purchase"][..],
+            &["--input", &accepted.to_string(), "--refused-input", &refused],
+            &["--observe", observe[0], "--observe-field", observe[1]],
+            &["--observe-input", &account, "--yes", "-o", "json"],
         ]
         .concat(),
     )
     .await;
 
-    assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
+    assert_eq!(finished.code, Some(0), "{name}: {}{}", finished.stdout, finished.stderr);
     let reply: Value = serde_json::from_str(&finished.stdout).unwrap();
     let verdicts = |verdict: &str| {
         reply["rules"].as_array().unwrap().iter().filter(|it| it["verdict"] == verdict).count()
     };
-    assert_eq!(verdicts("RULE_VERDICT_FAIL"), 0, "{reply:#}");
-    assert_eq!(verdicts("RULE_VERDICT_NOT_OBSERVED"), 0, "{reply:#}");
-    assert_eq!(verdicts("RULE_VERDICT_PASS"), 34, "{reply:#}");
+    assert_eq!(verdicts("RULE_VERDICT_FAIL"), 0, "{name}: {reply:#}");
+    assert_eq!(verdicts("RULE_VERDICT_NOT_OBSERVED"), 0, "{name}: {reply:#}");
+    assert_eq!(verdicts("RULE_VERDICT_PASS"), 34, "{name}: {reply:#}");
 }
 
 /// What `participants.md` shows is the file that the tests run.
@@ -191,20 +185,4 @@ fn participants_md_shows_the_whole_wallet() {
         let text = fs::read_to_string(sources().join(file)).unwrap();
         assert!(page.contains(text.trim()), "participants.md does not show {file}");
     }
-}
-
-/// What the accounts of the first purchases have.
-async fn balances(folder: &Path, wallet: &Stranger, purchases: u32) -> Vec<i64> {
-    let script = "import sys, grpc, wallet_pb2 as w
-channel = grpc.insecure_channel('127.0.0.1:' + sys.argv[1])
-balance = channel.unary_unary('/acme.wallet.v1.WalletService/Balance',
-    w.BalanceRequest.SerializeToString, w.BalanceResponse.FromString)
-for n in range(1, int(sys.argv[2]) + 1):
-    print(balance(w.BalanceRequest(account=f'account-{n}'), timeout=20).balance)";
-    let mut command = Command::new(python());
-    command.env("PYTHONPATH", folder.join("generated")).args(["-c", script]);
-    command.args([wallet.port.to_string(), purchases.to_string()]);
-    let finished = run(command).await;
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    finished.stdout.lines().map(|line| line.parse().unwrap()).collect()
 }
