@@ -3,8 +3,9 @@
 use orchestrator::participants::{Caller as _, ParticipantConfig};
 use saga_core::{OperationId, Resolution};
 use saga_proto::saga::participant::v1::{
-    Absent, Applied, Fenced, GetLogMarkRequest, GetLogMarkResponse, InProgress, ListEffectsRequest,
-    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse, Reversed,
+    Absent, AdvanceHorizonRequest, AdvanceHorizonResponse, Applied, Fenced, GetLogMarkRequest,
+    GetLogMarkResponse, InProgress, ListEffectsRequest, ListEffectsResponse, Rejected, ResolveMode,
+    ResolveRequest, ResolveResponse, Reversed,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution as Told,
 };
@@ -55,6 +56,13 @@ impl ParticipantService for Kit {
         &self,
         _: Request<ListEffectsRequest>,
     ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn advance_horizon(
+        &self,
+        _: Request<AdvanceHorizonRequest>,
+    ) -> Result<Response<AdvanceHorizonResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
