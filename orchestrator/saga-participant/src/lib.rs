@@ -53,6 +53,7 @@ pub use operation::{Operation, OperationMeta, Query, ServiceOperation};
 pub use participant::{Participant, Setup};
 pub use patience::Patience;
 pub use provider::{Intent, ProviderOperation, Resumer, Settled, Verdict};
+pub use prune::Forget;
 pub use raw::{RawLayer, RawRequest};
 pub use schema::{Migration, Schema};
 pub use service::ParticipantApi;

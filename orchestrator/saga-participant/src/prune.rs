@@ -1,6 +1,6 @@
 //! Deletes rows of the operation log that no log of sagas needs any more.
 //!
-//! A few hundred rows go in a transaction, with pauses, and only while nobody wants to write.
+//! Two hundred rows at most go in a transaction, with pauses, and only while nobody wants to write.
 //! Which ones is decided by the start that is kept in them, which a repeat comes with as well.
 //! A trigger of the table raises the horizon with them, and no further than they need: had a
 //! clock been far ahead, no later saga would be behind it. An operation and the one that undoes
@@ -9,7 +9,9 @@
 //! Begun by whoever tells the horizon, and gone on with by the next who does.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    future::Future,
+    pin::Pin,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Rows that are looked at in one transaction.
-const ROWS_MAX: i64 = 500;
+const ROWS_MAX: i64 = 200;
 
 /// Between two transactions.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -32,10 +34,20 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How often it gives way to others before it waits in line like them.
 const GIVES_WAY_MAX: u32 = 200;
 
-/// Whether a task is at it.
+/// Takes away what a service keeps of operations that are forgotten, in the transaction that
+/// deletes their rows. It is given 200 ids at most, and must be quick: SQLite has one
+/// writer. What it returns as an error takes the deletion back, and it is tried again later.
+pub type Forget =
+    for<'t> fn(
+        &'t mut Tx,
+        &'t [Uuid],
+    ) -> Pin<Box<dyn Future<Output = Result<(), OperationError>> + Send + 't>>;
+
+/// Whether a task is at it, and what the service does with it.
 #[derive(Debug, Default)]
 pub(crate) struct Pruner {
     state: Mutex<PrunerState>,
+    forget: OnceLock<Forget>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +88,14 @@ enum Pruned {
 }
 
 impl<S: Send + Sync + 'static> Participant<S> {
+    /// Has `forget` take away what the service keeps of operations that are forgotten. Said once,
+    /// before anything is served.
+    #[must_use]
+    pub fn forgetting(self, forget: Forget) -> Self {
+        self.shared.pruner.forget.get_or_init(|| forget);
+        self
+    }
+
     /// Starts a task that deletes what may go, unless one is at it.
     pub(crate) fn prune_behind(&self) {
         if self.shared.pruner.call() {
@@ -112,7 +132,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
             tokio::time::sleep(PAUSE).await;
         };
         let tx = database.begin_write(permit).await?;
-        prune_in(tx, after).await
+        prune_in(tx, after, self.shared.pruner.forget.get().copied()).await
     }
 }
 
@@ -126,7 +146,11 @@ async fn prune<S: Send + Sync + 'static>(participant: Participant<S>) {
     }
 }
 
-async fn prune_in(mut tx: Tx, after: i64) -> Result<Pruned, OperationError> {
+async fn prune_in(
+    mut tx: Tx,
+    after: i64,
+    forget: Option<Forget>,
+) -> Result<Pruned, OperationError> {
     let horizon = told(&mut tx).await?;
     let rows = tx.rows(PAGE, &[Arg::Int(after), Arg::Int(ROWS_MAX)]).await?;
     let aged = rows.iter().map(Aged::read).collect::<Result<Vec<_>, _>>()?;
@@ -147,9 +171,13 @@ async fn prune_in(mut tx: Tx, after: i64) -> Result<Pruned, OperationError> {
     if let Some(by_ids_ms) = of_before.filter_map(|it| it.by_ids_ms).max() {
         raise(&mut tx, Horizon(horizon.0.min(by_ids_ms.saturating_add(1)))).await?;
     }
-    let deleted = tx.execute(DELETE, &[Arg::Uuids(&op_ids), Arg::Int(horizon.0)]).await?;
+    let deleted = tx.rows(DELETE, &[Arg::Uuids(&op_ids), Arg::Int(horizon.0)]).await?;
+    let deleted = deleted.iter().map(|row| row.uuid(0)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(forget) = forget {
+        forget(&mut tx, &deleted).await?;
+    }
     tx.commit().await?;
-    Ok(Pruned::Some { rows: usize::try_from(deleted).unwrap_or(usize::MAX), after })
+    Ok(Pruned::Some { rows: deleted.len(), after })
 }
 
 /// Rows in the order in which they came, each with the row that it undoes or that undoes it.
@@ -169,10 +197,12 @@ const PAGE: Sql = Sql::same(
 const DELETE: Sql = Sql {
     postgres: "/* prune: delete */
         delete from op_log where op_id = any($1) and state <> 'INTENDED'
-            and (started_at_ms is null or started_at_ms < $2)",
+            and (started_at_ms is null or started_at_ms < $2)
+        returning op_id",
     sqlite: "/* prune: delete */
         delete from op_log where op_id in (select unhex(value) from json_each($1))
-            and state <> 'INTENDED' and (started_at_ms is null or started_at_ms < $2)",
+            and state <> 'INTENDED' and (started_at_ms is null or started_at_ms < $2)
+        returning op_id",
 };
 
 /// A row, and how old it is.
