@@ -9,7 +9,7 @@
 //! Reading order: [`api`] (the RPCs), [`config`] (three ways to keep changes of the same
 //! stock apart), `stock` (the one place that changes stock), `item`, `reserve` (and
 //! decrease), `quote`, `reservation`, `settle` (commit and release), `restock`,
-//! `set_stock`, `audit`.
+//! `set_stock`, `forget` (what is left of operations of long ago), `audit`.
 
 use saga_participant::{
     Database, Lane, Migration, Participant, ParticipantApi, Schema, Setup, Sql,
@@ -22,6 +22,7 @@ use tonic::service::Routes;
 pub mod api;
 mod audit;
 pub mod config;
+mod forget;
 mod item;
 mod quote;
 mod reservation;
@@ -65,6 +66,13 @@ pub const SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0003_terms.sql"),
             },
         },
+        Migration {
+            name: "0004_opening",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0004_opening.sql"),
+                sqlite: include_str!("../migrations/sqlite/0004_opening.sql"),
+            },
+        },
     ],
 };
 
@@ -85,7 +93,8 @@ pub fn app(database: Database, config: Config) -> App {
         service: Inventory { stock: config.stock },
         resumers: Vec::new(),
     };
-    let participant = Participant::new(setup);
+    let participant =
+        Participant::new(setup).forgetting(|tx, op_ids| Box::pin(forget::forget(tx, op_ids)));
     let lane = config.stock.lane().map(Lane::new);
     let inventory = InventoryServiceServer::new(api::Api::new(participant.clone(), lane))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -119,11 +119,13 @@ pub(crate) async fn change(
     Ok(())
 }
 
-/// Notes what came back of a reservation that is locked.
+/// Notes what came back of a reservation that is locked, and by which operation the last of it
+/// did.
 pub(crate) async fn note_restocked(
     tx: &mut Tx,
     reserve_op_id: Uuid,
     back: &Quantities,
+    by: Uuid,
 ) -> Result<(), OperationError> {
     const NOTE: Sql = Sql {
         postgres: "/* note_restocked */
@@ -142,6 +144,15 @@ pub(crate) async fn note_restocked(
     let (item_ids, qtys): (Vec<&str>, Vec<i64>) = back.iter().unzip();
     let args = [Arg::Uuid(reserve_op_id), Arg::Texts(&item_ids), Arg::Ints(&qtys)];
     tx.execute(NOTE, &args).await?;
+    tx.execute(
+        "/* note_returned */
+        update reservations set returned_by = $2
+        where op_id = $1 and returned_by is null and not exists (
+            select 1 from reservation_lines where op_id = $1 and restocked < qty
+        )",
+        &[Arg::Uuid(reserve_op_id), Arg::Uuid(by)],
+    )
+    .await?;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ impl ServiceOperation<Inventory> for RestockRequest {
         if 0 < back.len() {
             let held = stock::hold(tx, service.stock.guard(), &back.item_ids()).await?;
             for (reserve_op_id, back) in &backs {
-                reservation::note_restocked(tx, *reserve_op_id, back).await?;
+                reservation::note_restocked(tx, *reserve_op_id, back, op.op_id).await?;
             }
             stock::move_units(tx, &held, Movement::Restock, &[(op, &back)]).await?;
         }

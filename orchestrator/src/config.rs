@@ -230,6 +230,8 @@ impl Config {
             ("heartbeat_ms", limits.heartbeat_ms, 10, HOUR_MS),
             ("dead_after_ms", limits.dead_after_ms, 30, DAY_MS),
             ("claim_ms", limits.claim_ms, 10, HOUR_MS),
+            ("keep_for_ms", limits.keep_for_ms, HOUR_MS, 36_525 * DAY_MS),
+            ("tell_horizon_ms", limits.tell_horizon_ms, 1_000, DAY_MS),
             ("start_timeout_ms", limits.start_timeout_ms, 10, HOUR_MS),
             // What is too large for a row is said with the row.
             ("input_bytes_max", count(limits.input_bytes_max), 64, u64::MAX),
@@ -316,6 +318,8 @@ mod tests {
             "input_bytes_max",
             "request_bytes_max",
             "payload_bytes_max",
+            "keep_for_ms",
+            "tell_horizon_ms",
         ];
         let default = serde_json::to_value(Limits::default()).unwrap();
         let refused = |key: &str, value: u64| {

@@ -46,6 +46,7 @@ mod acknowledge;
 mod alive;
 pub(crate) mod claim;
 mod continuity;
+mod horizon;
 mod limits;
 mod live;
 mod orphans;
@@ -63,6 +64,7 @@ mod watchers;
 
 pub use acknowledge::AcknowledgeError;
 pub use continuity::{Heard, HeardMark, LogMark, WentBack};
+pub use horizon::Advanced;
 pub use limits::Limits;
 pub use live::{EndState, EndWatch};
 pub use reach::{ReachError, Snapshot};
@@ -180,6 +182,7 @@ impl Engine {
         shared.tasks.spawn(govern(Arc::clone(&shared)));
         claim::spawn(&shared);
         shared.tasks.spawn(continuity::ask_late(Arc::clone(&shared)));
+        shared.tasks.spawn(horizon::tell(Arc::clone(&shared)));
         tracing::info!(node.id = %shared.node, log.kind = store.kind(), "engine started");
         Ok(Self { shared })
     }

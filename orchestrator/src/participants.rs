@@ -4,10 +4,12 @@
 //! gives an address. A call says what is known about its effect, never just that it went
 //! wrong: the table is in [`outcome`].
 //!
-//! Reading order: [`outcome`], `exchange`, `channels`, `reflection`, `metadata`, `marks`, [`probe`].
+//! Reading order: `request`, [`outcome`], `exchange`, `channels`, `reflection`, `metadata`, `marks`,
+//! `horizon`, [`probe`].
 
 mod channels;
 mod exchange;
+mod horizon;
 mod marks;
 mod metadata;
 pub mod observe;
@@ -15,6 +17,7 @@ pub mod outcome;
 mod ping;
 pub mod probe;
 mod reflection;
+mod request;
 mod sight;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -22,14 +25,11 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
-use saga_core::{Direction, NotDone, OperationId, Outcome, Resolution, SagaId};
+use saga_core::{NotDone, Outcome, Resolution};
 pub use saga_governor::Ping;
 use uuid::Uuid;
 
-use crate::{
-    definition::CallSpec,
-    engine::{Heard, LogMark},
-};
+use crate::engine::{Advanced, Heard};
 use channels::{Channel, Entry};
 pub use channels::{ConfigError, ParticipantConfig};
 use exchange::Unary;
@@ -37,6 +37,7 @@ use metadata::metadata;
 use outcome::Seen;
 use probe::{Answer, Inquiry, Key, Told};
 pub use reflection::Reflected;
+pub use request::{CallRequest, OperationOf};
 use sight::Judged;
 
 /// Where every participant answers inquiries.
@@ -48,32 +49,6 @@ const RESOLVE_BYTES: usize = 64;
 /// Carries the operation id.
 const OPERATION_ID: &str = "saga-op-id";
 
-/// One attempt of one call.
-#[derive(Clone, Debug)]
-pub struct CallRequest<'a> {
-    /// Whom to call, and how.
-    pub spec: &'a CallSpec,
-    /// The request, as protobuf bytes. Sent as they are.
-    pub body: Bytes,
-    /// Metadata that the definition adds. It cannot stand in for what the engine says.
-    pub headers: Vec<(String, String)>,
-    /// The saga the call is for.
-    pub saga: SagaId,
-    /// Name of the step.
-    pub step: &'a str,
-    /// Action or compensation.
-    pub direction: Direction,
-    /// Number of the attempt, from 1.
-    pub attempt: u32,
-    /// Idempotency key, the same for every attempt.
-    pub operation: OperationId,
-    /// How far the log is, for the participant to remember. `None`: the call is of no log.
-    pub log: Option<LogMark>,
-    /// How long to wait for the reply. What is left of the saga's deadline may make it
-    /// shorter than [`CallSpec::timeout`].
-    pub timeout: Duration,
-}
-
 /// Whoever makes calls for the driver: the network, or a script in a test.
 #[async_trait]
 pub trait Caller: Send + Sync {
@@ -84,7 +59,7 @@ pub trait Caller: Send + Sync {
     async fn resolve(
         &self,
         participant: &str,
-        operation: OperationId,
+        operation: OperationOf,
         timeout: Duration,
     ) -> Resolution;
 
@@ -97,6 +72,19 @@ pub trait Caller: Send + Sync {
     async fn heard_mark(&self, participant: &str, log_id: Uuid, timeout: Duration) -> Heard {
         let _ = (participant, log_id, timeout);
         Heard::Nothing
+    }
+
+    /// Tells `participant` that the log `log_id` needs nothing of sagas that began before
+    /// `at_ms`. A script keeps everything.
+    async fn advance_horizon(
+        &self,
+        participant: &str,
+        log_id: Uuid,
+        at_ms: u64,
+        timeout: Duration,
+    ) -> Advanced {
+        let _ = (participant, log_id, at_ms, timeout);
+        Advanced::KeepsAll
     }
 
     /// Who is to be asked what was heard of the log. A script has nobody.
@@ -115,11 +103,12 @@ pub trait Caller: Send + Sync {
     async fn inquire(
         &self,
         participant: &str,
-        operation: OperationId,
+        operation: OperationOf,
         inquiry: Inquiry,
         timeout: Duration,
     ) -> Told {
-        let message = format!("{participant}: no {inquiry} of {operation} within {timeout:?}");
+        let id = operation.id;
+        let message = format!("{participant}: no {inquiry} of {id} within {timeout:?}");
         Told::Unanswered { message }
     }
 
@@ -255,7 +244,7 @@ impl Caller for Participants {
     async fn resolve(
         &self,
         participant: &str,
-        operation: OperationId,
+        operation: OperationOf,
         timeout: Duration,
     ) -> Resolution {
         let Some(entry) = self.entries.get(participant) else {
@@ -277,6 +266,26 @@ impl Caller for Participants {
             reply_bytes_max: entry.reply_bytes_max,
         };
         marks::heard(exchange::unary(entry.channels.next(), unary).await)
+    }
+
+    async fn advance_horizon(
+        &self,
+        participant: &str,
+        log_id: Uuid,
+        at_ms: u64,
+        timeout: Duration,
+    ) -> Advanced {
+        let Some(entry) = self.entries.get(participant) else {
+            return Advanced::KeepsAll;
+        };
+        let unary = Unary {
+            path: http::uri::PathAndQuery::from_static(horizon::PATH),
+            metadata: HeaderMap::new(),
+            body: horizon::request(log_id, at_ms),
+            timeout,
+            reply_bytes_max: entry.reply_bytes_max,
+        };
+        horizon::advanced(exchange::unary(entry.channels.next(), unary).await)
     }
 
     fn participants(&self) -> Vec<String> {
@@ -306,7 +315,7 @@ impl Caller for Participants {
     async fn inquire(
         &self,
         participant: &str,
-        operation: OperationId,
+        operation: OperationOf,
         inquiry: Inquiry,
         timeout: Duration,
     ) -> Told {
@@ -337,14 +346,14 @@ async fn call(
 
 async fn resolve(
     entry: &Entry,
-    operation: OperationId,
+    operation: OperationOf,
     inquiry: Inquiry,
     timeout: Duration,
 ) -> Seen {
     let unary = Unary {
         path: http::uri::PathAndQuery::from_static(RESOLVE_PATH),
-        metadata: HeaderMap::new(),
-        body: probe::resolve_request(operation, inquiry),
+        metadata: metadata::of_inquiry(&operation),
+        body: probe::resolve_request(operation.id, inquiry),
         timeout,
         // A reply that may be kept, in its wrapping.
         reply_bytes_max: entry.reply_bytes_max + RESOLVE_BYTES,

@@ -8,6 +8,7 @@ mod engine {
     pub(super) mod crash;
     mod definitions;
     mod echoes;
+    mod horizon;
     mod lacking;
     mod large;
     mod life;

@@ -7,9 +7,12 @@ use uuid::Uuid;
 pub(crate) mod attempts;
 pub(crate) mod cancels;
 pub(crate) mod credits;
+mod forget;
 pub(crate) mod marks;
 pub(crate) mod sightings;
 pub(crate) mod strays;
+
+pub(crate) use forget::forget;
 
 /// Where a payment stands with us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

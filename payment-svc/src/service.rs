@@ -199,6 +199,7 @@ pub fn participant(database: Database, payments: Payments) -> Participant<Paymen
         Resumer::of::<CancelRequest>(),
     ];
     Participant::new(Setup { database, domain: DOMAIN, service: payments, resumers })
+        .forgetting(|tx, op_ids| Box::pin(payments::forget(tx, op_ids)))
 }
 
 /// The handlers.

@@ -13,6 +13,7 @@ mod defects;
 mod items;
 mod owner;
 mod participant;
+mod prune;
 mod sales;
 mod shop;
 mod stock;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a claim fails by panicking")]
 
+pub mod ages;
 pub mod appends;
 pub mod claims;
 pub mod finds;
@@ -58,6 +59,8 @@ macro_rules! conformance_suite {
             claims: those_that_wait_for_a_participant_come_by_rank_and_age;
             claims: the_next_wake_is_that_of_an_unowned_live_saga;
             claims: of_two_that_take_a_saga_one_owns_it;
+            ages: the_oldest_open_saga_is_told;
+            ages: ages_come_in_pages_by_id;
             lists: pages_have_no_gaps_and_no_repeats;
             finds: a_filter_finds_what_it_says;
             finds: a_start_that_loses_its_key_has_no_labels;

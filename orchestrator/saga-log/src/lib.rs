@@ -67,9 +67,9 @@ pub use plan::{BUSINESS_KEY_BYTES_MAX, Fault, LABEL_BYTES_MAX, NAME_BYTES_MAX};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Append, Asked, CLOCKS_APART_MS, CauseGroup, CausePart, CausePlace, CauseRow, ClaimQuery,
-    Compare, Connections, Count, DefinitionRow, EpochRow, Filter, Held, HeldQuery, IndexChange,
-    Labels, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, NumberColumn,
+    AgeRow, Append, Asked, CLOCKS_APART_MS, CauseGroup, CausePart, CausePlace, CauseRow,
+    ClaimQuery, Compare, Connections, Count, DefinitionRow, EpochRow, Filter, Held, HeldQuery,
+    IndexChange, Labels, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow, NumberColumn,
     ParticipantAct, SagaRow, Standing, Status, Store, StoreError, StuckRow, TextColumn, TextTest,
     Written,
 };

@@ -4,6 +4,7 @@
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,9 +14,9 @@ use tables::Tables;
 use crate::plan::{self, Plan};
 use crate::rows::grouped;
 use crate::store::{
-    Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow,
-    Held, HeldQuery, ListPage, ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow,
-    Standing, Store, StoreError, Written,
+    AgeRow, Append, CLOCKS_APART_MS, CauseGroup, CauseRow, ClaimQuery, Count, DefinitionRow,
+    EpochRow, Held, HeldQuery, ListPage, ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct,
+    SagaRow, Standing, Store, StoreError, Written,
 };
 
 /// A log that lives as long as its last handle. Clones are handles on the same log.
@@ -144,6 +145,22 @@ impl Store for MemoryStore {
             .collect();
         held.sort_unstable();
         Ok(held.into_iter().take(sagas_max as usize).map(|(_, _, saga)| saga).collect())
+    }
+
+    async fn oldest_open_ms(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.tables().live().map(|row| row.started_at_ms).min())
+    }
+
+    async fn ages(&self, after: Option<SagaId>, rows_max: u32) -> Result<Vec<AgeRow>, StoreError> {
+        let tables = self.tables();
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let rows = tables.sagas.range(behind).take(rows_max as usize);
+        let rows = rows.map(|(saga, row)| AgeRow {
+            saga: *saga,
+            started_at_ms: row.started_at_ms,
+            ended_at_ms: row.standing.ended_at_ms,
+        });
+        Ok(rows.collect())
     }
 
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {

@@ -31,10 +31,10 @@ use crate::rows::{
     self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord,
     ParticipantActRecord, SagaRecord, to_i64,
 };
-use crate::sql::{self, bound, sql_acts, sql_finds, sql_store};
+use crate::sql::{self, bound, sql_acts, sql_finds, sql_store, sql_times};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
-    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
+    AgeRow, Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage,
+    ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
 };
 
 mod inspect;
@@ -234,6 +234,7 @@ impl PostgresStore {
 }
 
 sql_store!(PostgresStore);
+sql_times!(PostgresStore);
 sql_acts!(PostgresStore);
 sql_finds!(PostgresStore, PgConnection);
 

@@ -6,10 +6,12 @@ pub(crate) mod condition;
 pub(crate) mod find;
 pub(crate) mod groups;
 mod store;
+pub(crate) mod times;
 
 pub(crate) use acts::sql_acts;
 pub(crate) use find::{bound, sql_finds};
 pub(crate) use store::sql_store;
+pub(crate) use times::sql_times;
 
 /// The columns of [`crate::rows::SagaRecord`].
 macro_rules! saga_columns {
@@ -68,12 +70,6 @@ pub(crate) const HELD: &str = "/* held */
     where rank is not null and owner is null and ended_at_ms is null and waiting_on = $1
     order by rank, started_at_ms, saga_id
     limit $2";
-
-pub(crate) const NEXT_WAKE: &str = "/* next_wake_at_ms */
-    select wake_at_ms from saga
-    where owner is null and ended_at_ms is null and wake_at_ms is not null
-    order by wake_at_ms
-    limit 1";
 
 pub(crate) const REGISTER_NODE: &str = "/* register_node */
     insert into node (node_id, registered_at_ms, beat_at_ms) values ($1, $2, $2)

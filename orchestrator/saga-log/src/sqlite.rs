@@ -26,10 +26,10 @@ use crate::rows::{
     self, DefinitionRecord, EpochRecord, IdentityRecord, LogRecord, NodeRecord,
     ParticipantActRecord, SagaRecord, to_i64,
 };
-use crate::sql::{self, bound, sql_acts, sql_finds, sql_store};
+use crate::sql::{self, bound, sql_acts, sql_finds, sql_store, sql_times};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
-    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
+    AgeRow, Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage,
+    ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, StoreError, Written,
 };
 
 mod file;
@@ -176,6 +176,7 @@ impl SqliteStore {
 }
 
 sql_store!(SqliteStore);
+sql_times!(SqliteStore);
 sql_acts!(SqliteStore);
 sql_finds!(SqliteStore, SqliteConnection);
 

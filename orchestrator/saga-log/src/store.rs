@@ -9,9 +9,9 @@ use saga_core::{NodeId, SagaId};
 
 pub use self::filter::{CausePart, Compare, Filter, Labels, NumberColumn, TextColumn, TextTest};
 pub use self::row::{
-    Append, Asked, CauseGroup, CausePlace, CauseRow, ClaimQuery, Count, DefinitionRow, EpochRow,
-    Held, HeldQuery, IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga, NodeRow,
-    ParticipantAct, SagaRow, Standing, Status, StuckRow, Written,
+    AgeRow, Append, Asked, CauseGroup, CausePlace, CauseRow, ClaimQuery, Count, DefinitionRow,
+    EpochRow, Held, HeldQuery, IndexChange, ListPage, ListQuery, LogIdentity, LogRow, NewSaga,
+    NodeRow, ParticipantAct, SagaRow, Standing, Status, StuckRow, Written,
 };
 
 mod filter;
@@ -146,6 +146,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: ask again.
     async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError>;
+
+    /// When the oldest saga that has not ended was started, in milliseconds since the Unix
+    /// epoch. `None`: all have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn oldest_open_ms(&self) -> Result<Option<u64>, StoreError>;
+
+    /// When sagas were started and ended: those whose id is greater than `after`, the oldest id
+    /// first, `rows_max` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: ask again.
+    async fn ages(&self, after: Option<SagaId>, rows_max: u32) -> Result<Vec<AgeRow>, StoreError>;
 
     /// The earliest time at which an unowned saga is due, if there is one.
     ///

@@ -240,6 +240,11 @@ impl Database {
         self.inner.writes.enter().await
     }
 
+    /// Takes a turn to write where nobody wants it now: for work that can wait.
+    pub(crate) fn try_enter_write(&self) -> Option<Permit> {
+        self.inner.writes.try_enter()
+    }
+
     /// Waits for its turn to write, however long: for work that was promised already.
     pub(crate) async fn enter_promised_write(&self) -> Permit {
         self.inner.writes.enter_promised().await

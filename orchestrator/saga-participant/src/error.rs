@@ -5,11 +5,13 @@
 //! say "nothing was done, and never will be by this operation"; ABORTED and
 //! RESOURCE_EXHAUSTED say "nothing was done by this call, try again"; INVALID_ARGUMENT
 //! and PERMISSION_DENIED say "nothing was done by this call, and trying again does not
-//! help"; UNAVAILABLE and INTERNAL say nothing: ask again with the same id.
+//! help"; UNAVAILABLE and INTERNAL say nothing: ask again with the same id; DATA_LOSS says
+//! that nobody knows any more.
 
 use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 mod status;
 
@@ -32,6 +34,8 @@ pub mod reason {
     pub const OP_REQUEST_UNCERTAIN: &str = "OP_REQUEST_UNCERTAIN";
     /// An operation that was fenced before it came.
     pub const OP_FENCED: &str = "OP_FENCED";
+    /// An operation from so long ago that what became of it may be deleted. Nothing was done.
+    pub const OP_TOO_OLD: &str = "OP_TOO_OLD";
     /// A second operation that would undo the same one.
     pub const ALREADY_REVERSED: &str = "ALREADY_REVERSED";
     /// Another transaction works on the same operation.
@@ -58,6 +62,8 @@ pub mod reason {
     pub const PROVIDER_CONFIGURATION: &str = "PROVIDER_CONFIGURATION";
     /// An id of a log that is not a UUID.
     pub const LOG_ID_INVALID: &str = "LOG_ID_INVALID";
+    /// A horizon that lies in the last hour, or ahead.
+    pub const HORIZON_INVALID: &str = "HORIZON_INVALID";
     /// A page token that is not one of the list.
     pub const PAGE_TOKEN_INVALID: &str = "PAGE_TOKEN_INVALID";
 }
@@ -162,6 +168,18 @@ pub enum OperationError {
         retry_after_ms: u64,
     },
 
+    /// It began before the horizon of the operation log: what became of it may be deleted. No
+    /// effect of this call; an earlier call of the same operation may have had one. Not
+    /// recorded. Sending it again cannot help; a person has to look at what stands.
+    #[error(
+        "operation {op_id} began so long ago that nobody can tell what became of it: such rows of \
+         the operation log are deleted; nothing was done"
+    )]
+    TooOld {
+        /// The operation's id.
+        op_id: Uuid,
+    },
+
     /// Too much is waiting already. No effect of this call; an earlier call of the same
     /// operation may have had one. Try again after a pause.
     #[error("overloaded: {0}")]
@@ -239,6 +257,11 @@ impl OperationError {
         Self::Unknown { reason: reason::PROVIDER_OUTCOME_UNKNOWN, message: message.to_owned() }
     }
 
+    pub(crate) fn in_progress() -> Self {
+        let message = "another call of this operation is under way; ask again".to_owned();
+        Self::Unknown { reason: reason::OPERATION_IN_PROGRESS, message }
+    }
+
     pub(crate) fn broken() -> Self {
         let message = "a fault of this service; its log tells more".to_owned();
         Self::Unknown { reason: reason::INTERNAL_FAULT, message }
@@ -259,10 +282,7 @@ impl OperationError {
     /// the row, so not even a deadlock means that nothing was done.
     pub(crate) fn before_claim(source: sqlx::Error) -> Self {
         match weigh(&source) {
-            Weight::Conflict => Self::Unknown {
-                reason: reason::OPERATION_IN_PROGRESS,
-                message: "another call of this operation is under way; ask again".to_owned(),
-            },
+            Weight::Conflict => Self::in_progress(),
             Weight::Unavailable | Weight::Fault => Self::Database(source),
         }
     }
@@ -278,6 +298,9 @@ impl OperationError {
             Self::Conflict { reason, retry_after_ms, .. }
             | Self::TooEarly { reason, retry_after_ms, .. } => {
                 retry_status(Code::Aborted, reason, domain, &message, *retry_after_ms)
+            }
+            Self::TooOld { .. } => {
+                status(Code::DataLoss, reason::OP_TOO_OLD, domain, &message, HashMap::new())
             }
             Self::Overloaded(_) => {
                 let code = Code::ResourceExhausted;

@@ -225,8 +225,11 @@ impl<S: Send + Sync + 'static> Participant<S> {
             ended.push(if ours.contains(&call.op.op_id) {
                 decided.next().unwrap_or_else(|| Err(OperationError::broken()))
             } else {
-                let stored = op_log::find(&mut tx, call.op.op_id).await?;
-                recorded(claim, stored)
+                match op_log::meet(&mut tx, call.op.op_id, &call.op).await {
+                    Ok(met) => recorded(claim, met.map(|it| it.stored)),
+                    Err(error @ OperationError::TooOld { .. }) => Err(error),
+                    Err(error) => return Err(error),
+                }
             });
         }
         tx.commit().await?;
@@ -268,7 +271,11 @@ impl<S: Send + Sync + 'static> Participant<S> {
                 }
             });
         }
-        record_all(tx, &records).await?;
+        let horizon = record_all(tx, &records).await?;
+        // Where one is too old, each goes alone.
+        for Member { op, .. } in members {
+            horizon.admit(op.op_id, op.start())?;
+        }
         Ok(ended)
     }
 }

@@ -11,7 +11,8 @@
 //! facade), [`op_log`] (the table and the barrier), [`raw`] (the bytes of requests and
 //! replies), [`participant`] (the one line in every handler), [`patience`] (trying again), [`lane`] (operations that share a transaction),
 //! [`provider`] (operations that call an outside provider), [`service`] (the inquiry that
-//! orchestrators use), [`log_mark`] (how far their logs are), [`schema`] (migrations), [`audit`] (rules over tables), [`serve`]
+//! orchestrators use), [`log_mark`] (how far their logs are), `horizon` and `prune` (what is
+//! forgotten), [`schema`] (migrations), [`audit`] (rules over tables), [`serve`]
 //! (what every service binary shares), `testkit` (the suite that any service can run).
 
 pub mod audit;
@@ -19,6 +20,7 @@ pub mod database;
 mod engines;
 pub mod error;
 pub mod fields;
+mod horizon;
 mod in_flight;
 pub mod lane;
 pub mod log_mark;
@@ -27,6 +29,7 @@ pub mod operation;
 pub mod participant;
 pub mod patience;
 pub mod provider;
+mod prune;
 pub mod raw;
 mod repeat;
 mod request_hash;
@@ -50,6 +53,7 @@ pub use operation::{Operation, OperationMeta, Query, ServiceOperation};
 pub use participant::{Participant, Setup};
 pub use patience::Patience;
 pub use provider::{Intent, ProviderOperation, Resumer, Settled, Verdict};
+pub use prune::Forget;
 pub use raw::{RawLayer, RawRequest};
 pub use schema::{Migration, Schema};
 pub use service::ParticipantApi;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     database::Tx,
     error::{OperationError, reason},
+    horizon::saga_start,
     patience::Patience,
 };
 
@@ -18,6 +19,9 @@ use crate::{
 pub const OP_ID_KEY: &str = "saga-op-id";
 /// The saga that the operation belongs to. Recorded where it is given.
 pub const SAGA_ID_KEY: &str = "saga-id";
+/// When the saga began, in milliseconds since the Unix epoch by the clock of its log: the same
+/// in every call and every inquiry of the saga.
+pub const STARTED_KEY: &str = "saga-started-at-ms";
 /// The saga's step. For logs.
 pub const STEP_KEY: &str = "saga-step";
 /// `forward` or `backward`. For logs.
@@ -41,6 +45,9 @@ pub struct OperationMeta {
     pub op_id: Uuid,
     /// The saga it belongs to, if any.
     pub saga_id: Option<String>,
+    /// When that saga began, in milliseconds since the Unix epoch, as far as it is told: by
+    /// itself, or by a saga's id that is a UUID of version 7.
+    pub started_at_ms: Option<i64>,
     /// The saga's step, if any.
     pub step: Option<String>,
     /// `forward` or `backward`, if told.
@@ -93,12 +100,29 @@ impl OperationMeta {
         Ok(Self {
             op_id,
             saga_id: saga_id.map(str::to_owned),
+            started_at_ms: saga_start(metadata)?,
             step: value(STEP_KEY).map(str::to_owned),
             direction: value(DIRECTION_KEY).map(str::to_owned),
             attempt: value(ATTEMPT_KEY).and_then(|it| it.parse().ok()),
             at_ms,
             asked_before: false,
         })
+    }
+
+    /// Reads the metadata of an inquiry about `op_id` that came at `at_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::Invalid`]: what it says of its saga cannot be read.
+    pub(crate) fn of_inquiry(
+        metadata: &MetadataMap,
+        op_id: Uuid,
+        at_ms: i64,
+    ) -> Result<Self, OperationError> {
+        let started_at_ms = saga_start(metadata)?;
+        let (step, direction, attempt) = (None, None, None);
+        let (saga_id, asked_before) = (None, false);
+        Ok(Self { op_id, saga_id, started_at_ms, step, direction, attempt, at_ms, asked_before })
     }
 }
 

@@ -15,9 +15,10 @@ use crate::{
     error::{OperationError, Refusal, reason},
     in_flight::InFlight,
     log_mark::LogMarks,
-    op_log::{self, Answered, Begun, Claim, Stored, record},
+    op_log::{self, Answered, Begun, Claim, Met, Stored, record},
     operation::{NOTHING_TO_UNDO_KEY, OperationMeta, Query, ServiceOperation},
     provider::Resumer,
+    prune::Pruner,
     raw::{RawReply, RawRequest},
     repeat::{Concluded, repeat},
     request_hash::request_hash,
@@ -49,6 +50,7 @@ pub(crate) struct Shared<S> {
     pub(crate) resumers: Vec<Resumer<S>>,
     pub(crate) in_flight: InFlight,
     pub(crate) log_marks: LogMarks,
+    pub(crate) pruner: Pruner,
 }
 
 impl<S> Clone for Participant<S> {
@@ -67,8 +69,15 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// A participant. Asks nothing of the database yet.
     pub fn new(setup: Setup<S>) -> Self {
         let Setup { database, domain, service, resumers } = setup;
-        let (in_flight, log_marks) = (InFlight::default(), LogMarks::default());
-        let shared = Shared { database, domain, service, resumers, in_flight, log_marks };
+        let shared = Shared {
+            database,
+            domain,
+            service,
+            resumers,
+            in_flight: InFlight::default(),
+            log_marks: LogMarks::default(),
+            pruner: Pruner::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -178,18 +187,26 @@ impl<S: Send + Sync + 'static> Participant<S> {
     ) -> Result<Concluded, OperationError> {
         match begun {
             Begun::Fresh => Ok(Concluded::Fresh(tx)),
-            Begun::NothingToUndo => {
+            Begun::NothingToUndo { fenced } => {
                 let reply = nothing_to_undo.encode_to_vec();
                 let answered = Answered { reply, nothing_to_undo: true };
-                record::record_applied(&mut tx, claim.op.op_id, &answered).await?;
+                let op = claim.op;
+                let horizon = record::record_applied(&mut tx, op.op_id, &answered).await?;
+                horizon.admit(op.op_id, op.start())?;
+                if let Some(original) = fenced {
+                    horizon.admit(original, op.start_of(original))?;
+                }
                 tx.commit().await?;
                 Ok(Concluded::Ended(Ok(answered)))
             }
             Begun::Refused(refusal) => {
                 self.reject(tx, claim.op, &refusal).await.map(|it| Concluded::Ended(Err(it)))
             }
-            Begun::Recorded(stored) => {
-                tx.rollback().await;
+            Begun::Recorded(Met { stored, renewed, .. }) => {
+                match renewed {
+                    true => tx.commit().await?,
+                    false => tx.rollback().await,
+                }
                 repeat(claim, stored)
             }
             Begun::InTheWay(error) => {
@@ -204,7 +221,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
         }
     }
 
-    /// Records how an operation ended, together with its effect, if there is one.
+    /// Records how an operation ended that was claimed in `tx`, together with its effect, if
+    /// there is one.
     pub(crate) async fn record<R: prost::Message>(
         &self,
         mut tx: Tx,
@@ -214,7 +232,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
         match ended {
             Ok(reply) => {
                 let answered = Answered { reply: reply.encode_to_vec(), nothing_to_undo: false };
-                record::record_applied(&mut tx, op.op_id, &answered).await?;
+                let horizon = record::record_applied(&mut tx, op.op_id, &answered).await?;
+                horizon.admit(op.op_id, op.start())?;
                 tx.commit().await?;
                 Ok(Ok(answered))
             }
@@ -229,6 +248,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
         }
     }
 
+    /// Records the refusal of an operation that was claimed in `tx`.
     pub(crate) async fn reject(
         &self,
         mut tx: Tx,
@@ -236,7 +256,8 @@ impl<S: Send + Sync + 'static> Participant<S> {
         refusal: &Refusal,
     ) -> Result<Status, OperationError> {
         let status = refusal.recorded_status(self.shared.domain);
-        record::record_rejected(&mut tx, op.op_id, refusal, &status).await?;
+        let horizon = record::record_rejected(&mut tx, op.op_id, refusal, &status).await?;
+        horizon.admit(op.op_id, op.start())?;
         tx.commit().await?;
         Ok(status)
     }

@@ -159,6 +159,7 @@ async fn resume<S: Send + Sync + 'static, O: ProviderOperation<S>>(
     let op = OperationMeta {
         op_id: stored.op_id,
         saga_id: stored.saga_id,
+        started_at_ms: stored.started_at_ms,
         step: None,
         direction: None,
         attempt: None,
@@ -284,7 +285,10 @@ impl<S: Send + Sync + 'static> Participant<S> {
         tx.mark().await?;
         match request.intend(&mut tx, op).await {
             Ok(Intent::Call(plan)) => {
-                record::record_plan(&mut tx, op.op_id, &plan.encode_to_vec()).await?;
+                let plan_bytes = plan.encode_to_vec();
+                let horizon = record::record_plan(&mut tx, op.op_id, &plan_bytes).await?;
+                // Behind the call to the provider it would be too late.
+                horizon.admit(op.op_id, op.start())?;
                 tx.commit().await?;
                 Ok(Intent::Call((plan, false)))
             }
@@ -317,8 +321,19 @@ impl<S: Send + Sync + 'static> Participant<S> {
             }
         }
         match request.record(answer, &mut tx, op).await {
-            Ok(Verdict::Applied(reply)) => self.record(tx, op, Ok(reply)).await,
-            Ok(Verdict::Rejected(refusal)) => self.reject(tx, op, &refusal).await.map(Err),
+            // Whatever the horizon is: an open intent is never deleted, and was acted on.
+            Ok(Verdict::Applied(reply)) => {
+                let answered = Answered { reply: reply.encode_to_vec(), nothing_to_undo: false };
+                record::record_applied(&mut tx, op.op_id, &answered).await?;
+                tx.commit().await?;
+                Ok(Ok(answered))
+            }
+            Ok(Verdict::Rejected(refusal)) => {
+                let status = refusal.recorded_status(self.shared.domain);
+                record::record_rejected(&mut tx, op.op_id, &refusal, &status).await?;
+                tx.commit().await?;
+                Ok(Err(status))
+            }
             Err(error) => {
                 tx.rollback().await;
                 Err(error)

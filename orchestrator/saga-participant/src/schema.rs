@@ -54,6 +54,13 @@ pub const PARTICIPANT_SCHEMA: Schema = Schema {
                 sqlite: include_str!("../migrations/sqlite/0003_log_mark.sql"),
             },
         },
+        Migration {
+            name: "0004_horizon",
+            script: Sql {
+                postgres: include_str!("../migrations/postgres/0004_horizon.sql"),
+                sqlite: include_str!("../migrations/sqlite/0004_horizon.sql"),
+            },
+        },
     ],
 };
 

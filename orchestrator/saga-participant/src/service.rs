@@ -1,19 +1,19 @@
 //! `saga.participant.v1.ParticipantService`: what became of an operation.
 
 use saga_proto::saga::participant::v1::{
-    Absent, Applied, Effect, EffectState, Fenced, GetLogMarkRequest, GetLogMarkResponse,
-    InProgress, ListEffectsRequest, ListEffectsResponse, Rejected, ResolveMode, ResolveRequest,
-    ResolveResponse, Reversed,
+    Absent, AdvanceHorizonRequest, AdvanceHorizonResponse, Applied, Effect, EffectState, Fenced,
+    GetLogMarkRequest, GetLogMarkResponse, InProgress, ListEffectsRequest, ListEffectsResponse,
+    Rejected, ResolveMode, ResolveRequest, ResolveResponse, Reversed,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
 use crate::{
     database::{Arg, Row, Tx},
     error::{OperationError, reason},
-    op_log::{self, State, Stored},
+    op_log::{self, Found, Met, State, Stored},
     operation::{OperationMeta, parse_op_id},
     participant::{Participant, now_ms},
     serve::MESSAGE_BYTES_MAX,
@@ -52,8 +52,8 @@ impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
         if request.get_ref().mode() == ResolveMode::Fence {
             self.participant.hear_log(request.metadata());
         }
-        let request = request.into_inner();
-        let resolution = self.participant.resolve(&request).await;
+        let (metadata, _, request) = request.into_parts();
+        let resolution = self.participant.resolve(&metadata, &request).await;
         let resolution = resolution.map_err(|it| self.participant.status(&it))?;
         Ok(Response::new(ResolveResponse { resolution: Some(resolution) }))
     }
@@ -64,6 +64,18 @@ impl<S: Send + Sync + 'static> ParticipantService for ParticipantApi<S> {
     ) -> Result<Response<ListEffectsResponse>, Status> {
         let listed = self.participant.list_effects(request.into_inner()).await;
         listed.map(Response::new).map_err(|it| self.participant.status(&it))
+    }
+
+    async fn advance_horizon(
+        &self,
+        request: Request<AdvanceHorizonRequest>,
+    ) -> Result<Response<AdvanceHorizonResponse>, Status> {
+        let AdvanceHorizonRequest { log_id: id, at_ms } = request.into_inner();
+        let kept = match log_id(&id) {
+            Ok(log_id) => self.participant.advance_horizon(log_id, at_ms).await,
+            Err(error) => Err(error),
+        };
+        kept.map(Response::new).map_err(|it| self.participant.status(&it))
     }
 
     async fn get_log_mark(
@@ -91,11 +103,16 @@ impl<S: Send + Sync + 'static> Participant<S> {
     /// Tells what became of an operation. PEEK only looks. With FENCE it is decided
     /// afterwards, unless it is still under way; where a provider's answer is missing, the
     /// provider is asked again.
-    async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, OperationError> {
+    async fn resolve(
+        &self,
+        metadata: &MetadataMap,
+        request: &ResolveRequest,
+    ) -> Result<Resolution, OperationError> {
         let op_id = parse_op_id("op_id", &request.op_id)?;
+        let op = OperationMeta::of_inquiry(metadata, op_id, now_ms())?;
         let stored = match request.mode() {
-            ResolveMode::Peek => self.peek(op_id).await?,
-            ResolveMode::Fence => match self.fence(op_id).await {
+            ResolveMode::Peek => self.peek(&op).await?,
+            ResolveMode::Fence => match self.fence(op.clone()).await {
                 Ok(stored) => Some(stored),
                 // Its transaction is open for longer than we wait.
                 Err(error) if waited_in_vain(&error) => {
@@ -111,7 +128,7 @@ impl<S: Send + Sync + 'static> Participant<S> {
         let fence = request.mode() == ResolveMode::Fence;
         match stored {
             Some(stored) if fence && stored.state == State::Intended => {
-                self.resolve_intended(stored).await
+                self.resolve_intended(&op, stored).await
             }
             Some(stored) => Ok(resolution(stored)),
             None => Ok(Resolution::Absent(Absent {})),
@@ -119,35 +136,43 @@ impl<S: Send + Sync + 'static> Participant<S> {
     }
 
     /// Asks the provider again what became of an operation.
-    async fn resolve_intended(&self, stored: Stored) -> Result<Resolution, OperationError> {
-        let op_id = stored.op_id;
+    async fn resolve_intended(
+        &self,
+        op: &OperationMeta,
+        stored: Stored,
+    ) -> Result<Resolution, OperationError> {
         // Whether it was found out is read from the log.
         let _: Result<_, Status> = self.settle(stored).await?;
-        let stored = self.peek(op_id).await?;
+        let stored = self.peek(op).await?;
         Ok(stored.map_or(Resolution::InProgress(InProgress {}), resolution))
     }
 
-    async fn peek(&self, op_id: Uuid) -> Result<Option<Stored>, OperationError> {
-        let database = &self.shared.database;
-        database.read(move |mut tx| async move { Ok(op_log::find(&mut tx, op_id).await?) }).await
+    /// Only looks: it writes nothing, not even that the row is needed for longer.
+    async fn peek(&self, op: &OperationMeta) -> Result<Option<Stored>, OperationError> {
+        let (op_id, started_at_ms) = (op.op_id, op.start());
+        let look = move |mut tx: Tx| async move { Ok(op_log::find(&mut tx, op_id).await?) };
+        let Found { horizon, stored } = self.shared.database.read(look).await?;
+        if horizon.passed(started_at_ms) {
+            return Err(OperationError::TooOld { op_id });
+        }
+        if stored.is_none() {
+            horizon.admit(op_id, started_at_ms)?;
+        }
+        Ok(stored)
     }
 
-    async fn fence(&self, op_id: Uuid) -> Result<Stored, OperationError> {
-        let by = OperationMeta {
-            op_id,
-            saga_id: None,
-            step: None,
-            direction: None,
-            attempt: None,
-            at_ms: now_ms(),
-            asked_before: false,
-        };
+    async fn fence(&self, op: OperationMeta) -> Result<Stored, OperationError> {
         let fence = move |mut tx: Tx| async move {
-            let fenced = op_log::fence(&mut tx, op_id, &by).await;
-            fenced.map_err(OperationError::before_claim)?;
-            let stored = op_log::find(&mut tx, op_id).await?;
+            let fenced = op_log::fence(&mut tx, op.op_id, &op).await;
+            let is_new = fenced.map_err(OperationError::before_claim)?.is_some();
+            // Behind the fence, which may have waited for the row to be deleted.
+            let met = op_log::meet(&mut tx, op.op_id, &op).await?;
+            let Met { horizon, stored, .. } = met.ok_or_else(OperationError::in_progress)?;
+            if is_new {
+                horizon.admit(op.op_id, op.start())?;
+            }
             tx.commit().await?;
-            stored.ok_or_else(OperationError::broken)
+            Ok(stored)
         };
         self.shared.database.write(fence).await
     }

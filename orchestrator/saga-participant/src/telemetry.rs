@@ -39,6 +39,7 @@ pub(crate) fn ended(ended: &Result<Result<Answered, Status>, OperationError>) {
             | OperationError::TooEarly { .. }
             | OperationError::Overloaded(_),
         ) => "try again",
+        Err(OperationError::TooOld { .. }) => "too old",
         Err(OperationError::Configuration { .. }) => "configuration",
         Err(OperationError::Unknown { .. } | OperationError::Database(_)) => "unknown",
     };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use saga_core::{OperationId, StepIndex};
+use saga_core::{OperationId, SagaId, StepIndex};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,7 +17,10 @@ use super::{
     },
     talk::{News, Talk},
 };
-use crate::participants::probe::{Inquiry, Told};
+use crate::participants::{
+    OperationOf,
+    probe::{Inquiry, Told},
+};
 
 /// Between two looks whether the participant is there.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -136,7 +139,8 @@ pub(super) async fn restart(bench: &Bench, talk: &Talk) -> Judged {
 
 async fn answers(bench: &Bench) -> bool {
     // Of an operation that nobody ever sends, and only looked at.
-    let operation = OperationId(Uuid::now_v7());
+    let (saga, id) = (SagaId(Uuid::now_v7()), OperationId(Uuid::now_v7()));
+    let operation = OperationOf { saga, started_at_ms: None, id };
     let told = bench.caller.inquire(&bench.check.participant, operation, Inquiry::Peek, LOOK).await;
     !matches!(told, Told::Unanswered { .. })
 }

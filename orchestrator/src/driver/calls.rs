@@ -14,7 +14,7 @@ use crate::{
     engine::Shared,
     governor::Place,
     metrics::Course,
-    participants::CallRequest,
+    participants::{CallRequest, OperationOf},
 };
 
 /// The call or inquiry of `order`, whose answer is a fact about `run`.
@@ -30,6 +30,7 @@ pub(super) fn make(run: &Run, order: Order, place: Option<Place>) -> Answer {
         definition: Arc::clone(&run.definition),
         course: Arc::clone(&run.course),
         saga: run.saga,
+        started_at_ms: run.state.accepted_at_ms(),
         operation,
         place,
     };
@@ -59,6 +60,7 @@ struct Caller {
     definition: Arc<CompiledDefinition>,
     course: Arc<Course>,
     saga: SagaId,
+    started_at_ms: u64,
     /// What is called or inquired into.
     operation: OperationId,
     /// Its leave to call. `None`: there is no such call.
@@ -86,6 +88,7 @@ impl Caller {
                         body,
                         headers,
                         saga: self.saga,
+                        started_at_ms: Some(self.started_at_ms),
                         step: name,
                         direction,
                         attempt,
@@ -120,7 +123,9 @@ impl Caller {
         let resolution = match self.definition.call(step, direction) {
             Some(spec) => {
                 let timeout = Duration::from_millis(self.shared.limits.resolve_timeout_ms);
-                let asked = self.shared.caller.resolve(&spec.participant, self.operation, timeout);
+                let (saga, started_at_ms) = (self.saga, Some(self.started_at_ms));
+                let operation = OperationOf { saga, started_at_ms, id: self.operation };
+                let asked = self.shared.caller.resolve(&spec.participant, operation, timeout);
                 asked.instrument(span).await
             }
             None => Resolution::Unsupported { message: format!("{name} has no call") },

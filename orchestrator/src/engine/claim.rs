@@ -83,7 +83,7 @@ async fn undriven(shared: &Shared) -> Result<BTreeSet<SagaId>, StoreError> {
 }
 
 /// False where the engine stops.
-async fn pause(shared: &Shared, pause_ms: u64) -> bool {
+pub(super) async fn pause(shared: &Shared, pause_ms: u64) -> bool {
     tokio::select! {
         () = tokio::time::sleep(Duration::from_millis(pause_ms)) => true,
         () = shared.stopping() => false,

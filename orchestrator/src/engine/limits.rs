@@ -32,6 +32,11 @@ pub struct Limits {
     /// How far the log may be found to have gone back before this node waits for a person:
     /// what a failover to an asynchronous standby loses, and the clocks of nodes differ by.
     pub restore_tolerance_ms: u64,
+    /// How old a backup of the log may be that is ever restored. What participants have recorded
+    /// of a saga is needed for so long behind its end.
+    pub keep_for_ms: u64,
+    /// How often participants are told up to when this log needs what they have recorded.
+    pub tell_horizon_ms: u64,
 }
 
 impl Default for Limits {
@@ -48,6 +53,8 @@ impl Default for Limits {
             request_bytes_max: saga_draft::REQUEST_BYTES_MAX,
             payload_bytes_max: 256 * 1024 * 1024,
             restore_tolerance_ms: 30_000,
+            keep_for_ms: 35 * 24 * 3_600_000,
+            tell_horizon_ms: 3_600_000,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{CallRequest, OPERATION_ID};
+use saga_core::SagaId;
+
+use super::{CallRequest, OPERATION_ID, OperationOf};
 use crate::engine::LogMark;
 
 /// What every call carries (domain: reply contract).
@@ -19,11 +21,16 @@ pub(super) fn metadata(request: &CallRequest<'_>) -> HeaderMap {
         if let Ok(mut value) = HeaderValue::try_from(value) {
             // What no other call repeats would only drive the repeated ones out of the
             // connection's header tables; HTTP/2 keeps "sensitive" values out of them.
-            value.set_sensitive(matches!(name, "saga-id" | OPERATION_ID | "traceparent"));
+            value.set_sensitive(matches!(
+                name,
+                SAGA_ID | STARTED_AT_MS | OPERATION_ID | "traceparent"
+            ));
             metadata.insert(HeaderName::from_static(name), value);
         }
     };
-    put("saga-id", request.saga.to_string());
+    for (name, value) in of_saga(request.saga, request.started_at_ms) {
+        put(name, value);
+    }
     put("saga-step", request.step.to_owned());
     put("saga-direction", request.direction.as_str().to_owned());
     put("saga-attempt", request.attempt.to_string());
@@ -38,6 +45,26 @@ pub(super) fn metadata(request: &CallRequest<'_>) -> HeaderMap {
         put("traceparent", traceparent);
     }
     metadata
+}
+
+/// What an inquiry carries: participants tell by it what they know no more.
+pub(super) fn of_inquiry(operation: &OperationOf) -> HeaderMap {
+    let told = of_saga(operation.saga, operation.started_at_ms);
+    let told = told.filter_map(|(name, value)| {
+        Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
+    });
+    told.collect()
+}
+
+const SAGA_ID: &str = "saga-id";
+const STARTED_AT_MS: &str = "saga-started-at-ms";
+
+fn of_saga(
+    saga: SagaId,
+    started_at_ms: Option<u64>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let started = started_at_ms.map(|at_ms| (STARTED_AT_MS, at_ms.to_string()));
+    [(SAGA_ID, saga.to_string())].into_iter().chain(started)
 }
 
 /// The current span as W3C Trace Context, where one is recorded.

@@ -214,6 +214,7 @@ impl Observer {
             body,
             headers: Vec::new(),
             saga: SagaId(Uuid::now_v7()),
+            started_at_ms: None,
             step: "observe",
             direction: Direction::Forward,
             attempt,

@@ -12,7 +12,7 @@ use orchestrator::{
     conformance::{Bench, Check, Talk, Verdict},
     definition::CompiledDefinition,
     participants::{
-        CallRequest, Caller,
+        CallRequest, Caller, OperationOf,
         probe::{Answer, Inquiry, Key, Meaning, Refusal, Told},
     },
 };
@@ -103,7 +103,7 @@ impl Caller for Store {
         Outcome::Applied { reply: Bytes::new() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationOf, _: Duration) -> Resolution {
         Resolution::Fenced
     }
 
@@ -111,7 +111,7 @@ impl Caller for Store {
         self.take(request.operation, request.body)
     }
 
-    async fn inquire(&self, _: &str, _: OperationId, _: Inquiry, _: Duration) -> Told {
+    async fn inquire(&self, _: &str, _: OperationOf, _: Inquiry, _: Duration) -> Told {
         Told::Absent
     }
 }

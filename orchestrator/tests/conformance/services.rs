@@ -2,8 +2,9 @@
 
 use prost::Message;
 use saga_proto::saga::participant::v1::{
-    GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse, ResolveMode,
-    ResolveRequest, ResolveResponse, participant_service_server::ParticipantService,
+    AdvanceHorizonRequest, AdvanceHorizonResponse, GetLogMarkRequest, GetLogMarkResponse,
+    ListEffectsRequest, ListEffectsResponse, ResolveMode, ResolveRequest, ResolveResponse,
+    participant_service_server::ParticipantService,
 };
 use shop_proto::inventory::v1::{
     AuditRequest, AuditResponse, CommitRequest, CommitResponse, DecreaseRequest, DecreaseResponse,
@@ -32,6 +33,13 @@ impl ParticipantService for Participant {
         &self,
         _: Request<ListEffectsRequest>,
     ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn advance_horizon(
+        &self,
+        _: Request<AdvanceHorizonRequest>,
+    ) -> Result<Response<AdvanceHorizonResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 

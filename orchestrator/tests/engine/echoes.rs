@@ -13,10 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use orchestrator::{
     engine::Snapshot,
-    participants::{CallRequest, Caller},
+    participants::{CallRequest, Caller, OperationOf},
 };
 use prost::Message;
-use saga_core::{Ending, OperationId, Outcome, Resolution, SagaId, UnknownCause};
+use saga_core::{Ending, Outcome, Resolution, SagaId, UnknownCause};
 use shop_proto::order::v1::InsertOrderResponse;
 
 use super::stores::{Fresh, KINDS, Kind, engine, once, start_of};
@@ -73,7 +73,7 @@ impl Caller for Mixed {
         Outcome::Applied { reply: self.reply() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationOf, _: Duration) -> Resolution {
         self.inquiries.fetch_add(1, Ordering::Relaxed);
         Resolution::Applied { reply: self.reply() }
     }

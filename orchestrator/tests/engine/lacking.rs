@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use orchestrator::{
     engine::Engine,
-    participants::{CallRequest, Caller},
+    participants::{CallRequest, Caller, OperationOf},
 };
-use saga_core::{Ending, OperationId, Outcome, Resolution, SagaId};
+use saga_core::{Ending, Outcome, Resolution, SagaId};
 
 use super::{
     outages::{Town, endings, engine},
@@ -25,7 +25,7 @@ impl Caller for Without {
         self.0.call(request).await
     }
 
-    async fn resolve(&self, name: &str, operation: OperationId, timeout: Duration) -> Resolution {
+    async fn resolve(&self, name: &str, operation: OperationOf, timeout: Duration) -> Resolution {
         self.0.resolve(name, operation, timeout).await
     }
 

@@ -13,10 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use orchestrator::{
     engine::{Engine, Limits},
-    participants::{CallRequest, Caller},
+    participants::{CallRequest, Caller, OperationOf},
 };
 use prost::Message;
-use saga_core::{Direction, Ending, OperationId, Outcome, Resolution, SagaId};
+use saga_core::{Direction, Ending, Outcome, Resolution, SagaId};
 use shop_proto::order::v1::{InsertOrderRequest, InsertOrderResponse};
 
 use tokio::{sync::Notify, time::timeout};
@@ -69,7 +69,7 @@ impl Caller for Talkative {
         Outcome::Applied { reply: reply.encode_to_vec().into() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationOf, _: Duration) -> Resolution {
         Resolution::Fenced
     }
 }
@@ -110,7 +110,7 @@ impl Caller for Forgotten {
         Outcome::Applied { reply: Bytes::from_owner(counted) }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationOf, _: Duration) -> Resolution {
         Resolution::Fenced
     }
 }
@@ -154,7 +154,7 @@ impl Caller for Together {
         Outcome::Applied { reply: Bytes::from_owner(counted) }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationOf, _: Duration) -> Resolution {
         Resolution::Fenced
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
-    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
+    AgeRow, Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage,
+    ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -160,6 +160,14 @@ impl Store for MortalStore {
     async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
         self.alive().await;
         self.inner.held(waiting_on, sagas_max).await
+    }
+
+    async fn oldest_open_ms(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.oldest_open_ms().await
+    }
+
+    async fn ages(&self, after: Option<SagaId>, rows_max: u32) -> Result<Vec<AgeRow>, StoreError> {
+        self.inner.ages(after, rows_max).await
     }
 
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {

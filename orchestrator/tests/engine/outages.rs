@@ -13,9 +13,9 @@ use orchestrator::{
     definition::ServedTypes,
     descriptors::Descriptors,
     engine::{Engine, EngineParts, Limits},
-    participants::{CallRequest, Caller, Ping},
+    participants::{CallRequest, Caller, OperationOf, Ping},
 };
-use saga_core::{Ending, NotDone, OperationId, Outcome, Resolution, SagaId, UnknownCause};
+use saga_core::{Ending, NotDone, Outcome, Resolution, SagaId, UnknownCause};
 use saga_log::{Log, LogLimits, Store};
 use tokio::time::Instant;
 
@@ -133,7 +133,7 @@ impl Caller for Town {
     async fn resolve(
         &self,
         participant: &str,
-        operation: OperationId,
+        operation: OperationOf,
         timeout: Duration,
     ) -> Resolution {
         let inquiry = async {

@@ -9,11 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use orchestrator::participants::{CallRequest, Caller};
+use orchestrator::participants::{CallRequest, Caller, OperationOf};
 use prost::Message;
-use saga_core::{
-    Ending, OperationId, Outcome, Resolution, StepIndex, TurnBackReason, UnknownCause,
-};
+use saga_core::{Ending, Outcome, Resolution, StepIndex, TurnBackReason, UnknownCause};
 use shop_proto::order::v1::InsertOrderResponse;
 
 use super::stores::{Fresh, Kind, engine, once, start_of};
@@ -69,7 +67,7 @@ impl Caller for SaysNo {
         Outcome::Applied { reply: no() }
     }
 
-    async fn resolve(&self, _: &str, _: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, _: OperationOf, _: Duration) -> Resolution {
         self.inquiries.fetch_add(1, Ordering::Relaxed);
         Resolution::Applied { reply: no() }
     }

@@ -10,9 +10,9 @@ use std::{
 use async_trait::async_trait;
 use orchestrator::{
     engine::{AcknowledgeError, Engine, Heard, HeardMark, Limits, StartError},
-    participants::{CallRequest, Caller},
+    participants::{CallRequest, Caller, OperationOf},
 };
-use saga_core::{OperationId, Outcome, Resolution};
+use saga_core::{Outcome, Resolution};
 use saga_log::{Asked, MemoryStore, Store};
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ impl Caller for Listeners {
         self.scripted.call(request).await
     }
 
-    async fn resolve(&self, who: &str, operation: OperationId, timeout: Duration) -> Resolution {
+    async fn resolve(&self, who: &str, operation: OperationOf, timeout: Duration) -> Resolution {
         self.scripted.resolve(who, operation, timeout).await
     }
 

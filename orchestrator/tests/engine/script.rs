@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use orchestrator::participants::{CallRequest, Caller};
+use orchestrator::participants::{CallRequest, Caller, OperationOf};
 use saga_core::{
     Contradiction, Direction,
     Direction::{Backward, Forward},
@@ -228,12 +228,12 @@ impl Caller for Scripted {
         }
     }
 
-    async fn resolve(&self, _: &str, operation: OperationId, _: Duration) -> Resolution {
+    async fn resolve(&self, _: &str, operation: OperationOf, _: Duration) -> Resolution {
         if !self.is_asked.load(Ordering::SeqCst) {
             return Resolution::Unsupported { message: "no such method".to_owned() };
         }
         let mut books = self.books.lock().unwrap();
-        match *books.operations.entry(operation).or_insert(Recorded::Fenced) {
+        match *books.operations.entry(operation.id).or_insert(Recorded::Fenced) {
             Recorded::Applied => Resolution::Applied { reply: Bytes::new() },
             Recorded::Refused => Resolution::Rejected {
                 reason: "OUT_OF_STOCK".to_owned(),

@@ -189,6 +189,7 @@ async fn a_call_carries_what_the_participant_needs_to_know() {
     let operation = OPERATION.to_string();
     let expected = [
         ("saga-id", "00000000-0000-0000-0000-0000000000a5"),
+        ("saga-started-at-ms", "4"),
         ("saga-step", "reserve_stock"),
         ("saga-direction", "forward"),
         ("saga-attempt", "3"),

@@ -1,10 +1,11 @@
 //! What an inquiry learns.
 
-use orchestrator::participants::{Caller as _, ParticipantConfig};
-use saga_core::{OperationId, Resolution};
+use orchestrator::participants::{Caller as _, OperationOf, ParticipantConfig};
+use saga_core::{OperationId, Resolution, SagaId};
 use saga_proto::saga::participant::v1::{
-    Absent, Applied, Fenced, GetLogMarkRequest, GetLogMarkResponse, InProgress, ListEffectsRequest,
-    ListEffectsResponse, Rejected, ResolveMode, ResolveRequest, ResolveResponse, Reversed,
+    Absent, AdvanceHorizonRequest, AdvanceHorizonResponse, Applied, Fenced, GetLogMarkRequest,
+    GetLogMarkResponse, InProgress, ListEffectsRequest, ListEffectsResponse, Rejected, ResolveMode,
+    ResolveRequest, ResolveResponse, Reversed,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution as Told,
 };
@@ -21,12 +22,20 @@ const LARGE: usize = 200_000;
 
 struct Kit;
 
+fn operation(number: u128) -> OperationOf {
+    let (saga, id) = (SagaId(Uuid::from_u128(0xa5)), OperationId(Uuid::from_u128(number)));
+    OperationOf { saga, started_at_ms: Some(4), id }
+}
+
 #[tonic::async_trait]
 impl ParticipantService for Kit {
     async fn resolve(
         &self,
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveResponse>, Status> {
+        let told = |key| request.metadata().get(key).map(|it| it.to_str().unwrap().to_owned());
+        assert_eq!(told("saga-id"), Some(Uuid::from_u128(0xa5).to_string()));
+        assert_eq!(told("saga-started-at-ms").as_deref(), Some("4"));
         let request = request.into_inner();
         assert_eq!(request.mode(), ResolveMode::Fence);
         let number = Uuid::parse_str(&request.op_id).unwrap().as_u128();
@@ -58,6 +67,13 @@ impl ParticipantService for Kit {
         Err(Status::unimplemented("not here"))
     }
 
+    async fn advance_horizon(
+        &self,
+        _: Request<AdvanceHorizonRequest>,
+    ) -> Result<Response<AdvanceHorizonResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
     async fn get_log_mark(
         &self,
         _: Request<GetLogMarkRequest>,
@@ -70,7 +86,7 @@ impl ParticipantService for Kit {
 async fn each_answer_is_told_from_the_others() {
     let kit = ParticipantServiceServer::new(Kit);
     let client = participants(serve(Server::builder().add_service(kit)).await);
-    let ask = |number| client.resolve("inventory", OperationId(Uuid::from_u128(number)), TIMEOUT);
+    let ask = |number| client.resolve("inventory", operation(number), TIMEOUT);
     let unanswered = |message: &str| Resolution::Unanswered { message: message.to_owned() };
 
     assert_eq!(ask(1).await, Resolution::Applied { reply: "reply".into() });
@@ -93,7 +109,7 @@ async fn an_answer_that_is_too_large_to_be_kept_is_told_from_the_others() {
         reply_bytes_max: 1_000,
         ..ParticipantConfig::default()
     });
-    let ask = |number| client.resolve("inventory", OperationId(Uuid::from_u128(number)), TIMEOUT);
+    let ask = |number| client.resolve("inventory", operation(number), TIMEOUT);
     assert_eq!(ask(1).await, Resolution::Applied { reply: "reply".into() });
     let message = "the reply is over the limit of 1064 bytes".to_owned();
     assert_eq!(ask(8).await, Resolution::AppliedUnread { message });
@@ -104,7 +120,7 @@ async fn an_answer_that_is_too_large_to_be_kept_is_told_from_the_others() {
 
 #[tokio::test]
 async fn no_inquiry_is_not_the_same_as_no_answer() {
-    let operation = OperationId(Uuid::from_u128(1));
+    let operation = operation(1);
     let without = participants(serve(Server::builder().add_service(Gateway)).await);
     let resolution = without.resolve("inventory", operation, TIMEOUT).await;
     assert!(matches!(resolution, Resolution::Unsupported { .. }), "{resolution:?}");

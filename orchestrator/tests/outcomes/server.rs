@@ -189,6 +189,7 @@ pub(crate) async fn call(participants: &Participants, spec: &CallSpec, order_no:
         body: Bytes::from(body.encode_to_vec()),
         headers: vec![("idempotency-key".to_owned(), "k-1".to_owned())],
         saga,
+        started_at_ms: Some(4),
         step: "reserve_stock",
         direction: Direction::Forward,
         attempt: 3,

@@ -17,6 +17,7 @@ mod limits;
 mod locks;
 mod odd_replies;
 mod portone;
+mod prune;
 mod shop;
 mod stray;
 mod upgrade;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use saga_proto::saga::participant::v1::{
-    Applied, GetLogMarkRequest, GetLogMarkResponse, ListEffectsRequest, ListEffectsResponse,
-    ResolveRequest, ResolveResponse,
+    AdvanceHorizonRequest, AdvanceHorizonResponse, Applied, GetLogMarkRequest, GetLogMarkResponse,
+    ListEffectsRequest, ListEffectsResponse, ResolveRequest, ResolveResponse,
     participant_service_server::{ParticipantService, ParticipantServiceServer},
     resolve_response::Resolution,
 };
@@ -148,6 +148,13 @@ impl ParticipantService for NoOp {
         &self,
         _: Request<ListEffectsRequest>,
     ) -> Result<Response<ListEffectsResponse>, Status> {
+        Err(Status::unimplemented("there are none"))
+    }
+
+    async fn advance_horizon(
+        &self,
+        _: Request<AdvanceHorizonRequest>,
+    ) -> Result<Response<AdvanceHorizonResponse>, Status> {
         Err(Status::unimplemented("there are none"))
     }
 

@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use orchestrator::participants::{
-    CallRequest, Caller,
+    CallRequest, Caller, OperationOf,
     outcome::{self, Seen},
 };
-use saga_core::{Contradiction, Direction, OperationId, Outcome, Resolution, Word};
+use saga_core::{Contradiction, Direction, Outcome, Resolution, Word};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -86,11 +86,11 @@ impl Caller for Wire {
     async fn resolve(
         &self,
         participant: &str,
-        operation: OperationId,
+        operation: OperationOf,
         timeout: Duration,
     ) -> Resolution {
         self.control.ready().await;
-        let known = self.world.lock().journal.ops.get(&operation.0).copied();
+        let known = self.world.lock().journal.ops.get(&operation.id.0).copied();
         let Some((saga, step, _)) = known else {
             self.world.lock().violated(["L1: an inquiry about nothing".to_owned()]);
             return Resolution::Unanswered { message: "about nothing".to_owned() };
@@ -106,7 +106,7 @@ impl Caller for Wire {
                 step: log.deployed.core().step(step).name.clone(),
                 part: Part::Inquiry,
                 number: log.steps[step.at()].inquiries,
-                op: operation.0,
+                op: operation.id.0,
                 checked: None,
                 method: "Resolve".to_owned(),
                 body: Bytes::new(),

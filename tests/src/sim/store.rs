@@ -11,8 +11,9 @@ use std::{
 use async_trait::async_trait;
 use saga_core::{NodeId, SagaId};
 use saga_log::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
-    LogIdentity, LogRow, MemoryStore, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
+    AgeRow, Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage,
+    ListQuery, LogIdentity, LogRow, MemoryStore, NodeRow, ParticipantAct, SagaRow, Store,
+    StoreError, Written,
 };
 
 use tokio::time::Instant;
@@ -194,6 +195,14 @@ impl Store for NodeStore {
         self.control.ready().await;
         let ahead_ms = self.world.lock().database_ahead_ms;
         Ok(Some(clock_ms(self.origin, ahead_ms)))
+    }
+
+    async fn oldest_open_ms(&self) -> Result<Option<u64>, StoreError> {
+        self.shared.oldest_open_ms().await
+    }
+
+    async fn ages(&self, after: Option<SagaId>, rows_max: u32) -> Result<Vec<AgeRow>, StoreError> {
+        self.shared.ages(after, rows_max).await
     }
 
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {

@@ -9,8 +9,8 @@ use saga_core::{NodeId, SagaId};
 
 use super::sample::{append_ids, running, start, step, write_new};
 use crate::store::{
-    Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage, ListQuery,
-    LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
+    AgeRow, Append, CauseGroup, ClaimQuery, Count, DefinitionRow, EpochRow, HeldQuery, ListPage,
+    ListQuery, LogIdentity, LogRow, NodeRow, ParticipantAct, SagaRow, Store, StoreError, Written,
 };
 use crate::{AppendError, Log, LogLimits};
 
@@ -92,6 +92,12 @@ where
     }
     async fn held(&self, waiting_on: &str, sagas_max: u32) -> Result<Vec<SagaId>, StoreError> {
         self.inner.held(waiting_on, sagas_max).await
+    }
+    async fn oldest_open_ms(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.oldest_open_ms().await
+    }
+    async fn ages(&self, after: Option<SagaId>, rows_max: u32) -> Result<Vec<AgeRow>, StoreError> {
+        self.inner.ages(after, rows_max).await
     }
     async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
         self.inner.next_wake_at_ms().await

@@ -103,15 +103,7 @@ macro_rules! sql_store {
             }
 
             async fn clock_ms(&self) -> Result<Option<u64>, StoreError> {
-                let Some(statement) = Self::CLOCK else {
-                    return Ok(None);
-                };
-                let now_ms: i64 = self
-                    .read("clock_ms", move |connection| {
-                        sqlx::query_scalar(statement).fetch_one(connection).boxed()
-                    })
-                    .await?;
-                Ok(Some(u64::try_from(now_ms).unwrap_or(0)))
+                self.read_clock().await
             }
 
             async fn claimable(&self, query: &ClaimQuery<'_>) -> Result<Vec<SagaId>, StoreError> {
@@ -170,13 +162,20 @@ macro_rules! sql_store {
                 Ok(held.into_iter().map(SagaId).collect())
             }
 
+            async fn oldest_open_ms(&self) -> Result<Option<u64>, StoreError> {
+                self.oldest_open().await
+            }
+
+            async fn ages(
+                &self,
+                after: Option<SagaId>,
+                rows_max: u32,
+            ) -> Result<Vec<AgeRow>, StoreError> {
+                self.ages_behind(after, rows_max).await
+            }
+
             async fn next_wake_at_ms(&self) -> Result<Option<u64>, StoreError> {
-                let at_ms: Option<i64> = self
-                    .read("next_wake_at_ms", |connection| {
-                        sqlx::query_scalar(sql::NEXT_WAKE).fetch_optional(connection).boxed()
-                    })
-                    .await?;
-                Ok(at_ms.and_then(|at_ms| u64::try_from(at_ms).ok()))
+                self.next_wake().await
             }
 
             async fn register_node(&self, node: NodeId, now_ms: u64) -> Result<(), StoreError> {

@@ -197,6 +197,15 @@ pub struct SagaRow {
     pub standing: Standing,
 }
 
+/// When a saga was started and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgeRow {
+    pub saga: SagaId,
+    pub started_at_ms: u64,
+    /// `None`: it has not.
+    pub ended_at_ms: Option<u64>,
+}
+
 /// Which sagas to list or to count.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {

@@ -61,6 +61,12 @@ impl Gate {
         Ok(Permit { _admitted: Some(admitted), _open: open.expect(NEVER_CLOSED) })
     }
 
+    /// Passes where somebody could pass at once and nobody waits.
+    pub(super) fn try_enter(&self) -> Option<Permit> {
+        let open = self.open.clone().try_acquire_owned().ok()?;
+        Some(Permit { _admitted: None, _open: open })
+    }
+
     /// Waits for its turn, however long it takes.
     pub(super) async fn enter_promised(&self) -> Permit {
         let open = self.open.clone().acquire_owned().await.expect(NEVER_CLOSED);

@@ -11,9 +11,11 @@ use super::{Answered, NOTHING_TO_UNDO, State};
 use crate::{
     database::{Arg, Sql, Tx},
     error::{OperationError, Refusal},
+    horizon::Horizon,
 };
 
-/// Records that the operation took effect.
+/// Records that the operation took effect. Returns the horizon, as do all here, read behind the
+/// claim: whoever has claimed the operation in this transaction compares it.
 ///
 /// # Errors
 ///
@@ -23,19 +25,19 @@ pub(crate) async fn record_applied(
     tx: &mut Tx,
     op_id: Uuid,
     answered: &Answered,
-) -> Result<(), OperationError> {
+) -> Result<Horizon, OperationError> {
     const UPDATE: Sql = Sql {
         postgres: "/* record_applied */
             update op_log
             set state = 'APPLIED', result = $2, reason = $3, request = null, plan = null
             where op_id = $1 and xmin = pg_current_xact_id()::xid
-            returning op_id",
+            returning op_id, (select before_ms from op_log_horizon)",
         sqlite: "/* record_applied */
             release savepoint operation;
             update op_log
             set state = 'APPLIED', result = $2, reason = $3, request = null, plan = null
             where op_id = $1
-            returning op_id",
+            returning op_id, (select before_ms from op_log_horizon)",
     };
     let reason = answered.nothing_to_undo.then_some(NOTHING_TO_UNDO);
     record(tx, UPDATE, &[Arg::Uuid(op_id), Arg::Bytes(&answered.reply), reason.into()], 1).await
@@ -47,21 +49,21 @@ pub(crate) async fn record_rejected(
     op_id: Uuid,
     refusal: &Refusal,
     status: &Status,
-) -> Result<(), OperationError> {
+) -> Result<Horizon, OperationError> {
     const UPDATE: Sql = Sql {
         postgres: "/* record_rejected */
             update op_log
             set state = 'REJECTED', result = $2, reason = $3, message = $4, reverses = null,
                 request = null, plan = null
             where op_id = $1 and xmin = pg_current_xact_id()::xid
-            returning op_id",
+            returning op_id, (select before_ms from op_log_horizon)",
         sqlite: "/* record_rejected */
             release savepoint operation;
             update op_log
             set state = 'REJECTED', result = $2, reason = $3, message = $4, reverses = null,
                 request = null, plan = null
             where op_id = $1
-            returning op_id",
+            returning op_id, (select before_ms from op_log_horizon)",
     };
     let args = [
         Arg::Uuid(op_id),
@@ -77,15 +79,16 @@ pub(crate) async fn record_plan(
     tx: &mut Tx,
     op_id: Uuid,
     plan: &[u8],
-) -> Result<(), OperationError> {
+) -> Result<Horizon, OperationError> {
     const UPDATE: Sql = Sql {
         postgres: "/* record_plan */
             update op_log set plan = $2
             where op_id = $1 and xmin = pg_current_xact_id()::xid
-            returning op_id",
+            returning op_id, (select before_ms from op_log_horizon)",
         sqlite: "/* record_plan */
             release savepoint operation;
-            update op_log set plan = $2 where op_id = $1 returning op_id",
+            update op_log set plan = $2 where op_id = $1
+            returning op_id, (select before_ms from op_log_horizon)",
     };
     record(tx, UPDATE, &[Arg::Uuid(op_id), Arg::Bytes(plan)], 1).await
 }
@@ -105,7 +108,7 @@ pub(crate) struct Record {
 }
 
 /// Records how operations ended that share the transaction.
-pub(crate) async fn record_all(tx: &mut Tx, records: &[Record]) -> Result<(), OperationError> {
+pub(crate) async fn record_all(tx: &mut Tx, records: &[Record]) -> Result<Horizon, OperationError> {
     const UPDATE: Sql = Sql {
         postgres: "/* record_all */
             update op_log
@@ -114,7 +117,7 @@ pub(crate) async fn record_all(tx: &mut Tx, records: &[Record]) -> Result<(), Op
             from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::text[])
                 as record (op_id, state, result, reason, message)
             where op_log.op_id = record.op_id and op_log.xmin = pg_current_xact_id()::xid
-            returning op_log.op_id",
+            returning op_log.op_id, (select before_ms from op_log_horizon)",
         sqlite: "/* record_all */
             release savepoint operation;
             with op as materialized (select key, value from json_each($1)),
@@ -133,7 +136,7 @@ pub(crate) async fn record_all(tx: &mut Tx, records: &[Record]) -> Result<(), Op
                     join reason using (key) join message using (key)
             ) as record
             where op_log.op_id = record.op_id
-            returning op_log.op_id",
+            returning op_log.op_id, (select before_ms from op_log_horizon)",
     };
     let op_ids: Vec<Uuid> = records.iter().map(|it| it.op_id).collect();
     let states: Vec<&str> = records.iter().map(|it| it.state.as_str()).collect();
@@ -155,17 +158,20 @@ async fn record(
     update: Sql,
     args: &[Arg<'_>],
     rows: usize,
-) -> Result<(), OperationError> {
-    let recorded = tx.record(update, args).await?.len();
-    if recorded != rows {
+) -> Result<Horizon, OperationError> {
+    let recorded = tx.record(update, args).await?;
+    if recorded.len() != rows {
+        let recorded = recorded.len();
         tracing::error!(recorded, rows, "the statements of an operation ended its transaction");
         return Err(OperationError::broken());
     }
-    Ok(())
+    Ok(Horizon(recorded.first().map_or(Ok(0), |row| row.int(1))?))
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic::metadata::MetadataMap;
+
     use super::*;
     use crate::{
         Limits, Schema,
@@ -183,15 +189,7 @@ mod tests {
         migrate(&database, &Schema { component: "none", migrations: &[] }).await.unwrap();
         for text in ["", "commit", "rollback", "commit; begin", "rollback; begin"] {
             let op_id = new_op_id();
-            let op = OperationMeta {
-                op_id,
-                saga_id: None,
-                step: None,
-                direction: None,
-                attempt: None,
-                at_ms: 1,
-                asked_before: false,
-            };
+            let op = OperationMeta::of_inquiry(&MetadataMap::new(), op_id, 1).unwrap();
             let mut tx = database.begin_write(database.enter_promised_write().await).await.unwrap();
             let claim = Claim {
                 op: &op,
@@ -208,7 +206,7 @@ mod tests {
             assert_eq!(recorded.is_ok(), text.is_empty(), "{text}: {recorded:?}");
             drop(tx);
             let look = move |mut tx: Tx| async move { Ok(find(&mut tx, op_id).await?) };
-            let replies = database.read(look).await.unwrap().map(|it| it.result);
+            let replies = database.read(look).await.unwrap().stored.map(|it| it.result);
             assert!(replies.is_none_or(|it| it.is_empty()), "{text}: a reply without an effect");
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     conformance::data::Data,
     definition::{Rendered, reordered},
     participants::{
-        CallRequest,
+        CallRequest, OperationOf,
         probe::{Answer, Inquiry, Key, Told},
     },
 };
@@ -170,7 +170,8 @@ impl Case<'_> {
 
     /// An inquiry about the action, repeated until it has an answer.
     pub(in crate::conformance) async fn resolve(&self, inquiry: Inquiry) -> Told {
-        let operation = self.operation(self.step, Direction::Forward);
+        let id = self.operation(self.step, Direction::Forward);
+        let operation = OperationOf { saga: self.data.saga, started_at_ms: None, id };
         let participant = &self.bench.check.participant;
         let mut told = Told::InProgress;
         for attempt in 1..=TRIES {
